@@ -1,0 +1,11 @@
+/** A live tree of some part's state. Views only walk it; they know no device. */
+export interface InspectNode {
+  readonly name: string;
+  /** Shown beside the name: hex strings for addresses and registers. */
+  readonly value?: string;
+  /** One sentence or a decoded form: "8N1, 115200 baud". */
+  readonly detail?: string;
+  /** Where in memory the thing lies, for "view memory". */
+  readonly memory?: { readonly space: 'gva' | 'gpa'; readonly address: bigint };
+  readonly children?: readonly InspectNode[];
+}

@@ -1,0 +1,34 @@
+import type { ExitReason } from '../../processor/exit.ts';
+import type { ServedBy } from '../exits/stage.ts';
+
+/** One VM exit, as the journal file has it: a JSON object a line, addresses as hex strings. */
+export interface ExitRecord {
+  readonly seq: number;
+  readonly partition: number;
+  readonly vcpu: number;
+  readonly icount: string;
+  readonly rip: string;
+  readonly reason: ExitReason;
+  /** VMX basic exit reason and SVM exit code of the same event. */
+  readonly vmx: number;
+  readonly svm: number;
+  /** VMX exit qualification, or EXITINFO1 on AMD. */
+  readonly qualification: string;
+  /** Name of the handler that served it: `kvm-intel handle_io`. */
+  handler?: string;
+  /** What was asked, decoded: `out 0x3f8, 0x48`. */
+  request: string;
+  /** What came of it: `ok`, `#GP(0)`, a value. */
+  result?: string;
+  to?: ServedBy;
+}
+
+/** Records of a partition's exits: a bounded ring in memory, counts that are never dropped, and listeners. */
+export interface ExitJournal {
+  readonly total: number;
+  readonly countByReason: ReadonlyMap<ExitReason, number>;
+  /** The newest `count` records, oldest first. */
+  latest(count: number): readonly ExitRecord[];
+  /** Called for each record once its handler has finished. */
+  onRecord(listener: (record: ExitRecord) => void): void;
+}

@@ -1,0 +1,50 @@
+import type { Clock } from '../../devices/device.ts';
+import type { InspectNode } from '../../devices/inspect.ts';
+import type { VmExit } from '../../processor/exit.ts';
+import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
+import type { Processor } from '../../processor/processor.ts';
+import type { ExitActivity } from '../exits/exit-activity.ts';
+import type { ExitJournal } from '../journal/exit-journal.ts';
+import type { DebugHooks, PartitionEnd, RunRequest, RunStop } from './run.ts';
+
+/** A vCPU as the hypervisor sees it. */
+export interface VirtualCpu {
+  readonly index: number;
+  readonly processor: Processor;
+  /** The exit whose handler is in progress; undefined while the vCPU is in the guest. */
+  readonly activity: ExitActivity | undefined;
+  readonly lastExit: VmExit | undefined;
+}
+
+/** Where console output came from. */
+export type ConsoleSource = 'serial' | 'debug-console';
+
+/** The unit of isolation: memory, vCPUs, devices, and the platform that serves their exits. */
+export interface Partition {
+  readonly id: number;
+  readonly name: string;
+  /** `bare`, `kvm` … */
+  readonly platform: string;
+  readonly vendor: 'intel' | 'amd';
+  readonly vcpus: readonly VirtualCpu[];
+  readonly memory: PartitionMemory;
+  readonly clock: Clock;
+  readonly journal: ExitJournal;
+  /** Set once the partition can't run any more. */
+  readonly end: PartitionEnd | undefined;
+
+  /** Runs for one slice. Never blocks; a handler in progress is continued first. */
+  run(request: RunRequest): RunStop;
+  requestStop(): void;
+  setDebugHooks(hooks: DebugHooks | undefined): void;
+  /** What the guest prints, in order, as raw bytes. */
+  onConsole(listener: (source: ConsoleSource, bytes: Uint8Array) => void): void;
+  /** The door for input from outside: bytes for the serial console, stamped with the instruction count. */
+  sendConsole(bytes: Uint8Array): void;
+  /** Back to the state before the first instruction: same program, same configuration. */
+  reset(): void;
+  /** Devices, memory map, vCPUs as live trees. */
+  inspect(): InspectNode;
+  /** 64-bit hash of all vCPUs' state and of RAM, as 16 hexadecimal digits. */
+  stateHash(): string;
+}

@@ -1,0 +1,43 @@
+import type { VmExit, WatchHit } from '../../processor/exit.ts';
+
+/** How a partition's life ended. */
+export interface PartitionEnd {
+  readonly kind: 'power-off' | 'halted' | 'debug-exit' | 'triple-fault' | 'reset' | 'crash' | 'internal-error';
+  /** Exit status of `hyperscope run` (docs/reference/command-line.md). */
+  readonly status: number;
+  /** One sentence. */
+  readonly message: string;
+}
+
+/** What a debugger wants to hear of; installed with `Partition.setDebugHooks`. */
+export interface DebugHooks {
+  /** Asked for each VM exit before its handler starts; true stops there with `{ kind: 'exit' }`. */
+  stopAtExit(vcpu: number, exit: VmExit): boolean;
+}
+
+export interface RunRequest {
+  /** At most this many guest instructions over all vCPUs. */
+  readonly instructions: number;
+  /** Only this vCPU runs (single-thread stepping). */
+  readonly onlyVcpu?: number;
+  /** Stop at the next stage of an exit handler in progress, or that begins. */
+  readonly stopAtStage?: boolean;
+  /** Stop when an exit's handler is done, before the vCPU re-enters. */
+  readonly stopAtEntry?: boolean;
+}
+
+/** Why `Partition.run` came back. `vcpu` is who caused it. */
+export type RunStop =
+  | { readonly kind: 'budget' }
+  | { readonly kind: 'breakpoint'; readonly vcpu: number }
+  | { readonly kind: 'watch'; readonly vcpu: number; readonly hit: WatchHit }
+  /** A VM exit happened that the hooks wanted; its handler has not begun. */
+  | { readonly kind: 'exit'; readonly vcpu: number; readonly exit: VmExit }
+  /** An exit handler is at a stage (`vcpu.activity`). */
+  | { readonly kind: 'stage'; readonly vcpu: number }
+  /** An exit handler is done; the vCPU is about to re-enter the guest. */
+  | { readonly kind: 'entry'; readonly vcpu: number }
+  /** A guest exception that the debugger asked for (`Processor.debugExceptions`), not delivered yet. */
+  | { readonly kind: 'exception'; readonly vcpu: number; readonly exit: VmExit }
+  | { readonly kind: 'stop-requested' }
+  | { readonly kind: 'ended'; readonly end: PartitionEnd };

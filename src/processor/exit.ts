@@ -1,0 +1,181 @@
+/**
+ * Why a vCPU left guest execution. Numbers of VMX and SVM and their qualifications are made from this in
+ * hypervisor/exits; here stands what the processor knows, in its own terms.
+ */
+
+/** The words of the exit journal (docs/reference/exit-journal.md). */
+export type ExitReason =
+  | 'cpuid'
+  | 'io'
+  | 'mmio'
+  | 'msr-read'
+  | 'msr-write'
+  | 'hypercall'
+  | 'hlt'
+  | 'pause'
+  | 'cr'
+  | 'dr'
+  | 'descriptor-table'
+  | 'second-level-violation'
+  | 'second-level-misconfiguration'
+  | 'exception'
+  | 'external-interrupt'
+  | 'nmi'
+  | 'interrupt-window'
+  | 'nmi-window'
+  | 'apic'
+  | 'tpr'
+  | 'invlpg'
+  | 'rdtsc'
+  | 'rdpmc'
+  | 'xsetbv'
+  | 'wbinvd'
+  | 'monitor'
+  | 'mwait'
+  | 'task-switch'
+  | 'init'
+  | 'sipi'
+  | 'triple-fault'
+  | 'shutdown'
+  | 'vmx'
+  | 'svm'
+  | 'vm-entry-failure'
+  | 'dirty-log'
+  | 'preemption-timer';
+
+export type AccessSize = 1 | 2 | 4 | 8;
+
+/** What each reason carries besides what all exits share. */
+export type ExitDetail =
+  | { readonly reason: 'cpuid'; readonly leaf: number; readonly subleaf: number }
+  | {
+      readonly reason: 'io';
+      readonly port: number;
+      readonly size: 1 | 2 | 4;
+      readonly write: boolean;
+      /** Zero-extended value to write; 0 for a read. */
+      readonly value: number;
+      readonly string: boolean;
+      readonly rep: boolean;
+      readonly immediate: boolean;
+    }
+  | {
+      readonly reason: 'mmio';
+      readonly gpa: bigint;
+      readonly gva: bigint;
+      readonly size: AccessSize;
+      readonly write: boolean;
+      /** Zero-extended value to write; 0n for a read. */
+      readonly value: bigint;
+      readonly fetch?: boolean;
+    }
+  | { readonly reason: 'msr-read'; readonly msr: number }
+  | { readonly reason: 'msr-write'; readonly msr: number; readonly value: bigint }
+  | { readonly reason: 'hypercall'; readonly instruction: 'vmcall' | 'vmmcall' }
+  | {
+      readonly reason: 'cr';
+      readonly register: 0 | 2 | 3 | 4 | 8;
+      readonly access: 'mov-to' | 'mov-from' | 'clts' | 'lmsw' | 'smsw';
+      /** General register number of a mov. */
+      readonly gpr: number;
+      readonly value: bigint;
+    }
+  | { readonly reason: 'dr'; readonly register: number; readonly write: boolean; readonly gpr: number }
+  | {
+      readonly reason: 'descriptor-table';
+      readonly table: 'gdtr' | 'idtr' | 'ldtr' | 'tr';
+      readonly write: boolean;
+    }
+  | { readonly reason: 'invlpg'; readonly address: bigint }
+  | { readonly reason: 'rdtsc'; readonly rdtscp: boolean }
+  | { readonly reason: 'xsetbv'; readonly index: number; readonly value: bigint }
+  | {
+      readonly reason: 'exception';
+      readonly vector: number;
+      readonly errorCode?: number;
+      /** CR2 of a #PF, the DR6 bits of a #DB. */
+      readonly payload?: bigint;
+      /** Type of the event: 3 hardware exception, 5 privileged software exception (INT1), 6 software exception (INT3, INTO). */
+      readonly type: 3 | 5 | 6;
+    }
+  | {
+      readonly reason: 'triple-fault';
+      /** Vectors that led here, first fault first: e.g. [14, 13, 8]. */
+      readonly chain: readonly { readonly vector: number; readonly errorCode?: number; readonly payload?: bigint }[];
+    }
+  | {
+      readonly reason: 'task-switch';
+      readonly selector: number;
+      readonly source: 'call' | 'iret' | 'jmp' | 'gate';
+      readonly errorCode?: number;
+    }
+  | { readonly reason: 'external-interrupt'; readonly vector: number }
+  | { readonly reason: 'sipi'; readonly vector: number }
+  | {
+      readonly reason: 'second-level-violation';
+      readonly gpa: bigint;
+      readonly gva?: bigint;
+      readonly access: 'read' | 'write' | 'execute';
+      /** What the second level allowed at that address. */
+      readonly allowed: { readonly read: boolean; readonly write: boolean; readonly execute: boolean };
+      readonly duringWalk: boolean;
+    }
+  | { readonly reason: 'vmx' | 'svm'; readonly instruction: string }
+  | {
+      readonly reason:
+        | 'hlt'
+        | 'pause'
+        | 'second-level-misconfiguration'
+        | 'nmi'
+        | 'interrupt-window'
+        | 'nmi-window'
+        | 'apic'
+        | 'tpr'
+        | 'rdpmc'
+        | 'wbinvd'
+        | 'monitor'
+        | 'mwait'
+        | 'init'
+        | 'shutdown'
+        | 'vm-entry-failure'
+        | 'dirty-log'
+        | 'preemption-timer';
+    };
+
+/** Where the vCPU was when it left. */
+export interface ExitPlace {
+  /** RIP (offset in CS) of the instruction that left; the state is as it was before that instruction. */
+  readonly rip: bigint;
+  /** Bytes of that instruction, 0 where no instruction is the cause. */
+  readonly instructionLength: number;
+  /** Instructions retired by this vCPU before it. */
+  readonly icount: bigint;
+}
+
+/** A VM exit as the processor hands it to the hypervisor. */
+export type VmExit = ExitPlace & ExitDetail;
+
+/** An access that touched a watched range. It is reported before the instruction that makes it has any effect. */
+export interface WatchHit {
+  readonly watch: number;
+  readonly space: 'gva' | 'gpa';
+  readonly address: bigint;
+  readonly size: number;
+  readonly write: boolean;
+}
+
+/** How a call of {@link Processor.run} ended. */
+export type RunResult =
+  /** The budget is used up, exactly. */
+  | { readonly kind: 'budget' }
+  /** RIP is at a breakpoint, whose instruction has not run. */
+  | { readonly kind: 'breakpoint'; readonly rip: bigint }
+  /** The next instruction would touch a watched range. `resumePast` lets it through. */
+  | { readonly kind: 'watch'; readonly hit: WatchHit }
+  | { readonly kind: 'exit'; readonly exit: VmExit }
+  /** A device or the debugger asked the processor to come back (see {@link Processor.requestStop}). */
+  | { readonly kind: 'stop-requested' }
+  /** Halted (HLT not intercepted) or waiting for SIPI, and nothing is pending: time must pass first. */
+  | { readonly kind: 'halted' }
+  /** The vCPU shut down after a triple fault, or is in a state that only INIT or reset ends. */
+  | { readonly kind: 'shutdown' };

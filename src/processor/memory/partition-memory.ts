@@ -1,0 +1,104 @@
+import { VCPU_SIZE } from '../state/layout.ts';
+
+const PAGE = 0x1_0000;
+const GUEST_PAGE = 4096;
+
+/** A range of guest physical addresses that is backed by RAM. Page-aligned. */
+export interface RamRegion {
+  readonly gpa: bigint;
+  readonly length: number;
+}
+
+/** Told of every write that did not come from the guest's own instructions, and of code pages that changed. */
+export type WriteListener = (gpa: bigint, length: number) => void;
+
+/**
+ * The memory of one partition: one WebAssembly memory that holds the vCPUs' state blocks and then the guest's RAM. Between
+ * the RAM regions are holes, where devices answer.
+ */
+export class PartitionMemory {
+  readonly wasm: WebAssembly.Memory;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly regions: readonly (RamRegion & { readonly offset: number })[];
+  private readonly listeners: WriteListener[] = [];
+
+  /** Throws a plain sentence when the sizes are not possible (4 GiB in all, page-aligned regions). */
+  constructor(
+    ram: readonly RamRegion[],
+    readonly vcpuCount: number,
+  ) {
+    // The first 64 KiB stay empty: a stray zero offset of generated code meets nothing.
+    let offset = PAGE + vcpuCount * VCPU_SIZE;
+    const regions: (RamRegion & { offset: number })[] = [];
+    for (const region of ram) {
+      if (region.length % GUEST_PAGE !== 0 || region.gpa % BigInt(GUEST_PAGE) !== 0n || region.length <= 0)
+        throw new Error(`RAM at ${region.gpa.toString(16)} of ${region.length} bytes is not made of whole 4 KiB pages.`);
+      regions.push({ ...region, offset });
+      offset += region.length;
+    }
+    const pages = Math.ceil(offset / PAGE);
+    if (pages > 0xffff)
+      throw new Error(`A partition's RAM and processors must fit into 4 GiB; ${pages * PAGE} bytes were asked for.`);
+    this.wasm = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.bytes = new Uint8Array(this.wasm.buffer);
+    this.view = new DataView(this.wasm.buffer);
+    this.regions = regions;
+  }
+
+  /** Byte offset of a vCPU's state block in `wasm`. */
+  vcpuBase(index: number): number {
+    return PAGE + index * VCPU_SIZE;
+  }
+
+  /** Byte offset in `wasm` of a guest physical address, and how many bytes of RAM follow it there; undefined in a hole. */
+  locate(gpa: bigint): { offset: number; available: number } | undefined {
+    for (const region of this.regions) {
+      if (gpa < region.gpa) continue;
+      const distance = gpa - region.gpa;
+      if (distance < BigInt(region.length)) {
+        const at = Number(distance);
+        return { offset: region.offset + at, available: region.length - at };
+      }
+    }
+    return undefined;
+  }
+
+  /** Copies up to `length` bytes out; stops at the first byte without RAM. */
+  read(gpa: bigint, length: number): Uint8Array {
+    const parts = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const place = this.locate(gpa + BigInt(done));
+      if (!place) break;
+      const count = Math.min(length - done, place.available);
+      parts.set(this.bytes.subarray(place.offset, place.offset + count), done);
+      done += count;
+    }
+    return parts.subarray(0, done);
+  }
+
+  /** Writes as a device or the debugger does; returns how many bytes had RAM to go to. */
+  write(gpa: bigint, data: Uint8Array): number {
+    let done = 0;
+    while (done < data.length) {
+      const place = this.locate(gpa + BigInt(done));
+      if (!place) break;
+      const count = Math.min(data.length - done, place.available);
+      this.bytes.set(data.subarray(done, done + count), place.offset);
+      done += count;
+    }
+    if (done > 0) this.notifyWrite(gpa, done);
+    return done;
+  }
+
+  /** Calls back after each {@link write} and each {@link notifyWrite}. */
+  onWrite(listener: WriteListener): void {
+    this.listeners.push(listener);
+  }
+
+  /** Says that RAM changed (by another vCPU's store to a page with decoded code, say). */
+  notifyWrite(gpa: bigint, length: number): void {
+    for (const listener of this.listeners) listener(gpa, length);
+  }
+}

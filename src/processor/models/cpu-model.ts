@@ -1,0 +1,17 @@
+/** CPUID registers of one leaf. */
+export interface CpuidResult {
+  eax: number;
+  ebx: number;
+  ecx: number;
+  edx: number;
+}
+
+/** A processor as its CPUID and MSRs describe it: one table per vendor. */
+export interface CpuModel {
+  readonly name: string;
+  readonly vendor: 'intel' | 'amd';
+  /** CPUID of bare hardware; bits that mirror state (OSXSAVE, APIC id) are filled in by the processor. */
+  cpuid(leaf: number, subleaf: number): CpuidResult;
+  readonly physicalAddressBits: number;
+  has(feature: string): boolean;
+}

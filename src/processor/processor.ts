@@ -1,0 +1,176 @@
+import type { RunResult, WatchHit } from './exit.ts';
+import type { CpuModel } from './models/cpu-model.ts';
+import type { CpuState } from './state/cpu-state.ts';
+
+/** Code size of CS: what the next instruction decodes as. */
+export type CodeMode = 16 | 32 | 64;
+
+/**
+ * What the vCPU asks of its local interrupt controller. The local APIC (or the PIC pair alone) implements it; the
+ * platform passes it in.
+ */
+export interface InterruptSource {
+  /** True when an external interrupt waits that the controller's own priority rules (TPR, ISR) let through. */
+  hasInterrupt(): boolean;
+  /** Takes the highest one: INTA cycle. Only called after `hasInterrupt()`. Returns its vector, 0–255. */
+  acknowledge(): number;
+  /** Task priority, bits 7:0; CR8 is its bits 7:4. */
+  getTpr(): number;
+  setTpr(value: number): void;
+}
+
+/**
+ * Which optional exits the hypervisor wants. What is not wanted, the processor does itself as bare hardware would.
+ * I/O and MMIO always leave, since no device is behind this interface; so do MSRs that the processor doesn't own.
+ */
+export interface InterceptSet {
+  cpuid: boolean;
+  hlt: boolean;
+  pause: boolean;
+  hypercall: boolean;
+  rdtsc: boolean;
+  rdpmc: boolean;
+  invlpg: boolean;
+  wbinvd: boolean;
+  monitorMwait: boolean;
+  xsetbv: boolean;
+  descriptorTable: boolean;
+  movDr: boolean;
+  taskSwitch: boolean;
+  tripleFault: boolean;
+  externalInterrupt: boolean;
+  nmi: boolean;
+  /** Leave as soon as an interrupt could be taken. */
+  interruptWindow: boolean;
+  nmiWindow: boolean;
+  /** Bit n set: writes of (`write`) or reads of (`read`) CRn leave. */
+  cr: { read: number; write: number };
+  /** Bit = vector. */
+  exceptions: number;
+  /** True for an MSR access that leaves although the processor owns the MSR. */
+  msr: (msr: number, write: boolean) => boolean;
+}
+
+/** Event injection, as VM-entry interruption information and EVENTINJ have it. */
+export interface EventInjection {
+  readonly vector: number;
+  readonly type: 'external-interrupt' | 'nmi' | 'exception' | 'software-interrupt' | 'software-exception';
+  readonly errorCode?: number;
+  /** CR2 for #PF, DR6 bits for #DB. */
+  readonly payload?: bigint;
+  /** For software events: bytes to advance RIP by first. */
+  readonly instructionLength?: number;
+}
+
+/** A range that the debugger watches. Ranges may have any size and any alignment. */
+export interface Watch {
+  readonly id: number;
+  readonly space: 'gva' | 'gpa';
+  readonly address: bigint;
+  readonly length: bigint;
+  readonly read: boolean;
+  readonly write: boolean;
+}
+
+/** One step of a page walk, for the debugger. */
+export interface WalkStep {
+  readonly level: 'PML4' | 'PDPT' | 'PD' | 'PT';
+  readonly entryGpa: bigint;
+  readonly entry: bigint;
+  readonly flags: string;
+}
+
+/** How a linear address translates, without side effects (no A/D bits set, no TLB filled). */
+export interface WalkResult {
+  readonly steps: readonly WalkStep[];
+  readonly gpa?: bigint;
+  readonly pageSize?: bigint;
+  readonly writable: boolean;
+  readonly user: boolean;
+  readonly executable: boolean;
+  /** Why there is no translation, as a sentence. */
+  readonly problem?: string;
+}
+
+/**
+ * A vCPU that runs guest code. Two implementations are planned: the emulated processor and /dev/kvm. Platforms and the
+ * debugger see only this.
+ *
+ * All addresses are bigint. `rip` is an offset in CS; `linearRip` adds the base of CS.
+ */
+export interface Processor {
+  readonly index: number;
+  readonly model: CpuModel;
+  readonly state: CpuState;
+  readonly intercepts: InterceptSet;
+
+  /** Retired instructions since reset. An instruction that faults does not count, each REP iteration set counts once. */
+  readonly icount: bigint;
+  /** Guest time in TSC ticks (1 tick = 1 ns): retired instructions plus the time that was skipped while halted. */
+  readonly ticks: bigint;
+  /** Lets time pass without instructions: a halted vCPU jumps to the next event. */
+  skipTime(ticks: bigint): void;
+
+  readonly mode: CodeMode;
+  readonly linearRip: bigint;
+  readonly cpl: number;
+  readonly halted: boolean;
+
+  /** To power-on state (Intel SDM vol. 3, table 10-1), CS:RIP F000:FFF0. */
+  reset(): void;
+
+  /**
+   * Runs at most `budget` instructions (1 to 2^31-1). Ends at an instruction boundary, with all state in `state`.
+   * Pending events are delivered before the first instruction; delivering one retires no instruction.
+   */
+  run(budget: number): RunResult;
+  /** Makes the current `run` return at the next boundary; before a run: it is without effect. */
+  requestStop(): void;
+
+  // --- completing exits -------------------------------------------------------------------------------------------
+
+  /**
+   * Gives the value that an I/O or MMIO read delivers (for a write: any value, says that it is done), after an exit
+   * `io` or `mmio`. The instruction runs again and takes its accesses from what was completed, in order.
+   */
+  completeAccess(value: bigint): void;
+  /** Advances RIP past the instruction of an exit and retires it (clears the interrupt shadow, arms the TF trap). */
+  skipInstruction(length: number): void;
+  /** Does what the intercepted instruction would have done on bare hardware (CPUID, MSR, CR …), and retires it. */
+  performNatively(): void;
+  /** Injects an event at the next entry. Delivery happens in the next `run`. */
+  inject(event: EventInjection): void;
+  setInterruptSource(source: InterruptSource | undefined): void;
+  raiseNmi(): void;
+  raiseInit(): void;
+  /** Start-up IPI: starts at `vector << 12` when waiting for it. */
+  raiseSipi(vector: number): void;
+
+  // --- debugging, invisible to the guest ----------------------------------------------------------------------------
+
+  /** Stops before the instruction at each of these linear addresses. Replaces the earlier set. */
+  setBreakpoints(linear: ReadonlySet<bigint>): void;
+  setWatches(watches: readonly Watch[]): void;
+  /** The next `run` passes the breakpoint or the watch hit at the current RIP once. */
+  resumePast(): void;
+  /** While true, external interrupts and NMIs are held back (stepping would land in their handlers). */
+  holdInterrupts: boolean;
+  /** Guest exceptions (bit = vector) that end `run` with an exit `exception` before delivery, although not intercepted. */
+  debugExceptions: number;
+
+  /** Translates a linear address as a data read at CPL 0 would be, without side effects. */
+  translate(linear: bigint): bigint | undefined;
+  walk(linear: bigint): WalkResult;
+  /**
+   * Reads memory by address without side effects. Returns as many bytes as can be read from the start, at most `length`.
+   */
+  readMemory(space: 'gva' | 'gpa', address: bigint, length: number): Uint8Array;
+  /** Writes and drops decoded code; returns the number of bytes written from the start. */
+  writeMemory(space: 'gva' | 'gpa', address: bigint, bytes: Uint8Array): number;
+  /** Must be called after registers in `state` were changed from outside (mode, segments, paging, RIP may have). */
+  stateChanged(): void;
+
+  /** FNV-1a, 64 bit, of all architectural state (not memory). */
+  stateHash(): bigint;
+  lastWatchHit?: WatchHit;
+}

@@ -1,0 +1,144 @@
+import * as L from './layout.ts';
+
+/** A segment register with its hidden part, as a value. */
+export interface SegmentValue {
+  readonly selector: number;
+  readonly base: bigint;
+  /** In bytes, granularity applied: 0xFFFFFFFF for a flat segment. */
+  readonly limit: number;
+  /** As in a VMCS: [3:0] type, 4 S, [6:5] DPL, 7 P, 12 AVL, 13 L, 14 D/B, 15 G, 16 unusable. */
+  readonly rights: number;
+}
+
+/** RFLAGS bits (Intel SDM vol. 1, 3.4.3). */
+export const Flag = {
+  CF: 1 << 0,
+  PF: 1 << 2,
+  AF: 1 << 4,
+  ZF: 1 << 6,
+  SF: 1 << 7,
+  TF: 1 << 8,
+  IF: 1 << 9,
+  DF: 1 << 10,
+  OF: 1 << 11,
+  IOPL: 3 << 12,
+  NT: 1 << 14,
+  RF: 1 << 16,
+  VM: 1 << 17,
+  AC: 1 << 18,
+  VIF: 1 << 19,
+  VIP: 1 << 20,
+  ID: 1 << 21,
+} as const;
+
+export const ARITHMETIC_FLAGS = Flag.CF | Flag.PF | Flag.AF | Flag.ZF | Flag.SF | Flag.OF;
+
+/**
+ * The architectural state of one vCPU: typed access to the block that generated code works on. It checks nothing; who
+ * changes registers from outside the processor calls `Processor.stateChanged()` afterwards.
+ */
+export class CpuState {
+  readonly u64: BigUint64Array;
+  readonly i32: Int32Array;
+  readonly u32: Uint32Array;
+
+  constructor(
+    readonly buffer: ArrayBufferLike,
+    /** Byte offset of the vCPU's block in the partition's WebAssembly memory; a multiple of 4096. */
+    readonly base: number,
+  ) {
+    this.u64 = new BigUint64Array(buffer, base, L.FPU / 8);
+    this.i32 = new Int32Array(buffer, base, L.FPU / 4);
+    this.u32 = new Uint32Array(buffer, base, L.FPU / 4);
+  }
+
+  get64(offset: number): bigint {
+    return this.u64[offset >> 3] ?? 0n;
+  }
+  set64(offset: number, value: bigint): void {
+    this.u64[offset >> 3] = value;
+  }
+  get32(offset: number): number {
+    return this.u32[offset >> 2] ?? 0;
+  }
+  set32(offset: number, value: number): void {
+    this.i32[offset >> 2] = value;
+  }
+
+  /** General register 0–15 in encoding order, 64 bits. */
+  gpr(index: number): bigint {
+    return this.get64(L.GPR + index * 8);
+  }
+  setGpr(index: number, value: bigint): void {
+    this.set64(L.GPR + index * 8, value);
+  }
+
+  get rip(): bigint {
+    return this.get64(L.RIP);
+  }
+  set rip(value: bigint) {
+    this.set64(L.RIP, value);
+  }
+
+  /** RFLAGS, all bits composed. */
+  get rflags(): number {
+    const result = this.get64(L.FLAG_RESULT);
+    const bits = this.get32(L.FLAG_BITS);
+    let flags = this.get32(L.EFLAGS) | (bits & (Flag.CF | Flag.AF | Flag.OF));
+    if (result === 0n) flags |= Flag.ZF;
+    flags |= (Number(result >> 63n) << 7) ^ (bits & Flag.SF);
+    let parity = Number(result & 0xffn);
+    parity ^= parity >> 4;
+    parity ^= parity >> 2;
+    parity ^= parity >> 1;
+    flags |= ((~parity & 1) << 2) ^ (bits & Flag.PF);
+    return flags >>> 0;
+  }
+  set rflags(value: number) {
+    const zero = (value & Flag.ZF) !== 0;
+    // FLAG_RESULT is 0 (even parity) or 1 (odd parity, not negative): the correction bits make up for the rest.
+    this.set64(L.FLAG_RESULT, zero ? 0n : 1n);
+    const natural = zero ? Flag.PF : 0;
+    this.set32(L.FLAG_BITS, (value & (Flag.CF | Flag.AF | Flag.OF | Flag.SF)) | ((value & Flag.PF) ^ natural));
+    this.set32(L.EFLAGS, (value & ~ARITHMETIC_FLAGS & 0x3f7fd7) | 2);
+  }
+
+  segment(index: number): SegmentValue {
+    const at = L.SEGMENTS + index * L.SEGMENT_SIZE;
+    return {
+      selector: this.get32(at + L.SEG_SELECTOR),
+      base: this.get64(at + L.SEG_BASE),
+      limit: this.get32(at + L.SEG_LIMIT),
+      rights: this.get32(at + L.SEG_RIGHTS),
+    };
+  }
+  setSegment(index: number, value: SegmentValue): void {
+    const at = L.SEGMENTS + index * L.SEGMENT_SIZE;
+    this.set32(at + L.SEG_SELECTOR, value.selector);
+    this.set64(at + L.SEG_BASE, value.base);
+    this.set32(at + L.SEG_LIMIT, value.limit);
+    this.set32(at + L.SEG_RIGHTS, value.rights);
+  }
+
+  get cpl(): number {
+    return this.get32(L.CPL);
+  }
+  set cpl(value: number) {
+    this.set32(L.CPL, value);
+  }
+  get cr0(): bigint {
+    return this.get64(L.CR0);
+  }
+  get cr3(): bigint {
+    return this.get64(L.CR3);
+  }
+  get cr4(): bigint {
+    return this.get64(L.CR4);
+  }
+  get efer(): bigint {
+    return this.get64(L.EFER);
+  }
+  get icount(): bigint {
+    return this.get64(L.ICOUNT);
+  }
+}

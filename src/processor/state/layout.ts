@@ -1,0 +1,94 @@
+/**
+ * Where the state of one vCPU lies, as byte offsets from the vCPU's base in its partition's WebAssembly memory. Generated
+ * code gets the base as an argument, so that any number of vCPUs share a memory and its code.
+ */
+
+/** General registers RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8–R15: 16 × i64, in encoding order. */
+export const GPR = 0x000;
+/** Slot 16 reads as zero: the "no base, no index" register of predecoded operands. */
+export const ZERO = 0x080;
+
+export const RIP = 0x090; // i64
+/**
+ * Arithmetic flags, kept apart from EFLAGS so that each instruction only stores what it knows:
+ * ZF = (FLAG_RESULT == 0), SF = sign(FLAG_RESULT) ^ FLAG_BITS[7], PF = even parity of FLAG_RESULT[7:0] ^ FLAG_BITS[2];
+ * CF, AF and OF are FLAG_BITS[0], [4] and [11]. FLAG_RESULT is the result sign-extended to 64 bits.
+ */
+export const FLAG_RESULT = 0x098; // i64
+export const FLAG_BITS = 0x0a0; // i32
+/** The other bits of RFLAGS (TF IF DF IOPL NT RF VM AC VIF VIP ID), bit 1 set, arithmetic flags clear. */
+export const EFLAGS = 0x0a4; // i32
+/** Instructions retired since reset. */
+export const ICOUNT = 0x0a8; // i64
+/** Ticks that passed without instructions (halted). */
+export const IDLE_TICKS = 0x0b0; // i64
+/** Added to ICOUNT + IDLE_TICKS to make the TSC. */
+export const TSC_OFFSET = 0x0b8; // i64
+
+/**
+ * Segment registers ES CS SS DS FS GS (encoding order), then LDTR and TR: SEGMENT_SIZE bytes each.
+ * The hidden part is kept decoded, limit in bytes with granularity applied.
+ */
+export const SEGMENTS = 0x0c0;
+export const SEGMENT_SIZE = 0x20;
+export const SEG_BASE = 0x00; // i64
+export const SEG_LIMIT = 0x08; // i32 (unsigned)
+export const SEG_SELECTOR = 0x0c; // i32
+/** As in a VMCS: [3:0] type, 4 S, [6:5] DPL, 7 P, 12 AVL, 13 L, 14 D/B, 15 G, 16 unusable. */
+export const SEG_RIGHTS = 0x10; // i32
+
+export const Segment = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
+
+export const GDTR_BASE = 0x1c0; // i64
+export const IDTR_BASE = 0x1c8; // i64
+export const GDTR_LIMIT = 0x1d0; // i32
+export const IDTR_LIMIT = 0x1d4; // i32
+export const CR0 = 0x1d8; // i64
+export const CR2 = 0x1e0; // i64
+export const CR3 = 0x1e8; // i64
+export const CR4 = 0x1f0; // i64
+export const EFER = 0x1f8; // i64
+/** DR0–DR3, DR6, DR7: i64 at DR + 8 * number (4 and 5 are unused). */
+export const DR = 0x200;
+/** 0–3. */
+export const CPL = 0x240; // i32
+/** Bit 0 STI shadow, bit 1 MOV SS shadow, bit 3 NMI blocked until IRET (VMCS interruptibility state). */
+export const INTERRUPTIBILITY = 0x244; // i32
+/** VMCS activity state: 0 active, 1 HLT, 2 shutdown, 3 wait-for-SIPI. */
+export const ACTIVITY = 0x248; // i32
+export const XCR0 = 0x250; // i64
+
+/** MSRs that the processor owns: i64 each. */
+export const MSR_STAR = 0x260;
+export const MSR_LSTAR = 0x268;
+export const MSR_CSTAR = 0x270;
+export const MSR_SFMASK = 0x278;
+export const MSR_KERNEL_GS_BASE = 0x280;
+export const MSR_SYSENTER_CS = 0x288;
+export const MSR_SYSENTER_ESP = 0x290;
+export const MSR_SYSENTER_EIP = 0x298;
+export const MSR_PAT = 0x2a0;
+export const MSR_APIC_BASE = 0x2a8;
+export const MSR_TSC_AUX = 0x2b0;
+export const MSR_MISC_ENABLE = 0x2b8;
+export const MSR_DEBUGCTL = 0x2c0;
+export const MSR_TSC_ADJUST = 0x2c8;
+export const MSR_MTRR_DEF_TYPE = 0x2d0;
+export const MSR_MTRR_FIXED = 0x2d8; // 11 × i64
+export const MSR_MTRR_VARIABLE = 0x330; // 16 × i64 (8 base/mask pairs)
+/** PDPTEs of PAE paging, loaded when CR3 is (Intel SDM vol. 3, 4.4.1): 4 × i64. */
+export const PDPTE = 0x3b0;
+
+/** End of the architectural state: all below is hashed and saved. */
+export const ARCHITECTURAL_END = 0x400;
+
+/** Bytes from ARCHITECTURAL_END to ENGINE_END belong to the engine (abort flags, TLB pointers …). */
+export const ENGINE = 0x400;
+export const ENGINE_END = 0x1000;
+/** x87, SSE and AVX state: reserved for the floating-point unit of the processor. */
+export const FPU = 0x1000;
+export const FPU_END = 0x2000;
+/** Start of the vCPU's TLBs, jump cache and decoded code. */
+export const CACHES = 0x2000;
+/** Bytes that each vCPU takes in its partition's memory. */
+export const VCPU_SIZE = 0x40_0000;

@@ -1,0 +1,77 @@
+/** What can be run, after it was recognised by its content and read. */
+
+export type ProgramKind = 'assembly' | 'elf64' | 'elf32' | 'boot-sector' | 'disk-image' | 'flat';
+export type BootProtocol = 'plain' | 'pvh' | 'multiboot1' | 'boot-sector';
+
+/** Bytes to place into guest memory; `size` beyond `bytes` is filled with zeroes. */
+export interface LoadSegment {
+  readonly gpa: bigint;
+  readonly bytes: Uint8Array;
+  readonly size: number;
+}
+
+/** One line of an assembled program's own line table. Addresses are where the code is loaded. */
+export interface SourceLine {
+  readonly address: bigint;
+  readonly length: number;
+  /** Index into `SourceLines.files`. */
+  readonly file: number;
+  readonly line: number;
+}
+
+/** The assembler's own debug information. */
+export interface SourceLines {
+  readonly files: readonly string[];
+  /** Sorted by address. */
+  readonly lines: readonly SourceLine[];
+  readonly symbols: readonly ProgramSymbol[];
+}
+
+export interface ProgramSymbol {
+  readonly name: string;
+  readonly address: bigint;
+  readonly size: number;
+  readonly kind: 'function' | 'object' | 'label';
+  readonly global: boolean;
+}
+
+export interface Program {
+  readonly kind: ProgramKind;
+  /** Path as the user gave it. */
+  readonly path: string;
+  readonly protocol: BootProtocol;
+  readonly mode: 16 | 32 | 64;
+  readonly entry: bigint;
+  readonly segments: readonly LoadSegment[];
+  /** Symbols of an ELF file, labels of an assembled program. */
+  readonly symbols: readonly ProgramSymbol[];
+  /** From the assembler; undefined for other programs. */
+  readonly sourceLines?: SourceLines;
+  /** Sections by name (`.debug_info` …), uncompressed, where the file has them. */
+  readonly sections: ReadonlyMap<string, { readonly address: bigint; readonly bytes: Uint8Array }>;
+}
+
+/**
+ * A program that can't be run. The message is one sentence: what is wrong, where, and how to mend it.
+ * `line` and `column` count from 1.
+ */
+export class ProgramError extends Error {
+  constructor(
+    message: string,
+    readonly path?: string,
+    readonly line?: number,
+    readonly column?: number,
+    readonly hint?: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The one way to read files below cli/: given to whoever needs it. Paths are as the user or a source file has them. */
+export interface FileAccess {
+  /** Throws ProgramError with a plain sentence when the file can't be read. */
+  read(path: string): Uint8Array;
+  exists(path: string): boolean;
+  /** `relative` as seen from the folder of `from`. */
+  resolve(from: string, relative: string): string;
+}
