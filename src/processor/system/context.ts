@@ -1,0 +1,56 @@
+import type { DecodedInstruction } from '../../x86/instruction.ts';
+import type { ExitDetail } from '../exit.ts';
+import type { PartitionMemory } from '../memory/partition-memory.ts';
+import type { CpuModel } from '../models/cpu-model.ts';
+import type { CodeMode, InterceptSet, InterruptSource } from '../processor.ts';
+import type { CpuState } from '../state/cpu-state.ts';
+
+/**
+ * What TypeScript code of the processor (system instructions, event delivery, task switches) works on. RIP and all state are
+ * as before the instruction while a helper runs. A helper throws GuestFault for an exception, and must then have changed
+ * nothing that the guest can see; accesses to device memory throw AccessExit in the same way.
+ */
+export interface SystemContext {
+  readonly state: CpuState;
+  readonly memory: PartitionMemory;
+  readonly model: CpuModel;
+  readonly intercepts: InterceptSet;
+  readonly interruptSource: InterruptSource | undefined;
+  readonly mode: CodeMode;
+  /** 16, 32 or 64: width of SP in use (SS.B, or 64-bit mode). */
+  readonly stackWidth: CodeMode;
+
+  /** Offset of the instruction's memory operand, wrapped to its address size. */
+  effectiveAddress(instruction: DecodedInstruction): bigint;
+  /** Access through a segment register (0–5) at the current CPL: limit, type and canonical checks, then paging. */
+  readVirtual(segment: number, offset: bigint, size: 1 | 2 | 4 | 8): bigint;
+  writeVirtual(segment: number, offset: bigint, size: 1 | 2 | 4 | 8, value: bigint): void;
+  /** Throws what a write there would throw, without writing. */
+  probeWrite(segment: number, offset: bigint, size: number): void;
+  /** Access by linear address: `user` false is a supervisor access whatever the CPL (descriptor tables, TSS). */
+  readLinear(linear: bigint, size: 1 | 2 | 4 | 8, user: boolean): bigint;
+  writeLinear(linear: bigint, size: 1 | 2 | 4 | 8, value: bigint, user: boolean): void;
+
+  /** Drops all translations (`global` ones too), or one page's. */
+  flushTlb(global: boolean): void;
+  flushPage(linear: bigint): void;
+  /** Must be called after CS, SS, CPL, CR0, CR4, EFER or a segment's hidden part changed. */
+  modeChanged(): void;
+  /** Must be called when IF, the interrupt shadow, TPR or TF changed, so that events are looked at again. */
+  eventsChanged(): void;
+  /** Current TSC value as RDTSC reads it. */
+  readTsc(): bigint;
+}
+
+/** Leaves guest execution from the middle of an access; the instruction will be run again once the access is completed. */
+export class AccessExit extends Error {
+  constructor(readonly detail: ExitDetail) {
+    super('access leaves the guest');
+  }
+}
+
+/**
+ * A rare instruction done in TypeScript. `next`: retire, RIP goes past the instruction (`state.rip + length`).
+ * `jumped`: retire, the helper has set RIP. An ExitDetail: leave without retiring.
+ */
+export type SystemHelper = (context: SystemContext, instruction: DecodedInstruction) => 'next' | 'jumped' | ExitDetail;
