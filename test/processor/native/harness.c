@@ -1,0 +1,258 @@
+/*
+ * Runs instruction snippets on the machine's own processor in 64-bit user mode and reports the state afterwards.
+ *
+ * Input:  12288 bytes that the data pages hold before each case, then struct request records until the end.
+ * Output: a struct reply per request, each followed by the changed part of the data pages (dirty_length bytes,
+ *         padded to a multiple of 8).
+ *
+ * The code pages are filled with INT3, so every case ends in a signal: the kernel's signal frame then holds the whole
+ * state, whatever the snippet did to RSP or to the segments. The program has no C library, and so no thread-local
+ * storage: FS and GS are free for the snippets. It is entered by IRETQ, so that TF takes effect after the first
+ * instruction of the snippet.
+ */
+#include <stdint.h>
+
+#define CODE 0x10000000ul
+#define CODE_SIZE 0x2000ul
+#define DATA 0x20000000ul
+#define DATA_RW 0x2000ul
+#define DATA_SIZE 0x3000ul /* the third page is read-only */
+
+struct request {
+  uint64_t gpr[16];
+  uint64_t rflags, rip, fs_base, gs_base;
+  uint32_t options; /* bit 0: report segments and bases, and put them back */
+  uint32_t code_length;
+  uint8_t code[32];
+  uint32_t patch_at, patch_length;
+  uint8_t patch[48];
+};
+_Static_assert(sizeof(struct request) == 256, "request layout");
+
+struct reply {
+  uint64_t gpr[16];
+  uint64_t rflags, rip;
+  uint32_t vector, error;
+  uint64_t cr2;
+  uint16_t cs, ss, ds, es, fs, gs;
+  uint32_t reserved;
+  uint64_t fs_base, gs_base;
+  uint32_t dirty_at, dirty_length;
+  uint8_t padding[56];
+};
+_Static_assert(sizeof(struct reply) == 256, "reply layout");
+
+/* The kernel's own view of a signal frame (x86-64 ABI of Linux). */
+struct sigcontext64 {
+  uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+  uint16_t cs, gs, fs, ss;
+  uint64_t err, trapno, oldmask, cr2;
+};
+struct ucontext64 {
+  uint64_t flags, link;
+  struct { uint64_t sp; uint32_t flags, pad; uint64_t size; } stack;
+  struct sigcontext64 mc;
+};
+struct kernel_sigaction {
+  void *handler;
+  uint64_t flags;
+  void *restorer;
+  uint64_t mask;
+};
+
+static long syscall6(long n, long a, long b, long c, long d, long e, long f) {
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  register long r9 __asm__("r9") = f;
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+  return result;
+}
+enum { SYS_read = 0, SYS_write = 1, SYS_mmap = 9, SYS_mprotect = 10, SYS_rt_sigaction = 13, SYS_setitimer = 38, SYS_exit = 60,
+       SYS_sigaltstack = 131, SYS_arch_prctl = 158 };
+enum { ARCH_SET_GS = 0x1001, ARCH_SET_FS = 0x1002, ARCH_GET_FS = 0x1003, ARCH_GET_GS = 0x1004 };
+enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGALRM = 14 };
+
+static void fail(int status) {
+  syscall6(SYS_exit, status, 0, 0, 0, 0, 0);
+  __builtin_unreachable();
+}
+
+void *memcpy(void *to, const void *from, unsigned long n) {
+  void *d = to;
+  __asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(n)::"memory");
+  return to;
+}
+void *memset(void *to, int value, unsigned long n) {
+  void *d = to;
+  __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(value) : "memory");
+  return to;
+}
+
+uint64_t host_rsp;
+void enter_guest(const struct request *request);
+void host_return(void);
+void restorer(void);
+__asm__(
+    ".text\n"
+    ".global _start\n_start:\n  xor %ebp,%ebp\n  and $-16,%rsp\n  call run\n"
+    "restorer:\n  mov $15,%eax\n  syscall\n"
+    "enter_guest:\n"
+    "  push %rbx\n  push %rbp\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
+    "  mov %rsp,host_rsp\n"
+    "  mov %ss,%eax\n  push %rax\n  push 32(%rdi)\n  push 128(%rdi)\n  mov %cs,%eax\n  push %rax\n  push 136(%rdi)\n"
+    "  mov 0(%rdi),%rax\n  mov 8(%rdi),%rcx\n  mov 16(%rdi),%rdx\n  mov 24(%rdi),%rbx\n  mov 40(%rdi),%rbp\n  mov 48(%rdi),%rsi\n"
+    "  mov 64(%rdi),%r8\n  mov 72(%rdi),%r9\n  mov 80(%rdi),%r10\n  mov 88(%rdi),%r11\n  mov 96(%rdi),%r12\n  mov 104(%rdi),%r13\n"
+    "  mov 112(%rdi),%r14\n  mov 120(%rdi),%r15\n  mov 56(%rdi),%rdi\n"
+    "  iretq\n"
+    "host_return:\n"
+    "  mov host_rsp,%rsp\n  push $0x202\n  popf\n"
+    "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n  ret\n");
+
+static struct reply reply;
+static volatile uint64_t case_number;
+static uint64_t alarm_case;
+
+static void on_signal(int signal, void *info, struct ucontext64 *context) {
+  (void)info;
+  __asm__ volatile("push $0x202\n popf" ::: "memory", "cc"); /* AC may still be set */
+  const struct sigcontext64 *m = &context->mc;
+  if (signal == SIGALRM) {
+    /* Still the same case since the last tick: it hangs. */
+    if (alarm_case != case_number) {
+      alarm_case = case_number;
+      return;
+    }
+    if (m->rip < CODE || m->rip >= CODE + CODE_SIZE) return;
+  }
+  const uint64_t gpr[16] = {m->rax, m->rcx, m->rdx, m->rbx, m->rsp, m->rbp, m->rsi, m->rdi,
+                            m->r8,  m->r9,  m->r10, m->r11, m->r12, m->r13, m->r14, m->r15};
+  memcpy(reply.gpr, gpr, sizeof gpr);
+  reply.rflags = m->eflags;
+  reply.rip = m->rip;
+  reply.vector = signal == SIGALRM ? 0xffff : (uint32_t)m->trapno;
+  reply.error = (uint32_t)m->err;
+  reply.cr2 = m->cr2;
+  reply.cs = m->cs;
+  reply.ss = m->ss;
+  reply.fs = m->fs;
+  reply.gs = m->gs;
+  uint32_t value;
+  __asm__ volatile("mov %%ds,%0" : "=r"(value));
+  reply.ds = (uint16_t)value;
+  __asm__ volatile("mov %%es,%0" : "=r"(value));
+  reply.es = (uint16_t)value;
+  __asm__ volatile("mov %%fs,%0" : "=r"(value));
+  reply.fs = (uint16_t)value;
+  __asm__ volatile("mov %%gs,%0" : "=r"(value));
+  reply.gs = (uint16_t)value;
+  host_return();
+}
+
+static uint8_t alternate_stack[1 << 16] __attribute__((aligned(64)));
+static uint8_t background[DATA_SIZE] __attribute__((aligned(64)));
+static uint8_t input[sizeof(struct request) * 512] __attribute__((aligned(64)));
+static uint8_t output[1 << 18] __attribute__((aligned(64)));
+static uint32_t output_length;
+
+static void flush(void) {
+  uint32_t done = 0;
+  while (done < output_length) {
+    long n = syscall6(SYS_write, 1, (long)(output + done), output_length - done, 0, 0, 0);
+    if (n == -4) continue; /* EINTR */
+    if (n <= 0) fail(3);
+    done += (uint32_t)n;
+  }
+  output_length = 0;
+}
+
+/* Reads until `length` bytes are there or the input ends; returns how many came. */
+static uint32_t fill(uint8_t *to, uint32_t length) {
+  uint32_t done = 0;
+  while (done < length) {
+    long n = syscall6(SYS_read, 0, (long)(to + done), length - done, 0, 0, 0);
+    if (n == -4) continue;
+    if (n < 0) fail(4);
+    if (n == 0) break;
+    done += (uint32_t)n;
+  }
+  return done;
+}
+
+static void set_base(long which, uint64_t value) { syscall6(SYS_arch_prctl, which, (long)value, 0, 0, 0, 0); }
+
+static uint64_t fs_base, gs_base;
+
+static void run_case(const struct request *r) {
+  uint8_t *code = (uint8_t *)r->rip;
+  if (r->rip < CODE || r->rip + r->code_length > CODE + CODE_SIZE || r->code_length > sizeof r->code) fail(5);
+  if (r->patch_at > DATA_SIZE || r->patch_length > sizeof r->patch || r->patch_at + r->patch_length > DATA_RW) fail(6);
+  memcpy(code, r->code, r->code_length);
+  memcpy((void *)(DATA + r->patch_at), r->patch, r->patch_length);
+  if (r->fs_base != fs_base) set_base(ARCH_SET_FS, fs_base = r->fs_base);
+  if (r->gs_base != gs_base) set_base(ARCH_SET_GS, gs_base = r->gs_base);
+  case_number++;
+  enter_guest(r);
+  reply.fs_base = fs_base;
+  reply.gs_base = gs_base;
+  if (r->options & 1) {
+    syscall6(SYS_arch_prctl, ARCH_GET_FS, (long)&reply.fs_base, 0, 0, 0, 0);
+    syscall6(SYS_arch_prctl, ARCH_GET_GS, (long)&reply.gs_base, 0, 0, 0, 0);
+    __asm__ volatile("mov %0,%%ds\n mov %0,%%es\n mov %0,%%fs\n mov %0,%%gs" ::"r"(0));
+    set_base(ARCH_SET_FS, fs_base);
+    set_base(ARCH_SET_GS, gs_base);
+  }
+  memset(code, 0xcc, r->code_length);
+
+  /* What the case changed, the patch taken as given. */
+  memcpy(background + r->patch_at, r->patch, r->patch_length);
+  const uint64_t *now = (const uint64_t *)DATA, *then = (const uint64_t *)background;
+  uint32_t first = 0, last = DATA_RW / 8;
+  while (first < last && now[first] == then[first]) first++;
+  while (last > first && now[last - 1] == then[last - 1]) last--;
+  reply.dirty_at = first * 8;
+  reply.dirty_length = (last - first) * 8;
+  if (output_length + sizeof reply + reply.dirty_length > sizeof output) flush();
+  memcpy(output + output_length, &reply, sizeof reply);
+  output_length += sizeof reply;
+  memcpy(output + output_length, (void *)(DATA + reply.dirty_at), reply.dirty_length);
+  output_length += reply.dirty_length;
+}
+
+static void *map_fixed(uint64_t at, uint64_t size, int protection) {
+  long got = syscall6(SYS_mmap, (long)at, (long)size, protection, 0x100022 /* PRIVATE ANONYMOUS FIXED_NOREPLACE */, -1, 0);
+  if ((uint64_t)got != at) fail(7);
+  return (void *)at;
+}
+
+__attribute__((used)) void run(void) {
+  static uint8_t pristine[DATA_SIZE];
+  memset(map_fixed(CODE, CODE_SIZE, 7), 0xcc, CODE_SIZE);
+  map_fixed(DATA, DATA_SIZE, 3);
+  if (fill(pristine, DATA_SIZE) != DATA_SIZE) fail(8);
+  memcpy((void *)DATA, pristine, DATA_SIZE);
+  if (syscall6(SYS_mprotect, DATA + DATA_RW, DATA_SIZE - DATA_RW, 1, 0, 0, 0) != 0) fail(9);
+
+  struct { void *sp; uint64_t flags; uint64_t size; } stack = {alternate_stack, 0, sizeof alternate_stack};
+  if (syscall6(SYS_sigaltstack, (long)&stack, 0, 0, 0, 0, 0) != 0) fail(10);
+  const int signals[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGALRM};
+  for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) {
+    /* SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER */
+    struct kernel_sigaction action = {on_signal, 0x4u | 0x08000000u | 0x40000000u | 0x04000000u, restorer, 0};
+    if (syscall6(SYS_rt_sigaction, signals[i], (long)&action, 0, 8, 0, 0) != 0) fail(11);
+  }
+  const int64_t interval[4] = {0, 200000, 0, 200000};
+  syscall6(SYS_setitimer, 0, (long)interval, 0, 0, 0, 0);
+
+  for (;;) {
+    uint32_t got = fill(input, sizeof input);
+    for (uint32_t at = 0; at + sizeof(struct request) <= got; at += sizeof(struct request)) {
+      memcpy(background, pristine, DATA_RW);
+      run_case((const struct request *)(input + at));
+      memcpy((void *)DATA, pristine, DATA_RW);
+    }
+    flush();
+    if (got < sizeof input) break;
+  }
+  fail(0);
+}

@@ -1,0 +1,135 @@
+import type { Random } from '../../support/random.ts';
+import { CODE, CODE_SIZE, DATA, DATA_SIZE, DATA_WRITABLE } from './record.ts';
+
+/** An address to access: mostly inside the data pages, sometimes across their ends, sometimes nowhere. */
+export function dataAddress(random: Random): bigint {
+  const kind = random.below(100);
+  if (kind < 50) return DATA + BigInt(random.between(4, DATA_WRITABLE / 16 - 5) * 16);
+  if (kind < 84) return DATA + BigInt(random.between(64, DATA_WRITABLE - 80));
+  if (kind < 88) return DATA + 0x1000n - BigInt(random.below(16));
+  if (kind < 91) return DATA + BigInt(DATA_WRITABLE - random.below(16));
+  if (kind < 94) return DATA + BigInt(random.between(DATA_WRITABLE, DATA_SIZE - 64));
+  if (kind < 96) return DATA + BigInt(DATA_SIZE - random.below(16));
+  if (kind < 97) return DATA - BigInt(random.below(16));
+  if (kind < 98) return DATA + BigInt(DATA_SIZE + random.below(0x1000));
+  if (kind < 99) return BigInt(random.below(0x1000));
+  return 0x8000_0000_0000n + BigInt(random.below(0x1000));
+}
+
+/** An address to jump to: mostly inside the code pages, which hold INT3. */
+export function codeAddress(random: Random): bigint {
+  const kind = random.below(100);
+  if (kind < 94) return CODE + BigInt(random.below(CODE_SIZE));
+  if (kind < 96) return CODE + BigInt(CODE_SIZE + random.below(16));
+  if (kind < 98) return DATA + BigInt(DATA_SIZE + 0x1000 + random.below(16));
+  return random.value() | 0x0001_0000_0000_0000n;
+}
+
+/** How a memory operand is encoded, after the registers that it uses were given the values that lead to an address. */
+export interface EncodedOperand {
+  readonly mod: number;
+  readonly rm: number;
+  readonly sib: number | undefined;
+  readonly rexX: boolean;
+  readonly rexB: boolean;
+  readonly displacement: readonly number[];
+  /** The displacement counts from the end of the instruction, whose length is not known yet. */
+  readonly ripRelative: boolean;
+}
+
+export function littleEndian(value: bigint, size: number): number[] {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(size * 8, value);
+  for (let i = 0; i < size; i++, rest >>= 8n) bytes.push(Number(rest & 0xffn));
+  return bytes;
+}
+
+/**
+ * Encodes a memory operand that reaches `offset` (the address without the segment's base) in a random addressing mode, and
+ * sets the registers that it needs. `ripRelative` operands are finished by the caller.
+ */
+export function encodeMemory(random: Random, gpr: BigUint64Array, offset: bigint, address32: boolean): EncodedOperand {
+  const register = (index: number): bigint => {
+    const value = gpr[index] ?? 0n;
+    return address32 ? value & 0xffff_ffffn : value;
+  };
+  // The upper half of a register does not count when addresses have 32 bits: fill it with noise.
+  const setRegister = (index: number, value: bigint): void => {
+    gpr[index] = address32 ? (BigInt(random.next()) << 32n) | BigInt.asUintN(32, value) : BigInt.asUintN(64, value);
+  };
+  const reach = BigInt.asIntN(address32 ? 32 : 64, offset);
+  const fits32 = reach >= -0x8000_0000n && reach < 0x8000_0000n;
+  const kind = random.below(100);
+
+  if (kind < 8 && fits32 && offset >= DATA && offset < DATA + 0x1_0000n)
+    return {
+      mod: 0,
+      rm: 5,
+      sib: undefined,
+      rexX: random.chance(0.2),
+      rexB: random.chance(0.2),
+      displacement: littleEndian(offset, 4),
+      ripRelative: true,
+    };
+  if (kind < 14 && fits32)
+    return {
+      mod: 0,
+      rm: 4,
+      sib: 0x25 | (random.below(4) << 6),
+      rexX: false,
+      rexB: random.chance(0.2),
+      displacement: littleEndian(offset, 4),
+      ripRelative: false,
+    };
+
+  if (kind < 24) {
+    // [index * scale + disp32]: the displacement makes up for what the index can't reach.
+    const index = random.pick([0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    const scale = random.below(4);
+    setRegister(index, reach >> BigInt(scale));
+    const rest = BigInt.asIntN(address32 ? 32 : 64, reach - (register(index) << BigInt(scale)));
+    const sib = (scale << 6) | ((index & 7) << 3) | 5;
+    return {
+      mod: 0,
+      rm: 4,
+      sib,
+      rexX: index >= 8,
+      rexB: random.chance(0.2),
+      displacement: littleEndian(rest, 4),
+      ripRelative: false,
+    };
+  }
+
+  const base = random.below(16);
+  let displacement = 0n;
+  let mod = random.below(3);
+  if (mod === 0 && (base & 7) === 5) mod = 1;
+  if (mod === 1) displacement = BigInt(random.between(-128, 127));
+  else if (mod === 2) displacement = BigInt(random.chance(0.5) ? random.between(-4096, 4096) : random.next() | 0);
+  const withIndex = kind >= 55;
+  let sib: number | undefined;
+  let rexX = false;
+  let sum = reach - displacement;
+  if (withIndex) {
+    let index = random.below(16);
+    if (index === base || index === 4) index = (base & 7) === 1 ? 2 : 1;
+    const scale = random.below(4);
+    if (random.chance(0.6)) setRegister(index, BigInt(random.between(-64, 64)));
+    sum -= register(index) << BigInt(scale);
+    sib = (scale << 6) | ((index & 7) << 3) | (base & 7);
+    rexX = index >= 8;
+  } else if ((base & 7) === 4 || random.chance(0.1)) {
+    sib = (random.below(4) << 6) | 0x20 | (base & 7);
+  }
+  setRegister(base, sum);
+  const size = mod === 0 ? 0 : mod === 1 ? 1 : 4;
+  return {
+    mod,
+    rm: sib === undefined ? base & 7 : 4,
+    sib,
+    rexX,
+    rexB: base >= 8,
+    displacement: littleEndian(displacement, size),
+    ripRelative: false,
+  };
+}

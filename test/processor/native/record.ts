@@ -1,0 +1,183 @@
+import { hex } from '../../../src/x86/address.ts';
+
+/** Layout of the records that harness.c reads and writes, and the addresses that it maps. */
+
+export const CODE = 0x1000_0000n;
+export const CODE_SIZE = 0x2000;
+export const DATA = 0x2000_0000n;
+/** Bytes of the data pages that can be written; one read-only page follows. */
+export const DATA_WRITABLE = 0x2000;
+export const DATA_SIZE = 0x3000;
+export const INT3 = 0xcc;
+
+export const RECORD_SIZE = 256;
+
+const R_FLAGS = 128;
+const RIP = 136;
+
+/** What a snippet starts with. A view on 256 bytes as harness.c reads them. */
+export class Request {
+  static readonly MAX_CODE = 32;
+  static readonly MAX_PATCH = 48;
+  readonly gpr: BigUint64Array;
+  private readonly view: DataView;
+
+  constructor(readonly bytes: Uint8Array) {
+    this.gpr = new BigUint64Array(bytes.buffer, bytes.byteOffset, 16);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE);
+  }
+
+  register(index: number): bigint {
+    return this.gpr[index] ?? 0n;
+  }
+  get rflags(): number {
+    return this.view.getUint32(R_FLAGS, true);
+  }
+  set rflags(value: number) {
+    this.view.setBigUint64(R_FLAGS, BigInt(value), true);
+  }
+  get rip(): bigint {
+    return this.view.getBigUint64(RIP, true);
+  }
+  set rip(value: bigint) {
+    this.view.setBigUint64(RIP, value, true);
+  }
+  get fsBase(): bigint {
+    return this.view.getBigUint64(144, true);
+  }
+  set fsBase(value: bigint) {
+    this.view.setBigUint64(144, value, true);
+  }
+  get gsBase(): bigint {
+    return this.view.getBigUint64(152, true);
+  }
+  set gsBase(value: bigint) {
+    this.view.setBigUint64(152, value, true);
+  }
+  /** True when selectors and the bases of FS and GS are to be compared too. */
+  get segments(): boolean {
+    return this.view.getUint32(160, true) !== 0;
+  }
+  set segments(value: boolean) {
+    this.view.setUint32(160, value ? 1 : 0, true);
+  }
+  get code(): Uint8Array {
+    return this.bytes.subarray(168, 168 + this.view.getUint32(164, true));
+  }
+  set code(code: ArrayLike<number>) {
+    this.view.setUint32(164, code.length, true);
+    this.bytes.set(code, 168);
+  }
+  /** Offset in the data pages of {@link patch}. */
+  get patchAt(): number {
+    return this.view.getUint32(200, true);
+  }
+  get patch(): Uint8Array {
+    return this.bytes.subarray(208, 208 + this.view.getUint32(204, true));
+  }
+  /** What the data pages hold at an address, as far as it can be written; replaces an earlier patch. */
+  setPatch(address: bigint, bytes: Uint8Array): void {
+    const at = address - DATA;
+    if (at < 0n || at >= BigInt(DATA_WRITABLE)) return;
+    const offset = Number(at);
+    const length = Math.min(bytes.length, DATA_WRITABLE - offset, Request.MAX_PATCH);
+    this.view.setUint32(200, offset, true);
+    this.view.setUint32(204, length, true);
+    this.bytes.set(bytes.subarray(0, length), 208);
+  }
+  clearPatch(): void {
+    this.view.setUint32(200, 0, true);
+    this.view.setUint32(204, 0, true);
+  }
+}
+
+/** What a snippet ended with: which exception, and the state before it. */
+export class Reply {
+  static readonly GPR_BYTES = 128;
+  static readonly TIMEOUT = 0xffff;
+  private readonly view: DataView;
+
+  constructor(
+    readonly bytes: Uint8Array,
+    /** New content of the data pages where they changed; the rest is as it was. */
+    readonly dirty: Uint8Array,
+  ) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE);
+  }
+
+  register(index: number): bigint {
+    return this.view.getBigUint64(index * 8, true);
+  }
+  get rflags(): number {
+    return this.view.getUint32(R_FLAGS, true);
+  }
+  set rflags(value: number) {
+    this.view.setBigUint64(R_FLAGS, BigInt(value), true);
+  }
+  get rip(): bigint {
+    return this.view.getBigUint64(RIP, true);
+  }
+  set rip(value: bigint) {
+    this.view.setBigUint64(RIP, value, true);
+  }
+  get vector(): number {
+    return this.view.getUint32(144, true);
+  }
+  set vector(value: number) {
+    this.view.setUint32(144, value, true);
+  }
+  get error(): number {
+    return this.view.getUint32(148, true);
+  }
+  set error(value: number) {
+    this.view.setUint32(148, value, true);
+  }
+  get cr2(): bigint {
+    return this.view.getBigUint64(152, true);
+  }
+  set cr2(value: bigint) {
+    this.view.setBigUint64(152, value, true);
+  }
+  /** Selectors in the order CS SS DS ES FS GS. */
+  selector(place: number): number {
+    return this.view.getUint16(160 + place * 2, true);
+  }
+  setSelector(place: number, value: number): void {
+    this.view.setUint16(160 + place * 2, value, true);
+  }
+  get fsBase(): bigint {
+    return this.view.getBigUint64(176, true);
+  }
+  set fsBase(value: bigint) {
+    this.view.setBigUint64(176, value, true);
+  }
+  get gsBase(): bigint {
+    return this.view.getBigUint64(184, true);
+  }
+  set gsBase(value: bigint) {
+    this.view.setBigUint64(184, value, true);
+  }
+  get dirtyAt(): number {
+    return this.view.getUint32(192, true);
+  }
+  get dirtyLength(): number {
+    return this.view.getUint32(196, true);
+  }
+}
+
+const NAMES = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
+
+export function registerName(index: number): string {
+  return NAMES[index] ?? '?';
+}
+
+/** The start state of a case on two lines, for a failing test. */
+export function describeRequest(request: Request): string {
+  const registers = NAMES.map((name, index) => `${name}=${hex(request.register(index))}`).join(' ');
+  const code = Buffer.from(request.code).toString('hex');
+  const patch = Buffer.from(request.patch).toString('hex');
+  return (
+    `code ${code} at ${hex(request.rip)}, rflags=${hex(request.rflags)}, data+${hex(request.patchAt)}: ${patch}, ` +
+    `fs=${hex(request.fsBase)} gs=${hex(request.gsBase)}\n  ${registers}`
+  );
+}
