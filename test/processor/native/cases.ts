@@ -91,10 +91,14 @@ function operandBytes(form: InstructionForm): number {
   return /64/.test(form.name) || form.rexW ? 8 : 4;
 }
 
+function codeSelector(random: Random): bigint {
+  return BigInt(random.chance(0.7) ? random.pick([0x33, 0x33, 0x23]) : random.pick(SELECTORS));
+}
+
 function farPointer(random: Random, offsetSize: number): number[] {
   return [
     ...littleEndian(random.chance(0.9) ? codeAddress(random) : random.value(), offsetSize),
-    ...littleEndian(BigInt(random.pick(SELECTORS)), 2),
+    ...littleEndian(codeSelector(random), 2),
   ];
 }
 
@@ -105,12 +109,7 @@ function stackContents(c: CaseBuilder): number[] {
   const value = (v: bigint) => littleEndian(v, slot);
   if (/^ret/.test(mnemonic) && !/^retf/.test(mnemonic)) return value(codeAddress(random));
   if (/^retf/.test(mnemonic))
-    return [
-      ...value(codeAddress(random)),
-      ...value(BigInt(random.pick(SELECTORS))),
-      ...value(dataAddress(random)),
-      ...value(BigInt(random.pick(SELECTORS))),
-    ];
+    return [codeAddress(random), codeSelector(random), dataAddress(random), BigInt(random.pick(SELECTORS))].flatMap(value);
   if (/^iret/.test(mnemonic)) {
     const selectors = random.chance(0.7)
       ? [random.pick([0x33, 0x33, 0x23]), 0x2b]
@@ -269,10 +268,10 @@ function encodeOperands(c: CaseBuilder): Encoding {
     result.rexB = index >= 8;
   }
   if (form.modrm !== 'none') {
-    let reg = form.group;
+    let reg = form.group >= 0 ? form.group : random.below(8);
     const regKind = form.operands.find((kind) => kind.endsWith('_reg'));
     if (regKind) {
-      const index = regKind === 'seg_reg' ? random.below(8) : pick(regKind);
+      const index = regKind === 'seg_reg' ? random.pick([0, 2, 3, 4, 5, 0, 2, 3, 4, 5, 1, 6, 7]) : pick(regKind);
       reg = index & 7;
       result.rexR = index >= 8;
     }
@@ -337,7 +336,7 @@ function assemble(c: CaseBuilder, e: Encoding, prefixes: number[]): number[] | u
   if (branch > 0) {
     let target = random.chance(0.95) ? codeAddress(random) : rip + random.value();
     if (branch === 1) target = rip + BigInt(length + random.between(-128, 127));
-    const distance = BigInt.asIntN(64, target - rip - BigInt(length));
+    const distance = BigInt.asIntN(branch * 8, target - rip - BigInt(length));
     // Not into the instruction itself: what runs there would be another one.
     const inside = distance < 0n && distance >= BigInt(-length);
     bytes.push(...littleEndian(inside ? 5n : distance, branch));

@@ -1,0 +1,14 @@
+import { describe } from 'vitest';
+import { whyNotNative } from '../processor/native/native-machine.ts';
+import { compareMnemonics } from '../processor/native/suite.ts';
+
+/** Cases of each form. */
+const COUNT = 1200;
+const reason = whyNotNative();
+
+describe.skipIf(reason)(
+  `the emulated processor agrees with the real one, at length${reason ? ` (skipped: ${reason})` : ''}`,
+  () => {
+    if (!reason) compareMnemonics({ count: COUNT, seed: 2 });
+  },
+);

@@ -1,0 +1,107 @@
+import { Flag } from '../../../src/processor/state/cpu-state.ts';
+import { hex } from '../../../src/x86/address.ts';
+import { Random } from '../../support/random.ts';
+import { makeCase } from './cases.ts';
+import type { EmulatedMachine } from './emulated-machine.ts';
+import type { InstructionForm } from './forms.ts';
+import { runNative } from './native-machine.ts';
+import { DATA_WRITABLE, describeRequest, RECORD_SIZE, type Reply, type Request, registerName } from './record.ts';
+import { incomparableFlags } from './undefined-flags.ts';
+
+const FLAG_NAMES = Object.entries(Flag).filter(([, bit]) => (bit & (bit - 1)) === 0);
+const PAGE_FAULT = 14;
+const SELECTOR_NAMES = ['cs', 'ss', 'ds', 'es', 'fs', 'gs'];
+
+export interface Difference {
+  readonly form: string;
+  readonly seed: number;
+  readonly index: number;
+  /** What differs, real value first. */
+  readonly text: string;
+  readonly request: string;
+}
+
+function describeFlags(native: number, emulated: number, mask: number): string {
+  const differing = FLAG_NAMES.filter(([, bit]) => ((native ^ emulated) & mask & bit) !== 0);
+  return `flags ${differing.map(([name, bit]) => `${name}=${native & bit ? 1 : 0} not ${emulated & bit ? 1 : 0}`).join(' ')}`;
+}
+
+/** Error code of a page fault as the hardware gave it: Linux sets the present bit for all kernel addresses. */
+function faultError(reply: Reply): number {
+  return reply.vector === PAGE_FAULT && reply.cr2 >= 0x7fff_ffff_f000n ? reply.error | 1 : reply.error;
+}
+
+/** All differences of one case in words; empty when the processors agree. */
+function differences(
+  form: InstructionForm,
+  request: Request,
+  native: Reply,
+  emulated: Reply,
+  machine: EmulatedMachine,
+  vendor: 'intel' | 'amd',
+  expected: Uint8Array,
+): string[] {
+  const found: string[] = [];
+  if (native.vector !== emulated.vector) found.push(`vector ${native.vector} not ${emulated.vector}`);
+  else if (faultError(native) !== faultError(emulated)) found.push(`error code ${hex(native.error)} not ${hex(emulated.error)}`);
+  if (native.rip !== emulated.rip) found.push(`rip ${hex(native.rip)} not ${hex(emulated.rip)}`);
+  if (native.vector === PAGE_FAULT && emulated.vector === PAGE_FAULT && native.cr2 !== emulated.cr2)
+    found.push(`cr2 ${hex(native.cr2)} not ${hex(emulated.cr2)}`);
+  const mask = 0x3f_ffff & ~Flag.RF & ~incomparableFlags(form.mnemonic, vendor);
+  if (((native.rflags ^ emulated.rflags) & mask) !== 0) found.push(describeFlags(native.rflags, emulated.rflags, mask));
+  for (let index = 0; index < 16; index++) {
+    const [real, ours] = [native.register(index), emulated.register(index)];
+    if (real !== ours) found.push(`${registerName(index)} ${hex(real)} not ${hex(ours)}`);
+  }
+  if (request.segments) {
+    for (const [place, name] of SELECTOR_NAMES.entries())
+      if (native.selector(place) !== emulated.selector(place))
+        found.push(`${name} ${hex(native.selector(place))} not ${hex(emulated.selector(place))}`);
+    if (native.fsBase !== emulated.fsBase) found.push(`fs base ${hex(native.fsBase)} not ${hex(emulated.fsBase)}`);
+    if (native.gsBase !== emulated.gsBase) found.push(`gs base ${hex(native.gsBase)} not ${hex(emulated.gsBase)}`);
+  }
+  if (Buffer.compare(expected, machine.data) !== 0) {
+    const at = expected.findIndex((byte, index) => byte !== machine.data[index]);
+    const show = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(at, at + 16)).toString('hex');
+    found.push(`data+${hex(at)} ${show(expected)} not ${show(machine.data)}`);
+  }
+  return found;
+}
+
+/**
+ * Runs `count` random cases of a form on both processors and returns the cases that differ, at most `limit`. The same seed
+ * makes the same cases.
+ */
+export function compareForm(
+  form: InstructionForm,
+  machine: EmulatedMachine,
+  options: { count: number; seed: number; vendor: 'intel' | 'amd'; background: Uint8Array; limit: number },
+): Difference[] {
+  const random = new Random(options.seed ^ Math.imul(form.code, 0x9e37_79b1));
+  const records = new Uint8Array(options.count * RECORD_SIZE);
+  const requests = Array.from({ length: options.count }, (_, index) =>
+    makeCase(form, random, records.subarray(index * RECORD_SIZE, (index + 1) * RECORD_SIZE)),
+  );
+  const replies = runNative(records, options.background);
+  const found: Difference[] = [];
+  const expected = new Uint8Array(options.background);
+  for (const [index, request] of requests.entries()) {
+    const native = replies[index];
+    if (!native) throw new Error('a reply is missing');
+    expected.set(request.patch, request.patchAt);
+    expected.set(native.dirty, native.dirtyAt);
+    let texts: string[];
+    try {
+      texts = differences(form, request, native, machine.run(request), machine, options.vendor, expected);
+    } catch (error) {
+      texts = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
+    }
+    machine.restore(request);
+    expected.set(options.background.subarray(0, DATA_WRITABLE));
+    if (texts.length > 0) {
+      found.push({ form: form.name, seed: options.seed, index, text: texts.join(', '), request: describeRequest(request) });
+      if (found.length >= options.limit) break;
+    }
+  }
+  return found;
+}

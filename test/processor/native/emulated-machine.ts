@@ -1,0 +1,174 @@
+import { createProcessor } from '../../../src/processor/cpu.ts';
+import { PartitionMemory } from '../../../src/processor/memory/partition-memory.ts';
+import type { CpuModel } from '../../../src/processor/models/cpu-model.ts';
+import type { Processor } from '../../../src/processor/processor.ts';
+import type { SegmentValue } from '../../../src/processor/state/cpu-state.ts';
+import * as L from '../../../src/processor/state/layout.ts';
+import { CODE, CODE_SIZE, DATA, DATA_SIZE, INT3, RECORD_SIZE, Reply, type Request } from './record.ts';
+
+/** Where things lie in the emulated machine's RAM. */
+const PML4 = 0x1000;
+const PDPT = 0x2000;
+const PD = 0x3000;
+const CODE_TABLE = 0x4000;
+const DATA_TABLE = 0x5000;
+const KERNEL_PDPT = 0x6000;
+const KERNEL_PD = 0x7000;
+const GDT = 0x8000;
+const IDT = 0x9000;
+const TSS = 0xa000;
+const CODE_PAGES = 0x2_0000;
+const DATA_PAGES = 0x3_0000;
+/** Linear address of RAM 0 for the supervisor. */
+const KERNEL = 0xffff_8000_0000_0000n;
+
+const PRESENT = 1;
+const WRITABLE = 2;
+const USER = 4;
+
+/** Runs cases on the emulated processor, in a machine that looks to user code as Linux does on the real one. */
+export class EmulatedMachine {
+  readonly processor: Processor;
+  private readonly memory: PartitionMemory;
+  /** The data pages as they are now. */
+  readonly data: Uint8Array;
+  private readonly code: Uint8Array;
+  private readonly reply = new Reply(new Uint8Array(RECORD_SIZE), new Uint8Array(0));
+
+  constructor(
+    model: CpuModel,
+    private readonly background: Uint8Array,
+  ) {
+    this.memory = new PartitionMemory([{ gpa: 0n, length: 0x10_0000 }], 1);
+    this.processor = createProcessor({ index: 0, memory: this.memory, model });
+    const ram = this.memory.locate(0n)?.offset ?? 0;
+    this.data = this.memory.bytes.subarray(ram + DATA_PAGES, ram + DATA_PAGES + DATA_SIZE);
+    this.code = this.memory.bytes.subarray(ram + CODE_PAGES, ram + CODE_PAGES + CODE_SIZE);
+    this.buildTables();
+    this.data.set(background);
+    this.code.fill(INT3);
+    // After all breakpoints and faults: the exception is handed out before it is delivered.
+    this.processor.debugExceptions = 0xffff_ffff;
+  }
+
+  private buildTables(): void {
+    const put = (at: number, value: bigint): void => {
+      const bytes = new Uint8Array(8);
+      new DataView(bytes.buffer).setBigUint64(0, value, true);
+      this.memory.write(BigInt(at), bytes);
+    };
+    const entry = (at: number, index: number, address: number, flags: number): void =>
+      put(at + index * 8, BigInt(address | flags));
+    const all = PRESENT | WRITABLE | USER;
+    entry(PML4, 0, PDPT, all);
+    entry(PML4, 256, KERNEL_PDPT, PRESENT | WRITABLE);
+    entry(PDPT, 0, PD, all);
+    entry(PD, Number(CODE >> 21n), CODE_TABLE, all);
+    entry(PD, Number(DATA >> 21n), DATA_TABLE, all);
+    for (let page = 0; page * 0x1000 < CODE_SIZE; page++) entry(CODE_TABLE, page, CODE_PAGES + page * 0x1000, all);
+    for (let page = 0; page * 0x1000 < DATA_SIZE; page++)
+      entry(DATA_TABLE, page, DATA_PAGES + page * 0x1000, page === 2 ? PRESENT | USER : all);
+    entry(KERNEL_PDPT, 0, KERNEL_PD, PRESENT | WRITABLE);
+    entry(KERNEL_PD, 0, 0, PRESENT | WRITABLE | 0x80);
+
+    // The GDT of Linux: 32-bit kernel code, 64-bit kernel code, kernel data, 32-bit user code, user data, 64-bit user code.
+    const descriptors = [
+      0n,
+      0x00cf_9b00_0000_ffffn,
+      0x00af_9b00_0000_ffffn,
+      0x00cf_9300_0000_ffffn,
+      0x00cf_fb00_0000_ffffn,
+      0x00cf_f300_0000_ffffn,
+      0x00af_fb00_0000_ffffn,
+    ];
+    for (let index = 0; index < 16; index++) put(GDT + index * 8, descriptors[index] ?? 0n);
+    const tss = KERNEL + BigInt(TSS);
+    put(GDT + 0x40, 0x67n | ((tss & 0xff_ffffn) << 16n) | (0x8bn << 40n) | (((tss >> 24n) & 0xffn) << 56n));
+    put(GDT + 0x48, (tss >> 32n) & 0xffff_ffffn);
+    put(TSS + 4, KERNEL + 0xf000n);
+    for (let vector = 0; vector < 256; vector++) {
+      const handler = KERNEL + 0xe000n;
+      const privilege = vector === 3 || vector === 4 ? 3n : 0n;
+      const rights = 0x8en | (privilege << 5n);
+      put(IDT + vector * 16, (handler & 0xffffn) | (0x10n << 16n) | (rights << 40n) | (((handler >> 16n) & 0xffffn) << 48n));
+      put(IDT + vector * 16 + 8, handler >> 32n);
+    }
+  }
+
+  private resetState(request: Request): void {
+    const { state } = this.processor;
+    const segment = (selector: number, rights: number, limit = 0xffff_ffff, base = 0n): SegmentValue => ({
+      selector,
+      base,
+      limit,
+      rights,
+    });
+    const none = segment(0, 0x1_0000, 0);
+    state.u64.set(request.gpr, L.GPR >> 3);
+    state.rip = request.rip;
+    state.rflags = request.rflags;
+    state.cpl = 3;
+    state.setSegment(L.Segment.CS, segment(0x33, 0xa0fb));
+    state.setSegment(L.Segment.SS, segment(0x2b, 0xc0f3));
+    state.setSegment(L.Segment.DS, none);
+    state.setSegment(L.Segment.ES, none);
+    state.setSegment(L.Segment.FS, { ...none, base: request.fsBase });
+    state.setSegment(L.Segment.GS, { ...none, base: request.gsBase });
+    state.setSegment(L.Segment.LDTR, none);
+    state.setSegment(L.Segment.TR, segment(0x40, 0x8b, 0x67, KERNEL + BigInt(TSS)));
+    state.set64(L.GDTR_BASE, KERNEL + BigInt(GDT));
+    state.set32(L.GDTR_LIMIT, 0x7f);
+    state.set64(L.IDTR_BASE, KERNEL + BigInt(IDT));
+    state.set32(L.IDTR_LIMIT, 0xfff);
+    state.set64(L.CR0, 0x8005_0033n);
+    state.set64(L.CR2, 0n);
+    state.set64(L.CR3, BigInt(PML4));
+    // FSGSBASE, PGE and PAE, as Linux has them.
+    state.set64(L.CR4, 0x1_00a0n);
+    state.set64(L.EFER, 0xd01n);
+    state.set64(L.DR + 6 * 8, 0xffff_0ff0n);
+    state.set64(L.DR + 7 * 8, 0x400n);
+    state.set32(L.INTERRUPTIBILITY, 0);
+    state.set32(L.ACTIVITY, 0);
+    this.processor.stateChanged();
+  }
+
+  /** Runs one case. The reply is overwritten by the next call; {@link data} holds the data pages until {@link restore}. */
+  run(request: Request): Reply {
+    const { processor, reply } = this;
+    const physical = BigInt(CODE_PAGES) + (request.rip - CODE);
+    processor.writeMemory('gpa', physical, request.code);
+    this.data.set(request.patch, request.patchAt);
+    this.resetState(request);
+    reply.bytes.fill(0);
+    reply.vector = Reply.TIMEOUT;
+    const result = processor.run(50_000);
+    const { state } = processor;
+    reply.rip = state.rip;
+    if (result.kind === 'exit' && result.exit.reason === 'exception') {
+      const { exit } = result;
+      reply.vector = exit.vector;
+      reply.error = exit.errorCode ?? 0;
+      if (exit.vector === 14) reply.cr2 = exit.payload ?? 0n;
+      // INT3 and INT1 are traps: their frame points behind them.
+      reply.rip = exit.rip + (exit.type === 3 ? 0n : BigInt(exit.instructionLength));
+    } else if (result.kind !== 'budget') {
+      throw new Error(
+        `The emulated processor left with ${JSON.stringify(result, (_, v) => (typeof v === 'bigint' ? `0x${v.toString(16)}` : v))}.`,
+      );
+    }
+    reply.bytes.set(new Uint8Array(state.buffer, state.base + L.GPR, Reply.GPR_BYTES));
+    reply.rflags = state.rflags;
+    for (const [place, index] of [1, 2, 3, 0, 4, 5].entries()) reply.setSelector(place, state.segment(index).selector);
+    reply.fsBase = state.segment(L.Segment.FS).base;
+    reply.gsBase = state.segment(L.Segment.GS).base;
+    return reply;
+  }
+
+  /** Puts code and data pages back. */
+  restore(request: Request): void {
+    this.data.set(this.background);
+    const physical = BigInt(CODE_PAGES) + (request.rip - CODE);
+    this.processor.writeMemory('gpa', physical, new Uint8Array(request.code.length).fill(INT3));
+  }
+}
