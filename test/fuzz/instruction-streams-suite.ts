@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { cpuModel } from '../../src/processor/models/cpu-models.ts';
+import { MODES, runStream, StreamMachine } from './instruction-streams.ts';
+
+/** Milliseconds that no stream may take, however slow the machine is. */
+const PATIENCE = 3000;
+
+/** Defines a test per mode that runs `count` random streams, every `sliceEvery`th of them also in slices of 1 and 7. */
+export function fuzzInstructionStreams(count: number, firstSeed: number, sliceEvery: number): void {
+  for (const vendor of ['amd', 'intel'] as const) {
+    const machine = new StreamMachine(cpuModel(vendor));
+    for (const mode of MODES) {
+      test(`${count} random streams in mode ${mode} (${vendor}) crash and hang nothing`, () => {
+        for (let index = 0; index < count; index++) {
+          const seed = firstSeed + index;
+          const place = `seed ${seed}, mode ${mode}, ${vendor}`;
+          const begin = performance.now();
+          try {
+            const whole = runStream(machine, seed, mode, 1_000_000);
+            if (index % sliceEvery === 0)
+              for (const slice of [1, 7])
+                expect(runStream(machine, seed, mode, slice), `${place}, slices of ${slice}`).toEqual(whole);
+          } catch (error) {
+            if (error instanceof Error && !error.message.includes(place)) error.message = `${place}: ${error.message}`;
+            throw error;
+          }
+          expect(performance.now() - begin, `${place} takes too long`).toBeLessThan(PATIENCE);
+        }
+        expect(machine.damage()).toBeUndefined();
+      });
+    }
+  }
+}
