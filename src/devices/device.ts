@@ -16,6 +16,8 @@ export interface InterruptLine {
 /** A device that answers on I/O ports. Values are zero-extended; a read that nothing answers gives all ones. */
 export interface PortDevice {
   readonly ports: readonly { readonly base: number; readonly count: number }[];
+  /** An 8-bit device: the bus splits wider accesses into bytes at consecutive ports, lowest first. */
+  readonly byteWide?: boolean;
   readPort(port: number, size: 1 | 2 | 4): number;
   writePort(port: number, size: 1 | 2 | 4, value: number): void;
 }

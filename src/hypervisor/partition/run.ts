@@ -40,4 +40,6 @@ export type RunStop =
   /** A guest exception that the debugger asked for (`Processor.debugExceptions`), not delivered yet. */
   | { readonly kind: 'exception'; readonly vcpu: number; readonly exit: VmExit }
   | { readonly kind: 'stop-requested' }
+  /** All vCPUs wait and no timer runs: only input from outside (`Partition.sendConsole`) can go on. */
+  | { readonly kind: 'idle' }
   | { readonly kind: 'ended'; readonly end: PartitionEnd };
