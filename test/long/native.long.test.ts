@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
 import { whyNotNative } from '../processor/native/native-machine.ts';
-import { compareMnemonics } from '../processor/native/suite.ts';
+import { compareEncodings, compareMnemonics } from '../processor/native/suite.ts';
 
 /** Cases of each form. */
 const COUNT = 1200;
@@ -9,6 +9,7 @@ const reason = whyNotNative();
 describe.skipIf(reason)(
   `the emulated processor agrees with the real one, at length${reason ? ` (skipped: ${reason})` : ''}`,
   () => {
+    if (!reason) compareEncodings(300_000, 1);
     if (!reason) compareMnemonics({ count: COUNT, seed: 2 });
   },
 );

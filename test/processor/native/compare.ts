@@ -33,7 +33,7 @@ function faultError(reply: Reply): number {
 
 /** All differences of one case in words; empty when the processors agree. */
 function differences(
-  form: InstructionForm,
+  mnemonic: string,
   request: Request,
   native: Reply,
   emulated: Reply,
@@ -47,7 +47,7 @@ function differences(
   if (native.rip !== emulated.rip) found.push(`rip ${hex(native.rip)} not ${hex(emulated.rip)}`);
   if (native.vector === PAGE_FAULT && emulated.vector === PAGE_FAULT && native.cr2 !== emulated.cr2)
     found.push(`cr2 ${hex(native.cr2)} not ${hex(emulated.cr2)}`);
-  const mask = 0x3f_ffff & ~Flag.RF & ~incomparableFlags(form.mnemonic, vendor);
+  const mask = 0x3f_ffff & ~Flag.RF & ~incomparableFlags(mnemonic, vendor);
   if (((native.rflags ^ emulated.rflags) & mask) !== 0) found.push(describeFlags(native.rflags, emulated.rflags, mask));
   for (let index = 0; index < 16; index++) {
     const [real, ours] = [native.register(index), emulated.register(index)];
@@ -68,23 +68,28 @@ function differences(
   return found;
 }
 
+export interface Comparison {
+  readonly machine: EmulatedMachine;
+  readonly background: Uint8Array;
+  readonly vendor: 'intel' | 'amd';
+  /** Differences to return at most. */
+  readonly limit: number;
+}
+
 /**
- * Runs `count` random cases of a form on both processors and returns the cases that differ, at most `limit`. The same seed
- * makes the same cases.
+ * Runs cases on both processors and returns those that differ. `records` holds the requests' bytes, `mnemonic` says what the
+ * case at an index is.
  */
-export function compareForm(
-  form: InstructionForm,
-  machine: EmulatedMachine,
-  options: { count: number; seed: number; vendor: 'intel' | 'amd'; background: Uint8Array; limit: number },
-): Difference[] {
-  const random = new Random(options.seed ^ Math.imul(form.code, 0x9e37_79b1));
-  const records = new Uint8Array(options.count * RECORD_SIZE);
-  const requests = Array.from({ length: options.count }, (_, index) =>
-    makeCase(form, random, records.subarray(index * RECORD_SIZE, (index + 1) * RECORD_SIZE)),
-  );
-  const replies = runNative(records, options.background);
-  const found: Difference[] = [];
-  const expected = new Uint8Array(options.background);
+export function compareRequests(
+  records: Uint8Array,
+  requests: readonly Request[],
+  mnemonic: (index: number) => string,
+  comparison: Comparison,
+): Omit<Difference, 'form' | 'seed'>[] {
+  const { machine, background } = comparison;
+  const replies = runNative(records, background);
+  const found: Omit<Difference, 'form' | 'seed'>[] = [];
+  const expected = new Uint8Array(background);
   for (const [index, request] of requests.entries()) {
     const native = replies[index];
     if (!native) throw new Error('a reply is missing');
@@ -92,16 +97,30 @@ export function compareForm(
     expected.set(native.dirty, native.dirtyAt);
     let texts: string[];
     try {
-      texts = differences(form, request, native, machine.run(request), machine, options.vendor, expected);
+      texts = differences(mnemonic(index), request, native, machine.run(request), machine, comparison.vendor, expected);
     } catch (error) {
       texts = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
     }
     machine.restore(request);
-    expected.set(options.background.subarray(0, DATA_WRITABLE));
+    expected.set(background.subarray(0, DATA_WRITABLE));
     if (texts.length > 0) {
-      found.push({ form: form.name, seed: options.seed, index, text: texts.join(', '), request: describeRequest(request) });
-      if (found.length >= options.limit) break;
+      found.push({ index, text: texts.join(', '), request: describeRequest(request) });
+      if (found.length >= comparison.limit) break;
     }
   }
   return found;
+}
+
+/** Compares `count` random cases of a form. The same seed makes the same cases. */
+export function compareForm(form: InstructionForm, comparison: Comparison, count: number, seed: number): Difference[] {
+  const random = new Random(seed ^ Math.imul(form.code, 0x9e37_79b1));
+  const records = new Uint8Array(count * RECORD_SIZE);
+  const requests = Array.from({ length: count }, (_, index) =>
+    makeCase(form, random, records.subarray(index * RECORD_SIZE, (index + 1) * RECORD_SIZE)),
+  );
+  return compareRequests(records, requests, () => form.mnemonic, comparison).map((found) => ({
+    ...found,
+    form: form.name,
+    seed,
+  }));
 }

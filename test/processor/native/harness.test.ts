@@ -61,7 +61,8 @@ describe.skipIf(reason)(`the native harness${reason ? ` (skipped: ${reason})` : 
 
 describe('generated cases', () => {
   // Read by iced-x86 in another way, although the bytes are what was meant.
-  const readOtherwise = /^(Reservednop|Prefetch|Xchg_r\d+_\w*AX|Nop_rm|Ud0|Endbr|Mov_r\w+_Sreg|Mov_rm16_Sreg|Mov_Sreg|Mov_\w*[cd]r)/;
+  const readOtherwise =
+    /^(Reservednop|Prefetch|Xchg_r\d+_\w*AX|Nop_rm|Ud0|Endbr|Mov_r\w+_Sreg|Mov_rm16_Sreg|Mov_Sreg|Mov_\w*[cd]r)/;
 
   /** Name and length as iced-x86 reads the bytes; AMD's processors and Intel's read some differently. */
   function read(code: Uint8Array, rip: bigint, options: DecoderOptions): string {

@@ -1,11 +1,12 @@
 import { describe } from 'vitest';
 import { whyNotNative } from './native-machine.ts';
-import { compareMnemonics } from './suite.ts';
+import { compareEncodings, compareMnemonics } from './suite.ts';
 
 /** Cases of each form in the short run. */
 const COUNT = 40;
 const reason = whyNotNative();
 
 describe.skipIf(reason)(`the emulated processor agrees with the real one${reason ? ` (skipped: ${reason})` : ''}`, () => {
+  if (!reason) compareEncodings(4_000, 1);
   if (!reason) compareMnemonics({ count: COUNT, seed: 1 });
 });

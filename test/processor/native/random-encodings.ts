@@ -1,0 +1,66 @@
+import { Code, Decoder, DecoderOptions, Mnemonic } from 'iced-x86';
+import { Flag } from '../../../src/processor/state/cpu-state.ts';
+import { Random } from '../../support/random.ts';
+import type { InstructionForm } from './forms.ts';
+import { CODE, DATA, RECORD_SIZE, Request } from './record.ts';
+
+const PREFIXES = [
+  0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x66, 0x67, 0x40, 0x41, 0x42, 0x44, 0x48, 0x4f,
+];
+
+/** Forms that would leave what is compared: interrupts that Linux serves, and the selector that shows the number of the CPU. */
+const UNFIT = new Set(['int', 'lsl', 'wrfsbase', 'wrgsbase']);
+
+function randomBytes(random: Random): Uint8Array {
+  const bytes: number[] = [];
+  for (let i = random.chance(0.7) ? random.between(1, 4) : 0; i > 0; i--) bytes.push(random.pick(PREFIXES));
+  if (random.chance(0.02)) while (bytes.length < 13) bytes.push(random.pick(PREFIXES));
+  if (random.chance(0.45)) bytes.push(0x0f);
+  else if (random.chance(0.08)) bytes.push(0x0f, random.pick([0x38, 0x3a]));
+  else if (random.chance(0.05)) bytes.push(0xc4, random.below(256), random.below(256));
+  bytes.push(random.below(256), random.below(256));
+  // Displacements stay small, so that accesses stay near the data pages.
+  while (bytes.length < 20) bytes.push(random.chance(0.5) ? random.below(256) : 0, 0, 0, random.pick([0, 0, 0xff]));
+  return Uint8Array.from(bytes.slice(0, 15));
+}
+
+/**
+ * Makes cases out of random bytes, each run for one instruction (the trap flag is set): the decoder's tests. What iced-x86
+ * reads as an instruction outside of `forms` (floating point, vectors, system calls) is left out; what it takes for invalid
+ * is kept.
+ */
+export function randomEncodings(
+  forms: readonly InstructionForm[],
+  count: number,
+  seed: number,
+  vendor: 'intel' | 'amd',
+): { records: Uint8Array; requests: Request[]; mnemonics: string[] } {
+  const known = new Set(forms.map((form) => form.code));
+  const random = new Random(seed);
+  const records = new Uint8Array(count * RECORD_SIZE);
+  const requests: Request[] = [];
+  const mnemonics: string[] = [];
+  while (requests.length < count) {
+    const code = randomBytes(random);
+    const decoder = new Decoder(64, code, vendor === 'amd' ? DecoderOptions.AMD : DecoderOptions.None);
+    const instruction = decoder.decode();
+    const mnemonic = (Mnemonic[instruction.mnemonic] ?? '').toLowerCase();
+    const { code: read, length } = instruction;
+    instruction.free();
+    decoder.free();
+    if (read !== Code.INVALID && (!known.has(read) || UNFIT.has(mnemonic))) continue;
+    const request = new Request(records.subarray(requests.length * RECORD_SIZE, (requests.length + 1) * RECORD_SIZE));
+    for (let index = 0; index < 16; index++) request.gpr[index] = DATA + 0x800n + BigInt(random.below(0x100) * 8);
+    if (random.chance(0.6)) request.gpr[1] = BigInt(random.below(16));
+    if (random.chance(0.3)) request.gpr[0] = random.value();
+    request.rflags = 0x202 | Flag.TF | (random.next() & 0xcd5);
+    request.rip = CODE + 0x800n;
+    request.fsBase = 0x10n;
+    request.gsBase = 0x100n;
+    request.segments = true;
+    request.code = read === Code.INVALID ? code : code.slice(0, length);
+    requests.push(request);
+    mnemonics.push(mnemonic);
+  }
+  return { records, requests, mnemonics };
+}
