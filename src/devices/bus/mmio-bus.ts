@@ -1,0 +1,43 @@
+import { hex } from '../../x86/address.ts';
+import type { MmioDevice } from '../device.ts';
+
+/** A device on the memory bus, with the name that errors and frames show. */
+export type NamedMmioDevice = MmioDevice & { readonly name: string };
+
+type Size = 1 | 2 | 4 | 8;
+
+/** Which device answers at which guest physical addresses. Addresses nobody answers at read as ones. */
+export class MmioBus {
+  private readonly ranges: { readonly base: bigint; readonly end: bigint; readonly device: NamedMmioDevice }[] = [];
+
+  /** Throws a sentence that names both devices when ranges overlap. */
+  attach(device: NamedMmioDevice): void {
+    for (const { base, length } of device.mmio) {
+      const end = base + length;
+      const other = this.ranges.find((range) => base < range.end && range.base < end);
+      if (other !== undefined)
+        throw new Error(
+          `Physical addresses ${hex(base)} to ${hex(end - 1n)} are claimed by both ${other.device.name} and ${device.name}; move one of them.`,
+        );
+      this.ranges.push({ base, end, device });
+    }
+  }
+
+  find(gpa: bigint): NamedMmioDevice | undefined {
+    return this.ranges.find((range) => gpa >= range.base && gpa < range.end)?.device;
+  }
+
+  read(gpa: bigint, size: Size): bigint {
+    const device = this.find(gpa);
+    return device === undefined ? allOnes(size) : BigInt.asUintN(size * 8, device.readMmio(gpa, size));
+  }
+
+  write(gpa: bigint, size: Size, value: bigint): void {
+    this.find(gpa)?.writeMmio(gpa, size, value);
+  }
+}
+
+/** What a bus without a driver reads as. */
+export function allOnes(size: Size): bigint {
+  return (1n << BigInt(size * 8)) - 1n;
+}

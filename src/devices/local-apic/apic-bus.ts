@@ -1,0 +1,56 @@
+import type { LocalApic } from './device.ts';
+import { Delivery } from './registers.ts';
+
+/** An interrupt message on its way to local APICs: from an ICR, a redirection entry or an MSI. */
+export interface InterruptMessage {
+  /** Bits 10:8 of an ICR: see `Delivery`. */
+  readonly mode: number;
+  readonly vector: number;
+  readonly level: boolean;
+  /** Physical APIC id, or a logical destination. All ones of its width: everybody. */
+  readonly destination: number;
+  readonly logical: boolean;
+}
+
+/** Connects the local APICs of a machine with each other and with the I/O APIC. Order is by vCPU, so it is deterministic. */
+export class ApicBus {
+  private readonly apics: LocalApic[] = [];
+  private readonly eoiListeners: ((vector: number) => void)[] = [];
+
+  attach(apic: LocalApic): void {
+    this.apics.push(apic);
+  }
+
+  onEoi(listener: (vector: number) => void): void {
+    this.eoiListeners.push(listener);
+  }
+
+  /** A level-triggered interrupt was ended. */
+  broadcastEoi(vector: number): void {
+    for (const listener of this.eoiListeners) listener(vector);
+  }
+
+  /** Delivers to whom the destination names; returns to how many. */
+  send(message: InterruptMessage): number {
+    const targets = this.apics.filter((apic) => apic.matches(message.destination, message.logical));
+    return this.deliverTo(targets, message);
+  }
+
+  /** Shorthands of an ICR: 1 self, 2 all, 3 all but self. */
+  sendShorthand(shorthand: number, sender: LocalApic, message: InterruptMessage): number {
+    const targets = this.apics.filter((apic) => (shorthand === 1 ? apic === sender : shorthand === 2 || apic !== sender));
+    return this.deliverTo(targets, message);
+  }
+
+  private deliverTo(targets: LocalApic[], message: InterruptMessage): number {
+    if (message.mode === Delivery.LOWEST) {
+      const chosen = targets
+        .filter((apic) => apic.softwareEnabled)
+        .reduce<LocalApic | undefined>((best, apic) => (best === undefined || apic.ppr < best.ppr ? apic : best), undefined);
+      chosen?.accept(Delivery.FIXED, message.vector, message.level);
+      return chosen ? 1 : 0;
+    }
+    for (const apic of targets) apic.accept(message.mode, message.vector, message.level);
+    return targets.length;
+  }
+}

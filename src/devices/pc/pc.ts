@@ -1,0 +1,143 @@
+import { AcpiPm } from '../acpi-pm/device.ts';
+import { allOnes, MmioBus } from '../bus/mmio-bus.ts';
+import { PortBus } from '../bus/port-bus.ts';
+import { DebugConsole } from '../debug-console/device.ts';
+import { DebugExit } from '../debug-exit/device.ts';
+import type { Clock, Device, InterruptLine } from '../device.ts';
+import { I8042 } from '../i8042/device.ts';
+import { KEYBOARD_IRQ } from '../i8042/registers.ts';
+import type { InspectNode } from '../inspect.ts';
+import { IoApic } from '../io-apic/device.ts';
+import { ApicBus } from '../local-apic/apic-bus.ts';
+import { LocalApic, type LocalApicWorld } from '../local-apic/device.ts';
+import { Pic8259 } from '../pic8259/device.ts';
+import { Pit8254 } from '../pit8254/device.ts';
+import { RtcCmos } from '../rtc-cmos/device.ts';
+import { IRQ as RTC_IRQ } from '../rtc-cmos/registers.ts';
+import { SystemControl } from '../system-control/device.ts';
+import { Uart16550 } from '../uart16550/device.ts';
+import { COM1 } from '../uart16550/registers.ts';
+
+/** What the machine around the devices gives them. */
+export interface PcWorld {
+  readonly clock: Clock;
+  readonly cpus: readonly Pick<LocalApicWorld, 'apicBase' | 'tsc' | 'core'>[];
+  readonly startSeconds: bigint;
+  readonly lowMemory: bigint;
+  readonly highMemory: bigint;
+  readonly serialOut: (byte: number) => void;
+  readonly debugOut: (byte: number) => void;
+  readonly powerOff: () => void;
+  /** `source` names what asked for it. */
+  readonly reset: (source: string) => void;
+  readonly debugExit: (value: number) => void;
+}
+
+/** States of all devices, by name. */
+export type PcSnapshot = Readonly<Record<string, { readonly version: number }>>;
+
+/**
+ * The devices of a PC and their wiring. ISA interrupts go to the PIC pair and to the I/O APIC (0 to pin 2, the others to
+ * their own); the PIC's output goes to LINT0 of each local APIC.
+ */
+export class PcDevices {
+  readonly ports = new PortBus();
+  readonly mmio = new MmioBus();
+  readonly pic: Pic8259;
+  readonly pit: Pit8254;
+  readonly ioApic: IoApic;
+  readonly apicBus = new ApicBus();
+  readonly localApics: readonly LocalApic[];
+  readonly uart: Uart16550;
+  readonly rtc: RtcCmos;
+  private readonly all: readonly Device[];
+
+  constructor(world: PcWorld) {
+    this.pic = new Pic8259({ output: { set() {} } });
+    this.ioApic = new IoApic({ bus: this.apicBus });
+    this.localApics = world.cpus.map(
+      (cpu, id) => new LocalApic({ ...cpu, id, clock: world.clock, bus: this.apicBus, pic: this.pic }),
+    );
+    this.pit = new Pit8254({ clock: world.clock, line: this.isaLine(0) });
+    this.uart = new Uart16550({ base: COM1.base, line: this.isaLine(COM1.irq), transmit: world.serialOut });
+    this.rtc = new RtcCmos({
+      clock: world.clock,
+      line: this.isaLine(RTC_IRQ),
+      startSeconds: world.startSeconds,
+      lowMemory: world.lowMemory,
+      highMemory: world.highMemory,
+      processors: world.cpus.length,
+    });
+    const keyboard = new I8042({ line: this.isaLine(KEYBOARD_IRQ), reset: () => world.reset('the keyboard controller') });
+    const acpi = new AcpiPm({ clock: world.clock, powerOff: world.powerOff, reset: () => world.reset('port 0xCF9') });
+    const control = new SystemControl({ reset: () => world.reset('port 0x92') });
+    const debugExit = new DebugExit({ exit: world.debugExit });
+    const debugConsole = new DebugConsole({ transmit: world.debugOut });
+    for (const device of [this.pic, this.pit, this.uart, this.rtc, keyboard, acpi, control, debugExit, debugConsole])
+      this.ports.attach(device);
+    this.mmio.attach(this.ioApic);
+    this.all = [
+      ...this.localApics,
+      this.ioApic,
+      this.pic,
+      this.pit,
+      this.uart,
+      this.rtc,
+      keyboard,
+      acpi,
+      control,
+      debugExit,
+      debugConsole,
+    ];
+  }
+
+  private isaLine(irq: number): InterruptLine {
+    const pin = irq === 0 ? 2 : irq;
+    return {
+      set: (level) => {
+        this.pic.setLine(irq, level);
+        this.ioApic.setLine(pin, level);
+      },
+    };
+  }
+
+  /** Name of the device that answers at a port; undefined where none does. */
+  portOwner(port: number): string | undefined {
+    return this.ports.find(port)?.name;
+  }
+  /** Name of the device that answers a vCPU at a physical address; undefined where none does. */
+  mmioOwner(cpu: number, gpa: bigint): string | undefined {
+    const apic = this.localApics[cpu];
+    return apic?.answersAt(gpa) ? apic.name : this.mmio.find(gpa)?.name;
+  }
+
+  readMmio(cpu: number, gpa: bigint, size: 1 | 2 | 4 | 8): bigint {
+    const apic = this.localApics[cpu];
+    if (apic?.answersAt(gpa)) return apic.readMmio(gpa, size);
+    return gpa < 1n << 52n ? this.mmio.read(gpa, size) : allOnes(size);
+  }
+  writeMmio(cpu: number, gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): void {
+    const apic = this.localApics[cpu];
+    if (apic?.answersAt(gpa)) apic.writeMmio(gpa, size, value);
+    else this.mmio.write(gpa, size, value);
+  }
+
+  reset(): void {
+    for (const device of this.all) device.reset();
+  }
+  save(): PcSnapshot {
+    return Object.fromEntries(this.all.map((device) => [device.name, device.save()]));
+  }
+  /** Throws a sentence when a device's state is missing or has another version. */
+  restore(snapshot: PcSnapshot): void {
+    for (const device of this.all) {
+      const state = snapshot[device.name];
+      if (state === undefined)
+        throw new Error(`The saved state has nothing for ${device.name}; save it again with this program.`);
+      device.restore(state);
+    }
+  }
+  inspect(): InspectNode {
+    return { name: 'devices', children: this.all.map((device) => device.inspect()) };
+  }
+}
