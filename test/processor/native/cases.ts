@@ -2,201 +2,8 @@ import { Flag } from '../../../src/processor/state/cpu-state.ts';
 import type { Random } from '../../support/random.ts';
 import type { InstructionForm } from './forms.ts';
 import { codeAddress, dataAddress, type EncodedOperand, encodeMemory, littleEndian } from './memory-operand.ts';
+import { CaseBuilder, codeSelector, prepare, RAX, RSP, STRING, targetContents } from './operand-values.ts';
 import { CODE, CODE_SIZE, DATA, Request } from './record.ts';
-
-const RAX = 0;
-const RCX = 1;
-const RDX = 2;
-const RBX = 3;
-const RSP = 4;
-const RBP = 5;
-const RSI = 6;
-const RDI = 7;
-
-const STRING = /^(movs|cmps|scas|lods|stos|ins|outs)[bwdq]$/;
-const FAR_TRANSFER = /^(iret|retf|call_far|jmp_far)/;
-
-/**
- * Selectors as Linux lays out its GDT on x86-64 (arch/x86/include/asm/segment.h): user code of 32 and 64 bits, user data,
- * kernel segments, and ones that are null, beyond the limit or in an LDT that does not exist.
- */
-const SELECTORS = [
-  0x33,
-  0x33,
-  0x2b,
-  0x2b,
-  0x23,
-  0,
-  1,
-  3,
-  0x28,
-  0x2a,
-  0x20,
-  0x30,
-  0x10,
-  0x13,
-  0x18,
-  0x1b,
-  0x08,
-  0x33 | 4,
-  0x84,
-  0xfff8,
-  0x83,
-];
-
-/** What one case is made of while it is put together. */
-class CaseBuilder {
-  readonly gpr: BigUint64Array;
-  /** Where the memory operand lies; undefined for a register operand. */
-  target: bigint | undefined;
-  readonly mnemonic: string;
-  address32: boolean;
-  segment: number | undefined;
-
-  constructor(
-    readonly form: InstructionForm,
-    readonly random: Random,
-    readonly request: Request,
-  ) {
-    this.gpr = request.gpr;
-    this.mnemonic = form.mnemonic;
-    this.address32 = form.addressSize32;
-  }
-
-  /** What lies at an address when the case starts. */
-  patch(address: bigint, bytes: readonly number[]): void {
-    this.request.setPatch(address, Uint8Array.from(bytes));
-  }
-
-  get segmentBase(): bigint {
-    if (this.segment === 0x64) return this.request.fsBase;
-    return this.segment === 0x65 ? this.request.gsBase : 0n;
-  }
-}
-
-const SIZE_OF: readonly (readonly [RegExp, number])[] = [
-  [/^r8|^al$/, 1],
-  [/^r16|^ax$/, 2],
-  [/^r32|^eax$/, 4],
-  [/^r64|^rax$/, 8],
-];
-
-/** Operand size in bytes, from the first operand that tells. */
-function operandBytes(form: InstructionForm): number {
-  for (const kind of form.operands) {
-    const size = SIZE_OF.find(([pattern]) => pattern.test(kind));
-    if (size) return size[1];
-  }
-  if (form.operandSize16) return 2;
-  return /64/.test(form.name) || form.rexW ? 8 : 4;
-}
-
-function codeSelector(random: Random): bigint {
-  return BigInt(random.chance(0.7) ? random.pick([0x33, 0x33, 0x23]) : random.pick(SELECTORS));
-}
-
-function farPointer(random: Random, offsetSize: number): number[] {
-  return [
-    ...littleEndian(random.chance(0.9) ? codeAddress(random) : random.value(), offsetSize),
-    ...littleEndian(codeSelector(random), 2),
-  ];
-}
-
-/** Values that the instruction finds on its stack: return addresses, frames, flags, selectors. */
-function stackContents(c: CaseBuilder): number[] {
-  const { random, mnemonic, form } = c;
-  const slot = form.operandSize16 ? 2 : /^(retfd|iretd)/.test(form.name.toLowerCase()) ? 4 : 8;
-  const value = (v: bigint) => littleEndian(v, slot);
-  if (/^ret/.test(mnemonic) && !/^retf/.test(mnemonic)) return value(codeAddress(random));
-  if (/^retf/.test(mnemonic))
-    return [codeAddress(random), codeSelector(random), dataAddress(random), BigInt(random.pick(SELECTORS))].flatMap(value);
-  if (/^iret/.test(mnemonic)) {
-    const selectors = random.chance(0.7)
-      ? [random.pick([0x33, 0x33, 0x23]), 0x2b]
-      : [random.pick(SELECTORS), random.pick(SELECTORS)];
-    const flags = (random.next() & 0x0024_7fd7) | 2;
-    return [
-      codeAddress(random),
-      BigInt(selectors[0] ?? 0),
-      BigInt(flags),
-      dataAddress(random),
-      BigInt(selectors[1] ?? 0),
-    ].flatMap(value);
-  }
-  if (/^popf/.test(mnemonic)) return value(BigInt(random.next() & (random.chance(0.8) ? 0x0020_4ed7 : 0x003f_ffff)));
-  if (/^pop/.test(mnemonic) && /_[FG]S$/.test(form.name))
-    return value(BigInt(random.pick(SELECTORS)) | (random.chance(0.3) ? random.value() & ~0xffffn : 0n));
-  return littleEndian(random.value(), 8);
-}
-
-/** Registers and memory that make the instruction do something worth comparing. */
-function prepare(c: CaseBuilder): void {
-  const { random, gpr, mnemonic, form } = c;
-  if (STRING.test(mnemonic)) {
-    const noise = c.address32 ? BigInt(random.next()) << 32n : 0n;
-    gpr[RSI] = noise | dataAddress(random);
-    gpr[RDI] = noise | (random.chance(0.1) ? (gpr[RSI] ?? 0n) + BigInt(random.between(-16, 16)) : dataAddress(random));
-    const count = random.below(100);
-    gpr[RCX] = noise | BigInt(count < 70 ? random.below(24) : count < 97 ? random.below(300) : 0xffff_ffff);
-    if (c.segmentBase !== 0n) gpr[RSI] = BigInt.asUintN(64, (gpr[RSI] ?? 0n) - c.segmentBase);
-  } else if (/^(push|pop|call|ret|enter|leave|iret)/.test(mnemonic)) {
-    gpr[RSP] = random.chance(0.8) ? DATA + BigInt(random.between(16, 0x3e0) * 8) : dataAddress(random);
-    gpr[RBP] = random.chance(0.8) ? DATA + BigInt(random.between(64, 0x3e0) * 8) : dataAddress(random);
-    if (mnemonic === 'leave') c.patch(gpr[RBP] ?? 0n, littleEndian(random.value(), 8));
-    else c.patch(gpr[RSP] ?? 0n, stackContents(c));
-  } else if (/^div|^idiv/.test(mnemonic)) {
-    const size = operandBytes(form);
-    const kind = random.below(10);
-    if (size === 1) gpr[RAX] = ((gpr[RAX] ?? 0n) & ~0xff00n) | (BigInt(random.below(kind < 7 ? 40 : 256)) << 8n);
-    else if (kind < 3) gpr[RDX] = 0n;
-    else if (kind < 5) gpr[RDX] = ((gpr[RAX] ?? 0n) >> BigInt(size * 8 - 1)) & 1n ? 0xffff_ffff_ffff_ffffn : 0n;
-    else if (kind < 8) gpr[RDX] = BigInt.asUintN(64, BigInt(random.between(-8, 16)));
-  } else if (/^(loop|jrcxz|jecxz)/.test(mnemonic)) {
-    gpr[RCX] =
-      (c.address32 ? BigInt(random.next()) << 32n : 0n) |
-      random.pick([0n, 1n, 1n, 2n, 0xffff_ffffn, random.value() & 0xffff_ffffn]);
-  } else if (/^mov/.test(mnemonic) && form.operands.includes('seg_reg')) {
-    for (let index = 0; index < 16; index++)
-      if (random.chance(0.8)) gpr[index] = BigInt(random.pick(SELECTORS)) | (random.value() & ~0xffffn);
-  } else if (/^(lar|lsl|verr|verw)$/.test(mnemonic)) {
-    for (let index = 0; index < 16; index++) gpr[index] = BigInt(random.pick(SELECTORS)) | (random.value() & ~0xffffn);
-  } else if (/^(jmp|call)$/.test(mnemonic) && form.modrm === 'any') {
-    for (let index = 0; index < 16; index++) if (index !== RSP) gpr[index] = codeAddress(random);
-  } else if (/^wr[fg]sbase/.test(mnemonic)) {
-    for (let index = 0; index < 16; index++) if (random.chance(0.7)) gpr[index] = dataAddress(random);
-  } else if (mnemonic === 'xlatb') {
-    gpr[RBX] =
-      (c.address32 ? BigInt(random.next()) << 32n : 0n) | (dataAddress(random) - ((gpr[RAX] ?? 0n) & 0xffn) - c.segmentBase);
-    gpr[RBX] = BigInt.asUintN(64, gpr[RBX] ?? 0n);
-  } else if (/^bt[src]?$/.test(mnemonic) && form.operands.some((kind) => /^r(16|32|64)_reg$/.test(kind))) {
-    // The register is an offset in bits from the memory operand.
-    for (let index = 0; index < 16; index++)
-      if (random.chance(0.8)) gpr[index] = BigInt.asUintN(64, BigInt(random.between(-9000, 9000)));
-  }
-  if (/^sh[lr]d$|^(rol|ror|rcl|rcr|shl|shr|sal|sar)$/.test(mnemonic) && random.chance(0.6))
-    gpr[RCX] = ((gpr[RCX] ?? 0n) & ~0xffn) | BigInt(random.below(70));
-}
-
-/** What lies at the memory operand. */
-function targetContents(c: CaseBuilder): number[] {
-  const { random, gpr, mnemonic, form } = c;
-  const value = littleEndian(random.value(), 8);
-  if (form.operands.includes('mem') && /^(call|jmp)$/.test(mnemonic)) return farPointer(random, farOffsetSize(form));
-  if (/^l[fgs]s$/.test(mnemonic)) return farPointer(random, operandBytes(form));
-  if (/^(call|jmp)$/.test(mnemonic)) return littleEndian(codeAddress(random), 8);
-  if (/^(lar|lsl|verr|verw)$/.test(mnemonic) || form.operands.includes('seg_reg'))
-    return [...littleEndian(BigInt(random.pick(SELECTORS)), 2), ...value];
-  if (/^cmpxchg(8|16)b$/.test(mnemonic) && random.chance(0.5)) {
-    const half = mnemonic === 'cmpxchg8b' ? 4 : 8;
-    return [...littleEndian(gpr[RAX] ?? 0n, half), ...littleEndian(gpr[RDX] ?? 0n, half)];
-  }
-  if (mnemonic === 'cmpxchg' && random.chance(0.5)) return [...littleEndian(gpr[RAX] ?? 0n, 8), ...value];
-  return [...value, ...littleEndian(random.value(), 8)];
-}
-
-function farOffsetSize(form: InstructionForm): number {
-  return form.operandSize16 ? 2 : form.rexW ? 8 : 4;
-}
 
 /** Immediates, in the order of the operands; branch displacements come later, when the length is known. */
 function immediates(c: CaseBuilder): { bytes: number[]; branch: number } {
@@ -206,7 +13,10 @@ function immediates(c: CaseBuilder): { bytes: number[]; branch: number } {
   let immediate8 = 0;
   for (const kind of form.operands) {
     if (kind === 'imm8_const_1') continue;
-    if (kind.startsWith('br')) branch = kind.endsWith('_1') ? 1 : kind.endsWith('_2') ? 2 : 4;
+    if (kind.startsWith('far_br')) {
+      const size = form.operandSize16 ? 2 : 4;
+      bytes.push(...littleEndian(codeAddress(random), size), ...littleEndian(codeSelector(random), 2));
+    } else if (kind.startsWith('br')) branch = kind.endsWith('_1') ? 1 : kind.endsWith('_2') ? 2 : 4;
     else if (kind.startsWith('imm8')) {
       let value = Number(random.value() & 0xffn);
       if (mnemonic === 'enter') value = random.pick([0, 0, 1, 2, 3, random.below(256)]);
@@ -230,8 +40,6 @@ interface Encoding {
   rexX: boolean;
   rexB: boolean;
   vvvv: number;
-  /** A REX prefix would change the meaning: AH, CH, DH or BH is an operand. */
-  highByte: boolean;
   /** SPL, BPL, SIL or DIL: needs a REX prefix. */
   needsRex: boolean;
   opcodeRegister: number;
@@ -247,12 +55,11 @@ function encodeOperands(c: CaseBuilder): Encoding {
     rexX: false,
     rexB: false,
     vvvv: 0,
-    highByte: false,
     needsRex: false,
     opcodeRegister: 0,
   };
   // Decided first: with a REX prefix the byte registers 4 to 7 are SPL to DIL, without one AH to BH.
-  const rexAllowed = form.vex || form.rexW || random.chance(0.6);
+  const rexAllowed = form.bits === 64 && (form.vex || form.rexW || random.chance(0.6));
   const limit = rexAllowed ? 16 : 8;
   let byteRegister = false;
   const pick = (kind: string): number => {
@@ -260,7 +67,7 @@ function encodeOperands(c: CaseBuilder): Encoding {
     if (kind.startsWith('r8') && index >= 4 && index < 8) byteRegister = true;
     return index;
   };
-  if (form.operands.some((kind) => kind.endsWith('_vvvv'))) result.vvvv = random.below(16);
+  if (form.operands.some((kind) => kind.endsWith('_vvvv'))) result.vvvv = random.below(form.bits === 32 ? 8 : 16);
   const inOpcode = form.operands.find((kind) => kind.endsWith('_opcode'));
   if (inOpcode) {
     const index = pick(inOpcode);
@@ -279,7 +86,12 @@ function encodeOperands(c: CaseBuilder): Encoding {
     if (memory) {
       const target = c.mnemonic === 'cmpxchg16b' && random.chance(0.9) ? dataAddress(random) & ~15n : dataAddress(random);
       c.target = target;
-      const operand = encodeMemory(random, c.gpr, target - c.segmentBase, c.address32);
+      const operand = encodeMemory(
+        random,
+        c.gpr,
+        target - c.segmentBase,
+        form.bits === 32 ? 'only-32' : c.address32 ? '32' : '64',
+      );
       result.operand = operand;
       result.rexX = operand.rexX;
       result.rexB = operand.rexB;
@@ -292,11 +104,7 @@ function encodeOperands(c: CaseBuilder): Encoding {
       if (c.mnemonic === 'cmpxchg' && random.chance(0.5)) c.gpr[index] = c.gpr[RAX] ?? 0n;
     }
   }
-  const extended = result.rexR || result.rexX || result.rexB;
-  if (byteRegister) {
-    if (rexAllowed) result.needsRex = true;
-    else result.highByte = !extended;
-  }
+  result.needsRex = byteRegister && rexAllowed;
   return result;
 }
 
@@ -365,7 +173,7 @@ function choosePrefixes(c: CaseBuilder, memory: boolean): number[] {
   const { random, form } = c;
   const prefixes: number[] = [];
   if (form.operandSize16) prefixes.push(0x66);
-  if (form.addressSize32 || c.address32) prefixes.push(0x67);
+  if (form.addressPrefix || (c.address32 && form.bits === 64)) prefixes.push(0x67);
   if (c.segment !== undefined) prefixes.push(c.segment);
   if (form.mandatoryPrefix !== 0 && !form.vex) prefixes.push(form.mandatoryPrefix);
   else if (STRING.test(form.mnemonic) && random.chance(0.7)) prefixes.push(random.chance(0.5) ? 0xf3 : 0xf2);
@@ -395,7 +203,8 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
   const request = new Request(bytes);
   for (;;) {
     bytes.fill(0);
-    for (let index = 0; index < 16; index++) request.gpr[index] = random.value();
+    for (let index = 0; index < (form.bits === 32 ? 8 : 16); index++)
+      request.gpr[index] = form.bits === 32 ? random.value() & 0xffff_ffffn : random.value();
     // A stack pointer that works, for the frames of faults would need one on other systems than the harness's.
     request.gpr[RSP] = DATA + BigInt(random.between(16, 0x3e0) * 8);
     request.rflags = initialFlags(random);
@@ -408,9 +217,11 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
       STRING.test(form.mnemonic) ||
       form.operands.includes('mem_offs') ||
       form.mnemonic === 'xlatb';
-    if (addressed && !form.vex && random.chance(0.1)) c.address32 = true;
+    request.compatibility = form.bits === 32;
+    if (addressed && form.bits === 64 && !form.vex && random.chance(0.1)) c.address32 = true;
     if (addressed && random.chance(0.12)) c.segment = random.pick([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x65, 0x64]);
     prepare(c);
+    if (form.bits === 32) for (let index = 0; index < 8; index++) c.gpr[index] = (c.gpr[index] ?? 0n) & 0xffff_ffffn;
     const encoding = encodeOperands(c);
     const code = assemble(c, encoding, choosePrefixes(c, encoding.operand !== undefined));
     if (!code) continue;
@@ -418,10 +229,8 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
     if (c.target !== undefined && form.mnemonic !== 'pop') c.patch(c.target, targetContents(c));
     request.code = code;
     request.segments =
-      FAR_TRANSFER.test(form.name.toLowerCase()) ||
-      /^(l[fgs]s|[rw]r?d?[fg]sbase)$/.test(form.mnemonic) ||
-      form.operands.some((kind) => /^(seg_reg|fs|gs)$/.test(kind)) ||
-      form.operands.includes('mem');
+      /^(iret|retf|l[defgs]s|(rd|wr)[fg]sbase)/.test(form.mnemonic) ||
+      form.operands.some((kind) => /^(seg_reg|[cdefgs]s|mem|far_br.*)$/.test(kind));
     return request;
   }
 }

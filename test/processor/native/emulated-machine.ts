@@ -108,10 +108,11 @@ export class EmulatedMachine {
     state.rip = request.rip;
     state.rflags = request.rflags;
     state.cpl = 3;
-    state.setSegment(L.Segment.CS, segment(0x33, 0xa0fb));
+    const data = request.compatibility ? segment(0x2b, 0xc0f3) : none;
+    state.setSegment(L.Segment.CS, request.compatibility ? segment(0x23, 0xc0fb) : segment(0x33, 0xa0fb));
     state.setSegment(L.Segment.SS, segment(0x2b, 0xc0f3));
-    state.setSegment(L.Segment.DS, none);
-    state.setSegment(L.Segment.ES, none);
+    state.setSegment(L.Segment.DS, data);
+    state.setSegment(L.Segment.ES, data);
     state.setSegment(L.Segment.FS, { ...none, base: request.fsBase });
     state.setSegment(L.Segment.GS, { ...none, base: request.gsBase });
     state.setSegment(L.Segment.LDTR, none);

@@ -10,11 +10,13 @@ import {
   OpCodeTableKind,
 } from 'iced-x86';
 
-/** An instruction form of 64-bit mode, as far as it is needed to encode it. */
+/** An instruction form, as far as it is needed to encode it. */
 export interface InstructionForm {
   /** Name of the form in iced-x86: `Add_rm64_r64`. */
   readonly name: string;
   readonly code: Code;
+  /** Size of the code that it is for: 64-bit mode, or compatibility mode with 32-bit code. */
+  readonly bits: 32 | 64;
   /** Lower case. */
   readonly mnemonic: string;
   /** As manuals write it: `ADD r/m64, r64`. */
@@ -27,7 +29,8 @@ export interface InstructionForm {
   readonly mandatoryPrefix: 0 | 0x66 | 0xf2 | 0xf3;
   readonly operandSize16: boolean;
   readonly rexW: boolean;
-  readonly addressSize32: boolean;
+  /** It needs an address-size prefix. */
+  readonly addressPrefix: boolean;
   /** ModRM.reg that belongs to the opcode, or -1. */
   readonly group: number;
   readonly operands: readonly string[];
@@ -98,10 +101,10 @@ const PREFIXES: Readonly<Record<number, 0x66 | 0xf2 | 0xf3 | undefined>> = {
   [MandatoryPrefix.PF3]: 0xf3,
 };
 
-function readForm(name: string, code: Code): InstructionForm | undefined {
+function readForm(name: string, code: Code, bits: 32 | 64): InstructionForm | undefined {
   const info = CodeExt.opCode(code);
   try {
-    if (!info.mode64 || !info.isInstruction || leftOut(name)) return undefined;
+    if (!(bits === 64 ? info.mode64 : info.mode32) || !info.isInstruction || leftOut(name)) return undefined;
     if (info.encoding !== EncodingKind.Legacy && info.encoding !== EncodingKind.VEX) return undefined;
     const escapes = ESCAPES[info.table];
     if (!escapes) return undefined;
@@ -110,6 +113,7 @@ function readForm(name: string, code: Code): InstructionForm | undefined {
     return {
       name,
       code,
+      bits,
       mnemonic: (Mnemonic[info.mnemonic] ?? '').toLowerCase(),
       text: info.instructionString,
       vex: info.encoding === EncodingKind.VEX,
@@ -117,8 +121,8 @@ function readForm(name: string, code: Code): InstructionForm | undefined {
       map: escapes.length === 0 ? 0 : escapes.length === 1 ? 1 : escapes[1] === 0x38 ? 2 : 3,
       mandatoryPrefix: PREFIXES[info.mandatoryPrefix] ?? 0,
       operandSize16: info.operandSize === 16,
-      rexW: (info.operandSize === 64 && !info.defaultOpSize64 && !info.forceOpSize64) || info.W === 1,
-      addressSize32: info.addressSize === 32,
+      rexW: bits === 64 && ((info.operandSize === 64 && !info.defaultOpSize64 && !info.forceOpSize64) || info.W === 1),
+      addressPrefix: info.addressSize === (bits === 64 ? 32 : 16),
       group: info.groupIndex,
       operands,
       modrm: modrmOf(operands, info.groupIndex),
@@ -132,10 +136,10 @@ function readForm(name: string, code: Code): InstructionForm | undefined {
 }
 
 /**
- * Every integer instruction form of 64-bit mode that can be compared in user mode on a processor with these features (as
+ * Every integer instruction form of 64-bit mode, or of 32-bit code, that can be compared in user mode on a processor with these features (as
  * Linux names them). The list comes from iced-x86, not from the project's own definitions: a form that those miss shows up.
  */
-export function integerForms(features: ReadonlySet<string>): InstructionForm[] {
+export function integerForms(features: ReadonlySet<string>, bits: 32 | 64 = 64): InstructionForm[] {
   const forms: InstructionForm[] = [];
   const instruction = new Instruction();
   for (const [name, code] of Object.entries(Code)) {
@@ -143,7 +147,7 @@ export function integerForms(features: ReadonlySet<string>): InstructionForm[] {
     instruction.code = code;
     const needed = [...instruction.cpuidFeatures()].map((feature) => FEATURES[CpuidFeature[feature] ?? '']);
     if (needed.some((feature) => feature === undefined || (feature !== '' && !features.has(feature)))) continue;
-    const form = readForm(name, code);
+    const form = readForm(name, code, bits);
     if (form) forms.push(form);
   }
   instruction.free();

@@ -21,7 +21,7 @@
 struct request {
   uint64_t gpr[16];
   uint64_t rflags, rip, fs_base, gs_base;
-  uint32_t options; /* bit 0: report segments and bases, and put them back */
+  uint32_t options; /* bit 0: report segments and bases, and put them back; bit 1: 32-bit code */
   uint32_t code_length;
   uint8_t code[32];
   uint32_t patch_at, patch_length;
@@ -90,6 +90,7 @@ void *memset(void *to, int value, unsigned long n) {
 }
 
 uint64_t host_rsp;
+uint64_t entry_cs; /* 0x33: 64-bit code, 0x23: 32-bit code (the GDT of Linux) */
 void enter_guest(const struct request *request);
 void host_return(void);
 void restorer(void);
@@ -100,7 +101,7 @@ __asm__(
     "enter_guest:\n"
     "  push %rbx\n  push %rbp\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
     "  mov %rsp,host_rsp\n"
-    "  mov %ss,%eax\n  push %rax\n  push 32(%rdi)\n  push 128(%rdi)\n  mov %cs,%eax\n  push %rax\n  push 136(%rdi)\n"
+    "  mov %ss,%eax\n  push %rax\n  push 32(%rdi)\n  push 128(%rdi)\n  push entry_cs\n  push 136(%rdi)\n"
     "  mov 0(%rdi),%rax\n  mov 8(%rdi),%rcx\n  mov 16(%rdi),%rdx\n  mov 24(%rdi),%rbx\n  mov 40(%rdi),%rbp\n  mov 48(%rdi),%rsi\n"
     "  mov 64(%rdi),%r8\n  mov 72(%rdi),%r9\n  mov 80(%rdi),%r10\n  mov 88(%rdi),%r11\n  mov 96(%rdi),%r12\n  mov 104(%rdi),%r13\n"
     "  mov 112(%rdi),%r14\n  mov 120(%rdi),%r15\n  mov 56(%rdi),%rdi\n"
@@ -191,11 +192,13 @@ static void run_case(const struct request *r) {
   memcpy((void *)(DATA + r->patch_at), r->patch, r->patch_length);
   if (r->fs_base != fs_base) set_base(ARCH_SET_FS, fs_base = r->fs_base);
   if (r->gs_base != gs_base) set_base(ARCH_SET_GS, gs_base = r->gs_base);
+  entry_cs = r->options & 2 ? 0x23 : 0x33;
+  if (r->options & 2) __asm__ volatile("mov %0,%%ds\n mov %0,%%es" ::"r"(0x2b));
   case_number++;
   enter_guest(r);
   reply.fs_base = fs_base;
   reply.gs_base = gs_base;
-  if (r->options & 1) {
+  if (r->options & 3) {
     syscall6(SYS_arch_prctl, ARCH_GET_FS, (long)&reply.fs_base, 0, 0, 0, 0);
     syscall6(SYS_arch_prctl, ARCH_GET_GS, (long)&reply.gs_base, 0, 0, 0, 0);
     __asm__ volatile("mov %0,%%ds\n mov %0,%%es\n mov %0,%%fs\n mov %0,%%gs" ::"r"(0));

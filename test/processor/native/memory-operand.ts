@@ -48,17 +48,22 @@ export function littleEndian(value: bigint, size: number): number[] {
  * Encodes a memory operand that reaches `offset` (the address without the segment's base) in a random addressing mode, and
  * sets the registers that it needs. `ripRelative` operands are finished by the caller.
  */
-export function encodeMemory(random: Random, gpr: BigUint64Array, offset: bigint, address32: boolean): EncodedOperand {
+export function encodeMemory(random: Random, gpr: BigUint64Array, offset: bigint, size: '64' | '32' | 'only-32'): EncodedOperand {
+  const address32 = size !== '64';
+  const registers = size === 'only-32' ? 8 : 16;
   const register = (index: number): bigint => {
     const value = gpr[index] ?? 0n;
     return address32 ? value & 0xffff_ffffn : value;
   };
   // The upper half of a register does not count when addresses have 32 bits: fill it with noise.
   const setRegister = (index: number, value: bigint): void => {
-    gpr[index] = address32 ? (BigInt(random.next()) << 32n) | BigInt.asUintN(32, value) : BigInt.asUintN(64, value);
+    const noise = size === '32' ? BigInt(random.next()) << 32n : 0n;
+    gpr[index] = address32 ? noise | BigInt.asUintN(32, value) : BigInt.asUintN(64, value);
   };
   const reach = BigInt.asIntN(address32 ? 32 : 64, offset);
   const fits32 = reach >= -0x8000_0000n && reach < 0x8000_0000n;
+  // In 32-bit code the form with a displacement alone is absolute, and there is no REX.
+  const fixed = size === 'only-32';
   const kind = random.below(100);
 
   if (kind < 8 && fits32 && offset >= DATA && offset < DATA + 0x1_0000n)
@@ -66,10 +71,10 @@ export function encodeMemory(random: Random, gpr: BigUint64Array, offset: bigint
       mod: 0,
       rm: 5,
       sib: undefined,
-      rexX: random.chance(0.2),
-      rexB: random.chance(0.2),
+      rexX: !fixed && random.chance(0.2),
+      rexB: !fixed && random.chance(0.2),
       displacement: littleEndian(offset, 4),
-      ripRelative: true,
+      ripRelative: !fixed,
     };
   if (kind < 14 && fits32)
     return {
@@ -77,14 +82,14 @@ export function encodeMemory(random: Random, gpr: BigUint64Array, offset: bigint
       rm: 4,
       sib: 0x25 | (random.below(4) << 6),
       rexX: false,
-      rexB: random.chance(0.2),
+      rexB: !fixed && random.chance(0.2),
       displacement: littleEndian(offset, 4),
       ripRelative: false,
     };
 
   if (kind < 24) {
     // [index * scale + disp32]: the displacement makes up for what the index can't reach.
-    const index = random.pick([0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    const index = random.pick([0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]) % registers;
     const scale = random.below(4);
     setRegister(index, reach >> BigInt(scale));
     const rest = BigInt.asIntN(address32 ? 32 : 64, reach - (register(index) << BigInt(scale)));
@@ -94,13 +99,13 @@ export function encodeMemory(random: Random, gpr: BigUint64Array, offset: bigint
       rm: 4,
       sib,
       rexX: index >= 8,
-      rexB: random.chance(0.2),
+      rexB: !fixed && random.chance(0.2),
       displacement: littleEndian(rest, 4),
       ripRelative: false,
     };
   }
 
-  const base = random.below(16);
+  const base = random.below(registers);
   let displacement = 0n;
   let mod = random.below(3);
   if (mod === 0 && (base & 7) === 5) mod = 1;
@@ -111,7 +116,7 @@ export function encodeMemory(random: Random, gpr: BigUint64Array, offset: bigint
   let rexX = false;
   let sum = reach - displacement;
   if (withIndex) {
-    let index = random.below(16);
+    let index = random.below(registers);
     if (index === base || index === 4) index = (base & 7) === 1 ? 2 : 1;
     const scale = random.below(4);
     if (random.chance(0.6)) setRegister(index, BigInt(random.between(-64, 64)));
@@ -122,14 +127,14 @@ export function encodeMemory(random: Random, gpr: BigUint64Array, offset: bigint
     sib = (random.below(4) << 6) | 0x20 | (base & 7);
   }
   setRegister(base, sum);
-  const size = mod === 0 ? 0 : mod === 1 ? 1 : 4;
+  const bytes = mod === 0 ? 0 : mod === 1 ? 1 : 4;
   return {
     mod,
     rm: sib === undefined ? base & 7 : 4,
     sib,
     rexX,
     rexB: base >= 8,
-    displacement: littleEndian(displacement, size),
+    displacement: littleEndian(displacement, bytes),
     ripRelative: false,
   };
 }

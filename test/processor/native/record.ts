@@ -56,10 +56,17 @@ export class Request {
   }
   /** True when selectors and the bases of FS and GS are to be compared too. */
   get segments(): boolean {
-    return this.view.getUint32(160, true) !== 0;
+    return (this.view.getUint32(160, true) & 1) !== 0;
   }
   set segments(value: boolean) {
-    this.view.setUint32(160, value ? 1 : 0, true);
+    this.view.setUint32(160, (this.view.getUint32(160, true) & ~1) | (value ? 1 : 0), true);
+  }
+  /** True for 32-bit code in compatibility mode: CS, DS and ES are 32-bit user segments. */
+  get compatibility(): boolean {
+    return (this.view.getUint32(160, true) & 2) !== 0;
+  }
+  set compatibility(value: boolean) {
+    this.view.setUint32(160, (this.view.getUint32(160, true) & ~2) | (value ? 2 : 0), true);
   }
   get code(): Uint8Array {
     return this.bytes.subarray(168, 168 + this.view.getUint32(164, true));
