@@ -69,6 +69,16 @@ export type ExitDetail =
       readonly value: bigint;
       readonly fetch?: boolean;
     }
+  | {
+      /** An access to the local APIC's page, found by the hypervisor among the MMIO exits. */
+      readonly reason: 'apic';
+      readonly gpa: bigint;
+      readonly gva: bigint;
+      readonly size: AccessSize;
+      readonly write: boolean;
+      /** Zero-extended value to write; 0n for a read. */
+      readonly value: bigint;
+    }
   | { readonly reason: 'msr-read'; readonly msr: number }
   | { readonly reason: 'msr-write'; readonly msr: number; readonly value: bigint }
   | { readonly reason: 'hypercall'; readonly instruction: 'vmcall' | 'vmmcall' }
@@ -129,7 +139,6 @@ export type ExitDetail =
         | 'nmi'
         | 'interrupt-window'
         | 'nmi-window'
-        | 'apic'
         | 'tpr'
         | 'rdpmc'
         | 'wbinvd'

@@ -1,0 +1,96 @@
+import type { VmExit } from '../../processor/exit.ts';
+import type { Processor } from '../../processor/processor.ts';
+import { hex } from '../../x86/address.ts';
+
+/** What the guest asked for with an exit, as one would write it: `out 0x3f8, 0x48`. For the journal's `request`. */
+export function describeRequest(exit: VmExit, processor: Processor): string {
+  switch (exit.reason) {
+    case 'cpuid':
+      return `cpuid ${hex(exit.leaf >>> 0)}.${hex(exit.subleaf >>> 0)}`;
+    case 'io': {
+      const rep = exit.rep ? 'rep ' : '';
+      if (exit.write) return `${rep}${exit.string ? 'outs' : 'out'} ${hex(exit.port)}, ${hex(exit.value >>> 0, exit.size * 2)}`;
+      return `${rep}${exit.string ? 'ins' : 'in'} ${hex(exit.port)} (${bytes(exit.size)})`;
+    }
+    case 'apic':
+      return exit.write ? `apic write ${hex(exit.gpa & 0xfffn)}, ${hex(exit.value)}` : `apic read ${hex(exit.gpa & 0xfffn)}`;
+    case 'mmio':
+      if (exit.fetch) return `fetch ${hex(exit.gpa)}`;
+      return exit.write
+        ? `write ${hex(exit.gpa)}, ${hex(exit.value, exit.size * 2)}`
+        : `read ${hex(exit.gpa)} (${bytes(exit.size)})`;
+    case 'msr-read':
+      return `rdmsr ${hex(exit.msr >>> 0)}`;
+    case 'msr-write':
+      return `wrmsr ${hex(exit.msr >>> 0)}, ${hex(exit.value)}`;
+    case 'hypercall':
+      return `${exit.instruction} ${hex(processor.state.gpr(0))}`;
+    case 'cr':
+      if (exit.access === 'mov-to') return `mov cr${exit.register}, ${hex(exit.value)}`;
+      return exit.access === 'mov-from' ? `mov from cr${exit.register}` : exit.access;
+    case 'dr':
+      return exit.write ? `mov dr${exit.register}` : `mov from dr${exit.register}`;
+    case 'descriptor-table': {
+      const letter = { gdtr: 'gdt', idtr: 'idt', ldtr: 'ldt', tr: 'tr' }[exit.table];
+      return exit.write ? `l${letter}` : `s${letter}`;
+    }
+    case 'invlpg':
+      return `invlpg ${hex(exit.address)}`;
+    case 'rdtsc':
+      return exit.rdtscp ? 'rdtscp' : 'rdtsc';
+    case 'xsetbv':
+      return `xsetbv ${exit.index}, ${hex(exit.value)}`;
+    case 'exception':
+      return describeFault(exit.vector, exit.errorCode);
+    case 'triple-fault':
+      return exit.chain.map((fault) => describeFault(fault.vector, fault.errorCode)).join(' → ');
+    case 'task-switch':
+      return `task switch to ${hex(exit.selector)} by ${exit.source}`;
+    case 'external-interrupt':
+    case 'sipi':
+      return `${exit.reason} ${hex(exit.vector)}`;
+    case 'second-level-violation':
+      return `${exit.access} ${hex(exit.gpa)}`;
+    case 'vmx':
+    case 'svm':
+      return exit.instruction;
+    default:
+      return exit.reason;
+  }
+}
+
+const VECTOR_NAMES = [
+  '#DE',
+  '#DB',
+  'NMI',
+  '#BP',
+  '#OF',
+  '#BR',
+  '#UD',
+  '#NM',
+  '#DF',
+  'vector 9',
+  '#TS',
+  '#NP',
+  '#SS',
+  '#GP',
+  '#PF',
+  'vector 15',
+  '#MF',
+  '#AC',
+  '#MC',
+  '#XM',
+  '#VE',
+  '#CP',
+] as const;
+
+/** An exception as manuals write it: `#GP(0)`, `#PF(0x2)`, `#UD`. */
+export function describeFault(vector: number, errorCode?: number): string {
+  const name = VECTOR_NAMES[vector] ?? `vector ${vector}`;
+  if (errorCode === undefined) return name;
+  return `${name}(${errorCode === 0 ? '0' : hex(errorCode)})`;
+}
+
+function bytes(count: number): string {
+  return count === 1 ? '1 byte' : `${count} bytes`;
+}

@@ -1,0 +1,38 @@
+import type { VmExit } from '../../processor/exit.ts';
+import type { Processor } from '../../processor/processor.ts';
+import type { ExitRecord } from '../journal/exit-journal.ts';
+import { describeFault } from './describe.ts';
+import type { ServedBy } from './stage.ts';
+
+/** What an exit handler of a platform works with: the vCPU that left, why, and the journal's record of it. */
+export class ExitContext<Exit extends VmExit = VmExit> {
+  constructor(
+    /** Number of the vCPU. */
+    readonly vcpu: number,
+    readonly processor: Processor,
+    readonly exit: Exit,
+    readonly record: ExitRecord,
+  ) {}
+
+  /** Says in the journal which handler served the exit, and where. The last word counts. */
+  served(handler: string, by: ServedBy): void {
+    this.record.handler = handler;
+    this.record.to = by;
+  }
+
+  /** Says in the journal what came of it. */
+  result(text: string): void {
+    this.record.result = text;
+  }
+
+  /** Goes past the instruction that left. */
+  skip(): void {
+    this.processor.skipInstruction(this.exit.instructionLength);
+  }
+
+  /** Injects a hardware exception at the instruction that left, and says so in the journal. */
+  injectFault(vector: number, errorCode?: number): void {
+    this.processor.inject({ vector, type: 'exception', errorCode });
+    this.result(describeFault(vector, errorCode));
+  }
+}

@@ -1,0 +1,380 @@
+import type { Clock } from '../../devices/device.ts';
+import type { InspectNode } from '../../devices/inspect.ts';
+import { PcDevices } from '../../devices/pc/pc.ts';
+import type { VmExit } from '../../processor/exit.ts';
+import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
+import type { Processor } from '../../processor/processor.ts';
+import { MSR_APIC_BASE, TSC_OFFSET } from '../../processor/state/layout.ts';
+import { hex } from '../../x86/address.ts';
+import { describeRequest } from '../exits/describe.ts';
+import { ExitActivity } from '../exits/exit-activity.ts';
+import { ExitContext } from '../exits/exit-context.ts';
+import { svmExitInfo, vmxQualification } from '../exits/qualification.ts';
+import { exitNumbers } from '../exits/reasons.ts';
+import type { ExitRecord } from '../journal/exit-journal.ts';
+import { RingJournal } from '../journal/ring-journal.ts';
+import { PartitionClock } from './clock.ts';
+import { ConsoleBuffer } from './console-buffer.ts';
+import { debugExitEnd, haltedEnd, internalErrorEnd, tripleFaultEnd } from './ends.ts';
+import { InputDoor } from './input-door.ts';
+import { inspectMachine } from './inspect-machine.ts';
+import type { ConsoleSource, Partition } from './partition.ts';
+import type { Machine, Platform } from './platform.ts';
+import type { DebugHooks, PartitionEnd, RunRequest, RunStop } from './run.ts';
+import { stateHash } from './state-hash.ts';
+import { Vcpu } from './vcpu.ts';
+
+/** Instructions that a vCPU gets before the next one's turn, when there are several. */
+const QUANTUM = 10_000n;
+/** How often one call of `run` may skip idle time or serve an exit before it comes back, so that it ends soon. */
+const ROUNDS_PER_CALL = 20_000;
+/** The processor's limit of one run. */
+const LONGEST_RUN = 0x7fff_ffffn;
+
+/** What a partition is made of. */
+export interface PartitionParts {
+  readonly id: number;
+  readonly name: string;
+  readonly vendor: 'intel' | 'amd';
+  readonly memory: PartitionMemory;
+  readonly processors: readonly Processor[];
+  /** Bytes of RAM below and above 4 GiB, for the clock chip's memory size registers. */
+  readonly lowMemory: bigint;
+  readonly highMemory: bigint;
+  /** Seconds since 1970 when the machine is switched on. */
+  readonly startSeconds: bigint;
+  readonly platform: (machine: Machine) => Platform;
+  /** Puts the program into the zeroed memory and the boot vCPU into its state at entry. */
+  readonly load: () => void;
+}
+
+/**
+ * A partition as the hypervisor runs it. vCPUs take turns on one line of guest time: while one runs, time passes for all.
+ * Everything that happens is a function of the program, the configuration and the stamped inputs; where a call of `run`
+ * stops changes nothing.
+ */
+export class GuestPartition implements Partition, Machine {
+  readonly id: number;
+  readonly name: string;
+  readonly vendor: 'intel' | 'amd';
+  readonly memory: PartitionMemory;
+  readonly processors: readonly Processor[];
+  readonly vcpus: readonly Vcpu[];
+  readonly journal = new RingJournal();
+  readonly devices: PcDevices;
+  readonly input: InputDoor;
+
+  private readonly timers = new PartitionClock(() => this.ticks);
+  private readonly output = new ConsoleBuffer();
+  private readonly server: Platform;
+  private readonly load: () => void;
+  private hooks: DebugHooks | undefined;
+  private ended: PartitionEnd | undefined;
+  private stopWanted = false;
+  /** Whose turn it is, and until when. */
+  private current = 0;
+  private turnEnds = QUANTUM;
+  /** Guest time: the ticks of the vCPU that runs or ran last. */
+  private ticks = 0n;
+
+  constructor(parts: PartitionParts) {
+    this.id = parts.id;
+    this.name = parts.name;
+    this.vendor = parts.vendor;
+    this.memory = parts.memory;
+    this.processors = parts.processors;
+    this.load = parts.load;
+    this.devices = this.wireDevices(parts);
+    this.vcpus = parts.processors.map((processor, index) => {
+      const apic = this.devices.localApics[index];
+      if (apic === undefined) throw new Error(`vCPU ${index} has no local APIC: the machine is wired wrongly.`);
+      processor.setInterruptSource(apic);
+      return new Vcpu(index, processor, apic);
+    });
+    this.input = new InputDoor((bytes) => this.devices.uart.receive(bytes));
+    this.server = parts.platform(this);
+    this.reset();
+  }
+
+  private wireDevices(parts: PartitionParts): PcDevices {
+    return new PcDevices({
+      clock: this.timers,
+      cpus: parts.processors.map((processor, index) => ({
+        apicBase: () => processor.state.get64(MSR_APIC_BASE),
+        tsc: () => BigInt.asUintN(64, this.ticks + processor.state.get64(TSC_OFFSET)),
+        core: {
+          nmi: () => this.signal(index, () => processor.raiseNmi()),
+          init: () => this.signal(index, () => processor.raiseInit()),
+          startUp: (vector) => this.signal(index, () => processor.raiseSipi(vector)),
+        },
+      })),
+      startSeconds: parts.startSeconds,
+      lowMemory: parts.lowMemory,
+      highMemory: parts.highMemory,
+      serialOut: (byte) => this.output.put('serial', byte),
+      debugOut: (byte) => this.output.put('debug-console', byte),
+      powerOff: () => this.finish({ kind: 'power-off', status: 0, message: 'The guest powered off.' }),
+      reset: (source) => this.finish({ kind: 'reset', status: 0, message: `The guest reset the machine through ${source}.` }),
+      debugExit: (value) => this.finish(debugExitEnd(value)),
+    });
+  }
+
+  /** A message into a processor core may wake it. */
+  private signal(index: number, raise: () => void): void {
+    raise();
+    const vcpu = this.vcpus[index];
+    if (vcpu) vcpu.parked = false;
+  }
+
+  get platform(): string {
+    return this.server.name;
+  }
+  get clock(): Clock {
+    return this.timers;
+  }
+  get end(): PartitionEnd | undefined {
+    return this.ended;
+  }
+  /** Retired instructions of all vCPUs. */
+  get icount(): bigint {
+    let sum = 0n;
+    for (const processor of this.processors) sum += processor.icount;
+    return sum;
+  }
+
+  // --- as the machine that devices and the platform see ---------------------------------------------------------------
+
+  now(): bigint {
+    return this.ticks;
+  }
+  finish(end: PartitionEnd): void {
+    this.ended ??= end;
+  }
+  stolenTicks(vcpu: number): bigint {
+    return this.vcpus[vcpu]?.stolen ?? 0n;
+  }
+
+  // --- running ---------------------------------------------------------------------------------------------------------
+
+  run(request: RunRequest): RunStop {
+    this.stopWanted = false;
+    // The debugger may have changed registers meanwhile; asking a halted vCPU again has no effect on the guest.
+    for (const vcpu of this.vcpus) vcpu.parked = false;
+    const stop = this.runUntilStop(request);
+    this.output.flush();
+    return stop;
+  }
+
+  private runUntilStop(request: RunRequest): RunStop {
+    const lastInstruction = this.icount + BigInt(request.instructions);
+    for (let rounds = 0; ; rounds++) {
+      const busy = this.vcpus.find((vcpu) => vcpu.activity !== undefined);
+      if (busy !== undefined) {
+        const stop = this.continueHandler(busy, request);
+        if (stop !== undefined) return stop;
+        continue;
+      }
+      if (this.ended) return { kind: 'ended', end: this.ended };
+      if (this.stopWanted) return { kind: 'stop-requested' };
+      const icount = this.icount;
+      const budget = lastInstruction - icount;
+      if (budget <= 0n || rounds >= ROUNDS_PER_CALL) return { kind: 'budget' };
+      this.timers.fireDue();
+      this.input.deliverDue(icount, this.ticks);
+      const vcpu = this.nextVcpu(request.onlyVcpu);
+      const stop = vcpu === undefined ? this.skipIdleTime(request) : this.runVcpu(vcpu, budget, icount);
+      if (stop !== undefined) return stop;
+    }
+  }
+
+  /** Whose turn it is: the current vCPU until its turn ends, then the next one that can run. */
+  private nextVcpu(only: number | undefined): Vcpu | undefined {
+    if (only !== undefined) {
+      const vcpu = this.vcpus[only];
+      return vcpu?.runnable ? vcpu : undefined;
+    }
+    const count = this.vcpus.length;
+    const first = this.ticks >= this.turnEnds && count > 1 ? 1 : 0;
+    for (let step = first; step < first + count; step++) {
+      const vcpu = this.vcpus[(this.current + step) % count];
+      if (vcpu?.runnable) return vcpu;
+    }
+    return undefined;
+  }
+
+  private runVcpu(vcpu: Vcpu, budget: bigint, icount: bigint): RunStop | undefined {
+    const { processor } = vcpu;
+    const isNewTurn = vcpu.index !== this.current || this.ticks >= this.turnEnds;
+    const turnEnds = isNewTurn ? this.ticks + QUANTUM : this.turnEnds;
+    let limit = budget < LONGEST_RUN ? budget : LONGEST_RUN;
+    if (this.vcpus.length > 1) limit = smaller(limit, turnEnds - this.ticks);
+    if (this.timers.next !== undefined) limit = smaller(limit, this.timers.next - this.ticks);
+    if (this.input.next !== undefined && this.input.next.icount > icount) limit = smaller(limit, this.input.next.icount - icount);
+    this.enter(vcpu);
+    const result = processor.run(Number(limit < 1n ? 1n : limit));
+    this.ticks = processor.ticks;
+    // A vCPU that has nothing to do doesn't take the turn, so that asking it makes no difference.
+    if (result.kind === 'halted' && this.icount === icount) {
+      vcpu.parked = true;
+      return undefined;
+    }
+    this.current = vcpu.index;
+    this.turnEnds = turnEnds;
+    switch (result.kind) {
+      case 'budget':
+        return undefined;
+      case 'halted':
+        vcpu.parked = true;
+        return undefined;
+      case 'stop-requested':
+        this.stopWanted = true;
+        return undefined;
+      case 'breakpoint':
+        return { kind: 'breakpoint', vcpu: vcpu.index };
+      case 'watch':
+        return { kind: 'watch', vcpu: vcpu.index, hit: result.hit };
+      case 'shutdown':
+        this.finish(tripleFaultEnd(vcpu.index, []));
+        return undefined;
+      case 'exit':
+        return this.leave(vcpu, result.exit);
+    }
+  }
+
+  /** Brings a vCPU's time up to the partition's before it runs. */
+  private enter(vcpu: Vcpu): void {
+    const behind = this.ticks - vcpu.processor.ticks;
+    if (behind <= 0n) return;
+    if (vcpu.runnable && !vcpu.processor.halted) vcpu.stolen += behind;
+    vcpu.processor.skipTime(behind);
+    this.server.beforeEntry?.(vcpu.processor);
+  }
+
+  /** Nobody can run: time passes until the next timer, or for ever. */
+  private skipIdleTime(request: RunRequest): RunStop | undefined {
+    const watched = request.onlyVcpu === undefined ? this.vcpus : this.vcpus.filter((vcpu) => vcpu.index === request.onlyVcpu);
+    if (!watched.some((vcpu) => vcpu.wakesOnInterrupt)) {
+      if (request.onlyVcpu !== undefined) return { kind: 'idle' };
+      this.finish(haltedEnd(this.vcpus.map((vcpu) => vcpu.processor)));
+      return undefined;
+    }
+    const replayed = this.input.next?.ticks;
+    const timer = this.timers.next;
+    const next = timer === undefined ? replayed : replayed === undefined ? timer : smaller(timer, replayed);
+    if (next !== undefined) {
+      if (next > this.ticks) this.ticks = next;
+      return undefined;
+    }
+    if (this.devices.uart.listensForInput || request.onlyVcpu !== undefined) return { kind: 'idle' };
+    this.finish(haltedEnd(this.vcpus.map((vcpu) => vcpu.processor)));
+    return undefined;
+  }
+
+  // --- exits -----------------------------------------------------------------------------------------------------------
+
+  private leave(vcpu: Vcpu, raw: VmExit): RunStop | undefined {
+    const { processor } = vcpu;
+    if (raw.reason === 'exception' && !(processor.intercepts.exceptions & (1 << raw.vector)))
+      return { kind: 'exception', vcpu: vcpu.index, exit: raw };
+    const exit = this.server.classify?.(processor, raw) ?? raw;
+    if (this.server.serveDirectly?.(processor, exit)) {
+      this.afterExit(vcpu, exit);
+      return undefined;
+    }
+    vcpu.lastExit = exit;
+    const record = this.newRecord(vcpu, exit);
+    vcpu.record = record;
+    const context = new ExitContext(vcpu.index, processor, exit, record);
+    vcpu.activity = new ExitActivity(record.seq, exit, this.server.handle(context));
+    return this.hooks?.stopAtExit(vcpu.index, exit) ? { kind: 'exit', vcpu: vcpu.index, exit } : undefined;
+  }
+
+  private newRecord(vcpu: Vcpu, exit: VmExit): ExitRecord {
+    const special = this.server.numbers?.(exit);
+    const { vmx, svm } = special?.numbers ?? exitNumbers(exit);
+    const form = { addressSize: vcpu.processor.mode, segment: exit.reason === 'io' && exit.write ? 3 : 0 };
+    const qualification =
+      special?.qualification ?? (this.vendor === 'intel' ? vmxQualification(exit) : svmExitInfo(exit, form).info1);
+    return {
+      seq: this.journal.nextSeq(),
+      partition: this.id,
+      vcpu: vcpu.index,
+      icount: exit.icount.toString(),
+      rip: hex(exit.rip),
+      reason: exit.reason,
+      vmx,
+      svm,
+      qualification: hex(qualification),
+      request: describeRequest(exit, vcpu.processor),
+    };
+  }
+
+  private continueHandler(vcpu: Vcpu, request: RunRequest): RunStop | undefined {
+    const { activity, record } = vcpu;
+    if (activity === undefined) return undefined;
+    try {
+      if (request.stopAtStage && activity.advance()) return { kind: 'stage', vcpu: vcpu.index };
+      activity.finish();
+    } catch (error) {
+      this.finish(internalErrorEnd(error));
+    }
+    vcpu.activity = undefined;
+    vcpu.record = undefined;
+    if (record) this.journal.enter(record);
+    this.afterExit(vcpu, activity.exit);
+    if (this.ended) return undefined;
+    return request.stopAtEntry ? { kind: 'entry', vcpu: vcpu.index } : undefined;
+  }
+
+  private afterExit(vcpu: Vcpu, exit: VmExit): void {
+    const { processor } = vcpu;
+    this.ticks = processor.ticks;
+    // An instruction whose access was completed runs again: a breakpoint on it has been passed already.
+    const isAccess = exit.reason === 'io' || exit.reason === 'mmio' || exit.reason === 'apic';
+    if (isAccess && processor.state.rip === exit.rip) processor.resumePast();
+  }
+
+  requestStop(): void {
+    this.stopWanted = true;
+    for (const processor of this.processors) processor.requestStop();
+  }
+  setDebugHooks(hooks: DebugHooks | undefined): void {
+    this.hooks = hooks;
+  }
+  onConsole(listener: (source: ConsoleSource, bytes: Uint8Array) => void): void {
+    this.output.onOutput(listener);
+  }
+  sendConsole(bytes: Uint8Array): void {
+    this.input.enter(this.icount, this.ticks, bytes);
+  }
+
+  reset(): void {
+    this.ended = undefined;
+    this.current = 0;
+    this.turnEnds = QUANTUM;
+    this.ticks = 0n;
+    this.timers.clear();
+    this.input.clear();
+    this.journal.clear();
+    for (const region of this.memory.regions) {
+      this.memory.bytes.fill(0, region.offset, region.offset + region.length);
+      this.memory.notifyWrite(region.gpa, region.length);
+    }
+    for (const processor of this.processors) processor.reset();
+    for (const vcpu of this.vcpus) vcpu.reset();
+    this.devices.reset();
+    this.load();
+    for (const processor of this.processors) this.server.setUpVcpu(processor);
+  }
+
+  inspect(): InspectNode {
+    return inspectMachine(this, this.server);
+  }
+  stateHash(): string {
+    return stateHash(this.processors, this.memory);
+  }
+}
+
+function smaller(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}

@@ -1,0 +1,39 @@
+import type { InspectNode } from '../../devices/inspect.ts';
+import type { PcDevices } from '../../devices/pc/pc.ts';
+import type { VmExit } from '../../processor/exit.ts';
+import type { Processor } from '../../processor/processor.ts';
+import type { ExitContext } from '../exits/exit-context.ts';
+import type { ExitNumbers } from '../exits/reasons.ts';
+import type { Handler } from '../exits/stage.ts';
+import type { PartitionEnd } from './run.ts';
+
+/** What a platform may do with the machine it runs on. */
+export interface Machine {
+  readonly processors: readonly Processor[];
+  readonly devices: PcDevices;
+  /** Guest time. */
+  now(): bigint;
+  /** Ends the partition's life once the handler in progress is done. The first call wins. */
+  finish(end: PartitionEnd): void;
+  /** Ticks that a vCPU was ready to run while another ran. */
+  stolenTicks(vcpu: number): bigint;
+}
+
+/** A kind of hypervisor: what a guest sees of it, and how it serves exits. */
+export interface Platform {
+  /** `bare`, `kvm` … */
+  readonly name: string;
+  /** Called for each vCPU after reset: sets intercepts and what the platform keeps of the vCPU. */
+  setUpVcpu(processor: Processor): void;
+  /** Serves what is no VM exit on this machine (an I/O access of a bare one). False: it is a VM exit. */
+  serveDirectly?(processor: Processor, exit: VmExit): boolean;
+  /** Serves a VM exit. */
+  handle(context: ExitContext): Handler;
+  /** An exit as this hypervisor knows it: an access to the APIC page is an MMIO exit to the processor. */
+  classify?(processor: Processor, exit: VmExit): VmExit;
+  /** Numbers and qualification of an exit where this hypervisor sets the processor up to give others than usual. */
+  numbers?(exit: VmExit): { readonly numbers: ExitNumbers; readonly qualification: bigint } | undefined;
+  /** A vCPU is about to run after it hadn't for a while. */
+  beforeEntry?(processor: Processor): void;
+  inspect(): InspectNode;
+}

@@ -1,0 +1,33 @@
+import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
+import type { Processor } from '../../processor/processor.ts';
+
+const PRIME = 0x0100_0193;
+
+/**
+ * 64-bit hash of a machine's vCPUs and RAM, as 16 hexadecimal digits: two 32-bit FNV-1a lanes over the words of RAM (which
+ * starts at a 64-bit boundary and has whole pages), mixed at the end.
+ */
+export function stateHash(processors: readonly Processor[], memory: PartitionMemory): string {
+  let first = 0x811c_9dc5;
+  let second = 0x9747_b28c;
+  const mix = (low: number, high: number) => {
+    first = Math.imul(first ^ low, PRIME);
+    second = Math.imul(second ^ high, PRIME) ^ (first >>> 15);
+  };
+  for (const processor of processors) {
+    const hash = processor.stateHash();
+    mix(Number(hash & 0xffff_ffffn), Number(hash >> 32n));
+  }
+  for (const region of memory.regions) {
+    const words = new Uint32Array(memory.bytes.buffer, region.offset, region.length / 4);
+    for (let index = 0; index < words.length; index += 2) {
+      first = Math.imul(first ^ (words[index] ?? 0), PRIME);
+      second = Math.imul(second ^ (words[index + 1] ?? 0), PRIME) ^ (first >>> 15);
+    }
+    mix(region.length, Number(region.gpa & 0xffff_ffffn));
+  }
+  // Every bit of one lane reaches the other.
+  mix(second >>> 16, first >>> 16);
+  mix(second, first);
+  return [first, second].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('');
+}

@@ -1,0 +1,52 @@
+import type { VmExit } from '../../processor/exit.ts';
+import type { Processor } from '../../processor/processor.ts';
+import { Flag } from '../../processor/state/cpu-state.ts';
+import { ACTIVITY } from '../../processor/state/layout.ts';
+import type { ExitActivity } from '../exits/exit-activity.ts';
+import type { ExitRecord } from '../journal/exit-journal.ts';
+import type { VirtualCpu } from './partition.ts';
+
+/** VMCS activity states. */
+export const Activity = { ACTIVE: 0, HALTED: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } as const;
+
+/** A vCPU of a partition, with what the scheduler keeps of it. */
+export class Vcpu implements VirtualCpu {
+  activity: ExitActivity | undefined;
+  /** The journal's record of the exit whose handler is in progress. */
+  record: ExitRecord | undefined;
+  lastExit: VmExit | undefined;
+  /** The processor said that it has nothing to do; cleared by whatever may change that. */
+  parked = false;
+  /** Ticks that it was ready to run while another ran. */
+  stolen = 0n;
+
+  constructor(
+    readonly index: number,
+    readonly processor: Processor,
+    private readonly interrupts: { hasInterrupt(): boolean },
+  ) {}
+
+  private get state(): number {
+    return this.processor.state.get32(ACTIVITY);
+  }
+  private get interruptsOn(): boolean {
+    return (this.processor.state.rflags & Flag.IF) !== 0;
+  }
+
+  /** Whether running it may get anywhere. */
+  get runnable(): boolean {
+    return !this.parked || (this.state === Activity.HALTED && this.interruptsOn && this.interrupts.hasInterrupt());
+  }
+  /** Whether an interrupt would wake it. */
+  get wakesOnInterrupt(): boolean {
+    return this.state === Activity.HALTED && this.interruptsOn;
+  }
+
+  reset(): void {
+    this.activity = undefined;
+    this.record = undefined;
+    this.lastExit = undefined;
+    this.parked = false;
+    this.stolen = 0n;
+  }
+}
