@@ -1,9 +1,9 @@
 import { Flag } from '../../../src/processor/state/cpu-state.ts';
 import type { Random } from '../../support/random.ts';
 import type { InstructionForm } from './forms.ts';
-import { codeAddress, dataAddress, type EncodedOperand, encodeMemory, littleEndian } from './memory-operand.ts';
+import { codeAddress, dataAddress, type EncodedOperand, encodeMemory, encodeMemory16, littleEndian } from './memory-operand.ts';
 import { CaseBuilder, codeSelector, prepare, RAX, RSP, STRING, targetContents } from './operand-values.ts';
-import { CODE, CODE_SIZE, DATA, Request } from './record.ts';
+import { CODE, CODE_SIZE, DATA, Request, STACK_HIGH_16 } from './record.ts';
 
 /** Immediates, in the order of the operands; branch displacements come later, when the length is known. */
 function immediates(c: CaseBuilder): { bytes: number[]; branch: number } {
@@ -15,7 +15,7 @@ function immediates(c: CaseBuilder): { bytes: number[]; branch: number } {
     if (kind === 'imm8_const_1') continue;
     if (kind.startsWith('far_br')) {
       const size = form.operandSize16 ? 2 : 4;
-      bytes.push(...littleEndian(codeAddress(random), size), ...littleEndian(codeSelector(random), 2));
+      bytes.push(...littleEndian(c.codeOffset(), size), ...littleEndian(codeSelector(c), 2));
     } else if (kind.startsWith('br')) branch = kind.endsWith('_1') ? 1 : kind.endsWith('_2') ? 2 : 4;
     else if (kind.startsWith('imm8')) {
       let value = Number(random.value() & 0xffn);
@@ -67,7 +67,7 @@ function encodeOperands(c: CaseBuilder): Encoding {
     if (kind.startsWith('r8') && index >= 4 && index < 8) byteRegister = true;
     return index;
   };
-  if (form.operands.some((kind) => kind.endsWith('_vvvv'))) result.vvvv = random.below(form.bits === 32 ? 8 : 16);
+  if (form.operands.some((kind) => kind.endsWith('_vvvv'))) result.vvvv = random.below(form.bits === 64 ? 16 : 8);
   const inOpcode = form.operands.find((kind) => kind.endsWith('_opcode'));
   if (inOpcode) {
     const index = pick(inOpcode);
@@ -85,13 +85,11 @@ function encodeOperands(c: CaseBuilder): Encoding {
     const memory = form.modrm === 'memory' || (form.modrm === 'any' && random.chance(0.5));
     if (memory) {
       const target = c.mnemonic === 'cmpxchg16b' && random.chance(0.9) ? dataAddress(random) & ~15n : dataAddress(random);
-      c.target = target;
-      const operand = encodeMemory(
-        random,
-        c.gpr,
-        target - c.segmentBase,
-        form.bits === 32 ? 'only-32' : c.address32 ? '32' : '64',
-      );
+      const offset = form.bits === 16 ? (target - DATA) & 0xffffn : target - c.segmentBase;
+      c.target = form.bits === 16 ? DATA + offset : target;
+      const operand = c.address16
+        ? encodeMemory16(random, c.gpr, offset)
+        : encodeMemory(random, c.gpr, offset, form.bits !== 64 ? 'only-32' : c.address32 ? '32' : '64');
       result.operand = operand;
       result.rexX = operand.rexX;
       result.rexB = operand.rexB;
@@ -133,8 +131,9 @@ function assemble(c: CaseBuilder, e: Encoding, prefixes: number[]): number[] | u
     bytes.push(...e.operand.displacement);
   }
   if (form.operands.includes('mem_offs')) {
-    c.target = dataAddress(random);
-    bytes.push(...littleEndian(c.target - c.segmentBase, c.address32 ? 4 : 8));
+    const address = c.dataOffset();
+    c.target = c.linear(address);
+    bytes.push(...littleEndian(address - c.segmentBase, c.address16 ? 2 : c.address32 || form.bits === 16 ? 4 : 8));
   }
   const { bytes: immediate, branch } = immediates(c);
   bytes.push(...immediate);
@@ -172,8 +171,8 @@ function placeCode(c: CaseBuilder, length: number): bigint {
 function choosePrefixes(c: CaseBuilder, memory: boolean): number[] {
   const { random, form } = c;
   const prefixes: number[] = [];
-  if (form.operandSize16) prefixes.push(0x66);
-  if (form.addressPrefix || (c.address32 && form.bits === 64)) prefixes.push(0x67);
+  if (form.operandPrefix) prefixes.push(0x66);
+  if (form.addressPrefix || (c.address32 && form.bits === 64) || (form.bits === 16 && !c.address16)) prefixes.push(0x67);
   if (c.segment !== undefined) prefixes.push(c.segment);
   if (form.mandatoryPrefix !== 0 && !form.vex) prefixes.push(form.mandatoryPrefix);
   else if (STRING.test(form.mnemonic) && random.chance(0.7)) prefixes.push(random.chance(0.5) ? 0xf3 : 0xf2);
@@ -203,7 +202,7 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
   const request = new Request(bytes);
   for (;;) {
     bytes.fill(0);
-    for (let index = 0; index < (form.bits === 32 ? 8 : 16); index++)
+    for (let index = 0; index < (form.bits === 64 ? 16 : 8); index++)
       request.gpr[index] = form.bits === 32 ? random.value() & 0xffff_ffffn : random.value();
     // A stack pointer that works, for the frames of faults would need one on other systems than the harness's.
     request.gpr[RSP] = DATA + BigInt(random.between(16, 0x3e0) * 8);
@@ -217,12 +216,14 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
       STRING.test(form.mnemonic) ||
       form.operands.includes('mem_offs') ||
       form.mnemonic === 'xlatb';
-    request.compatibility = form.bits === 32;
+    request.bits = form.bits;
     if (addressed && form.bits === 64 && !form.vex && random.chance(0.1)) c.address32 = true;
+    if (addressed && form.bits === 16 && !form.vex && random.chance(0.2)) c.address16 = false;
     if (addressed && random.chance(0.12)) c.segment = random.pick([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x65, 0x64]);
     prepare(c);
-    if (form.bits === 32) for (let index = 0; index < 8; index++) c.gpr[index] = (c.gpr[index] ?? 0n) & 0xffff_ffffn;
+    if (form.bits !== 64) for (let index = 0; index < 8; index++) c.gpr[index] = (c.gpr[index] ?? 0n) & 0xffff_ffffn;
     const encoding = encodeOperands(c);
+    if (form.bits === 16) c.gpr[RSP] = STACK_HIGH_16 | ((c.gpr[RSP] ?? 0n) & 0xffffn);
     const code = assemble(c, encoding, choosePrefixes(c, encoding.operand !== undefined));
     if (!code) continue;
     // POP and LEAVE have what they read on the stack in place already.

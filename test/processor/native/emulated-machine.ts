@@ -4,7 +4,7 @@ import type { CpuModel } from '../../../src/processor/models/cpu-model.ts';
 import type { Processor } from '../../../src/processor/processor.ts';
 import type { SegmentValue } from '../../../src/processor/state/cpu-state.ts';
 import * as L from '../../../src/processor/state/layout.ts';
-import { CODE, CODE_SIZE, DATA, DATA_SIZE, INT3, RECORD_SIZE, Reply, type Request } from './record.ts';
+import { CODE, CODE_SIZE, DATA, DATA_SIZE, INT3, LDT_CODE_16, LDT_DATA_16, RECORD_SIZE, Reply, type Request } from './record.ts';
 
 /** Where things lie in the emulated machine's RAM. */
 const PML4 = 0x1000;
@@ -17,6 +17,7 @@ const KERNEL_PD = 0x7000;
 const GDT = 0x8000;
 const IDT = 0x9000;
 const TSS = 0xa000;
+const LDT = 0xb000;
 const CODE_PAGES = 0x2_0000;
 const DATA_PAGES = 0x3_0000;
 /** Linear address of RAM 0 for the supervisor. */
@@ -85,6 +86,8 @@ export class EmulatedMachine {
     const tss = KERNEL + BigInt(TSS);
     put(GDT + 0x40, 0x67n | ((tss & 0xff_ffffn) << 16n) | (0x8bn << 40n) | (((tss >> 24n) & 0xffn) << 56n));
     put(GDT + 0x48, (tss >> 32n) & 0xffff_ffffn);
+    put(LDT, 0x0000_fb00_0000_0000n | ((CODE & 0xff_ffffn) << 16n) | ((CODE >> 24n) << 56n) | BigInt(CODE_SIZE - 1));
+    put(LDT + 8, 0x0000_f300_0000_0000n | ((DATA & 0xff_ffffn) << 16n) | ((DATA >> 24n) << 56n) | BigInt(DATA_SIZE - 1));
     put(TSS + 4, KERNEL + 0xf000n);
     for (let vector = 0; vector < 256; vector++) {
       const handler = KERNEL + 0xe000n;
@@ -108,14 +111,18 @@ export class EmulatedMachine {
     state.rip = request.rip;
     state.rflags = request.rflags;
     state.cpl = 3;
-    const data = request.compatibility ? segment(0x2b, 0xc0f3) : none;
-    state.setSegment(L.Segment.CS, request.compatibility ? segment(0x23, 0xc0fb) : segment(0x33, 0xa0fb));
-    state.setSegment(L.Segment.SS, segment(0x2b, 0xc0f3));
+    const flat = segment(0x2b, 0xc0f3);
+    const data16 = segment(LDT_DATA_16, 0xf3, DATA_SIZE - 1, DATA);
+    const code = { 64: segment(0x33, 0xa0fb), 32: segment(0x23, 0xc0fb), 16: segment(LDT_CODE_16, 0xfb, CODE_SIZE - 1, CODE) };
+    const data = { 64: none, 32: flat, 16: data16 }[request.bits];
+    if (request.bits === 16) state.rip = request.rip - CODE;
+    state.setSegment(L.Segment.CS, code[request.bits]);
+    state.setSegment(L.Segment.SS, request.bits === 16 ? data16 : flat);
     state.setSegment(L.Segment.DS, data);
     state.setSegment(L.Segment.ES, data);
-    state.setSegment(L.Segment.FS, { ...none, base: request.fsBase });
-    state.setSegment(L.Segment.GS, { ...none, base: request.gsBase });
-    state.setSegment(L.Segment.LDTR, none);
+    state.setSegment(L.Segment.FS, request.bits === 16 ? data16 : { ...none, base: request.fsBase });
+    state.setSegment(L.Segment.GS, request.bits === 16 ? data16 : { ...none, base: request.gsBase });
+    state.setSegment(L.Segment.LDTR, segment(0x50, 0x82, 15, KERNEL + BigInt(LDT)));
     state.setSegment(L.Segment.TR, segment(0x40, 0x8b, 0x67, KERNEL + BigInt(TSS)));
     state.set64(L.GDTR_BASE, KERNEL + BigInt(GDT));
     state.set32(L.GDTR_LIMIT, 0x7f);

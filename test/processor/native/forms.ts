@@ -15,8 +15,8 @@ export interface InstructionForm {
   /** Name of the form in iced-x86: `Add_rm64_r64`. */
   readonly name: string;
   readonly code: Code;
-  /** Size of the code that it is for: 64-bit mode, or compatibility mode with 32-bit code. */
-  readonly bits: 32 | 64;
+  /** Size of the code that it is for: 64-bit mode, or compatibility mode with 32-bit or 16-bit code. */
+  readonly bits: 16 | 32 | 64;
   /** Lower case. */
   readonly mnemonic: string;
   /** As manuals write it: `ADD r/m64, r64`. */
@@ -28,6 +28,8 @@ export interface InstructionForm {
   readonly map: number;
   readonly mandatoryPrefix: 0 | 0x66 | 0xf2 | 0xf3;
   readonly operandSize16: boolean;
+  /** It needs an operand-size prefix. */
+  readonly operandPrefix: boolean;
   readonly rexW: boolean;
   /** It needs an address-size prefix. */
   readonly addressPrefix: boolean;
@@ -101,10 +103,11 @@ const PREFIXES: Readonly<Record<number, 0x66 | 0xf2 | 0xf3 | undefined>> = {
   [MandatoryPrefix.PF3]: 0xf3,
 };
 
-function readForm(name: string, code: Code, bits: 32 | 64): InstructionForm | undefined {
+function readForm(name: string, code: Code, bits: 16 | 32 | 64): InstructionForm | undefined {
   const info = CodeExt.opCode(code);
   try {
-    if (!(bits === 64 ? info.mode64 : info.mode32) || !info.isInstruction || leftOut(name)) return undefined;
+    const fits = bits === 64 ? info.mode64 : bits === 32 ? info.mode32 : info.mode16;
+    if (!fits || !info.isInstruction || leftOut(name)) return undefined;
     if (info.encoding !== EncodingKind.Legacy && info.encoding !== EncodingKind.VEX) return undefined;
     const escapes = ESCAPES[info.table];
     if (!escapes) return undefined;
@@ -121,8 +124,9 @@ function readForm(name: string, code: Code, bits: 32 | 64): InstructionForm | un
       map: escapes.length === 0 ? 0 : escapes.length === 1 ? 1 : escapes[1] === 0x38 ? 2 : 3,
       mandatoryPrefix: PREFIXES[info.mandatoryPrefix] ?? 0,
       operandSize16: info.operandSize === 16,
+      operandPrefix: info.operandSize === (bits === 16 ? 32 : 16),
       rexW: bits === 64 && ((info.operandSize === 64 && !info.defaultOpSize64 && !info.forceOpSize64) || info.W === 1),
-      addressPrefix: info.addressSize === (bits === 64 ? 32 : 16),
+      addressPrefix: info.addressSize === (bits === 32 ? 16 : 32),
       group: info.groupIndex,
       operands,
       modrm: modrmOf(operands, info.groupIndex),
@@ -136,10 +140,10 @@ function readForm(name: string, code: Code, bits: 32 | 64): InstructionForm | un
 }
 
 /**
- * Every integer instruction form of 64-bit mode, or of 32-bit code, that can be compared in user mode on a processor with these features (as
+ * Every integer instruction form of 64-bit mode, or of 32-bit or 16-bit code, that can be compared in user mode on a processor with these features (as
  * Linux names them). The list comes from iced-x86, not from the project's own definitions: a form that those miss shows up.
  */
-export function integerForms(features: ReadonlySet<string>, bits: 32 | 64 = 64): InstructionForm[] {
+export function integerForms(features: ReadonlySet<string>, bits: 16 | 32 | 64 = 64): InstructionForm[] {
   const forms: InstructionForm[] = [];
   const instruction = new Instruction();
   for (const [name, code] of Object.entries(Code)) {

@@ -18,10 +18,13 @@
 #define DATA_RW 0x2000ul
 #define DATA_SIZE 0x3000ul /* the third page is read-only */
 
+/* Selectors: the GDT of Linux, and an LDT that describes the code pages and the data pages as 16-bit segments. */
+enum { USER_CODE_32 = 0x23, USER_DATA = 0x2b, USER_CODE_64 = 0x33, LDT_CODE_16 = 0x07, LDT_DATA_16 = 0x0f };
+
 struct request {
   uint64_t gpr[16];
   uint64_t rflags, rip, fs_base, gs_base;
-  uint32_t options; /* bit 0: report segments and bases, and put them back; bit 1: 32-bit code */
+  uint32_t options; /* bit 0: report segments and bases, and put them back; bit 1: 32-bit code; bit 2: 16-bit code */
   uint32_t code_length;
   uint8_t code[32];
   uint32_t patch_at, patch_length;
@@ -69,7 +72,7 @@ static long syscall6(long n, long a, long b, long c, long d, long e, long f) {
   return result;
 }
 enum { SYS_read = 0, SYS_write = 1, SYS_mmap = 9, SYS_mprotect = 10, SYS_rt_sigaction = 13, SYS_setitimer = 38, SYS_exit = 60,
-       SYS_sigaltstack = 131, SYS_arch_prctl = 158 };
+       SYS_sigaltstack = 131, SYS_modify_ldt = 154, SYS_arch_prctl = 158 };
 enum { ARCH_SET_GS = 0x1001, ARCH_SET_FS = 0x1002, ARCH_GET_FS = 0x1003, ARCH_GET_GS = 0x1004 };
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGALRM = 14 };
 
@@ -90,7 +93,7 @@ void *memset(void *to, int value, unsigned long n) {
 }
 
 uint64_t host_rsp;
-uint64_t entry_cs; /* 0x33: 64-bit code, 0x23: 32-bit code (the GDT of Linux) */
+uint64_t entry_cs, entry_ss, entry_rip;
 void enter_guest(const struct request *request);
 void host_return(void);
 void restorer(void);
@@ -101,7 +104,7 @@ __asm__(
     "enter_guest:\n"
     "  push %rbx\n  push %rbp\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
     "  mov %rsp,host_rsp\n"
-    "  mov %ss,%eax\n  push %rax\n  push 32(%rdi)\n  push 128(%rdi)\n  push entry_cs\n  push 136(%rdi)\n"
+    "  mov $0x11f00,%esp\n  push entry_ss\n  push 32(%rdi)\n  push 128(%rdi)\n  push entry_cs\n  push entry_rip\n"
     "  mov 0(%rdi),%rax\n  mov 8(%rdi),%rcx\n  mov 16(%rdi),%rdx\n  mov 24(%rdi),%rbx\n  mov 40(%rdi),%rbp\n  mov 48(%rdi),%rsi\n"
     "  mov 64(%rdi),%r8\n  mov 72(%rdi),%r9\n  mov 80(%rdi),%r10\n  mov 88(%rdi),%r11\n  mov 96(%rdi),%r12\n  mov 104(%rdi),%r13\n"
     "  mov 112(%rdi),%r14\n  mov 120(%rdi),%r15\n  mov 56(%rdi),%rdi\n"
@@ -113,6 +116,7 @@ __asm__(
 static struct reply reply;
 static volatile uint64_t case_number;
 static uint64_t alarm_case;
+static volatile int in_guest;
 
 static void on_signal(int signal, void *info, struct ucontext64 *context) {
   (void)info;
@@ -124,7 +128,7 @@ static void on_signal(int signal, void *info, struct ucontext64 *context) {
       alarm_case = case_number;
       return;
     }
-    if (m->rip < CODE || m->rip >= CODE + CODE_SIZE) return;
+    if (!in_guest) return;
   }
   const uint64_t gpr[16] = {m->rax, m->rcx, m->rdx, m->rbx, m->rsp, m->rbp, m->rsi, m->rdi,
                             m->r8,  m->r9,  m->r10, m->r11, m->r12, m->r13, m->r14, m->r15};
@@ -192,13 +196,18 @@ static void run_case(const struct request *r) {
   memcpy((void *)(DATA + r->patch_at), r->patch, r->patch_length);
   if (r->fs_base != fs_base) set_base(ARCH_SET_FS, fs_base = r->fs_base);
   if (r->gs_base != gs_base) set_base(ARCH_SET_GS, gs_base = r->gs_base);
-  entry_cs = r->options & 2 ? 0x23 : 0x33;
-  if (r->options & 2) __asm__ volatile("mov %0,%%ds\n mov %0,%%es" ::"r"(0x2b));
+  entry_cs = r->options & 2 ? USER_CODE_32 : r->options & 4 ? LDT_CODE_16 : USER_CODE_64;
+  entry_ss = r->options & 4 ? LDT_DATA_16 : USER_DATA;
+  entry_rip = r->options & 4 ? r->rip - CODE : r->rip;
+  if (r->options & 6) __asm__ volatile("mov %0,%%ds\n mov %0,%%es" ::"r"((uint32_t)entry_ss));
+  if (r->options & 4) __asm__ volatile("mov %0,%%fs\n mov %0,%%gs" ::"r"((uint32_t)entry_ss));
   case_number++;
+  in_guest = 1;
   enter_guest(r);
+  in_guest = 0;
   reply.fs_base = fs_base;
   reply.gs_base = gs_base;
-  if (r->options & 3) {
+  if (r->options & 7) {
     syscall6(SYS_arch_prctl, ARCH_GET_FS, (long)&reply.fs_base, 0, 0, 0, 0);
     syscall6(SYS_arch_prctl, ARCH_GET_GS, (long)&reply.gs_base, 0, 0, 0, 0);
     __asm__ volatile("mov %0,%%ds\n mov %0,%%es\n mov %0,%%fs\n mov %0,%%gs" ::"r"(0));
@@ -235,6 +244,13 @@ __attribute__((used)) void run(void) {
   if (fill(pristine, DATA_SIZE) != DATA_SIZE) fail(8);
   memcpy((void *)DATA, pristine, DATA_SIZE);
   if (syscall6(SYS_mprotect, DATA + DATA_RW, DATA_SIZE - DATA_RW, 1, 0, 0, 0) != 0) fail(9);
+
+  /* struct user_desc: number, base, limit, then contents (bits 1-2: 2 is code) and useable (bit 6). */
+  const uint32_t code16[4] = {0, CODE, CODE_SIZE - 1, 2 << 1 | 1 << 6}, data16[4] = {1, DATA, DATA_SIZE - 1, 1 << 6};
+  if (syscall6(SYS_modify_ldt, 1, (long)code16, sizeof code16, 0, 0, 0) != 0) fail(12);
+  if (syscall6(SYS_modify_ldt, 1, (long)data16, sizeof data16, 0, 0, 0) != 0) fail(12);
+  /* IRETQ to a 16-bit stack leaves the upper bits of RSP as they are: the frame lies where these bits are known. */
+  map_fixed(0x10000, 0x2000, 3);
 
   struct { void *sp; uint64_t flags; uint64_t size; } stack = {alternate_stack, 0, sizeof alternate_stack};
   if (syscall6(SYS_sigaltstack, (long)&stack, 0, 0, 0, 0, 0) != 0) fail(10);

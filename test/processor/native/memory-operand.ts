@@ -138,3 +138,21 @@ export function encodeMemory(random: Random, gpr: BigUint64Array, offset: bigint
     ripRelative: false,
   };
 }
+
+/** Base and index registers of the eight forms of 16-bit addressing: BX BP SI DI are 3 5 6 7. */
+const FORMS_16: readonly (readonly number[])[] = [[3, 6], [3, 7], [5, 6], [5, 7], [6], [7], [5], [3]];
+
+/** As {@link encodeMemory}, for 16-bit addressing. */
+export function encodeMemory16(random: Random, gpr: BigUint64Array, offset: bigint): EncodedOperand {
+  const rm = random.below(8);
+  const mod = random.below(3);
+  const plain = { sib: undefined, rexX: false, rexB: false, ripRelative: false };
+  if (mod === 0 && rm === 6) return { mod, rm, displacement: littleEndian(offset, 2), ...plain };
+  const displacement = mod === 0 ? 0n : mod === 1 ? BigInt(random.between(-128, 127)) : BigInt(random.below(0x1_0000));
+  const [base, index] = FORMS_16[rm] ?? [3];
+  let sum = offset - displacement;
+  if (index !== undefined) sum -= gpr[index] ?? 0n;
+  // What lies above 16 bits does not count.
+  if (base !== undefined) gpr[base] = ((gpr[base] ?? 0n) & ~0xffffn) | BigInt.asUintN(16, sum);
+  return { mod, rm, displacement: littleEndian(displacement, mod), ...plain };
+}

@@ -65,7 +65,8 @@ export function runNative(requests: Uint8Array, background: Uint8Array): Reply[]
   const result = spawnSync(binary, [], {
     input: Buffer.concat([background, requests]),
     maxBuffer: count * (RECORD_SIZE + DATA_SIZE) + 4096,
-    timeout: 120_000,
+    timeout: 60_000,
+    killSignal: 'SIGKILL',
   });
   const output = result.stdout;
   const replies: Reply[] = [];

@@ -8,5 +8,6 @@ const reason = whyNotNative();
 
 describe.skipIf(reason)(`the emulated processor agrees with the real one${reason ? ` (skipped: ${reason})` : ''}`, () => {
   if (!reason) compareEncodings(4_000, 1);
-  if (!reason) compareMnemonics({ count: COUNT, seed: 1 });
+  if (!reason)
+    for (const bits of [64, 32, 16] as const) compareMnemonics({ count: bits === 64 ? COUNT : COUNT / 2, seed: 1, bits });
 });

@@ -1,7 +1,7 @@
 import type { Random } from '../../support/random.ts';
 import type { InstructionForm } from './forms.ts';
 import { codeAddress, dataAddress, littleEndian } from './memory-operand.ts';
-import { DATA, type Request } from './record.ts';
+import { CODE, DATA, LDT_CODE_16, LDT_DATA_16, type Request } from './record.ts';
 
 export const RAX = 0;
 const RCX = 1;
@@ -16,7 +16,7 @@ export const STRING = /^(movs|cmps|scas|lods|stos|ins|outs)[bwdq]$/;
 
 /**
  * Selectors as Linux lays out its GDT on x86-64 (arch/x86/include/asm/segment.h): user code of 32 and 64 bits, user data,
- * kernel segments, and ones that are null, beyond the limit or in an LDT that does not exist.
+ * kernel segments, ones that are null or beyond the limits, and those of the harness's LDT.
  */
 const SELECTORS = [
   0x33,
@@ -40,6 +40,8 @@ const SELECTORS = [
   0x84,
   0xfff8,
   0x83,
+  LDT_CODE_16,
+  LDT_DATA_16,
 ];
 
 /** What one case is made of while it is put together. */
@@ -50,6 +52,8 @@ export class CaseBuilder {
   readonly mnemonic: string;
   /** Effective addresses have 32 bits. */
   address32: boolean;
+  /** Effective addresses have 16 bits. */
+  address16: boolean;
   segment: number | undefined;
 
   constructor(
@@ -59,7 +63,8 @@ export class CaseBuilder {
   ) {
     this.gpr = request.gpr;
     this.mnemonic = form.mnemonic;
-    this.address32 = form.addressPrefix || form.bits === 32;
+    this.address32 = form.bits === 32 || (form.bits === 64 && form.addressPrefix);
+    this.address16 = form.bits === 16 && !form.addressPrefix;
   }
 
   /** The upper half of a register, where only the lower one is part of an address: noise in 64-bit mode. */
@@ -72,7 +77,25 @@ export class CaseBuilder {
     this.request.setPatch(address, Uint8Array.from(bytes));
   }
 
+  /** An address to access, as the instruction addresses it in its default segment. */
+  dataOffset(): bigint {
+    const address = dataAddress(this.random);
+    return this.form.bits === 16 ? (address - DATA) & 0xffffn : address;
+  }
+
+  /** An address to jump to, as an offset in CS. */
+  codeOffset(): bigint {
+    const address = codeAddress(this.random);
+    return this.form.bits === 16 ? (address - CODE) & 0xffffn : address;
+  }
+
+  /** The linear address of an offset in a data segment. */
+  linear(offset: bigint): bigint {
+    return this.form.bits === 16 ? DATA + (offset & 0xffffn) : offset;
+  }
+
   get segmentBase(): bigint {
+    if (this.form.bits === 16) return 0n;
     if (this.segment === 0x64) return this.request.fsBase;
     return this.segment === 0x65 ? this.request.gsBase : 0n;
   }
@@ -95,42 +118,39 @@ function operandBytes(form: InstructionForm): number {
   return form.bits === 64 && (/64/.test(form.name) || form.rexW) ? 8 : 4;
 }
 
-export function codeSelector(random: Random): bigint {
-  return BigInt(random.chance(0.7) ? random.pick([0x33, 0x33, 0x23]) : random.pick(SELECTORS));
+/**
+ * A selector to transfer to. From a 16-bit stack into 64-bit code is left out: the call is never done with on some hosts.
+ */
+export function codeSelector({ random, form }: CaseBuilder): bigint {
+  const good = form.bits === 16 ? [LDT_CODE_16] : [0x33, 0x33, 0x23];
+  const selector = random.pick(random.chance(0.7) ? good : SELECTORS);
+  return BigInt(form.bits === 16 && selector === 0x33 ? LDT_CODE_16 : selector);
 }
 
-function farPointer(random: Random, offsetSize: number): number[] {
+function farPointer(c: CaseBuilder, offsetSize: number): number[] {
   return [
-    ...littleEndian(random.chance(0.9) ? codeAddress(random) : random.value(), offsetSize),
-    ...littleEndian(codeSelector(random), 2),
+    ...littleEndian(c.random.chance(0.9) ? c.codeOffset() : c.random.value(), offsetSize),
+    ...littleEndian(codeSelector(c), 2),
   ];
 }
 
 /** Values that the instruction finds on its stack: return addresses, frames, flags, selectors. */
 function stackContents(c: CaseBuilder): number[] {
   const { random, mnemonic, form } = c;
-  const slot = form.operandSize16 ? 2 : form.bits === 32 || /^(Retfd|Iretd)/.test(form.name) ? 4 : 8;
+  const slot = form.operandSize16 ? 2 : form.bits !== 64 || /^(Retfd|Iretd)/.test(form.name) ? 4 : 8;
   const value = (v: bigint) => littleEndian(v, slot);
-  if (/^ret/.test(mnemonic) && !/^retf/.test(mnemonic)) return value(codeAddress(random));
+  if (/^ret/.test(mnemonic) && !/^retf/.test(mnemonic)) return value(c.codeOffset());
   if (/^retf/.test(mnemonic))
-    return [codeAddress(random), codeSelector(random), dataAddress(random), BigInt(random.pick(SELECTORS))].flatMap(value);
+    return [c.codeOffset(), codeSelector(c), c.dataOffset(), BigInt(random.pick(SELECTORS))].flatMap(value);
   if (/^iret/.test(mnemonic)) {
-    const selectors = random.chance(0.7)
-      ? [random.pick([0x33, 0x33, 0x23]), 0x2b]
-      : [random.pick(SELECTORS), random.pick(SELECTORS)];
+    const selectors = random.chance(0.7) ? [Number(codeSelector(c)), 0x2b] : [random.pick(SELECTORS), random.pick(SELECTORS)];
     const flags = (random.next() & 0x0024_7fd7) | 2;
-    return [
-      codeAddress(random),
-      BigInt(selectors[0] ?? 0),
-      BigInt(flags),
-      dataAddress(random),
-      BigInt(selectors[1] ?? 0),
-    ].flatMap(value);
+    return [c.codeOffset(), BigInt(selectors[0] ?? 0), BigInt(flags), c.dataOffset(), BigInt(selectors[1] ?? 0)].flatMap(value);
   }
   if (/^popf/.test(mnemonic)) return value(BigInt(random.next() & (random.chance(0.8) ? 0x0020_4ed7 : 0x003f_ffff)));
   if (/^pop/.test(mnemonic) && /_[CDEFGS]S$/.test(form.name))
     return value(BigInt(random.pick(SELECTORS)) | (random.chance(0.3) ? random.value() & ~0xffffn : 0n));
-  if (/^popa/.test(mnemonic)) return Array.from({ length: 8 }, () => littleEndian(random.value(), 4)).flat();
+  if (/^popa/.test(mnemonic)) return Array.from({ length: 8 }, () => littleEndian(random.value(), slot)).flat();
   return littleEndian(random.value(), 8);
 }
 
@@ -139,16 +159,17 @@ export function prepare(c: CaseBuilder): void {
   const { random, gpr, mnemonic, form } = c;
   if (STRING.test(mnemonic)) {
     const noise = c.noise();
-    gpr[RSI] = noise | dataAddress(random);
-    gpr[RDI] = noise | (random.chance(0.1) ? (gpr[RSI] ?? 0n) + BigInt(random.between(-16, 16)) : dataAddress(random));
+    gpr[RSI] = noise | c.dataOffset();
+    gpr[RDI] = noise | (random.chance(0.1) ? (gpr[RSI] ?? 0n) + BigInt(random.between(-16, 16)) : c.dataOffset());
     const count = random.below(100);
     gpr[RCX] = noise | BigInt(count < 70 ? random.below(24) : count < 97 ? random.below(300) : 0xffff_ffff);
     if (c.segmentBase !== 0n) gpr[RSI] = BigInt.asUintN(64, (gpr[RSI] ?? 0n) - c.segmentBase);
   } else if (/^(push|pop|call|ret|enter|leave|iret)/.test(mnemonic)) {
-    gpr[RSP] = random.chance(0.8) ? DATA + BigInt(random.between(16, 0x3e0) * 8) : dataAddress(random);
-    gpr[RBP] = random.chance(0.8) ? DATA + BigInt(random.between(64, 0x3e0) * 8) : dataAddress(random);
-    if (mnemonic === 'leave') c.patch(gpr[RBP] ?? 0n, littleEndian(random.value(), 8));
-    else c.patch(gpr[RSP] ?? 0n, stackContents(c));
+    const base = form.bits === 16 ? 0n : DATA;
+    gpr[RSP] = random.chance(0.8) ? base + BigInt(random.between(16, 0x3e0) * 8) : c.dataOffset();
+    gpr[RBP] = random.chance(0.8) ? base + BigInt(random.between(64, 0x3e0) * 8) : c.dataOffset();
+    if (mnemonic === 'leave') c.patch(c.linear(gpr[RBP] ?? 0n), littleEndian(random.value(), 8));
+    else c.patch(c.linear(gpr[RSP] ?? 0n), stackContents(c));
   } else if (/^div|^idiv/.test(mnemonic)) {
     const size = operandBytes(form);
     const kind = random.below(10);
@@ -164,11 +185,11 @@ export function prepare(c: CaseBuilder): void {
   } else if (/^(lar|lsl|verr|verw)$/.test(mnemonic)) {
     for (let index = 0; index < 16; index++) gpr[index] = BigInt(random.pick(SELECTORS)) | (random.value() & ~0xffffn);
   } else if (/^(jmp|call)$/.test(mnemonic) && form.modrm === 'any') {
-    for (let index = 0; index < 16; index++) if (index !== RSP) gpr[index] = codeAddress(random);
+    for (let index = 0; index < 16; index++) if (index !== RSP) gpr[index] = c.codeOffset();
   } else if (/^wr[fg]sbase/.test(mnemonic)) {
-    for (let index = 0; index < 16; index++) if (random.chance(0.7)) gpr[index] = dataAddress(random);
+    for (let index = 0; index < 16; index++) if (random.chance(0.7)) gpr[index] = c.dataOffset();
   } else if (mnemonic === 'xlatb') {
-    gpr[RBX] = c.noise() | (dataAddress(random) - ((gpr[RAX] ?? 0n) & 0xffn) - c.segmentBase);
+    gpr[RBX] = c.noise() | (c.dataOffset() - ((gpr[RAX] ?? 0n) & 0xffn) - c.segmentBase);
     gpr[RBX] = BigInt.asUintN(64, gpr[RBX] ?? 0n);
   } else if (/^bt[src]?$/.test(mnemonic) && form.operands.some((kind) => /^r(16|32|64)_reg$/.test(kind))) {
     // The register is an offset in bits from the memory operand.
@@ -183,9 +204,9 @@ export function prepare(c: CaseBuilder): void {
 export function targetContents(c: CaseBuilder): number[] {
   const { random, gpr, mnemonic, form } = c;
   const value = littleEndian(random.value(), 8);
-  if (form.operands.includes('mem') && /^(call|jmp)$/.test(mnemonic)) return farPointer(random, farOffsetSize(form));
-  if (/^l[defgs]s$/.test(mnemonic)) return farPointer(random, operandBytes(form));
-  if (/^(call|jmp)$/.test(mnemonic)) return littleEndian(codeAddress(random), 8);
+  if (form.operands.includes('mem') && /^(call|jmp)$/.test(mnemonic)) return farPointer(c, farOffsetSize(form));
+  if (/^l[defgs]s$/.test(mnemonic)) return farPointer(c, operandBytes(form));
+  if (/^(call|jmp)$/.test(mnemonic)) return littleEndian(c.codeOffset(), 8);
   if (/^(lar|lsl|verr|verw)$/.test(mnemonic) || form.operands.includes('seg_reg'))
     return [...littleEndian(BigInt(random.pick(SELECTORS)), 2), ...value];
   if (/^cmpxchg(8|16)b$/.test(mnemonic) && random.chance(0.5)) {

@@ -9,6 +9,11 @@ export const DATA = 0x2000_0000n;
 export const DATA_WRITABLE = 0x2000;
 export const DATA_SIZE = 0x3000;
 export const INT3 = 0xcc;
+/** Upper bits of RSP where the stack has 16 bits (see harness.c). */
+export const STACK_HIGH_16 = 0x1_0000n;
+/** Selectors of the LDT in which the code pages and the data pages are 16-bit segments. */
+export const LDT_CODE_16 = 0x07;
+export const LDT_DATA_16 = 0x0f;
 
 export const RECORD_SIZE = 256;
 
@@ -36,6 +41,7 @@ export class Request {
   set rflags(value: number) {
     this.view.setBigUint64(R_FLAGS, BigInt(value), true);
   }
+  /** Linear address of the code; in 16-bit code the offset in CS is less by {@link CODE}. */
   get rip(): bigint {
     return this.view.getBigUint64(RIP, true);
   }
@@ -61,12 +67,14 @@ export class Request {
   set segments(value: boolean) {
     this.view.setUint32(160, (this.view.getUint32(160, true) & ~1) | (value ? 1 : 0), true);
   }
-  /** True for 32-bit code in compatibility mode: CS, DS and ES are 32-bit user segments. */
-  get compatibility(): boolean {
-    return (this.view.getUint32(160, true) & 2) !== 0;
+  /** Size of the code: 64-bit mode, or compatibility mode with 32-bit or 16-bit segments. */
+  get bits(): 16 | 32 | 64 {
+    const options = this.view.getUint32(160, true);
+    return (options & 4) !== 0 ? 16 : (options & 2) !== 0 ? 32 : 64;
   }
-  set compatibility(value: boolean) {
-    this.view.setUint32(160, (this.view.getUint32(160, true) & ~2) | (value ? 2 : 0), true);
+  set bits(value: 16 | 32 | 64) {
+    const options = this.view.getUint32(160, true) & ~6;
+    this.view.setUint32(160, options | (value === 16 ? 4 : value === 32 ? 2 : 0), true);
   }
   get code(): Uint8Array {
     return this.bytes.subarray(168, 168 + this.view.getUint32(164, true));

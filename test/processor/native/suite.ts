@@ -6,10 +6,10 @@ import { type InstructionForm, integerForms } from './forms.ts';
 import { backgroundData, hostFeatures, hostVendor } from './native-machine.ts';
 import { randomEncodings } from './random-encodings.ts';
 
-/** Defines one test per mnemonic that compares `count` random cases of each of its forms. */
-export function compareMnemonics(options: { count: number; seed: number }): void {
+/** Defines one test per mnemonic of 16-, 32- or 64-bit code that compares `count` random cases of each of its forms. */
+export function compareMnemonics(options: { count: number; seed: number; bits: 16 | 32 | 64 }): void {
   const byMnemonic = new Map<string, InstructionForm[]>();
-  for (const form of integerForms(hostFeatures())) {
+  for (const form of integerForms(hostFeatures(), options.bits)) {
     const forms = byMnemonic.get(form.mnemonic) ?? [];
     forms.push(form);
     byMnemonic.set(form.mnemonic, forms);
@@ -18,7 +18,7 @@ export function compareMnemonics(options: { count: number; seed: number }): void
   const background = backgroundData();
   const comparison = { machine: new EmulatedMachine(cpuModel(vendor), background), background, vendor, limit: 3 };
   for (const [mnemonic, forms] of byMnemonic) {
-    test(`${mnemonic.toUpperCase()} (${forms.length} ${forms.length === 1 ? 'form' : 'forms'})`, () => {
+    test(`${mnemonic.toUpperCase()} in ${options.bits}-bit code (${forms.length} ${forms.length === 1 ? 'form' : 'forms'})`, () => {
       const found = forms.flatMap((form) => compareForm(form, comparison, options.count, options.seed));
       const report = found.map((d) => `${d.form} seed ${d.seed} case ${d.index}: ${d.text}\n  ${d.request}`).join('\n');
       expect(found.length, report).toBe(0);
