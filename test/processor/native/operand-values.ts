@@ -124,7 +124,7 @@ function operandBytes(form: InstructionForm): number {
 export function codeSelector({ random, form }: CaseBuilder): bigint {
   const good = form.bits === 16 ? [LDT_CODE_16] : [0x33, 0x33, 0x23];
   const selector = random.pick(random.chance(0.7) ? good : SELECTORS);
-  return BigInt(form.bits === 16 && selector === 0x33 ? LDT_CODE_16 : selector);
+  return BigInt(form.bits === 16 && (selector & ~7) === 0x30 ? LDT_CODE_16 : selector);
 }
 
 function farPointer(c: CaseBuilder, offsetSize: number): number[] {
