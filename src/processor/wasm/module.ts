@@ -1,0 +1,76 @@
+import { Code } from './code.ts';
+
+export interface FunctionType {
+  readonly parameters: readonly number[];
+  readonly results: readonly number[];
+}
+
+export interface ModuleParts {
+  /** Imported functions from module `env`, in index order. */
+  readonly imports: readonly { readonly name: string; readonly type: FunctionType }[];
+  readonly functions: readonly {
+    readonly name: string;
+    readonly type: FunctionType;
+    /** Types of the locals after the parameters, as runs. */
+    readonly locals: readonly { readonly count: number; readonly type: number }[];
+    /** Body without the final `end`. */
+    readonly body: Code;
+  }[];
+}
+
+function section(out: Code, id: number, content: Code): void {
+  out.op(id).u(content.bytes.length).append(content);
+}
+
+function name(out: Code, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  out.u(bytes.length).op(...bytes);
+}
+
+/** Builds a module that imports `env.memory` and the named functions, and exports its functions. */
+export function buildModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
+  const out = new Code();
+  out.op(0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00);
+
+  const all = [...parts.imports.map((item) => item.type), ...parts.functions.map((item) => item.type)];
+  const types = new Code().u(all.length);
+  for (const type of all) {
+    types.op(0x60).u(type.parameters.length).op(...type.parameters);
+    types.u(type.results.length).op(...type.results);
+  }
+  section(out, 1, types);
+
+  const imports = new Code().u(parts.imports.length + 1);
+  name(imports, 'env');
+  name(imports, 'memory');
+  imports.op(0x02, 0x00).u(1);
+  parts.imports.forEach((item, index) => {
+    name(imports, 'env');
+    name(imports, item.name);
+    imports.op(0x00).u(index);
+  });
+  section(out, 2, imports);
+
+  const functions = new Code().u(parts.functions.length);
+  parts.functions.forEach((_, index) => {
+    functions.u(parts.imports.length + index);
+  });
+  section(out, 3, functions);
+
+  const exports = new Code().u(parts.functions.length);
+  parts.functions.forEach((item, index) => {
+    name(exports, item.name);
+    exports.op(0x00).u(parts.imports.length + index);
+  });
+  section(out, 7, exports);
+
+  const codes = new Code().u(parts.functions.length);
+  for (const item of parts.functions) {
+    const body = new Code().u(item.locals.length);
+    for (const run of item.locals) body.u(run.count).op(run.type);
+    body.append(item.body).op(0x0b);
+    codes.u(body.bytes.length).append(body);
+  }
+  section(out, 10, codes);
+  return new Uint8Array(out.bytes);
+}

@@ -1,0 +1,134 @@
+import type { Semantics } from './semantics.ts';
+
+/**
+ * How an encoding is written: `[mandatory prefix] opcode [/digit | =modrm | +r] operands attributes`.
+ *
+ * | text | means |
+ * |---|---|
+ * | `00 Eb,Gb` | opcode 00, ModRM: byte register or memory, byte register |
+ * | `80/0 Eb,Ib` | ModRM.reg is 0 |
+ * | `0F 01 =C1` | the whole ModRM byte |
+ * | `50+ Zv` | register in the opcode's low three bits |
+ * | `F3 0F B8 Gv,Ev` | mandatory prefix F3 |
+ *
+ * Operands: a place letter (E register or memory, M memory only, R register only, G ModRM.reg, Z opcode register, I immediate, J branch
+ * displacement, O offset without ModRM, A the accumulator, C CL, D DX, 1 the constant, S segment register) and a size letter (b byte, w word,
+ * d doubleword, q quadword, v operand size, z operand size but at most 32 bits immediate, y 32 or 64, s sign-extended byte).
+ * Attributes: `o64` only in 64-bit mode, `i64` not in it, `d64` operand size 64 by default there, `f64` forced to 64.
+ */
+export type FormText = string;
+
+export type OperandPlace = 'E' | 'M' | 'R' | 'G' | 'Z' | 'I' | 'J' | 'O' | 'A' | 'C' | 'D' | '1' | 'S' | 'P';
+export type OperandWidth = 'b' | 'w' | 'd' | 'q' | 'v' | 'z' | 'y' | 's';
+
+export interface OperandForm {
+  readonly place: OperandPlace;
+  readonly width: OperandWidth;
+}
+
+/** What besides operand size and kinds the semantics look at; each makes handlers of its own. */
+export type Variation = 'address' | 'stack' | 'rep' | 'mode';
+
+export interface InstructionDefinition {
+  /** Upper case. */
+  readonly mnemonic: string;
+  /** One line for hovers. */
+  readonly summary: string;
+  readonly forms: readonly FormText[];
+  /** Flags written, read and left undefined, as letters of OSZAPC: `w:OSZAPC r:C u:A`. */
+  readonly flags?: string;
+  readonly lock?: boolean;
+  readonly privileged?: boolean;
+  readonly varies?: readonly Variation[];
+  /** CPUID feature that must be advertised, else #UD. */
+  readonly feature?: string;
+  /** Either: what it does, in terms of the code-building interface … */
+  readonly semantics?: (s: Semantics) => void;
+  /** … or the TypeScript helper of the processor that does it. */
+  readonly helper?: string;
+  /** The instruction may change CS, the mode or the interrupt state: no further instruction is decoded behind it. */
+  readonly endsBlock?: boolean;
+}
+
+/** A form, parsed. */
+export interface Form {
+  readonly definition: InstructionDefinition;
+  readonly text: string;
+  /** 0 none, 1 0F, 2 0F 38, 3 0F 3A. */
+  readonly map: 0 | 1 | 2 | 3;
+  readonly opcode: number;
+  /** Mandatory prefix: 0 for none asked. */
+  readonly prefix: 0 | 0x66 | 0xf2 | 0xf3;
+  readonly digit?: number;
+  readonly modrmByte?: number;
+  readonly hasModrm: boolean;
+  readonly plusRegister: boolean;
+  readonly operands: readonly OperandForm[];
+  readonly only64: boolean;
+  readonly not64: boolean;
+  readonly default64: boolean;
+  readonly forced64: boolean;
+}
+
+const PLACES = 'EMRGZIJOACD1SP';
+const WIDTHS = 'bwdqvzys';
+
+function parseOperand(text: string, form: string): OperandForm {
+  const place = text[0] as OperandPlace | undefined;
+  const width = (text[1] ?? (text === '1' ? 'b' : undefined)) as OperandWidth | undefined;
+  if (!place || !width || !PLACES.includes(place) || !WIDTHS.includes(width))
+    throw new Error(`Bad operand ${text} in form ${form}`);
+  return { place, width };
+}
+
+/** Reads one form. Throws on a typing error in a definition: the build's tests parse all of them. */
+export function parseForm(definition: InstructionDefinition, text: FormText): Form {
+  const words = text.split(' ');
+  let prefix: Form['prefix'] = 0;
+  const bytes: number[] = [];
+  let digit: number | undefined;
+  let modrmByte: number | undefined;
+  let plusRegister = false;
+  let operands: OperandForm[] = [];
+  const attributes = new Set<string>();
+  for (const word of words) {
+    const opcode = /^([0-9A-F]{2})(?:\/([0-7])|(\+))?$/.exec(word);
+    if (opcode?.[1]) {
+      bytes.push(Number.parseInt(opcode[1], 16));
+      if (opcode[2]) digit = Number(opcode[2]);
+      plusRegister ||= opcode[3] !== undefined;
+    } else if (/^=[0-9A-F]{2}$/.test(word)) modrmByte = Number.parseInt(word.slice(1), 16);
+    else if (/^[oidf]64$/.test(word)) attributes.add(word);
+    else operands = word.split(',').map((operand) => parseOperand(operand, text));
+  }
+  const first = bytes[0];
+  if (bytes.length > 1 && (first === 0x66 || first === 0xf2 || first === 0xf3) && bytes[1] === 0x0f) {
+    prefix = first;
+    bytes.shift();
+  }
+  let map: Form['map'] = 0;
+  if (bytes.length > 1 && bytes[0] === 0x0f) {
+    bytes.shift();
+    map = 1;
+    if (bytes.length > 1 && (bytes[0] === 0x38 || bytes[0] === 0x3a)) map = bytes.shift() === 0x38 ? 2 : 3;
+  }
+  const opcode = bytes[0];
+  if (opcode === undefined || bytes.length !== 1) throw new Error(`Bad opcode in form ${text} of ${definition.mnemonic}`);
+  const hasModrm = digit !== undefined || modrmByte !== undefined || operands.some((operand) => 'EMRGSP'.includes(operand.place));
+  return {
+    definition,
+    text,
+    map,
+    opcode,
+    prefix,
+    digit,
+    modrmByte,
+    hasModrm,
+    plusRegister,
+    operands,
+    only64: attributes.has('o64'),
+    not64: attributes.has('i64'),
+    default64: attributes.has('d64') || attributes.has('f64'),
+    forced64: attributes.has('f64'),
+  };
+}

@@ -1,0 +1,140 @@
+import type { OperandSize } from './instruction.ts';
+
+/**
+ * The code-building interface that instruction semantics are written against. A semantics function is called once for each
+ * operand size and kind at build time and describes what the instruction does; who implements the interface decides what
+ * becomes of it (handlers of the interpreter today, regions of the translator later).
+ *
+ * All values are 64-bit. Operands are read zero-extended from their size. An instruction must read and write memory before
+ * it changes registers or flags, since a memory access may abandon it.
+ */
+export interface Value {
+  readonly brand: 'value';
+}
+
+/** Sizes of the string and stack registers: the address size of the instruction, the stack's width. */
+export type RegisterWidth = 'operand' | 'address' | 'stack';
+
+export interface Semantics {
+  /** Operand size in bits. */
+  readonly size: OperandSize;
+  /** 64-bit mode. */
+  readonly long: boolean;
+  /** Address size in bits. */
+  readonly addressSize: 16 | 32 | 64;
+  /** Width of SP: 16, 32 or 64. */
+  readonly stackWidth: 16 | 32 | 64;
+  readonly rep: 'none' | 'rep' | 'repne';
+
+  // --- operands -----------------------------------------------------------------------------------------------------
+  /** Reads explicit operand `index`; zero-extended from the operand's own size. */
+  read(index: number): Value;
+  /** Reads an operand that `write` will change: a memory operand faults as a write does. */
+  readForWrite(index: number): Value;
+  /** Writes operand `index`: truncated to its size; a 32-bit register write clears the upper half. */
+  write(index: number, value: Value): void;
+  /** Size in bits of operand `index`. */
+  operandSize(index: number): OperandSize;
+  isMemory(index: number): boolean;
+  /** Offset of the memory operand (without the segment's base), wrapped to the address size. */
+  effectiveAddress(): Value;
+  /** Moves the memory operand by a byte offset (bit strings). */
+  displaceMemory(offset: Value): void;
+
+  // --- registers and memory by name -----------------------------------------------------------------------------------
+  /** General register by number, zero-extended from `size` bits (low part; never AH–BH). */
+  register(number: number, size: OperandSize): Value;
+  setRegister(number: number, size: OperandSize, value: Value): void;
+  /** AH: bits 15:8 of RAX. */
+  high(number: number): Value;
+  setHigh(number: number, value: Value): void;
+  load(segment: number | 'operand', offset: Value, size: OperandSize): Value;
+  loadForWrite(segment: number | 'operand', offset: Value, size: OperandSize): Value;
+  store(segment: number | 'operand', offset: Value, size: OperandSize, value: Value): void;
+  push(value: Value, size: OperandSize): void;
+  /** Reads the stack's top; the stack pointer moves by `commitPop`. */
+  pop(size: OperandSize): Value;
+  commitPop(size: OperandSize, extraBytes?: Value): void;
+  segmentSelector(segment: number): Value;
+
+  // --- arithmetic ----------------------------------------------------------------------------------------------------
+  constant(value: bigint | number): Value;
+  add(a: Value, b: Value): Value;
+  sub(a: Value, b: Value): Value;
+  mul(a: Value, b: Value): Value;
+  and(a: Value, b: Value): Value;
+  or(a: Value, b: Value): Value;
+  xor(a: Value, b: Value): Value;
+  not(a: Value): Value;
+  shl(a: Value, count: Value): Value;
+  shr(a: Value, count: Value): Value;
+  sar(a: Value, count: Value): Value;
+  /** Unsigned and signed division: the divisor must not be zero, the quotient must fit. */
+  divU(a: Value, b: Value): Value;
+  remU(a: Value, b: Value): Value;
+  divS(a: Value, b: Value): Value;
+  remS(a: Value, b: Value): Value;
+  countLeadingZeros(a: Value): Value;
+  countTrailingZeros(a: Value): Value;
+  countOnes(a: Value): Value;
+  zeroExtend(a: Value, size: OperandSize): Value;
+  signExtend(a: Value, size: OperandSize): Value;
+  /** 1 or 0. */
+  equal(a: Value, b: Value): Value;
+  lessU(a: Value, b: Value): Value;
+  lessS(a: Value, b: Value): Value;
+  isZero(a: Value): Value;
+  select(condition: Value, yes: Value, no: Value): Value;
+  /** Evaluates once, now, and gives the result: use for what is needed twice or must be read before a change. */
+  keep(value: Value): Value;
+  /** A changeable place. */
+  variable(initial: Value): Variable;
+
+  // --- flags -----------------------------------------------------------------------------------------------------------
+  readonly flags: FlagSemantics;
+  /** Condition code 0–15 as in Jcc (Intel SDM vol. 1, appendix B): 1 or 0. */
+  condition(code: number): Value;
+  /** Bit of EFLAGS outside the arithmetic ones, 1 or 0: 10 is DF. */
+  systemFlag(bit: number): Value;
+  setSystemFlag(bit: number, value: Value): void;
+
+  // --- control -----------------------------------------------------------------------------------------------------------
+  when(condition: Value, then: () => void, otherwise?: () => void): void;
+  /** Repeats while the condition holds after each pass; at most 64 passes by construction of the caller. */
+  repeat(body: () => Value): void;
+  /** Ends the instruction with a jump to an offset in CS, truncated to the operand size and checked against CS. */
+  jump(target: Value): void;
+  /** Offset of the next instruction. */
+  nextRip(): Value;
+  /** Ends this pass of a REP instruction: it stays at RIP for another pass while `again` is not 0. */
+  repeatWhile(again: Value): void;
+  raise(vector: number): void;
+}
+
+export interface Variable extends Value {
+  set(value: Value): void;
+}
+
+/** Arithmetic flags. Values are 1 or 0; `result` is an operand-sized result, from which ZF, SF and PF follow. */
+export interface FlagSemantics {
+  carry(): Value;
+  adjust(): Value;
+  zero(): Value;
+  sign(): Value;
+  overflow(): Value;
+  parity(): Value;
+  /** All six as in EFLAGS[7:0] (for LAHF) without OF. */
+  low(): Value;
+  addition(a: Value, b: Value, result: Value, size: OperandSize): void;
+  subtraction(a: Value, b: Value, result: Value, size: OperandSize): void;
+  /** CF = OF = AF = 0. */
+  logic(result: Value, size: OperandSize): void;
+  /** INC and DEC: CF stays. */
+  increment(a: Value, result: Value, size: OperandSize, decrement: boolean): void;
+  /** Sets SF, ZF, PF from a result, and CF, OF, AF as given; what is undefined in `bits` stays. */
+  set(bits: { carry?: Value; overflow?: Value; adjust?: Value; result?: Value; size?: OperandSize }): void;
+  setCarry(value: Value): void;
+  setZero(value: Value): void;
+  /** SF ZF AF PF CF from bits 7, 6, 4, 2, 0. */
+  setLow(value: Value): void;
+}
