@@ -1,0 +1,41 @@
+/** Names of the platforms of the command line's contract, also of those that come with later versions. */
+export const PLATFORM_NAMES = ['bare', 'kvm', 'hyperv', 'xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const;
+export type PlatformName = (typeof PLATFORM_NAMES)[number];
+
+/** What a partition is to be: plain data, from a command line or a launch configuration. */
+export interface PartitionConfiguration {
+  readonly platform: PlatformName;
+  readonly vendor: 'intel' | 'amd';
+  /** Bytes of RAM: whole MiB, 1 MiB to 3.5 GiB. */
+  readonly memory: number;
+  /** 1 to 16. */
+  readonly vcpus: number;
+  readonly commandLine?: string;
+  readonly initrd?: Uint8Array;
+  /** What the real-time clock shows at switch-on, in seconds since 1970. The same start gives the same run. */
+  readonly startSeconds?: bigint;
+}
+
+const MIB = 1024 * 1024;
+
+export const DEFAULT_MEMORY = 64 * MIB;
+export const SMALLEST_MEMORY = MIB;
+/** A partition's RAM and vCPU blocks share one WebAssembly memory of 4 GiB. */
+export const LARGEST_MEMORY = 3584 * MIB;
+export const LARGEST_VCPUS = 16;
+/** 2026-01-01 00:00:00 UTC. A fixed date, so that two runs are alike. */
+export const DEFAULT_START_SECONDS = 1_767_225_600n;
+
+/** A configuration that no partition can be made from. The message is one sentence that says how to mend it. */
+export class ConfigurationError extends Error {}
+
+/** Throws ConfigurationError for what is out of range. */
+export function checkConfiguration(configuration: PartitionConfiguration): void {
+  const { memory, vcpus } = configuration;
+  if (!Number.isInteger(memory) || memory % MIB !== 0)
+    throw new ConfigurationError(`A memory size must be whole MiB; ${memory} bytes is not. Use a size such as 64M.`);
+  if (memory < SMALLEST_MEMORY || memory > LARGEST_MEMORY)
+    throw new ConfigurationError(`A partition can have 1M to 3584M of memory; ${memory / MIB}M was asked for.`);
+  if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > LARGEST_VCPUS)
+    throw new ConfigurationError(`A partition can have 1 to ${LARGEST_VCPUS} vCPUs; ${vcpus} were asked for.`);
+}

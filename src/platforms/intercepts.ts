@@ -1,0 +1,29 @@
+import type { InterceptSet } from '../processor/processor.ts';
+
+/** Turns all optional exits off. */
+export function clearIntercepts(intercepts: InterceptSet): void {
+  const none: InterceptSet = {
+    cpuid: false,
+    hlt: false,
+    pause: false,
+    hypercall: false,
+    rdtsc: false,
+    rdpmc: false,
+    invlpg: false,
+    wbinvd: false,
+    monitorMwait: false,
+    xsetbv: false,
+    descriptorTable: false,
+    movDr: false,
+    taskSwitch: false,
+    tripleFault: false,
+    externalInterrupt: false,
+    nmi: false,
+    interruptWindow: false,
+    nmiWindow: false,
+    cr: { read: 0, write: 0 },
+    exceptions: 0,
+    msr: () => false,
+  };
+  Object.assign(intercepts, none);
+}

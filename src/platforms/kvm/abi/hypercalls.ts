@@ -1,0 +1,61 @@
+/** KVM's hypercalls and their return codes (Linux Documentation/virt/kvm/x86/hypercalls.rst). */
+
+export const Hypercall = {
+  VAPIC_POLL_IRQ: 1,
+  KICK_CPU: 5,
+  CLOCK_PAIRING: 9,
+  SEND_IPI: 10,
+  SCHED_YIELD: 11,
+  MAP_GPA_RANGE: 12,
+} as const;
+
+/** One row per hypercall: number, name, arguments in RBX, RCX, RDX, RSI. */
+export const HYPERCALL_REFERENCE: readonly {
+  readonly number: number;
+  readonly name: string;
+  readonly arguments: readonly string[];
+  readonly description: string;
+}[] = [
+  {
+    number: 1,
+    name: 'KVM_HC_VAPIC_POLL_IRQ',
+    arguments: [],
+    description: 'leaves the guest, so that the host looks for interrupts',
+  },
+  { number: 5, name: 'KVM_HC_KICK_CPU', arguments: ['flags', 'apicid'], description: 'wakes a halted vCPU' },
+  { number: 9, name: 'KVM_HC_CLOCK_PAIRING', arguments: ['gpa', 'type'], description: 'host wall clock and TSC of one moment' },
+  {
+    number: 10,
+    name: 'KVM_HC_SEND_IPI',
+    arguments: ['ipi_bitmap_low', 'ipi_bitmap_high', 'min', 'icr'],
+    description: 'IPIs to many vCPUs; returns how many got one',
+  },
+  { number: 11, name: 'KVM_HC_SCHED_YIELD', arguments: ['apicid'], description: 'yields to a vCPU that was preempted' },
+  {
+    number: 12,
+    name: 'KVM_HC_MAP_GPA_RANGE',
+    arguments: ['gpa', 'pages', 'attributes'],
+    description: 'says that pages become shared or private; served by the VMM',
+  },
+];
+
+/** Returned in RAX. */
+export const ReturnCode = {
+  OK: 0n,
+  EPERM: -1n,
+  E2BIG: -7n,
+  EFAULT: -14n,
+  EINVAL: -22n,
+  EOPNOTSUPP: -95n,
+  ENOSYS: -1000n,
+} as const;
+
+/** Name of a return code, or the value itself. */
+export function returnCodeName(value: bigint): string {
+  const entry = Object.entries(ReturnCode).find(([, code]) => code === value);
+  return entry ? (value === 0n ? '0' : `-KVM_${entry[0]} (${value})`) : value.toString();
+}
+
+/** struct kvm_clock_pairing, 64 bytes. */
+export const ClockPairing = { SECONDS: 0, NANOSECONDS: 8, TSC: 16, FLAGS: 24, SIZE: 64 } as const;
+export const CLOCK_PAIRING_WALLCLOCK = 0n;

@@ -1,0 +1,62 @@
+import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import { hex } from '../../../x86/address.ts';
+import * as Cpuid from '../abi/cpuid.ts';
+import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
+
+interface Registers {
+  readonly eax: number;
+  readonly ebx: number;
+  readonly ecx: number;
+  readonly edx: number;
+}
+
+/** Hypervisor present, TSC-deadline timer. */
+const LEAF_1_ECX = (1 << 31) | (1 << 24);
+
+/** CPUID (VMX reason 10, SVM 0x72): leaves of the processor, plus those that say "this is KVM". */
+export function* handleCpuid(kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handler {
+  const { exit } = context;
+  yield stage('kvm-cpuid.exit', { leaf: exit.leaf >>> 0, subleaf: exit.subleaf >>> 0, rip: exit.rip });
+  yield* inFrame(kernelFrame('kvm_emulate_cpuid'), emulateCpuid(kvm, context));
+}
+
+function* emulateCpuid(_kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handler {
+  const { exit, processor } = context;
+  const leaf = exit.leaf >>> 0;
+  const own = hypervisorLeaf(leaf);
+  yield stage('kvm-cpuid.lookup', { leaf, source: own ? 'hypervisor leaf' : 'processor leaf' });
+  const { state } = processor;
+  if (own) {
+    state.setGpr(0, BigInt(own.eax >>> 0));
+    state.setGpr(3, BigInt(own.ebx >>> 0));
+    state.setGpr(1, BigInt(own.ecx >>> 0));
+    state.setGpr(2, BigInt(own.edx >>> 0));
+    context.skip();
+  } else {
+    processor.performNatively();
+    if (leaf === 1) state.setGpr(1, state.gpr(1) | BigInt(LEAF_1_ECX >>> 0));
+  }
+  const values = { eax: state.gpr(0), ebx: state.gpr(3), ecx: state.gpr(1), edx: state.gpr(2) };
+  context.result(
+    Object.values(values)
+      .map((value) => hex(value))
+      .join(' '),
+  );
+  yield stage('kvm-cpuid.complete', values);
+}
+
+/** KVM's own leaves; undefined for a leaf of the processor. */
+export function hypervisorLeaf(leaf: number): Registers | undefined {
+  switch (leaf) {
+    case Cpuid.SIGNATURE_LEAF:
+      return { eax: Cpuid.TIMING_LEAF, ...Cpuid.SIGNATURE };
+    case Cpuid.FEATURES_LEAF:
+      return { eax: Cpuid.OFFERED, ebx: 0, ecx: 0, edx: 0 };
+    case Cpuid.TIMING_LEAF:
+      // kHz: 1 tick is 1 ns, and the local APIC's bus runs as fast.
+      return { eax: 1_000_000, ebx: 1_000_000, ecx: 0, edx: 0 };
+    default:
+      return leaf > Cpuid.FEATURES_LEAF && leaf < Cpuid.TIMING_LEAF ? { eax: 0, ebx: 0, ecx: 0, edx: 0 } : undefined;
+  }
+}

@@ -1,0 +1,138 @@
+import { Delivery } from '../../../devices/local-apic/registers.ts';
+import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import type { Processor } from '../../../processor/processor.ts';
+import { ACTIVITY } from '../../../processor/state/layout.ts';
+import {
+  CLOCK_PAIRING_WALLCLOCK,
+  ClockPairing,
+  HYPERCALL_REFERENCE,
+  Hypercall,
+  ReturnCode,
+  returnCodeName,
+} from '../abi/hypercalls.ts';
+import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
+import { guestTsc } from '../paravirtual/clock.ts';
+import { writeBytes } from '../paravirtual/guest-memory.ts';
+
+type HypercallContext = ExitContext<ExitOf<'hypercall'>>;
+
+const SECOND = 1_000_000_000n;
+const NATIVE = { intel: 'vmcall', amd: 'vmmcall' } as const;
+const OPCODES = { intel: [0x0f, 0x01, 0xc1], amd: [0x0f, 0x01, 0xd9] } as const;
+
+/** VMCALL (VMX reason 18) and VMMCALL (SVM 0x81): number in RAX, arguments in RBX, RCX, RDX and RSI, result in RAX. */
+export function* handleHypercall(kvm: Kvm, context: HypercallContext): Handler {
+  const { exit, processor } = context;
+  yield stage('kvm-hypercall.exit', { instruction: exit.instruction, rax: processor.state.gpr(0), cpl: processor.cpl });
+  if (exit.instruction !== NATIVE[kvm.vendor]) {
+    yield* inFrame(kernelFrame('emulator_fix_hypercall'), fixInstruction(kvm, context));
+    return;
+  }
+  yield* inFrame(kernelFrame('kvm_emulate_hypercall'), emulateHypercall(kvm, context));
+}
+
+/** The other vendor's instruction: KVM writes this one's over it, and the guest runs that. */
+function* fixInstruction(kvm: Kvm, context: HypercallContext): Handler {
+  const { processor } = context;
+  yield stage('kvm-hypercall.fix', { found: context.exit.instruction, becomes: NATIVE[kvm.vendor], at: processor.linearRip });
+  processor.writeMemory('gva', processor.linearRip, Uint8Array.from(OPCODES[kvm.vendor]));
+  context.result(`patched to ${NATIVE[kvm.vendor]}`);
+}
+
+function* emulateHypercall(kvm: Kvm, context: HypercallContext): Handler {
+  const { processor } = context;
+  const { state } = processor;
+  // Outside 64-bit mode numbers, arguments and results have 32 bits.
+  const width = processor.mode === 64 ? 64 : 32;
+  const argument = (register: number) => BigInt.asUintN(width, state.gpr(register));
+  const number = argument(0);
+  const values = [argument(3), argument(1), argument(2), argument(6)] as const;
+  const known = HYPERCALL_REFERENCE.find((row) => BigInt(row.number) === number);
+  const names = known?.arguments ?? ['rbx', 'rcx', 'rdx', 'rsi'];
+  const named = Object.fromEntries(names.map((name, index) => [name, values[index] ?? 0n]));
+  context.record.request = `${context.exit.instruction} ${known?.name ?? `hypercall ${number}`}`;
+  yield stage('kvm-hypercall.decode', { number, name: known?.name ?? 'unknown', ...named });
+  yield stage('kvm-hypercall.check', { cpl: processor.cpl, allowed: processor.cpl === 0 });
+  const result = processor.cpl === 0 ? yield* perform(kvm, processor, number, values) : ReturnCode.EPERM;
+  state.setGpr(0, BigInt.asUintN(width, result));
+  context.skip();
+  context.result(returnCodeName(result));
+  yield stage('kvm-hypercall.complete', { rax: state.gpr(0), result: returnCodeName(result) });
+}
+
+function* perform(
+  kvm: Kvm,
+  processor: Processor,
+  number: bigint,
+  [first, second, third, fourth]: readonly [bigint, bigint, bigint, bigint],
+): Handler<bigint> {
+  switch (number) {
+    case BigInt(Hypercall.VAPIC_POLL_IRQ):
+      return ReturnCode.OK;
+    case BigInt(Hypercall.KICK_CPU):
+      return yield* inFrame(kernelFrame('kvm_pv_kick_cpu_op'), kickCpu(kvm, second));
+    case BigInt(Hypercall.CLOCK_PAIRING):
+      return yield* inFrame(kernelFrame('kvm_pv_clock_pairing'), pairClocks(kvm, processor, first, second));
+    case BigInt(Hypercall.SEND_IPI):
+      return yield* inFrame(kernelFrame('kvm_pv_send_ipi'), sendIpis(kvm, processor, first, second, third, fourth));
+    case BigInt(Hypercall.SCHED_YIELD):
+      return yield* inFrame(kernelFrame('kvm_sched_yield'), schedYield(first));
+    default:
+      // MAP_GPA_RANGE too: it needs a VMM that asked for it, as one with confidential guests does.
+      return ReturnCode.ENOSYS;
+  }
+}
+
+function* kickCpu(kvm: Kvm, apicId: bigint): Handler<bigint> {
+  const target = kvm.machine.processors[Number(BigInt.asUintN(16, apicId))];
+  yield stage('kvm-kick-cpu.wake', { apicid: apicId, found: target !== undefined, halted: target?.halted ?? false });
+  const isHalted = target?.state.get32(ACTIVITY) === 1;
+  if (target && isHalted) {
+    target.state.set32(ACTIVITY, 0);
+    target.stateChanged();
+  }
+  return ReturnCode.OK;
+}
+
+/** struct kvm_clock_pairing: the host's wall clock and the guest's TSC of one moment. */
+function* pairClocks(kvm: Kvm, processor: Processor, gpa: bigint, type: bigint): Handler<bigint> {
+  yield stage('kvm-clock-pairing.check', { gpa, type });
+  if (type !== CLOCK_PAIRING_WALLCLOCK) return ReturnCode.EOPNOTSUPP;
+  const bytes = new Uint8Array(ClockPairing.SIZE);
+  const view = new DataView(bytes.buffer);
+  const seconds = kvm.startSeconds + processor.ticks / SECOND;
+  view.setBigInt64(ClockPairing.SECONDS, seconds, true);
+  view.setBigInt64(ClockPairing.NANOSECONDS, processor.ticks % SECOND, true);
+  view.setBigUint64(ClockPairing.TSC, guestTsc(processor), true);
+  const written = writeBytes(processor, gpa, bytes);
+  yield stage('kvm-clock-pairing.write', { sec: seconds, nsec: processor.ticks % SECOND, tsc: guestTsc(processor), written });
+  return written ? ReturnCode.OK : ReturnCode.EFAULT;
+}
+
+/** A bitmap of 64 or 2 × 32 APIC ids from `min` on; returns how many got the interrupt. */
+function* sendIpis(kvm: Kvm, processor: Processor, low: bigint, high: bigint, min: bigint, icr: bigint): Handler<bigint> {
+  const bits = processor.mode === 64 ? 64n : 32n;
+  const mode = Number((icr >> 8n) & 7n);
+  const vector = Number(icr & 0xffn);
+  yield stage('kvm-send-ipi.decode', { vector, mode, min, low, high });
+  // Destination fields and shorthands make no sense beside a bitmap.
+  if (icr & 0xc0800n) return ReturnCode.EINVAL;
+  if (mode !== Delivery.FIXED && mode !== Delivery.NMI) return ReturnCode.EINVAL;
+  const bitmap = low | (high << bits);
+  let delivered = 0n;
+  for (const apic of kvm.machine.devices.localApics) {
+    const position = BigInt(apic.id) - BigInt.asUintN(32, min);
+    if (position < 0n || position >= 2n * bits || !((bitmap >> position) & 1n)) continue;
+    apic.accept(mode, vector, false);
+    delivered++;
+  }
+  yield stage('kvm-send-ipi.delivered', { count: delivered });
+  return delivered;
+}
+
+/** vCPUs take turns of equal length here, so yielding has nothing to add. */
+function* schedYield(apicId: bigint): Handler<bigint> {
+  yield stage('kvm-sched-yield.yield', { apicid: apicId });
+  return ReturnCode.OK;
+}

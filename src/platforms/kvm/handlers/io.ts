@@ -1,0 +1,65 @@
+import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import { hex } from '../../../x86/address.ts';
+import { IO_DIRECTION, KvmExit } from '../abi/kvm-run.ts';
+import { deviceFrame, type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
+
+/** Devices of the in-kernel interrupt chip and timer: their ports never reach the VMM process. */
+const IN_KERNEL: readonly string[] = ['pic8259', 'pit8254'];
+
+type IoContext = ExitContext<ExitOf<'io'>>;
+
+/** I/O instruction (VMX reason 30, SVM 0x7B). Each iteration of a string instruction exits for itself. */
+export function* handleIo(kvm: Kvm, context: IoContext): Handler {
+  const { port, size, write, string, rep } = context.exit;
+  yield stage('kvm-io.exit', { port, size, direction: write ? 'out' : 'in', string, rep });
+  yield* inFrame(kernelFrame('kvm_fast_pio'), emulatePio(kvm, context));
+}
+
+function* emulatePio(kvm: Kvm, context: IoContext): Handler {
+  const { exit, processor } = context;
+  const device = kvm.machine.devices.portOwner(exit.port);
+  const inKernel = device !== undefined && IN_KERNEL.includes(device);
+  yield stage('kvm-io.route', {
+    port: exit.port,
+    device: device ?? 'none',
+    served: inKernel ? 'in the kernel' : 'by the VMM process',
+  });
+  const value = inKernel
+    ? yield* inFrame(deviceFrame(device, exit.write ? 'write' : 'read', true), access(kvm, context, device))
+    : yield* inFrame(vmmFrame('KVM_EXIT_IO'), exitToVmm(kvm, context, device));
+  processor.completeAccess(BigInt(value));
+  context.result(exit.write ? 'ok' : hex(value >>> 0, exit.size * 2));
+  yield stage('kvm-io.complete', exit.write ? { port: exit.port } : { port: exit.port, value });
+}
+
+/** KVM_RUN returns; the VMM finds the device and enters the guest again. */
+function* exitToVmm(kvm: Kvm, context: IoContext, device: string | undefined): Handler<number> {
+  const { port, size, write, value } = context.exit;
+  context.record.to = 'device';
+  const direction = write ? IO_DIRECTION.OUT : IO_DIRECTION.IN;
+  yield stage('kvm-io.vmm', { exit_reason: KvmExit.IO, direction, size, port, count: 1, data: value >>> 0 });
+  if (device === undefined) {
+    yield stage('kvm-io.unclaimed', { port, note: write ? 'nobody listens: dropped' : 'nobody answers: all ones' });
+    return 0xffff_ffff >>> (32 - size * 8);
+  }
+  return yield* inFrame(deviceFrame(device, write ? 'write' : 'read', false), access(kvm, context, device));
+}
+
+function* access(kvm: Kvm, context: IoContext, device: string): Handler<number> {
+  const { port, size, write, value } = context.exit;
+  const { ports } = kvm.machine.devices;
+  if (write) {
+    yield stage('kvm-io.device-write', { device, port, value: value >>> 0, text: printable(value) });
+    ports.write(port, size, value);
+    return 0;
+  }
+  const answer = ports.read(port, size);
+  yield stage('kvm-io.device-read', { device, port, value: answer });
+  return answer;
+}
+
+/** The character that a byte is, for consoles. */
+function printable(value: number): string {
+  return value >= 0x20 && value < 0x7f ? `'${String.fromCharCode(value)}'` : '';
+}

@@ -1,0 +1,79 @@
+import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import { hex } from '../../../x86/address.ts';
+import { InternalError, KvmExit } from '../abi/kvm-run.ts';
+import { deviceFrame, type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
+
+const IN_KERNEL: readonly string[] = ['io-apic'];
+
+type MmioContext = ExitContext<ExitOf<'mmio'>>;
+
+/**
+ * An access to guest physical memory without a memory slot. kvm-intel marks such pages so that they cause an EPT
+ * misconfiguration (reason 49), kvm-amd gets a nested page fault (0x400).
+ */
+export function* handleMmio(kvm: Kvm, context: MmioContext): Handler {
+  const { gpa, gva, size, write } = context.exit;
+  yield stage('kvm-mmio.exit', { gpa, gva, size, access: write ? 'write' : 'read' });
+  yield* inFrame(kernelFrame('kvm_mmu_page_fault'), emulate(kvm, context));
+}
+
+function* emulate(kvm: Kvm, context: MmioContext): Handler {
+  const { exit, processor } = context;
+  if (exit.fetch) {
+    yield* inFrame(vmmFrame('KVM_EXIT_INTERNAL_ERROR'), fetchFromHole(kvm, context));
+    return;
+  }
+  const device = kvm.machine.devices.mmioOwner(processor.index, exit.gpa);
+  const inKernel = device !== undefined && IN_KERNEL.includes(device);
+  yield stage('kvm-mmio.route', {
+    gpa: exit.gpa,
+    device: device ?? 'none',
+    served: inKernel ? 'in the kernel' : 'by the VMM process',
+  });
+  const value = inKernel
+    ? yield* inFrame(deviceFrame(device, exit.write ? 'write' : 'read', true), access(kvm, context, device))
+    : yield* inFrame(vmmFrame('KVM_EXIT_MMIO'), exitToVmm(kvm, context, device));
+  processor.completeAccess(value);
+  context.result(exit.write ? 'ok' : hex(value, exit.size * 2));
+  yield stage('kvm-mmio.complete', exit.write ? { gpa: exit.gpa } : { gpa: exit.gpa, value });
+}
+
+function* exitToVmm(kvm: Kvm, context: MmioContext, device: string | undefined): Handler<bigint> {
+  const { gpa, size, write, value } = context.exit;
+  context.record.to = 'device';
+  yield stage('kvm-mmio.vmm', { exit_reason: KvmExit.MMIO, phys_addr: gpa, len: size, is_write: write, data: value });
+  const name = device ?? 'no device';
+  return yield* inFrame(deviceFrame(name, write ? 'write' : 'read', false), access(kvm, context, name));
+}
+
+function* access(kvm: Kvm, context: MmioContext, device: string): Handler<bigint> {
+  const { exit, processor } = context;
+  const { devices } = kvm.machine;
+  if (exit.write) {
+    yield stage('kvm-mmio.device-write', { device, gpa: exit.gpa, value: exit.value });
+    devices.writeMmio(processor.index, exit.gpa, exit.size, exit.value);
+    return 0n;
+  }
+  const answer = devices.readMmio(processor.index, exit.gpa, exit.size);
+  yield stage('kvm-mmio.device-read', { device, gpa: exit.gpa, value: answer });
+  return answer;
+}
+
+/** The emulator can't run code from where no memory is: KVM gives up on the virtual machine. */
+function* fetchFromHole(kvm: Kvm, context: MmioContext): Handler {
+  const { exit } = context;
+  context.record.to = 'device';
+  context.result('emulation failure');
+  yield stage('kvm-mmio.emulation-failure', {
+    exit_reason: KvmExit.INTERNAL_ERROR,
+    suberror: InternalError.EMULATION,
+    gpa: exit.gpa,
+    rip: exit.rip,
+  });
+  kvm.machine.finish({
+    kind: 'crash',
+    status: 126,
+    message: `The guest jumped to RIP ${hex(exit.rip)}, physical address ${hex(exit.gpa)}, where no memory is.`,
+  });
+}

@@ -1,0 +1,44 @@
+import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import { internalErrorEnd } from '../../../hypervisor/partition/ends.ts';
+import { Vector } from '../../../processor/faults/guest-fault.ts';
+import { InternalError, KvmExit } from '../abi/kvm-run.ts';
+import { type Kvm, vmmFrame } from '../kvm.ts';
+
+/** An instruction that KVM lets do what it does on bare hardware: MOV DR, RDPMC, XSETBV, WBINVD, task switches … */
+export function* performAsHardware(context: ExitContext): Handler {
+  const { exit, processor } = context;
+  yield stage('kvm-simple.exit', { reason: exit.reason, request: context.record.request });
+  const before = processor.icount;
+  processor.performNatively();
+  context.result(processor.icount === before ? 'fault' : 'ok');
+  yield stage('kvm-simple.complete', { result: context.record.result ?? '' });
+}
+
+/** MONITOR and MWAIT do nothing: a guest could keep a processor of the host with them. */
+export function* treatAsNop(context: ExitContext): Handler {
+  yield stage('kvm-nop.exit', { reason: context.exit.reason, note: 'emulated as NOP' });
+  context.skip();
+  context.result('nop');
+}
+
+/** VMX and SVM instructions without nested virtualization. */
+export function* refuseInstruction(context: ExitContext): Handler {
+  yield stage('kvm-nested.refuse', { instruction: context.record.request, note: 'nested virtualization is off' });
+  context.injectFault(Vector.UD);
+}
+
+/** An exit that KVM didn't ask for. */
+export function* unexpectedExit(kvm: Kvm, context: ExitContext): Handler {
+  yield* inFrame(vmmFrame('KVM_EXIT_INTERNAL_ERROR'), giveUp(kvm, context));
+}
+
+function* giveUp(kvm: Kvm, context: ExitContext): Handler {
+  const { reason } = context.exit;
+  yield stage('kvm-unexpected.internal-error', {
+    exit_reason: KvmExit.INTERNAL_ERROR,
+    suberror: InternalError.UNEXPECTED_EXIT,
+    reason,
+  });
+  kvm.machine.finish(internalErrorEnd(new Error(`KVM has no handler for an exit of reason "${reason}"`)));
+}

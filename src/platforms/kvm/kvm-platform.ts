@@ -1,0 +1,194 @@
+import type { InspectNode } from '../../devices/inspect.ts';
+import type { LocalApic } from '../../devices/local-apic/device.ts';
+import { ExitContext } from '../../hypervisor/exits/exit-context.ts';
+import type { ExitNumbers } from '../../hypervisor/exits/reasons.ts';
+import { type Handler, type HandlerFrame, inFrame } from '../../hypervisor/exits/stage.ts';
+import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
+import type { ExitDetail, VmExit } from '../../processor/exit.ts';
+import type { Processor } from '../../processor/processor.ts';
+import { hex } from '../../x86/address.ts';
+import { clearIntercepts } from '../intercepts.ts';
+import { handleApicAccess } from './handlers/apic.ts';
+import { handleControlRegister } from './handlers/control-register.ts';
+import { handleCpuid } from './handlers/cpuid.ts';
+import { handleHalt } from './handlers/halt.ts';
+import { handleHypercall } from './handlers/hypercall.ts';
+import { handleIo } from './handlers/io.ts';
+import { handleMmio } from './handlers/mmio.ts';
+import { handleRdmsr, handleWrmsr } from './handlers/msr.ts';
+import { performAsHardware, refuseInstruction, treatAsNop, unexpectedExit } from './handlers/simple.ts';
+import { handleTripleFault } from './handlers/triple-fault.ts';
+import { freshVcpu, type Kvm, type KvmVcpu } from './kvm.ts';
+import { updateStealTime } from './paravirtual/clock.ts';
+
+/** Names of the vendor modules' functions for each reason (kernels up to 5.8 have all of them). */
+const VENDOR_FUNCTIONS: Readonly<Partial<Record<ExitDetail['reason'], readonly [intel: string, amd: string]>>> = {
+  cpuid: ['handle_cpuid', 'cpuid_interception'],
+  io: ['handle_io', 'io_interception'],
+  mmio: ['handle_ept_misconfig', 'npf_interception'],
+  apic: ['handle_apic_access', 'avic_unaccelerated_access_interception'],
+  'msr-read': ['handle_rdmsr', 'rdmsr_interception'],
+  'msr-write': ['handle_wrmsr', 'wrmsr_interception'],
+  hypercall: ['handle_vmcall', 'vmmcall_interception'],
+  hlt: ['handle_halt', 'halt_interception'],
+  cr: ['handle_cr', 'cr_interception'],
+  dr: ['handle_dr', 'dr_interception'],
+  'triple-fault': ['handle_triple_fault', 'shutdown_interception'],
+  invlpg: ['handle_invlpg', 'invlpg_interception'],
+  rdpmc: ['handle_rdpmc', 'rdpmc_interception'],
+  wbinvd: ['handle_wbinvd', 'wbinvd_interception'],
+  xsetbv: ['handle_xsetbv', 'xsetbv_interception'],
+  monitor: ['handle_monitor', 'monitor_interception'],
+  mwait: ['handle_mwait', 'mwait_interception'],
+  pause: ['handle_pause', 'pause_interception'],
+  'task-switch': ['handle_task_switch', 'task_switch_interception'],
+  vmx: ['handle_vmx_instruction', 'ud_interception'],
+  svm: ['handle_exception_nmi', 'vmrun_interception'],
+};
+
+/** MSRs that go to the hardware without an exit, as KVM's MSR bitmaps have them. */
+const PASSED_THROUGH: Readonly<Record<'intel' | 'amd', readonly number[]>> = {
+  intel: [0x174, 0x175, 0x176, 0xc000_0100, 0xc000_0101, 0xc000_0102],
+  amd: [0x174, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0100, 0xc000_0101, 0xc000_0102],
+};
+const MSR_TSC = 0x10;
+
+/** KVM with its in-kernel interrupt chip and timer, and a VMM process that has the other devices. */
+export class KvmPlatform implements Platform, Kvm {
+  readonly name = 'kvm';
+  wallClock = 0n;
+  private readonly states: KvmVcpu[] = [];
+
+  constructor(
+    readonly machine: Machine,
+    readonly vendor: 'intel' | 'amd',
+    readonly startSeconds: bigint,
+  ) {}
+
+  vcpu(index: number): KvmVcpu {
+    const state = this.states[index] ?? freshVcpu();
+    this.states[index] = state;
+    return state;
+  }
+
+  apic(index: number): LocalApic {
+    const apic = this.machine.devices.localApics[index];
+    if (apic === undefined) throw new Error(`vCPU ${index} has no local APIC: the machine is wired wrongly.`);
+    return apic;
+  }
+
+  vendorFrame(intel: string, amd: string): HandlerFrame {
+    return this.vendor === 'intel'
+      ? { name: intel, component: 'kvm-intel', servedBy: 'hypervisor' }
+      : { name: amd, component: 'kvm-amd', servedBy: 'hypervisor' };
+  }
+
+  setUpVcpu({ index, intercepts }: Processor): void {
+    this.states[index] = freshVcpu();
+    this.wallClock = 0n;
+    clearIntercepts(intercepts);
+    intercepts.cpuid = true;
+    intercepts.hlt = true;
+    intercepts.hypercall = true;
+    intercepts.rdpmc = true;
+    intercepts.monitorMwait = true;
+    intercepts.xsetbv = true;
+    intercepts.wbinvd = this.vendor === 'amd';
+    intercepts.movDr = true;
+    intercepts.taskSwitch = true;
+    intercepts.tripleFault = true;
+    intercepts.cr = { read: 0, write: (1 << 0) | (1 << 4) };
+    const passed = PASSED_THROUGH[this.vendor];
+    intercepts.msr = (msr, write) => !passed.includes(msr >>> 0) && (write || msr !== MSR_TSC);
+  }
+
+  classify({ index }: Processor, exit: VmExit): VmExit {
+    if (exit.reason !== 'mmio' || exit.fetch || !this.apic(index).answersAt(exit.gpa)) return exit;
+    const { rip, instructionLength, icount, gpa, gva, size, write, value } = exit;
+    return { rip, instructionLength, icount, reason: 'apic', gpa, gva, size, write, value };
+  }
+
+  numbers(exit: VmExit): { readonly numbers: ExitNumbers; readonly qualification: bigint } | undefined {
+    // kvm-intel makes pages without memory misconfigured on purpose: that exit is cheaper than a violation.
+    if (exit.reason !== 'mmio' || this.vendor !== 'intel') return undefined;
+    return { numbers: { vmx: 49, svm: 0x400 }, qualification: 0n };
+  }
+
+  handle(context: ExitContext): Handler {
+    const [intel, amd] = VENDOR_FUNCTIONS[context.exit.reason] ?? ['vmx_handle_exit', 'svm_handle_exit'];
+    const frame = this.vendorFrame(intel, amd);
+    context.served(`${frame.component} ${frame.name}`, 'hypervisor');
+    return inFrame(frame, this.serve(context));
+  }
+
+  private serve(context: ExitContext): Handler {
+    const { exit } = context;
+    /** The same context, known to be for an exit of this reason. */
+    const of = <Exit extends VmExit>(narrow: Exit) => new ExitContext(context.vcpu, context.processor, narrow, context.record);
+    switch (exit.reason) {
+      case 'cpuid':
+        return handleCpuid(this, of(exit));
+      case 'io':
+        return handleIo(this, of(exit));
+      case 'mmio':
+        return handleMmio(this, of(exit));
+      case 'apic':
+        return handleApicAccess(this, of(exit));
+      case 'msr-read':
+        return handleRdmsr(this, of(exit));
+      case 'msr-write':
+        return handleWrmsr(this, of(exit));
+      case 'hypercall':
+        return handleHypercall(this, of(exit));
+      case 'hlt':
+        return handleHalt(this, context);
+      case 'triple-fault':
+        return handleTripleFault(this, of(exit));
+      case 'cr':
+        return handleControlRegister(of(exit));
+      case 'dr':
+      case 'rdpmc':
+      case 'xsetbv':
+      case 'wbinvd':
+      case 'invlpg':
+      case 'pause':
+      case 'task-switch':
+      case 'rdtsc':
+      case 'descriptor-table':
+        return performAsHardware(context);
+      case 'monitor':
+      case 'mwait':
+        return treatAsNop(context);
+      case 'vmx':
+      case 'svm':
+        return refuseInstruction(context);
+      default:
+        return unexpectedExit(this, context);
+    }
+  }
+
+  beforeEntry(processor: Processor): void {
+    updateStealTime(this, processor);
+  }
+
+  inspect(): InspectNode {
+    const vcpus = this.machine.processors.map(({ index }): InspectNode => {
+      const { systemTime, stealTime, pvEoi, pollControl } = this.vcpu(index);
+      return {
+        name: `vCPU ${index}`,
+        children: [
+          { name: 'system time (kvmclock)', value: hex(systemTime), memory: { space: 'gpa', address: systemTime & ~1n } },
+          { name: 'steal time', value: hex(stealTime), memory: { space: 'gpa', address: stealTime & ~1n } },
+          { name: 'PV EOI', value: hex(pvEoi) },
+          { name: 'poll control', value: hex(pollControl) },
+        ],
+      };
+    });
+    return {
+      name: 'platform',
+      value: 'kvm',
+      detail: this.vendor === 'intel' ? 'kvm.ko with kvm-intel' : 'kvm.ko with kvm-amd',
+      children: [{ name: 'wall clock', value: hex(this.wallClock) }, ...vcpus],
+    };
+  }
+}

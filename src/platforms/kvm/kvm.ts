@@ -1,0 +1,61 @@
+import type { LocalApic } from '../../devices/local-apic/device.ts';
+import type { HandlerFrame } from '../../hypervisor/exits/stage.ts';
+import type { Machine } from '../../hypervisor/partition/platform.ts';
+import type { ExitDetail, ExitPlace } from '../../processor/exit.ts';
+import type { Processor } from '../../processor/processor.ts';
+
+/** An exit of one reason. */
+export type ExitOf<Reason extends ExitDetail['reason']> = ExitPlace & Extract<ExitDetail, { readonly reason: Reason }>;
+
+/** What KVM keeps of one vCPU: values of its paravirtual MSRs, as the guest wrote them. */
+export interface KvmVcpu {
+  systemTime: bigint;
+  stealTime: bigint;
+  pvEoi: bigint;
+  pollControl: bigint;
+  /** Ticks stolen at the last update of the steal time structure. */
+  stolenTold: bigint;
+}
+
+/** KVM as its exit handlers see it. */
+export interface Kvm {
+  readonly vendor: 'intel' | 'amd';
+  readonly machine: Machine;
+  /** What the wall clock shows at switch-on, in seconds since 1970. */
+  readonly startSeconds: bigint;
+  /** Last address written to the wall clock MSR; one for the whole VM. */
+  wallClock: bigint;
+  vcpu(index: number): KvmVcpu;
+  apic(index: number): LocalApic;
+  /** Frame of the vendor module: `handle_io` of kvm-intel or `io_interception` of kvm-amd. */
+  vendorFrame(intel: string, amd: string): HandlerFrame;
+}
+
+export function freshVcpu(): KvmVcpu {
+  return { systemTime: 0n, stealTime: 0n, pvEoi: 0n, pollControl: 1n, stolenTold: 0n };
+}
+
+/** A function of kvm.ko, the part of KVM that the vendors share. */
+export function kernelFrame(name: string): HandlerFrame {
+  return { name, component: 'kvm.ko', servedBy: 'hypervisor' };
+}
+
+/** Code of the process that runs the virtual machine, in user space of the host. */
+export function vmmFrame(name: string): HandlerFrame {
+  return { name, component: 'VMM process', servedBy: 'device' };
+}
+
+/** A device model: in the kernel (PIC, PIT, APICs) or in the VMM process. */
+export function deviceFrame(device: string, action: string, inKernel: boolean): HandlerFrame {
+  return {
+    name: `${device} ${action}`,
+    component: inKernel ? 'kvm.ko' : 'VMM process',
+    servedBy: inKernel ? 'hypervisor' : 'device',
+  };
+}
+
+/** Writes EDX:EAX as RDMSR does. */
+export function giveMsr(processor: Processor, value: bigint): void {
+  processor.state.setGpr(0, value & 0xffff_ffffn);
+  processor.state.setGpr(2, (value >> 32n) & 0xffff_ffffn);
+}
