@@ -1,0 +1,96 @@
+import { createServer, type Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+import { FramingError, frame, MessageReader } from './dap-framing.ts';
+import { parse } from './options.ts';
+import { UsageError } from './usage.ts';
+
+/** The adapter's session as its transport sees it: messages in, messages out, and a call that runs the guest for a slice. */
+export interface DapSession {
+  handle(message: unknown): void;
+  onMessage(listener: (message: unknown) => void): void;
+  /** Runs the guest for a few milliseconds; true when it wants to go on. */
+  slice(): boolean;
+}
+
+/** `hyperscope dap`: resolves when the client has gone. */
+export async function dapCommand(args: readonly string[], createSession: () => DapSession): Promise<number> {
+  const { values, positionals } = parse(args, { port: { type: 'string' } }, 'dap');
+  if (positionals.length > 0)
+    throw new UsageError(`dap takes no "${positionals[0]}"; a client sends the program with its launch request.`);
+  if (values.port === undefined) {
+    await serve(process.stdin, process.stdout, createSession());
+    return 0;
+  }
+  const port = Number(values.port);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new UsageError(`--port takes a TCP port from 0 to 65535, not "${values.port}".`);
+  await listen(port, createSession);
+  return 0;
+}
+
+function listen(port: number, createSession: () => DapSession): Promise<void> {
+  return new Promise((_, reject) => {
+    const server = createServer((socket: Socket) => {
+      socket.setNoDelay(true);
+      void serve(socket, socket, createSession()).then(() => socket.destroy());
+    });
+    server.on('error', (error) => reject(new UsageError(`Port ${port} can't be opened: ${error.message}.`)));
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address();
+      const actual = typeof address === 'object' && address !== null ? address.port : port;
+      process.stderr.write(`hyperscope: the debug adapter listens on 127.0.0.1:${actual}\n`);
+    });
+  });
+}
+
+/**
+ * Moves messages between a client and a session. Between two messages the guest runs in slices, each from a fresh turn of
+ * the event loop, so that what the client sends is always heard.
+ */
+function serve(input: Readable, output: Writable, session: DapSession): Promise<void> {
+  return new Promise((resolve) => {
+    let scheduled = false;
+    let closed = false;
+    const close = () => {
+      closed = true;
+      resolve();
+    };
+    const schedule = () => {
+      if (scheduled || closed) return;
+      scheduled = true;
+      setImmediate(() => {
+        scheduled = false;
+        if (!closed && session.slice()) schedule();
+      });
+    };
+    session.onMessage((message) => {
+      if (!closed) output.write(frame(message));
+    });
+    const reader = new MessageReader((text) => {
+      session.handle(parseMessage(text));
+      schedule();
+    });
+    input.on('data', (chunk: Buffer) => {
+      try {
+        reader.push(chunk);
+      } catch (error) {
+        if (!(error instanceof FramingError)) throw error;
+        process.stderr.write(`hyperscope: ${error.message}\n`);
+        close();
+      }
+    });
+    input.on('end', close);
+    input.on('close', close);
+    input.on('error', close);
+    output.on('error', close);
+  });
+}
+
+/** The session answers what is no message at all, too; it only must not throw here. */
+function parseMessage(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

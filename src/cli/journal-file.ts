@@ -1,0 +1,53 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import type { ExitRecord } from '../hypervisor/journal/exit-journal.ts';
+import { journalLine } from '../hypervisor/journal/ring-journal.ts';
+import { UsageError } from './usage.ts';
+
+const BUFFER = 1 << 16;
+
+/** Writes an exit journal as JSON lines, in pieces of 64 KiB. */
+export class JournalFile {
+  private readonly descriptor: number;
+  private waiting: string[] = [];
+  private size = 0;
+
+  constructor(path: string) {
+    try {
+      this.descriptor = openSync(path, 'w');
+    } catch (error) {
+      throw new UsageError(`--exits ${path} can't be written: ${error instanceof Error ? error.message : error}.`);
+    }
+  }
+
+  write(record: ExitRecord): void {
+    const line = journalLine(record);
+    this.waiting.push(line);
+    this.size += line.length + 1;
+    if (this.size >= BUFFER) this.flush();
+  }
+
+  private flush(): void {
+    if (this.waiting.length === 0) return;
+    writeAll(this.descriptor, Buffer.from(`${this.waiting.join('\n')}\n`));
+    this.waiting = [];
+    this.size = 0;
+  }
+
+  close(): void {
+    this.flush();
+    closeSync(this.descriptor);
+  }
+}
+
+/** Writes all bytes, also to a pipe that is full for a moment. */
+export function writeAll(descriptor: number, bytes: Uint8Array): void {
+  let done = 0;
+  while (done < bytes.length) {
+    try {
+      done += writeSync(descriptor, bytes, done);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}

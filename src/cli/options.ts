@@ -1,0 +1,129 @@
+import { parseArgs } from 'node:util';
+import { DEFAULT_MEMORY, type PartitionConfiguration, PLATFORM_NAMES, type PlatformName } from '../platforms/configuration.ts';
+import { parseAddress } from '../x86/address.ts';
+import { UsageError } from './usage.ts';
+
+/** The command line of `run`, checked. */
+export interface RunOptions {
+  readonly program: string;
+  readonly configuration: Omit<PartitionConfiguration, 'initrd'>;
+  readonly initrd?: string;
+  readonly loadAddress?: bigint;
+  readonly mode?: 16 | 32 | 64;
+  readonly exits?: string;
+  readonly stats: boolean;
+  readonly stateHash: boolean;
+  readonly maxInstructions?: bigint;
+  /** Seconds. */
+  readonly timeout?: number;
+}
+
+const SIZES: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
+/** Options of the contract that a later version brings. */
+const LATER: Readonly<Record<string, string>> = {
+  disk: 'disks',
+  net: 'network cards',
+  instance: 'Nitro instances',
+};
+
+/** Parses arguments strictly; node's own messages become one sentence. */
+export function parse<Options extends NonNullable<Parameters<typeof parseArgs>[0]>['options']>(
+  args: readonly string[],
+  options: Options,
+  command: string,
+) {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    const text = error instanceof Error ? (error.message.split('. ')[0] ?? error.message) : String(error);
+    throw new UsageError(`${text.replace(/\.$/, '')}; see \`hyperscope help ${command}\`.`);
+  }
+}
+
+/** `64M`, `1G`, `4096` … as bytes. */
+export function parseSize(text: string): number {
+  const match = /^(\d{1,12})([KMG]?)(?:i?B)?$/i.exec(text.trim());
+  if (!match) throw new UsageError(`--memory takes a size such as 64M or 1G, not "${text}".`);
+  return Number.parseInt(match[1] ?? '', 10) * (SIZES[(match[2] ?? '').toUpperCase()] ?? 1);
+}
+
+function parseCount(text: string, option: string): bigint {
+  if (!/^\d{1,18}$/.test(text)) throw new UsageError(`--${option} takes a whole number, not "${text}".`);
+  return BigInt(text);
+}
+
+function oneOf<Value extends string>(text: string, option: string, values: readonly Value[]): Value {
+  const value = values.find((candidate) => candidate === text);
+  if (value === undefined) throw new UsageError(`--${option} takes ${values.join(', ')}, not "${text}".`);
+  return value;
+}
+
+/** Checks the arguments of `run`. Throws UsageError. */
+export function parseRunOptions(args: readonly string[]): RunOptions {
+  const end = args.indexOf('--');
+  const own = end < 0 ? args : args.slice(0, end);
+  const guestArguments = end < 0 ? [] : args.slice(end + 1);
+  const { values, positionals } = parse(
+    own,
+    {
+      platform: { type: 'string', default: 'kvm' },
+      instance: { type: 'string' },
+      processor: { type: 'string', default: 'emulated' },
+      vendor: { type: 'string', default: 'intel' },
+      memory: { type: 'string' },
+      vcpus: { type: 'string', default: '1' },
+      initrd: { type: 'string' },
+      append: { type: 'string' },
+      disk: { type: 'string', multiple: true },
+      net: { type: 'string' },
+      'load-address': { type: 'string' },
+      mode: { type: 'string' },
+      exits: { type: 'string' },
+      stats: { type: 'boolean', default: false },
+      'max-instructions': { type: 'string' },
+      timeout: { type: 'string' },
+      'state-hash': { type: 'boolean', default: false },
+    },
+    'run',
+  );
+  const [program, ...rest] = positionals;
+  if (program === undefined) throw new UsageError('run needs the path of a program, such as samples/hello/hello.asm.');
+  if (rest.length > 0)
+    throw new UsageError(`run takes one program; "${rest[0]}" is too many (arguments for the guest go behind --).`);
+  for (const [option, what] of Object.entries(LATER)) {
+    const given = values[option as keyof typeof values];
+    if (given !== undefined && given !== 'none')
+      throw new UsageError(`--${option}: ${what} come with a later version; leave it out.`);
+  }
+  if (values.processor === 'kvm')
+    throw new UsageError('--processor kvm: running on the hardware comes with a later version; use --processor emulated.');
+  oneOf(values.processor, 'processor', ['emulated']);
+  const timeout = values.timeout === undefined ? undefined : Number(values.timeout);
+  if (timeout !== undefined && !(timeout > 0 && timeout < 1e9))
+    throw new UsageError(`--timeout takes a number of seconds above 0, not "${values.timeout}".`);
+  const loadAddress = values['load-address'] === undefined ? undefined : parseAddress(values['load-address']);
+  if (values['load-address'] !== undefined && loadAddress === undefined)
+    throw new UsageError(`--load-address takes an address such as 0x100000, not "${values['load-address']}".`);
+  const mode = values.mode === undefined ? undefined : oneOf(values.mode, 'mode', ['16', '32', '64']);
+  const commandLine = [values.append, ...guestArguments].filter((part) => part !== undefined).join(' ');
+  const platform: PlatformName = oneOf(values.platform, 'platform', PLATFORM_NAMES);
+  return {
+    program,
+    configuration: {
+      platform,
+      vendor: oneOf(values.vendor, 'vendor', ['intel', 'amd']),
+      memory: values.memory === undefined ? DEFAULT_MEMORY : parseSize(values.memory),
+      vcpus: Number(parseCount(values.vcpus, 'vcpus')),
+      commandLine: commandLine === '' ? undefined : commandLine,
+    },
+    initrd: values.initrd,
+    loadAddress,
+    mode: mode === undefined ? undefined : mode === '16' ? 16 : mode === '32' ? 32 : 64,
+    exits: values.exits,
+    stats: values.stats,
+    stateHash: values['state-hash'],
+    maxInstructions:
+      values['max-instructions'] === undefined ? undefined : parseCount(values['max-instructions'], 'max-instructions'),
+    timeout,
+  };
+}

@@ -1,0 +1,130 @@
+import type { Partition } from '../hypervisor/partition/partition.ts';
+import type { PartitionEnd } from '../hypervisor/partition/run.ts';
+import { createPartition } from '../platforms/create-partition.ts';
+import { loadProgram } from '../programs/load-program.ts';
+import { JournalFile, writeAll } from './journal-file.ts';
+import { nodeFiles } from './node-files.ts';
+import { parseRunOptions, type RunOptions } from './options.ts';
+
+/** Guest instructions between two looks at the clock and at stdin: a few milliseconds. */
+const SLICE = 1_000_000;
+const STDOUT = 1;
+
+/** Why a run stopped although the guest could go on. */
+const TIMEOUT_STATUS = 124;
+
+interface Outcome {
+  readonly status: number;
+  readonly message: string;
+  readonly end?: PartitionEnd;
+}
+
+/** `hyperscope run`: resolves with the exit status. */
+export async function runCommand(args: readonly string[]): Promise<number> {
+  const options = parseRunOptions(args);
+  const program = loadProgram(
+    nodeFiles.read(options.program),
+    options.program,
+    { loadAddress: options.loadAddress, mode: options.mode },
+    nodeFiles,
+  );
+  const initrd = options.initrd === undefined ? undefined : nodeFiles.read(options.initrd);
+  const partition = createPartition({ ...options.configuration, initrd }, program);
+  const journal = options.exits === undefined ? undefined : new JournalFile(options.exits);
+  partition.journal.onRecord((record) => journal?.write(record));
+  // Straight to the descriptor: what the guest printed must be out even when the process is killed.
+  partition.onConsole((_source, bytes) => writeAll(STDOUT, bytes));
+  const started = performance.now();
+  const outcome = await runToEnd(partition, options, started);
+  journal?.close();
+  const seconds = (performance.now() - started) / 1000;
+  report(partition, options, outcome, seconds);
+  return outcome.status;
+}
+
+async function runToEnd(partition: Partition, options: RunOptions, started: number): Promise<Outcome> {
+  const input = new StandardInput(partition);
+  const retired = () => partition.vcpus.reduce((sum, vcpu) => sum + vcpu.processor.icount, 0n);
+  try {
+    for (;;) {
+      const left = options.maxInstructions === undefined ? undefined : options.maxInstructions - retired();
+      if (left !== undefined && left <= 0n)
+        return { status: TIMEOUT_STATUS, message: `The guest ran ${options.maxInstructions} instructions (--max-instructions).` };
+      const stop = partition.run({ instructions: left === undefined || left > SLICE ? SLICE : Number(left) });
+      if (stop.kind === 'ended') return { status: stop.end.status, message: stop.end.message, end: stop.end };
+      if (options.timeout !== undefined && performance.now() - started >= options.timeout * 1000)
+        return { status: TIMEOUT_STATUS, message: `The guest still ran after ${options.timeout} seconds (--timeout).` };
+      if (stop.kind !== 'idle') await input.turn();
+      else if (!(await input.wait(options.timeout === undefined ? undefined : started + options.timeout * 1000)))
+        return { status: 0, message: 'The guest waits for input, and no more can come.' };
+    }
+  } finally {
+    input.close();
+  }
+}
+
+/** Hands what comes on stdin to the guest's serial console. */
+class StandardInput {
+  private ended = false;
+  private wake: (() => void) | undefined;
+  private readonly onData: (chunk: Buffer) => void;
+  private readonly onEnd: () => void;
+
+  constructor(partition: Partition) {
+    this.onData = (chunk) => {
+      partition.sendConsole(chunk);
+      this.wake?.();
+    };
+    this.onEnd = () => {
+      this.ended = true;
+      this.wake?.();
+    };
+    process.stdin.on('data', this.onData);
+    process.stdin.on('end', this.onEnd);
+    process.stdin.on('error', this.onEnd);
+  }
+
+  /** Lets events of this process happen. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Waits for input, at most until `deadline`; false when none can come any more. */
+  async wait(deadline: number | undefined): Promise<boolean> {
+    if (this.ended) return false;
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.wake = resolve;
+      if (deadline !== undefined) timer = setTimeout(resolve, Math.max(0, deadline - performance.now()));
+    });
+    clearTimeout(timer);
+    this.wake = undefined;
+    return !this.ended || deadline !== undefined;
+  }
+
+  close(): void {
+    process.stdin.off('data', this.onData);
+    process.stdin.off('end', this.onEnd);
+    process.stdin.off('error', this.onEnd);
+    process.stdin.pause();
+    process.stdin.unref?.();
+  }
+}
+
+function report(partition: Partition, options: RunOptions, outcome: Outcome, seconds: number): void {
+  const quiet = outcome.end?.kind === 'power-off' || outcome.end?.kind === 'halted' || outcome.end?.kind === 'debug-exit';
+  if (!quiet) process.stderr.write(`hyperscope: ${outcome.message}\n`);
+  if (options.stateHash) process.stderr.write(`${partition.stateHash()}\n`);
+  if (!options.stats) return;
+  const instructions = partition.vcpus.reduce((sum, vcpu) => sum + vcpu.processor.icount, 0n);
+  const stats = {
+    instructions: Number(instructions),
+    exits: partition.journal.total,
+    exitsByReason: Object.fromEntries(partition.journal.countByReason),
+    seconds: Number(seconds.toFixed(6)),
+    mips: Number((Number(instructions) / seconds / 1e6).toFixed(3)),
+    end: outcome.end?.kind ?? 'stopped',
+    status: outcome.status,
+  };
+  process.stderr.write(`${JSON.stringify(stats)}\n`);
+}

@@ -1,0 +1,59 @@
+/** A command line that can't be followed. The message is one sentence; the process ends with status 2. */
+export class UsageError extends Error {}
+
+const HELP = `Hyperscope runs guest programs on emulated x86-64 machines, with every VM exit open to look at.
+
+Usage: hyperscope COMMAND …
+
+  run PROGRAM [options] [-- GUEST-ARGS]   run a guest to its end; its serial console is on stdout
+  dap [--port N]                          debug adapter on stdio, or on a TCP port of 127.0.0.1
+  exits FILE [--by COLUMN]                summarize an exit journal (reason, rip, handler or partition)
+  asm FILE -o OUT [-f FORMAT]             assemble guest assembly (bin, elf32 or elf64)
+  help [COMMAND]                          this text, or that of a command
+
+Try: hyperscope run samples/hello/hello.asm
+`;
+
+const RUN = `Usage: hyperscope run PROGRAM [options] [-- GUEST-ARGS]
+
+PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a boot sector, a disk image or a flat binary.
+
+  --platform NAME         bare or kvm (default kvm)
+  --vendor NAME           intel or amd (default intel)
+  --memory SIZE           RAM, such as 64M or 1G (default 64M, at most 3584M)
+  --vcpus N               virtual processors, 1 to 16 (default 1)
+  --append TEXT           command line for the guest, as its boot protocol has it
+  --initrd FILE           initial RAM disk or module
+  --load-address ADDRESS  where a flat binary goes
+  --mode 16|32|64         mode in which a flat binary starts
+  --exits FILE            write the exit journal as JSON lines
+  --stats                 print one JSON object on stderr at the end
+  --state-hash            print the final state hash on stderr
+  --max-instructions N    stop after N guest instructions
+  --timeout SECONDS       stop after this much time
+
+Exit status: 0 when the guest powers off, resets or halts for good; (V << 1) | 1 for a write of V to port 0xF4; 124 when
+--timeout or --max-instructions ends it; 125 on a triple fault; 126 when the machine fails; 2 for a bad command line or program.
+`;
+
+const EXITS = `Usage: hyperscope exits FILE [--by reason|rip|handler|partition] [--top N]
+
+Summarizes an exit journal that \`run --exits FILE\` wrote. Without --by: all four tables. --top limits the rows of each.
+`;
+
+const ASM = `Usage: hyperscope asm FILE -o OUT [-f bin|elf32|elf64]
+
+Assembles guest assembly in NASM syntax. ELF files have symbols and line information for debuggers.
+`;
+
+const DAP = `Usage: hyperscope dap [--port N]
+
+Speaks the Debug Adapter Protocol on stdin and stdout, or serves one session after the other on TCP port N of 127.0.0.1.
+`;
+
+const PAGES: Readonly<Record<string, string>> = { run: RUN, exits: EXITS, asm: ASM, dap: DAP };
+
+/** Help on a command, or on all. */
+export function helpText(command: string | undefined): string {
+  return command === undefined ? HELP : (PAGES[command] ?? HELP);
+}

@@ -1,0 +1,82 @@
+import { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
+import type { Machine, Platform } from '../hypervisor/partition/platform.ts';
+import { createProcessor } from '../processor/cpu.ts';
+import { PartitionMemory } from '../processor/memory/partition-memory.ts';
+import { cpuModel } from '../processor/models/cpu-models.ts';
+import { bootImage } from '../programs/boot/boot-image.ts';
+import type { BootImage } from '../programs/boot-image.ts';
+import type { Program } from '../programs/program.ts';
+import { hex } from '../x86/address.ts';
+import { applyEntry, waitForStartUp } from './apply-entry.ts';
+import { BarePlatform } from './bare/bare-platform.ts';
+import {
+  ConfigurationError,
+  checkConfiguration,
+  DEFAULT_START_SECONDS,
+  type PartitionConfiguration,
+  type PlatformName,
+} from './configuration.ts';
+import { KvmPlatform } from './kvm/kvm-platform.ts';
+import { memoryMap } from './memory-map.ts';
+
+type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration) => Platform;
+
+/** The platforms that are built. */
+const PLATFORMS: Readonly<Partial<Record<PlatformName, PlatformMaker>>> = {
+  bare: (machine) => new BarePlatform(machine),
+  kvm: (machine, { vendor, startSeconds }) => new KvmPlatform(machine, vendor, startSeconds ?? DEFAULT_START_SECONDS),
+};
+
+let partitions = 0;
+
+/**
+ * Makes a partition with a program in its memory and its boot vCPU at the program's entry. Throws ConfigurationError or
+ * ProgramError, each with one sentence.
+ */
+export function createPartition(configuration: PartitionConfiguration, program: Program): GuestPartition {
+  checkConfiguration(configuration);
+  const { platform, vendor, memory: bytes, vcpus, commandLine, initrd, startSeconds } = configuration;
+  const makePlatform = PLATFORMS[platform];
+  if (makePlatform === undefined) {
+    const built = Object.keys(PLATFORMS).join(' or ');
+    throw new ConfigurationError(`Platform ${platform} comes with a later version; choose ${built}.`);
+  }
+  const map = memoryMap(bytes);
+  const memory = new PartitionMemory(map.ram, vcpus);
+  const model = cpuModel(vendor);
+  const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model }));
+  const image = bootImage(program, { ramTop: map.lowTop, commandLine, initrd });
+  checkFits(image, memory, bytes);
+  partitions++;
+  return new GuestPartition({
+    id: partitions,
+    name: program.path,
+    vendor,
+    memory,
+    processors,
+    lowMemory: map.lowTop,
+    highMemory: map.highMemory,
+    startSeconds: startSeconds ?? DEFAULT_START_SECONDS,
+    platform: (machine) => makePlatform(machine, configuration),
+    load: () => {
+      for (const segment of image.segments) memory.write(segment.gpa, segment.bytes);
+      processors.forEach((processor, index) => {
+        if (index === 0) applyEntry(processor, image.entry);
+        else waitForStartUp(processor);
+      });
+    },
+  });
+}
+
+/** Throws when a part of the program would lie where no RAM is. */
+function checkFits(image: BootImage, memory: PartitionMemory, bytes: number): void {
+  for (const { gpa, size } of image.segments) {
+    if (size === 0) continue;
+    const place = memory.locate(gpa);
+    if (place !== undefined && place.available >= size) continue;
+    const end = gpa + BigInt(size) - 1n;
+    throw new ConfigurationError(
+      `The program wants memory from ${hex(gpa)} to ${hex(end)}, where this partition of ${bytes / 2 ** 20}M has none; give it more memory, or link the program elsewhere.`,
+    );
+  }
+}
