@@ -27,7 +27,7 @@ export interface OperandForm {
 }
 
 /** What besides operand size and kinds the semantics look at; each makes handlers of its own. */
-export type Variation = 'address' | 'stack' | 'rep' | 'mode';
+export type Variation = 'address' | 'stack' | 'rep';
 
 export interface InstructionDefinition {
   /** Upper case. */
@@ -102,15 +102,20 @@ export function parseForm(definition: InstructionDefinition, text: FormText): Fo
     else operands = word.split(',').map((operand) => parseOperand(operand, text));
   }
   const first = bytes[0];
-  if (bytes.length > 1 && (first === 0x66 || first === 0xf2 || first === 0xf3) && bytes[1] === 0x0f) {
+  if (bytes.length > 1 && (first === 0x66 || first === 0xf2 || first === 0xf3)) {
     prefix = first;
     bytes.shift();
   }
   let map: Form['map'] = 0;
-  if (bytes.length > 1 && bytes[0] === 0x0f) {
+  const escaped = bytes.length > 1 && bytes[0] === 0x0f;
+  if (escaped) {
     bytes.shift();
     map = 1;
-    if (bytes.length > 1 && (bytes[0] === 0x38 || bytes[0] === 0x3a)) map = bytes.shift() === 0x38 ? 2 : 3;
+    const next: number | undefined = bytes[0];
+    if (bytes.length > 1 && (next === 0x38 || next === 0x3a)) {
+      map = next === 0x38 ? 2 : 3;
+      bytes.shift();
+    }
   }
   const opcode = bytes[0];
   if (opcode === undefined || bytes.length !== 1) throw new Error(`Bad opcode in form ${text} of ${definition.mnemonic}`);

@@ -18,8 +18,6 @@ export type RegisterWidth = 'operand' | 'address' | 'stack';
 export interface Semantics {
   /** Operand size in bits. */
   readonly size: OperandSize;
-  /** 64-bit mode. */
-  readonly long: boolean;
   /** Address size in bits. */
   readonly addressSize: 16 | 32 | 64;
   /** Width of SP: 16, 32 or 64. */

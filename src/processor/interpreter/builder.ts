@@ -1,0 +1,573 @@
+import type { OperandSize } from '../../x86/instruction.ts';
+import type { OperandForm } from '../../x86/notation.ts';
+import type { FlagSemantics, Semantics, Value, Variable } from '../../x86/semantics.ts';
+import * as L from '../state/layout.ts';
+import { Code, I64, Op, VOID } from '../wasm/code.ts';
+import { InterpreterFlags } from './flags.ts';
+import * as O from './operation.ts';
+
+/** Indices of the locals of the interpreter's function: parameters first. */
+export const Local = { BASE: 0, OP: 1, BUDGET: 2, ENTRY: 3, RIP: 4, FIRST_FREE: 5 } as const;
+export const Import = { SLOW_READ: 0, SLOW_WRITE: 1 } as const;
+
+/** Where a handler can branch to, as label depths counted from the handler's own level. */
+export interface Labels {
+  readonly next: number;
+  readonly lookup: number;
+  readonly abort: number;
+}
+
+export interface Shape {
+  readonly operands: readonly OperandForm[];
+  /** The E, M or O operand is in memory. */
+  readonly memory: boolean;
+  readonly size: OperandSize;
+  readonly addressSize: 16 | 32 | 64;
+  readonly stackWidth: 16 | 32 | 64;
+  readonly rep: 'none' | 'rep' | 'repne';
+}
+
+/** A value as the code that computes it. It is pure: emitting it twice computes it twice. */
+export class Expression implements Value {
+  readonly brand = 'value';
+  constructor(readonly emit: (code: Code) => void) {}
+}
+
+class LocalVariable extends Expression implements Variable {
+  constructor(
+    readonly local: number,
+    private readonly code: () => Code,
+  ) {
+    super((code) => code.get(local));
+  }
+  set(value: Value): void {
+    const code = this.code();
+    emit(code, value);
+    code.set(this.local);
+  }
+}
+
+export function emit(code: Code, value: Value): void {
+  if (!(value instanceof Expression)) throw new Error('a value of another builder');
+  value.emit(code);
+}
+
+const LOADS = { 8: Op.i64_load8_u, 16: Op.i64_load16_u, 32: Op.i64_load32_u, 64: Op.i64_load } as const;
+const STORES = { 8: Op.i64_store8, 16: Op.i64_store16, 32: Op.i64_store32, 64: Op.i64_store } as const;
+
+/** Turns one instruction's semantics into a handler of the interpreter. */
+export class HandlerBuilder implements Semantics {
+  readonly code = new Code();
+  readonly flags: FlagSemantics;
+  readonly size: OperandSize;
+  readonly addressSize: 16 | 32 | 64;
+  readonly stackWidth: 16 | 32 | 64;
+  readonly rep: 'none' | 'rep' | 'repne';
+  /** Highest local used plus one. */
+  localsUsed: number = Local.FIRST_FREE;
+  private depth = 0;
+  private memoryOffset: Value | undefined;
+  private ended = false;
+
+  constructor(
+    private readonly shape: Shape,
+    private readonly labels: Labels,
+  ) {
+    this.size = shape.size;
+    this.addressSize = shape.addressSize;
+    this.stackWidth = shape.stackWidth;
+    this.rep = shape.rep;
+    this.flags = new InterpreterFlags(this);
+  }
+
+  /** Ends the handler: on to the next operation of the block. */
+  finish(): void {
+    if (this.ended) return;
+    this.code.get(Local.OP).i32(O.OPERATION_SIZE).op(Op.i32_add).set(Local.OP).op(Op.br).u(this.labels.next);
+  }
+
+  private newLocal(): number {
+    return this.localsUsed++;
+  }
+
+  expression(emitter: (code: Code) => void): Expression {
+    return new Expression(emitter);
+  }
+
+  private binary(opcode: number, a: Value, b: Value): Value {
+    return new Expression((code) => {
+      emit(code, a);
+      emit(code, b);
+      code.op(opcode);
+    });
+  }
+  private unary(a: Value, ...opcodes: number[]): Value {
+    return new Expression((code) => {
+      emit(code, a);
+      code.op(...opcodes);
+    });
+  }
+  private compare(opcode: number, a: Value, b: Value): Value {
+    return this.unary(this.binary(opcode, a, b), Op.i64_extend_i32_u);
+  }
+
+  // --- operands -------------------------------------------------------------------------------------------------------
+
+  private operand(index: number): OperandForm {
+    const operand = this.shape.operands[index];
+    if (!operand) throw new Error(`operand ${index} does not exist`);
+    return operand;
+  }
+
+  operandSize(index: number): OperandSize {
+    const { width, place } = this.operand(index);
+    if (place === '1') return this.size;
+    switch (width) {
+      case 'b':
+        return 8;
+      case 'w':
+        return 16;
+      case 'd':
+        return 32;
+      case 'q':
+        return 64;
+      case 'y':
+        return this.size === 64 ? 64 : 32;
+      default:
+        return this.size;
+    }
+  }
+
+  isMemory(index: number): boolean {
+    const { place } = this.operand(index);
+    return this.shape.memory && (place === 'E' || place === 'M' || place === 'O');
+  }
+
+  /** Address of a register operand's bytes: base + offset from the operation. */
+  private registerAddress(field: number): Value {
+    return new Expression((code) => code.get(Local.BASE).get(Local.OP).memory(Op.i32_load, field).op(Op.i32_add));
+  }
+
+  private readRegisterField(field: number, size: OperandSize, offset = 0): Value {
+    return new Expression((code) => {
+      emit(code, this.registerAddress(field));
+      code.memory(LOADS[size], offset);
+    });
+  }
+
+  private writeRegisterField(field: number, size: OperandSize, value: Value): void {
+    emit(this.code, this.registerAddress(field));
+    emit(this.code, size === 32 ? this.zeroExtend(value, 32) : value);
+    // A 32-bit result clears the upper half.
+    this.code.memory(size === 32 ? Op.i64_store : STORES[size], 0);
+  }
+
+  private immediate(): Value {
+    return new Expression((code) => code.get(Local.OP).memory(Op.i64_load, O.OP_IMMEDIATE));
+  }
+
+  read(index: number): Value {
+    const { place } = this.operand(index);
+    const size = this.operandSize(index);
+    if (this.isMemory(index)) return this.load('operand', this.effectiveAddress(), size);
+    switch (place) {
+      case 'E':
+      case 'R':
+      case 'Z':
+        return this.keep(this.readRegisterField(O.OP_REGISTER_A, size));
+      case 'G':
+        return this.keep(this.readRegisterField(O.OP_REGISTER_B, size));
+      case 'S':
+        return this.keep(this.readRegisterField(O.OP_REGISTER_B, 16));
+      case 'A':
+        return this.keep(this.register(0, size));
+      case 'C':
+        return this.keep(this.register(1, 8));
+      case 'D':
+        return this.keep(this.register(2, 16));
+      case '1':
+        return this.constant(1);
+      case 'I':
+        return this.keep(this.zeroExtend(this.immediate(), this.size));
+      case 'J':
+        return this.immediate();
+      default:
+        throw new Error(`operand place ${place} can't be read`);
+    }
+  }
+
+  readForWrite(index: number): Value {
+    if (!this.isMemory(index)) return this.read(index);
+    return this.access('operand', this.effectiveAddress(), this.operandSize(index), O.ACCESS_INTENT);
+  }
+
+  write(index: number, value: Value): void {
+    const { place } = this.operand(index);
+    const size = this.operandSize(index);
+    if (this.isMemory(index)) this.store('operand', this.effectiveAddress(), size, value);
+    else if (place === 'G') this.writeRegisterField(O.OP_REGISTER_B, size, value);
+    else if (place === 'A') this.setRegister(0, size, value);
+    else if (place === 'E' || place === 'R' || place === 'Z') this.writeRegisterField(O.OP_REGISTER_A, size, value);
+    else throw new Error(`operand place ${place} can't be written`);
+  }
+
+  effectiveAddress(): Value {
+    if (this.memoryOffset) return this.memoryOffset;
+    const slot = (field: number) => (code: Code) =>
+      code.get(Local.BASE).get(Local.OP).memory(Op.i32_load, field).op(Op.i32_add).memory(Op.i64_load, 0);
+    this.memoryOffset = this.keep(
+      new Expression((code) => {
+        slot(O.OP_BASE)(code);
+        slot(O.OP_INDEX)(code);
+        code.get(Local.OP).memory(Op.i64_load32_u, O.OP_SCALE).op(Op.i64_shl, Op.i64_add);
+        code.get(Local.OP).memory(Op.i64_load, O.OP_DISPLACEMENT).op(Op.i64_add);
+        code.get(Local.OP).memory(Op.i64_load, O.OP_ADDRESS_MASK).op(Op.i64_and);
+      }),
+    );
+    return this.memoryOffset;
+  }
+
+  displaceMemory(offset: Value): void {
+    const moved = this.add(this.effectiveAddress(), offset);
+    this.memoryOffset = this.keep(
+      new Expression((code) => {
+        emit(code, moved);
+        code.get(Local.OP).memory(Op.i64_load, O.OP_ADDRESS_MASK).op(Op.i64_and);
+      }),
+    );
+  }
+
+  // --- registers and memory -------------------------------------------------------------------------------------------
+
+  register(number: number, size: OperandSize): Value {
+    return new Expression((code) => code.get(Local.BASE).memory(LOADS[size], L.GPR + number * 8));
+  }
+
+  setRegister(number: number, size: OperandSize, value: Value): void {
+    this.code.get(Local.BASE);
+    emit(this.code, size === 32 ? this.zeroExtend(value, 32) : value);
+    this.code.memory(size === 32 ? Op.i64_store : STORES[size], L.GPR + number * 8);
+  }
+
+  high(number: number): Value {
+    return new Expression((code) => code.get(Local.BASE).memory(Op.i64_load8_u, L.GPR + number * 8 + 1));
+  }
+
+  setHigh(number: number, value: Value): void {
+    this.code.get(Local.BASE);
+    emit(this.code, value);
+    this.code.memory(Op.i64_store8, L.GPR + number * 8 + 1);
+  }
+
+  segmentSelector(segment: number): Value {
+    return new Expression((code) =>
+      code.get(Local.BASE).memory(Op.i64_load16_u, L.SEGMENTS + segment * L.SEGMENT_SIZE + L.SEG_SELECTOR),
+    );
+  }
+
+  /** Computes the linear address into a local. */
+  private linear(segment: number | 'operand', offset: Value): number {
+    const { code } = this;
+    emit(code, offset);
+    if (segment === 'operand')
+      code.get(Local.BASE).get(Local.OP).memory(Op.i32_load, O.OP_SEGMENT_BASE).op(Op.i32_add).memory(Op.i64_load, 0);
+    else code.get(Local.BASE).memory(Op.i64_load, O.ENGINE_BASES + segment * 8);
+    code.op(Op.i64_add).get(Local.BASE).memory(Op.i64_load, O.ENGINE_LINEAR_MASK).op(Op.i64_and);
+    const local = this.newLocal();
+    code.set(local);
+    return local;
+  }
+
+  /** Leaves on the stack whether the TLB has the page(s) of an access; the entry's address is in a local. */
+  private lookupTlb(linear: number, size: OperandSize, write: boolean): void {
+    const { code } = this;
+    code.get(Local.BASE).memory(Op.i32_load, write ? O.ENGINE_TLB_WRITE : O.ENGINE_TLB_READ);
+    code
+      .get(linear)
+      .i64(12n)
+      .op(Op.i64_shr_u, Op.i32_wrap_i64)
+      .i32(O.TLB_ENTRIES - 1)
+      .op(Op.i32_and);
+    code.i32(4).op(Op.i32_shl, Op.i32_add).tee(Local.ENTRY).memory(Op.i64_load, 0);
+    // The page of the last byte: an access that crosses into the next page doesn't match.
+    code
+      .get(linear)
+      .i64(BigInt(size / 8 - 1))
+      .op(Op.i64_add)
+      .i64(-4096n)
+      .op(Op.i64_and);
+    code.get(Local.OP).memory(Op.i64_load32_u, O.OP_CHECKED).op(Op.i64_or, Op.i64_eq);
+  }
+
+  private hostAddress(linear: number): void {
+    this.code.get(linear).op(Op.i32_wrap_i64).get(Local.ENTRY).memory(Op.i32_load, 8).op(Op.i32_add);
+  }
+
+  private abortCheck(): void {
+    this.code
+      .get(Local.BASE)
+      .memory(Op.i32_load, O.ENGINE_ABORT)
+      .op(Op.br_if)
+      .u(this.labels.abort + this.depth);
+  }
+
+  private access(segment: number | 'operand', offset: Value, size: OperandSize, flags: number): Value {
+    const { code } = this;
+    const linear = this.linear(segment, offset);
+    const result = this.newLocal();
+    this.lookupTlb(linear, size, flags !== 0);
+    code.op(Op.if, VOID);
+    this.depth++;
+    this.hostAddress(linear);
+    code.memory(LOADS[size], 0).set(result);
+    code.op(Op.else);
+    code
+      .get(Local.OP)
+      .get(linear)
+      .i32((size / 8) | flags | (segmentCode(segment) << 8));
+    code.op(Op.call).u(Import.SLOW_READ).set(result);
+    this.abortCheck();
+    this.depth--;
+    code.op(Op.end);
+    return new Expression((target) => target.get(result));
+  }
+
+  load(segment: number | 'operand', offset: Value, size: OperandSize): Value {
+    return this.access(segment, offset, size, 0);
+  }
+
+  loadForWrite(segment: number | 'operand', offset: Value, size: OperandSize): Value {
+    return this.access(segment, offset, size, O.ACCESS_INTENT);
+  }
+
+  store(segment: number | 'operand', offset: Value, size: OperandSize, value: Value): void {
+    const { code } = this;
+    const linear = this.linear(segment, offset);
+    this.lookupTlb(linear, size, true);
+    code.op(Op.if, VOID);
+    this.depth++;
+    this.hostAddress(linear);
+    emit(code, value);
+    code.memory(STORES[size], 0);
+    code.op(Op.else);
+    code.get(Local.OP).get(linear);
+    emit(code, value);
+    code
+      .i32((size / 8) | O.ACCESS_WRITE | (segmentCode(segment) << 8))
+      .op(Op.call)
+      .u(Import.SLOW_WRITE);
+    this.abortCheck();
+    this.depth--;
+    code.op(Op.end);
+  }
+
+  push(value: Value, size: OperandSize): void {
+    const kept = this.keep(value);
+    const sp = this.keep(
+      this.zeroExtend(this.sub(this.register(RSP, this.stackWidth), this.constant(size / 8)), this.stackWidth),
+    );
+    this.store(L.Segment.SS, sp, size, kept);
+    this.setRegister(RSP, this.stackWidth, sp);
+  }
+
+  pop(size: OperandSize): Value {
+    return this.load(L.Segment.SS, this.register(RSP, this.stackWidth), size);
+  }
+
+  commitPop(size: OperandSize, extraBytes?: Value): void {
+    const moved = this.add(this.register(RSP, this.stackWidth), this.constant(size / 8));
+    this.setRegister(RSP, this.stackWidth, extraBytes ? this.add(moved, extraBytes) : moved);
+  }
+
+  // --- arithmetic ------------------------------------------------------------------------------------------------------
+
+  constant(value: bigint | number): Value {
+    const number = BigInt(value);
+    return new Expression((code) => code.i64(number));
+  }
+  add(a: Value, b: Value): Value {
+    return this.binary(Op.i64_add, a, b);
+  }
+  sub(a: Value, b: Value): Value {
+    return this.binary(Op.i64_sub, a, b);
+  }
+  mul(a: Value, b: Value): Value {
+    return this.binary(Op.i64_mul, a, b);
+  }
+  and(a: Value, b: Value): Value {
+    return this.binary(Op.i64_and, a, b);
+  }
+  or(a: Value, b: Value): Value {
+    return this.binary(Op.i64_or, a, b);
+  }
+  xor(a: Value, b: Value): Value {
+    return this.binary(Op.i64_xor, a, b);
+  }
+  not(a: Value): Value {
+    return this.binary(Op.i64_xor, a, this.constant(-1));
+  }
+  shl(a: Value, count: Value): Value {
+    return this.binary(Op.i64_shl, a, count);
+  }
+  shr(a: Value, count: Value): Value {
+    return this.binary(Op.i64_shr_u, a, count);
+  }
+  sar(a: Value, count: Value): Value {
+    return this.binary(Op.i64_shr_s, a, count);
+  }
+  divU(a: Value, b: Value): Value {
+    return this.binary(Op.i64_div_u, a, b);
+  }
+  remU(a: Value, b: Value): Value {
+    return this.binary(Op.i64_rem_u, a, b);
+  }
+  divS(a: Value, b: Value): Value {
+    return this.binary(Op.i64_div_s, a, b);
+  }
+  remS(a: Value, b: Value): Value {
+    return this.binary(Op.i64_rem_s, a, b);
+  }
+  countLeadingZeros(a: Value): Value {
+    return this.unary(a, Op.i64_clz);
+  }
+  countTrailingZeros(a: Value): Value {
+    return this.unary(a, Op.i64_ctz);
+  }
+  countOnes(a: Value): Value {
+    return this.unary(a, Op.i64_popcnt);
+  }
+  zeroExtend(a: Value, size: OperandSize): Value {
+    return size === 64 ? a : this.and(a, this.constant((1n << BigInt(size)) - 1n));
+  }
+  signExtend(a: Value, size: OperandSize): Value {
+    if (size === 64) return a;
+    return this.unary(a, size === 8 ? Op.i64_extend8_s : size === 16 ? Op.i64_extend16_s : Op.i64_extend32_s);
+  }
+  equal(a: Value, b: Value): Value {
+    return this.compare(Op.i64_eq, a, b);
+  }
+  lessU(a: Value, b: Value): Value {
+    return this.compare(Op.i64_lt_u, a, b);
+  }
+  lessS(a: Value, b: Value): Value {
+    return this.compare(Op.i64_lt_s, a, b);
+  }
+  isZero(a: Value): Value {
+    return this.unary(a, Op.i64_eqz, Op.i64_extend_i32_u);
+  }
+  select(condition: Value, yes: Value, no: Value): Value {
+    return new Expression((code) => {
+      emit(code, yes);
+      emit(code, no);
+      emit(code, condition);
+      code.op(Op.i64_eqz, Op.i32_eqz, Op.select);
+    });
+  }
+  keep(value: Value): Value {
+    const local = this.newLocal();
+    emit(this.code, value);
+    this.code.set(local);
+    return new Expression((code) => code.get(local));
+  }
+  variable(initial: Value): Variable {
+    const variable = new LocalVariable(this.newLocal(), () => this.code);
+    variable.set(initial);
+    return variable;
+  }
+
+  // --- flags and control -------------------------------------------------------------------------------------------------
+
+  condition(code: number): Value {
+    const { flags } = this;
+    const base = [
+      () => flags.overflow(),
+      () => flags.carry(),
+      () => flags.zero(),
+      () => this.or(flags.carry(), flags.zero()),
+      () => flags.sign(),
+      () => flags.parity(),
+      () => this.xor(flags.sign(), flags.overflow()),
+      () => this.or(flags.zero(), this.xor(flags.sign(), flags.overflow())),
+    ][code >> 1];
+    if (!base) throw new Error(`condition ${code}`);
+    return code & 1 ? this.isZero(base()) : base();
+  }
+
+  systemFlag(bit: number): Value {
+    return this.and(
+      this.shr(new Expression((code) => code.get(Local.BASE).memory(Op.i64_load32_u, L.EFLAGS)), this.constant(bit)),
+      this.constant(1),
+    );
+  }
+
+  setSystemFlag(bit: number, value: Value): void {
+    this.code.get(Local.BASE);
+    const old = new Expression((code) => code.get(Local.BASE).memory(Op.i64_load32_u, L.EFLAGS));
+    emit(this.code, this.or(this.and(old, this.constant(~(1n << BigInt(bit)))), this.shl(value, this.constant(bit))));
+    this.code.memory(Op.i64_store32, L.EFLAGS);
+  }
+
+  when(condition: Value, then: () => void, otherwise?: () => void): void {
+    const { code } = this;
+    emit(code, condition);
+    code.op(Op.i64_eqz, Op.i32_eqz, Op.if, VOID);
+    this.depth++;
+    // What is computed inside is not computed outside.
+    const offset = this.memoryOffset;
+    then();
+    this.memoryOffset = offset;
+    this.ended = false;
+    if (otherwise) {
+      code.op(Op.else);
+      otherwise();
+      this.memoryOffset = offset;
+      this.ended = false;
+    }
+    this.depth--;
+    code.op(Op.end);
+  }
+
+  repeat(body: () => Value): void {
+    const { code } = this;
+    code.op(Op.loop, VOID);
+    this.depth++;
+    const again = body();
+    emit(code, again);
+    this.depth--;
+    code.op(Op.i64_eqz, Op.i32_eqz, Op.br_if).u(0).op(Op.end);
+  }
+
+  jump(target: Value): void {
+    const { code } = this;
+    emit(code, this.zeroExtend(target, this.size));
+    code.set(Local.RIP).i32(0).set(Local.OP);
+    code.op(Op.br).u(this.labels.lookup + this.depth);
+    this.ended = true;
+  }
+
+  nextRip(): Value {
+    return new Expression((code) =>
+      code.get(Local.OP).memory(Op.i64_load, O.OP_RIP).get(Local.OP).memory(Op.i64_load32_u, O.OP_LENGTH).op(Op.i64_add),
+    );
+  }
+
+  repeatWhile(again: Value): void {
+    emit(this.code, again);
+    this.code.op(Op.i64_eqz, Op.i32_eqz, Op.br_if).u(this.labels.next + this.depth);
+  }
+
+  raise(vector: number): void {
+    const { code } = this;
+    code.get(Local.BASE).i32(vector).memory(Op.i32_store, O.ENGINE_VECTOR);
+    code.get(Local.BASE).i32(2).memory(Op.i32_store, O.ENGINE_ABORT);
+    code.op(Op.br).u(this.labels.abort + this.depth);
+  }
+}
+
+const RSP = 4;
+
+function segmentCode(segment: number | 'operand'): number {
+  return segment === 'operand' ? O.OPERAND_SEGMENT : segment;
+}
+
+export const LOCAL_TYPE = I64;

@@ -1,0 +1,98 @@
+import { instructionDefinitions } from '../../x86/definitions/index.ts';
+import type { OperandSize } from '../../x86/instruction.ts';
+import { type Form, parseForm } from '../../x86/notation.ts';
+import type { Shape } from './builder.ts';
+import { Handler } from './operation.ts';
+
+/** All encodings, in the order of their definitions. */
+export const forms: readonly Form[] = instructionDefinitions.flatMap((definition) =>
+  definition.forms.map((text) => parseForm(definition, text)),
+);
+
+/** What the decoder knows of an instruction when it asks for the handler. */
+export type HandlerRequest = Omit<Shape, 'operands'>;
+
+export interface HandlerEntry {
+  readonly id: number;
+  readonly form: Form;
+  readonly shape: Shape;
+}
+
+/** The size that a form's operands have: fixed by its first register or memory operand, or the operand-size attribute. */
+export function formSize(form: Form, operandSize: OperandSize): OperandSize {
+  const deciding =
+    form.operands.find((operand) => !'IJDC1'.includes(operand.place)) ?? form.operands.find((operand) => operand.place === 'J');
+  switch (deciding?.width) {
+    case 'b':
+      return 8;
+    case 'w':
+      return 16;
+    case 'd':
+      return 32;
+    case 'q':
+      return 64;
+    case 'y':
+      return operandSize === 64 ? 64 : 32;
+    default:
+      return operandSize;
+  }
+}
+
+/** A key that is equal exactly for requests that one handler can serve. */
+function keyOf(definition: number, form: Form, request: HandlerRequest): string {
+  const { varies } = form.definition;
+  const kinds = form.operands.map((operand) =>
+    request.memory && 'EMO'.includes(operand.place) ? `m${operand.width}` : operand.place + operand.width,
+  );
+  const parts: (string | number)[] = [definition, kinds.join(), request.size];
+  if (varies?.includes('address')) parts.push('a', request.addressSize);
+  if (varies?.includes('stack')) parts.push('s', request.stackWidth);
+  if (varies?.includes('rep')) parts.push('r', request.rep);
+  return parts.join(':');
+}
+
+/**
+ * The handlers of the interpreter: each definition in each operand size and kind that can be encoded. Built once; the
+ * decoder asks it for handler numbers.
+ */
+export class HandlerTable {
+  readonly entries: HandlerEntry[] = [];
+  private readonly ids = new Map<string, number>();
+  private readonly definitionIndex = new Map(instructionDefinitions.map((definition, index) => [definition, index]));
+
+  constructor() {
+    for (const form of forms) if (form.definition.semantics) this.enumerate(form);
+  }
+
+  /** Number of the handler for a form; undefined when the form has no handler in that shape. */
+  find(form: Form, request: HandlerRequest): number | undefined {
+    return this.ids.get(keyOf(this.definitionIndex.get(form.definition) ?? -1, form, request));
+  }
+
+  private enumerate(form: Form): void {
+    const index = this.definitionIndex.get(form.definition) ?? -1;
+    const varies = form.definition.varies ?? [];
+    const places = form.operands.map((operand) => operand.place);
+    const kinds = places.includes('E') ? [false, true] : [places.includes('M') || places.includes('O')];
+    for (const long of [false, true]) {
+      if ((long && form.not64) || (!long && form.only64)) continue;
+      const sizes = new Set(([16, 32, 64] as const).filter((size) => size !== 64 || long).map((size) => formSize(form, size)));
+      const addressSizes = varies.includes('address') ? (long ? ([32, 64] as const) : ([16, 32] as const)) : ([64] as const);
+      const stackWidths = varies.includes('stack') ? (long ? ([64] as const) : ([16, 32] as const)) : ([64] as const);
+      const reps = varies.includes('rep') ? (['none', 'rep', 'repne'] as const) : (['none'] as const);
+      for (const size of sizes)
+        for (const memory of kinds)
+          for (const addressSize of addressSizes)
+            for (const stackWidth of stackWidths)
+              for (const rep of reps) this.add(index, form, { size, memory, addressSize, stackWidth, rep });
+    }
+  }
+
+  private add(index: number, form: Form, request: HandlerRequest): void {
+    const key = keyOf(index, form, request);
+    if (this.ids.has(key)) return;
+    const id = Handler.FIRST_INSTRUCTION + this.entries.length;
+    this.ids.set(key, id);
+    this.entries.push({ id, form, shape: { ...request, operands: form.operands } });
+  }
+}

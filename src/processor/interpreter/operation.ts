@@ -1,0 +1,70 @@
+/**
+ * A predecoded instruction, as generated code reads it: OPERATION_SIZE bytes in the vCPU's cache area. Register operands
+ * are byte offsets from the vCPU's base, so one handler serves all registers, AH–BH included.
+ */
+
+export const OPERATION_SIZE = 80;
+
+export const OP_HANDLER = 0; // i32
+export const OP_LENGTH = 4; // i32
+/** RIP of the instruction. */
+export const OP_RIP = 8; // i64
+export const OP_IMMEDIATE = 16; // i64
+export const OP_DISPLACEMENT = 24; // i64
+export const OP_BASE = 32; // i32: offset of the base register's slot, or of ZERO
+export const OP_INDEX = 36; // i32
+export const OP_SCALE = 40; // i32: shift count
+/** Offset of the slot with the segment's effective base. */
+export const OP_SEGMENT_BASE = 44; // i32
+export const OP_REGISTER_A = 48; // i32: register in ModRM.rm or in the opcode
+export const OP_REGISTER_B = 52; // i32: register in ModRM.reg
+/** 1 where segment limits and rights must be checked: or-ed into the tag, it makes every TLB lookup miss. */
+export const OP_CHECKED = 56; // i32
+export const OP_SEGMENT = 60; // i32: number of the memory operand's segment
+export const OP_ADDRESS_MASK = 64; // i64
+/** Index of the decoded instruction for a TypeScript helper. */
+export const OP_INSTRUCTION = 72; // i32
+
+/** Handlers that are no instructions, at the front of the table. */
+export const Handler = {
+  /** End of a decoded block: go on at OP_RIP. */
+  END: 0,
+  /** The block was dropped: decode again. */
+  DROPPED: 1,
+  BREAK: 2,
+  HELPER: 3,
+  /** OP_IMMEDIATE is the vector of an exception to raise. */
+  RAISE: 4,
+  FIRST_INSTRUCTION: 5,
+} as const;
+
+/** What the generated function returns. */
+export const Left = { BUDGET: 0, MISS: 1, BREAK: 2, HELPER: 3, RAISE: 4, ABORT: 5 } as const;
+
+/** Slots in the engine's part of the state block. */
+export const ENGINE_ABORT = 0x400; // i32
+export const ENGINE_BUDGET = 0x404; // i32
+export const ENGINE_OPERATION = 0x408; // i32
+export const ENGINE_TLB_READ = 0x40c; // i32
+export const ENGINE_TLB_WRITE = 0x410; // i32
+export const ENGINE_CONTEXT = 0x414; // i32
+export const ENGINE_LINEAR_MASK = 0x418; // i64
+/** Effective segment bases, 6 × i64: 0 for ES CS SS DS in 64-bit mode. */
+export const ENGINE_BASES = 0x420;
+export const ENGINE_VECTOR = 0x450; // i32
+
+/** Offsets in the vCPU's block of the caches. */
+export const TLB = 0x2000;
+export const TLB_ENTRIES = 512;
+export const TLB_SIZE = TLB_ENTRIES * 16;
+/** Order of the four tables. */
+export const TlbTable = { READ_SUPERVISOR: 0, READ_USER: 1, WRITE_SUPERVISOR: 2, WRITE_USER: 3, NEVER: 4 } as const;
+export const JUMP_CACHE = TLB + 5 * TLB_SIZE;
+export const JUMP_ENTRIES = 4096;
+export const OPERATIONS = JUMP_CACHE + JUMP_ENTRIES * 16;
+
+/** Access descriptor of the slow path: bytes | flags | segment << 8 (7: the memory operand's own). */
+export const ACCESS_WRITE = 0x10;
+/** A read that a write follows: faults as a write. */
+export const ACCESS_INTENT = 0x20;
+export const OPERAND_SEGMENT = 7;
