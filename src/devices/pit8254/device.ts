@@ -41,7 +41,8 @@ export class Pit8254 implements Device<Pit8254State>, PortDevice {
     for (const channel of this.channels) channel.reset();
     this.speaker = false;
     this.rearm();
-    this.world.line.set(false);
+    // The output is high until a count is given: programming a periodic mode makes no edge.
+    this.world.line.set(this.channels[0].output);
   }
 
   /** Channel 0's output rose. In the periodic modes it has fallen shortly before. */

@@ -214,17 +214,13 @@ export class GuestPartition implements Partition, Machine {
     const result = processor.run(Number(limit < 1n ? 1n : limit));
     this.ticks = processor.ticks;
     // A vCPU that has nothing to do doesn't take the turn, so that asking it makes no difference.
-    if (result.kind === 'halted' && this.icount === icount) {
-      vcpu.parked = true;
-      return undefined;
-    }
+    vcpu.parked = result.kind === 'halted';
+    if (vcpu.parked && this.icount === icount) return undefined;
     this.current = vcpu.index;
     this.turnEnds = turnEnds;
     switch (result.kind) {
       case 'budget':
-        return undefined;
       case 'halted':
-        vcpu.parked = true;
         return undefined;
       case 'stop-requested':
         this.stopWanted = true;

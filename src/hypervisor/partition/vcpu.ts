@@ -35,7 +35,9 @@ export class Vcpu implements VirtualCpu {
 
   /** Whether running it may get anywhere. */
   get runnable(): boolean {
-    return !this.parked || (this.state === Activity.HALTED && this.interruptsOn && this.interrupts.hasInterrupt());
+    const { state } = this;
+    if (!this.parked || state === Activity.ACTIVE) return true;
+    return state === Activity.HALTED && this.interruptsOn && this.interrupts.hasInterrupt();
   }
   /** Whether an interrupt would wake it. */
   get wakesOnInterrupt(): boolean {
