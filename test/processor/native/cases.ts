@@ -13,7 +13,7 @@ function immediates(c: CaseBuilder): { bytes: number[]; branch: number } {
   let immediate8 = 0;
   for (const kind of form.operands) {
     if (kind === 'imm8_const_1') continue;
-    if (kind.startsWith('far_br')) {
+    if (kind.startsWith('farbr')) {
       const size = form.operandSize16 ? 2 : 4;
       bytes.push(...littleEndian(c.codeOffset(), size), ...littleEndian(codeSelector(c), 2));
     } else if (kind.startsWith('br')) branch = kind.endsWith('_1') ? 1 : kind.endsWith('_2') ? 2 : 4;
@@ -231,7 +231,7 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
     request.code = code;
     request.segments =
       /^(iret|retf|l[defgs]s|(rd|wr)[fg]sbase)/.test(form.mnemonic) ||
-      form.operands.some((kind) => /^(seg_reg|[cdefgs]s|mem|far_br.*)$/.test(kind));
+      form.operands.some((kind) => /^(seg_reg|[cdefgs]s|mem|farbr.*)$/.test(kind));
     return request;
   }
 }
