@@ -31,6 +31,18 @@ export interface SystemContext {
   readLinear(linear: bigint, size: 1 | 2 | 4 | 8, user: boolean): bigint;
   writeLinear(linear: bigint, size: 1 | 2 | 4 | 8, value: bigint, user: boolean): void;
 
+  /**
+   * An I/O port access after its permission checks: takes the value of a completed access (for a write: any), or throws
+   * AccessExit with an `io` detail. Call it for a write with the value, for a read with 0.
+   */
+  portAccess(
+    port: number,
+    size: 1 | 2 | 4,
+    write: boolean,
+    value: number,
+    form: { readonly string: boolean; readonly rep: boolean; readonly immediate: boolean },
+  ): number;
+
   /** Drops all translations (`global` ones too), or one page's. */
   flushTlb(global: boolean): void;
   flushPage(linear: bigint): void;

@@ -35,7 +35,10 @@ export function buildModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
   const all = [...parts.imports.map((item) => item.type), ...parts.functions.map((item) => item.type)];
   const types = new Code().u(all.length);
   for (const type of all) {
-    types.op(0x60).u(type.parameters.length).op(...type.parameters);
+    types
+      .op(0x60)
+      .u(type.parameters.length)
+      .op(...type.parameters);
     types.u(type.results.length).op(...type.results);
   }
   section(out, 1, types);

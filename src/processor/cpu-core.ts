@@ -1,0 +1,269 @@
+import type { DecodedInstruction } from '../x86/instruction.ts';
+import { isCanonical, MASK_32, MASK_64 } from '../x86/address.ts';
+import { CodeCache, type CodeSource } from './decoder/code-cache.ts';
+import type { DecodeMode } from './decoder/decode.ts';
+import type { ExitDetail } from './exit.ts';
+import { GuestFault, Vector } from './faults/guest-fault.ts';
+import { instantiateInterpreter, interpreterModule, type RunFunction } from './interpreter/interpreter-module.ts';
+import * as O from './interpreter/operation.ts';
+import { LinearAccess, type Size } from './memory/linear-access.ts';
+import type { PartitionMemory } from './memory/partition-memory.ts';
+import { Mmu } from './mmu/mmu.ts';
+import type { CpuModel } from './models/cpu-model.ts';
+import type { CodeMode, InterceptSet, InterruptSource } from './processor.ts';
+import { CpuState, Flag } from './state/cpu-state.ts';
+import * as L from './state/layout.ts';
+import { accessSegment, segmentCheckNeeded } from './segmentation/access.ts';
+import type { SystemContext } from './system/context.ts';
+
+const EFER_LMA = 1n << 10n;
+const RIGHTS_L = 1 << 13;
+const RIGHTS_DB = 1 << 14;
+
+/** Nothing is intercepted: what `performNatively` runs under. */
+function noIntercepts(): InterceptSet {
+  return {
+    cpuid: false,
+    hlt: false,
+    pause: false,
+    hypercall: false,
+    rdtsc: false,
+    rdpmc: false,
+    invlpg: false,
+    wbinvd: false,
+    monitorMwait: false,
+    xsetbv: false,
+    descriptorTable: false,
+    movDr: false,
+    taskSwitch: false,
+    tripleFault: false,
+    externalInterrupt: false,
+    nmi: false,
+    interruptWindow: false,
+    nmiWindow: false,
+    cr: { read: 0, write: 0 },
+    exceptions: 0,
+    msr: () => false,
+  };
+}
+
+/**
+ * One vCPU's state with its memory access, decoded code and generated interpreter: everything but the run loop. It is what
+ * the processor's TypeScript parts work on.
+ */
+export class CpuCore implements SystemContext, CodeSource {
+  readonly state: CpuState;
+  readonly access: LinearAccess;
+  readonly mmu: Mmu;
+  readonly code: CodeCache;
+  readonly runGenerated: RunFunction;
+  readonly wanted: InterceptSet = noIntercepts();
+  private readonly none = noIntercepts();
+  /** The instruction is done as on bare hardware, whatever is intercepted. */
+  native = false;
+  interruptSource: InterruptSource | undefined;
+  mode: CodeMode = 16;
+  stackWidth: CodeMode = 16;
+  checked = true;
+  decodeMode: DecodeMode;
+  breakpoints: ReadonlySet<bigint> = new Set();
+  /** Linear addresses that DR0–DR3 watch for execution. */
+  hardwareBreakpoints: ReadonlySet<bigint> = new Set();
+  /** Error thrown in a call out of generated code. */
+  pendingError: unknown;
+  private contexts = new Map<string, number>();
+  private contextCounter = 0;
+
+  constructor(
+    readonly index: number,
+    readonly memory: PartitionMemory,
+    readonly model: CpuModel,
+  ) {
+    this.state = new CpuState(memory.wasm.buffer, memory.vcpuBase(index));
+    this.mmu = new Mmu(this.state, memory, model);
+    this.access = new LinearAccess(this.state, memory, this.mmu);
+    this.decodeMode = { mode: 16, stackWidth: 16, has: (feature) => model.has(feature) };
+    this.code = new CodeCache(memory, this.state.base, interpreterModule().table, this, () => this.access.flushWrites());
+    this.runGenerated = instantiateInterpreter(memory.wasm, {
+      slowRead: (operation, linear, access) => this.slowRead(operation, linear, access),
+      slowWrite: (operation, linear, value, access) => this.slowWrite(operation, linear, value, access),
+    });
+  }
+
+  get intercepts(): InterceptSet {
+    return this.native ? this.none : this.wanted;
+  }
+
+  get context(): number {
+    return this.state.get32(O.ENGINE_CONTEXT);
+  }
+
+  get linearRip(): bigint {
+    return this.linearOf(this.state.rip);
+  }
+
+  private linearOf(rip: bigint): bigint {
+    const base = this.state.get64(O.ENGINE_BASES + L.Segment.CS * 8);
+    return (rip + base) & this.state.get64(O.ENGINE_LINEAR_MASK);
+  }
+
+  // --- code -----------------------------------------------------------------------------------------------------------
+
+  fetchAddress(rip: bigint): bigint {
+    const { state } = this;
+    if (this.mode === 64) {
+      if (!isCanonical(rip)) throw new GuestFault(Vector.GP, 0);
+    } else if (rip > BigInt(state.get32(L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_LIMIT))) throw new GuestFault(Vector.GP, 0);
+    return this.mmu.translate(this.linearOf(rip), { write: false, fetch: true, user: state.cpl === 3 }).gpa;
+  }
+
+  advance(rip: bigint, bytes: number): bigint {
+    // EIP wraps at 32 bits also in 16-bit code: running past FFFF meets the limit of CS.
+    return (rip + BigInt(bytes)) & (this.mode === 64 ? MASK_64 : MASK_32);
+  }
+
+  breaksAt(rip: bigint): boolean {
+    const linear = this.linearOf(rip);
+    return this.breakpoints.has(linear) || this.hardwareBreakpoints.has(linear);
+  }
+
+  // --- memory ---------------------------------------------------------------------------------------------------------
+
+  effectiveAddress(instruction: DecodedInstruction): bigint {
+    const register = (number: number) => (number < 16 ? this.state.gpr(number) : 0n);
+    const sum = register(instruction.base) + register(instruction.index) * BigInt(instruction.scale) + instruction.displacement;
+    return BigInt.asUintN(instruction.addressSize, sum);
+  }
+
+  private linearAddress(segment: number, offset: bigint, size: number, write: boolean): bigint {
+    if (this.mode === 64) {
+      const linear = BigInt.asUintN(64, offset + this.state.get64(O.ENGINE_BASES + segment * 8));
+      if (!isCanonical(linear) || !isCanonical(BigInt.asUintN(64, linear + BigInt(size - 1))))
+        throw new GuestFault(segment === L.Segment.SS ? Vector.SS : Vector.GP, 0);
+      return linear;
+    }
+    if (this.checked) accessSegment(this.state, segment, offset, size, write);
+    return (offset + this.state.get64(O.ENGINE_BASES + segment * 8)) & MASK_32;
+  }
+
+  readVirtual(segment: number, offset: bigint, size: Size): bigint {
+    return this.access.read(this.linearAddress(segment, offset, size, false), size, this.state.cpl === 3);
+  }
+  writeVirtual(segment: number, offset: bigint, size: Size, value: bigint): void {
+    this.access.write(this.linearAddress(segment, offset, size, true), size, value, this.state.cpl === 3);
+  }
+  probeWrite(segment: number, offset: bigint, size: number): void {
+    this.access.probeWrite(this.linearAddress(segment, offset, size, true), size, this.state.cpl === 3);
+  }
+  readLinear(linear: bigint, size: Size, user: boolean): bigint {
+    return this.access.read(linear, size, user);
+  }
+  writeLinear(linear: bigint, size: Size, value: bigint, user: boolean): void {
+    this.access.write(linear, size, value, user);
+  }
+
+  portAccess(port: number, size: 1 | 2 | 4, write: boolean, value: number, form: { string: boolean; rep: boolean; immediate: boolean }): number {
+    return Number(this.access.device({ reason: 'io', port, size, write, value, ...form }) & 0xffff_ffffn);
+  }
+
+  private slowRead(operation: number, linear: bigint, access: number): bigint {
+    try {
+      const size = (access & 15) as Size;
+      const intent = (access & O.ACCESS_INTENT) !== 0;
+      const address = this.checkedLinear(operation, BigInt.asUintN(64, linear), access, intent);
+      return BigInt.asIntN(64, this.access.read(address, size, this.state.cpl === 3, intent));
+    } catch (error) {
+      this.abandon(error);
+      return 0n;
+    }
+  }
+
+  private slowWrite(operation: number, linear: bigint, value: bigint, access: number): void {
+    try {
+      const size = (access & 15) as Size;
+      const address = this.checkedLinear(operation, BigInt.asUintN(64, linear), access, true);
+      this.access.write(address, size, BigInt.asUintN(64, value), this.state.cpl === 3);
+    } catch (error) {
+      this.abandon(error);
+    }
+  }
+
+  /** Applies the segment's checks to an address that generated code has computed already. */
+  private checkedLinear(operation: number, linear: bigint, access: number, write: boolean): bigint {
+    const named = (access >> 8) & 7;
+    const segment = named === O.OPERAND_SEGMENT ? this.memory.view.getInt32(operation + O.OP_SEGMENT, true) : named;
+    const size = access & 15;
+    if (this.mode !== 64 && !this.checked) return linear;
+    const mask = this.state.get64(O.ENGINE_LINEAR_MASK);
+    const offset = (linear - this.state.get64(O.ENGINE_BASES + segment * 8)) & mask;
+    return this.linearAddress(segment, offset, size, write);
+  }
+
+  private abandon(error: unknown): void {
+    this.pendingError = error;
+    this.state.set32(O.ENGINE_ABORT, 1);
+  }
+
+  // --- translations and mode --------------------------------------------------------------------------------------------
+
+  flushTlb(_global: boolean): void {
+    this.access.flushTlb();
+    this.contexts.clear();
+    this.selectContext();
+  }
+  flushPage(_linear: bigint): void {
+    this.flushTlb(true);
+  }
+
+  modeChanged(): void {
+    const { state } = this;
+    const cs = state.segment(L.Segment.CS);
+    const long = (state.efer & EFER_LMA) !== 0n && (cs.rights & RIGHTS_L) !== 0;
+    const virtual = (state.rflags & Flag.VM) !== 0;
+    this.mode = long ? 64 : cs.rights & RIGHTS_DB && !virtual ? 32 : 16;
+    const ss = state.segment(L.Segment.SS);
+    this.stackWidth = long ? 64 : ss.rights & RIGHTS_DB ? 32 : 16;
+    this.checked = !long && segmentCheckNeeded(state);
+    state.set64(O.ENGINE_LINEAR_MASK, long ? MASK_64 : MASK_32);
+    for (let segment = 0; segment < 6; segment++)
+      state.set64(O.ENGINE_BASES + segment * 8, long && segment < L.Segment.FS ? 0n : state.segment(segment).base);
+    this.decodeMode = { mode: this.mode, stackWidth: this.stackWidth, has: this.decodeMode.has };
+    this.code.setMode(`${this.mode}${this.stackWidth}${this.checked}`);
+    this.selectContext();
+    this.access.selectTables();
+  }
+
+  /** The jump cache's number for this address space, mode, privilege and base of CS. */
+  private selectContext(): void {
+    const { state } = this;
+    const key = `${this.mode}:${this.stackWidth}:${this.checked}:${state.cpl === 3}:${state.get64(O.ENGINE_BASES + 8)}`;
+    let context = this.contexts.get(key);
+    if (context === undefined) {
+      if (this.contexts.size > 64) this.contexts.clear();
+      // Numbers are never used twice while an entry with them may stand in the cache.
+      if (++this.contextCounter > 0x7fff_ff00) {
+        this.contextCounter = 1;
+        this.contexts.clear();
+        this.code.forgetJumps();
+      }
+      context = this.contextCounter;
+      this.contexts.set(key, context);
+    }
+    state.set32(O.ENGINE_CONTEXT, context);
+  }
+
+  eventsChanged(): void {
+    // Helpers return to the run loop, which looks at events before each entry into generated code.
+    this.access.selectTables();
+  }
+
+  readTsc(): bigint {
+    const { state } = this;
+    return BigInt.asUintN(64, state.icount + state.get64(L.IDLE_TICKS) + state.get64(L.TSC_OFFSET));
+  }
+
+  /** An exit's detail, placed at the current instruction. */
+  place(detail: ExitDetail, instructionLength: number) {
+    return { ...detail, rip: this.state.rip, instructionLength, icount: this.state.icount };
+  }
+}

@@ -1,0 +1,227 @@
+import { GuestFault } from '../faults/guest-fault.ts';
+import type { HandlerTable } from '../interpreter/handler-table.ts';
+import * as O from '../interpreter/operation.ts';
+import { type CodeHolder, type CodeRegistry, codeRegistry } from '../memory/code-registry.ts';
+import type { PartitionMemory } from '../memory/partition-memory.ts';
+import * as L from '../state/layout.ts';
+import { type Decoded, type DecodeMode, decode } from './decode.ts';
+import { encodeMarker, encodeOperation } from './encode-operation.ts';
+
+const MAX_BLOCK = 32;
+/** Two operations at the front of the area are for single, uncached instructions. */
+const SCRATCH = O.OPERATIONS;
+const FIRST = SCRATCH + 2 * O.OPERATION_SIZE;
+const END = L.VCPU_SIZE - O.OPERATION_SIZE * (2 * MAX_BLOCK + 2);
+
+interface Block {
+  readonly at: number;
+  readonly count: number;
+  readonly key: string;
+  readonly gpa: bigint;
+  readonly length: number;
+}
+
+/** What the cache asks of its vCPU. */
+export interface CodeSource {
+  readonly decodeMode: DecodeMode;
+  /** Number that is different for each address space and mode. */
+  readonly context: number;
+  /** Legacy mode with segments that are not flat. */
+  readonly checked: boolean;
+  /** Guest physical address of a code byte; throws GuestFault when it can't be fetched. `rip` is an offset in CS. */
+  fetchAddress(rip: bigint): bigint;
+  /** RIP plus bytes, wrapped as the mode does. */
+  advance(rip: bigint, bytes: number): bigint;
+  /** A breakpoint of the debugger or of DR0–DR3 is on this instruction. */
+  breaksAt(rip: bigint): boolean;
+}
+
+/** The decoded code of one vCPU, in its cache area, found by physical address, RIP and mode. */
+export class CodeCache implements CodeHolder {
+  private readonly view: DataView;
+  private readonly registry: CodeRegistry;
+  private readonly blocks = new Map<string, Block>();
+  /** Blocks by the physical pages that they have bytes in. */
+  private readonly byPage = new Map<bigint, Set<Block>>();
+  /** Physical address of the second part of blocks that cross into another page. */
+  private readonly tails = new WeakMap<Block, bigint>();
+  private readonly instructions: Decoded[] = [];
+  private next = FIRST;
+  private mode = '';
+
+  constructor(
+    private readonly memory: PartitionMemory,
+    private readonly base: number,
+    private readonly table: HandlerTable,
+    private readonly source: CodeSource,
+    private readonly onFlushWrites: () => void,
+  ) {
+    this.view = memory.view;
+    this.registry = codeRegistry(memory);
+    this.registry.join(this);
+  }
+
+  /** Must be called when the decode mode changed. */
+  setMode(key: string): void {
+    this.mode = key;
+  }
+
+  /** The decoded instruction of a helper's operation. */
+  instructionAt(operation: number): Decoded {
+    const decoded = this.instructions[this.view.getInt32(operation + O.OP_INSTRUCTION, true)];
+    if (!decoded) throw new Error('operation without its instruction');
+    return decoded;
+  }
+
+  /** Finds or decodes the block at `rip` and enters it in the jump cache. Throws GuestFault when the first instruction can't be. */
+  enter(rip: bigint): number {
+    const gpa = this.source.fetchAddress(rip);
+    const key = `${gpa}:${rip}:${this.mode}`;
+    let block = this.blocks.get(key);
+    if (block && !this.tailStands(block, rip)) {
+      this.dropBlock(block);
+      block = undefined;
+    }
+    block ??= this.decodeBlock(rip, gpa, key);
+    this.enterJump(rip, this.base + block.at);
+    return this.base + block.at;
+  }
+
+  /** Decodes one instruction without caching and without breakpoints; returns its operation. */
+  single(rip: bigint): { operation: number; decoded: Decoded } {
+    const decoded = this.decodeAt(rip);
+    this.instructions[0] = decoded;
+    const at = this.base + SCRATCH;
+    encodeOperation(this.view, at, decoded, rip, this.table, 0, this.source.checked);
+    encodeMarker(this.view, at + O.OPERATION_SIZE, O.Handler.END, this.source.advance(rip, decoded.instruction.length));
+    return { operation: at, decoded };
+  }
+
+  decodeAt(rip: bigint): Decoded {
+    return decode((index) => this.byteAt(this.source.advance(rip, index)), rip, this.source.decodeMode);
+  }
+
+  dropCode(gpa: bigint, length: number): void {
+    const last = (gpa + BigInt(length) - 1n) >> 12n;
+    for (let page = gpa >> 12n; page <= last; page++)
+      // A block with a tail in another page is dropped whenever that page's code is.
+      for (const block of this.byPage.get(page) ?? [])
+        if (this.tails.has(block) || (block.gpa < gpa + BigInt(length) && gpa < block.gpa + BigInt(block.length)))
+          this.dropBlock(block);
+  }
+
+  flushWriteTranslations(): void {
+    this.onFlushWrites();
+  }
+
+  /** Drops all decoded code of this vCPU (breakpoints changed, the area is full). */
+  dropAll(): void {
+    for (const block of this.blocks.values()) this.markDropped(block);
+    this.blocks.clear();
+    this.byPage.clear();
+    this.instructions.length = 1;
+    this.next = FIRST;
+    this.forgetJumps();
+  }
+
+  /** Empties the jump cache. */
+  forgetJumps(): void {
+    const jumps = this.base + O.JUMP_CACHE;
+    this.memory.bytes.fill(0, jumps, jumps + O.JUMP_ENTRIES * 16);
+  }
+
+  private byteAt(rip: bigint): number {
+    const gpa = this.source.fetchAddress(rip);
+    const place = this.memory.locate(gpa);
+    return place ? (this.memory.bytes[place.offset] ?? 0xff) : 0xff;
+  }
+
+  private decodeBlock(start: bigint, gpa: bigint, key: string): Block {
+    if (this.next > END) this.dropAll();
+    const { source } = this;
+    const at = this.next;
+    let place = this.base + at;
+    let rip = start;
+    let count = 0;
+    let length = 0;
+    for (let instructions = 0; instructions < MAX_BLOCK; instructions++) {
+      // Only the first instruction may lie in another page than the block's start.
+      if (instructions > 0 && (gpa & 0xfffn) + BigInt(length) > 0xfffn) break;
+      let decoded: Decoded;
+      try {
+        decoded = this.decodeAt(rip);
+        if (instructions > 0 && (gpa & 0xfffn) + BigInt(length + decoded.instruction.length) > 0x1000n) break;
+      } catch (error) {
+        // The fault belongs to its own instruction, when it is reached.
+        if (instructions > 0 && error instanceof GuestFault) break;
+        throw error;
+      }
+      if (source.breaksAt(rip)) {
+        encodeMarker(this.view, place, O.Handler.BREAK, rip);
+        place += O.OPERATION_SIZE;
+        count++;
+      }
+      const index = this.instructions.length === 0 ? 1 : this.instructions.length;
+      this.instructions[index] = decoded;
+      encodeOperation(this.view, place, decoded, rip, this.table, index, source.checked);
+      place += O.OPERATION_SIZE;
+      count++;
+      length += decoded.instruction.length;
+      rip = source.advance(rip, decoded.instruction.length);
+      if (decoded.form.definition.endsBlock || decoded.form.definition.helper) break;
+    }
+    encodeMarker(this.view, place, O.Handler.END, rip);
+    count++;
+    this.next = at + count * O.OPERATION_SIZE;
+    const block: Block = { at, count, key, gpa, length };
+    this.blocks.set(key, block);
+    this.remember(block, start);
+    return block;
+  }
+
+  private remember(block: Block, start: bigint): void {
+    const inPage = Math.min(block.length, 0x1000 - Number(block.gpa & 0xfffn));
+    this.addToPage(block, block.gpa >> 12n);
+    this.registry.add(block.gpa, inPage);
+    if (inPage < block.length) {
+      // The tail of a crossing instruction lies in another physical page, wherever that is.
+      const tail = this.source.fetchAddress(this.source.advance(start, inPage));
+      this.addToPage(block, tail >> 12n);
+      this.registry.add(tail, block.length - inPage);
+      this.tails.set(block, tail);
+    }
+  }
+
+  /** True unless the second page of a crossing instruction is mapped elsewhere now. */
+  private tailStands(block: Block, start: bigint): boolean {
+    const tail = this.tails.get(block);
+    if (tail === undefined) return true;
+    return this.source.fetchAddress(this.source.advance(start, 0x1000 - Number(block.gpa & 0xfffn))) === tail;
+  }
+
+  private addToPage(block: Block, page: bigint): void {
+    const set = this.byPage.get(page);
+    if (set) set.add(block);
+    else this.byPage.set(page, new Set([block]));
+  }
+
+  private dropBlock(block: Block): void {
+    this.markDropped(block);
+    this.blocks.delete(block.key);
+    for (const set of this.byPage.values()) set.delete(block);
+  }
+
+  /** The operations may be running: each becomes one that asks to be decoded again. */
+  private markDropped(block: Block): void {
+    for (let index = 0; index < block.count; index++)
+      this.view.setInt32(this.base + block.at + index * O.OPERATION_SIZE + O.OP_HANDLER, O.Handler.DROPPED, true);
+  }
+
+  private enterJump(rip: bigint, operation: number): void {
+    const slot = Number((rip ^ (rip >> 12n)) & BigInt(O.JUMP_ENTRIES - 1));
+    const at = this.base + O.JUMP_CACHE + slot * 16;
+    this.view.setBigUint64(at, rip, true);
+    this.view.setInt32(at + 8, this.source.context, true);
+    this.view.setInt32(at + 12, operation, true);
+  }
+}

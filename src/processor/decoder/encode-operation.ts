@@ -1,0 +1,65 @@
+import type { HandlerTable } from '../interpreter/handler-table.ts';
+import * as O from '../interpreter/operation.ts';
+import * as L from '../state/layout.ts';
+import type { Decoded } from './decode.ts';
+import { NO_REGISTER } from './decode.ts';
+
+const ADDRESS_MASK = { 16: 0xffffn, 32: 0xffff_ffffn, 64: 0xffff_ffff_ffff_ffffn } as const;
+
+/** Byte offset of an 8-bit register: AH–BH are the second bytes of the first four. */
+function byteRegister(number: number, uniform: boolean): number {
+  return !uniform && number >= 4 && number < 8 ? L.GPR + (number - 4) * 8 + 1 : L.GPR + number * 8;
+}
+
+const slot = (register: number): number => (register === NO_REGISTER ? L.ZERO : L.GPR + register * 8);
+
+/**
+ * Writes the operation for a decoded instruction at byte offset `at` of the partition's memory. `instructionIndex` tells
+ * helpers which instruction it is; `checked` makes memory operands go through the segment checks.
+ */
+export function encodeOperation(
+  view: DataView,
+  at: number,
+  decoded: Decoded,
+  rip: bigint,
+  table: HandlerTable,
+  instructionIndex: number,
+  checked: boolean,
+): void {
+  const { form, instruction, request } = decoded;
+  const handler = form.definition.semantics ? table.find(form, request) : undefined;
+  view.setInt32(at + O.OP_HANDLER, handler ?? O.Handler.HELPER, true);
+  view.setInt32(at + O.OP_LENGTH, instruction.length, true);
+  view.setBigUint64(at + O.OP_RIP, BigInt.asUintN(64, rip), true);
+  view.setBigInt64(at + O.OP_IMMEDIATE, BigInt.asIntN(64, instruction.immediate), true);
+  view.setBigInt64(at + O.OP_DISPLACEMENT, BigInt.asIntN(64, instruction.displacement), true);
+  view.setInt32(at + O.OP_BASE, slot(instruction.base), true);
+  view.setInt32(at + O.OP_INDEX, slot(instruction.index), true);
+  view.setInt32(at + O.OP_SCALE, Math.log2(instruction.scale), true);
+  view.setInt32(at + O.OP_SEGMENT_BASE, O.ENGINE_BASES + instruction.segment * 8, true);
+  view.setInt32(at + O.OP_SEGMENT, instruction.segment, true);
+  view.setInt32(at + O.OP_CHECKED, checked ? 1 : 0, true);
+  view.setBigUint64(at + O.OP_ADDRESS_MASK, ADDRESS_MASK[instruction.addressSize], true);
+  view.setInt32(at + O.OP_INSTRUCTION, instructionIndex, true);
+
+  let a = L.ZERO;
+  let b = L.ZERO;
+  for (const { place, width } of form.operands) {
+    const byte = width === 'b';
+    const number = place === 'Z' ? (instruction.opcode & 7) | ((instruction.rex & 1) << 3) : (instruction.modrm?.rm ?? 0);
+    if (place === 'Z' || place === 'E' || place === 'R')
+      a = byte ? byteRegister(number, decoded.uniformBytes) : L.GPR + number * 8;
+    const reg = instruction.modrm?.reg ?? 0;
+    if (place === 'G') b = byte ? byteRegister(reg, decoded.uniformBytes) : L.GPR + reg * 8;
+    if (place === 'S') b = L.SEGMENTS + (reg & 7) * L.SEGMENT_SIZE + L.SEG_SELECTOR;
+  }
+  view.setInt32(at + O.OP_REGISTER_A, a, true);
+  view.setInt32(at + O.OP_REGISTER_B, b, true);
+}
+
+/** Writes an operation that is no instruction. */
+export function encodeMarker(view: DataView, at: number, handler: number, rip: bigint): void {
+  view.setInt32(at + O.OP_HANDLER, handler, true);
+  view.setInt32(at + O.OP_LENGTH, 0, true);
+  view.setBigUint64(at + O.OP_RIP, BigInt.asUintN(64, rip), true);
+}

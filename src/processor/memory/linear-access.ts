@@ -1,0 +1,182 @@
+import type { ExitDetail, WatchHit } from '../exit.ts';
+import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import * as O from '../interpreter/operation.ts';
+import type { Mmu } from '../mmu/mmu.ts';
+import type { Watch } from '../processor.ts';
+import { type CpuState, Flag } from '../state/cpu-state.ts';
+import * as L from '../state/layout.ts';
+import { AccessExit } from '../system/context.ts';
+import { codeRegistry, type CodeRegistry } from './code-registry.ts';
+import type { PartitionMemory } from './partition-memory.ts';
+
+export type Size = 1 | 2 | 4 | 8;
+
+/** The next access would touch a watched range. */
+export class WatchStop extends Error {
+  constructor(readonly hit: WatchHit) {
+    super('watched range');
+  }
+}
+
+const CR0_AM = 1n << 18n;
+
+/**
+ * Accesses by linear address, with everything that the interpreter's inline path leaves out: page walks and filling the
+ * TLB, pages that are crossed, device memory, watched ranges, decoded code, alignment checks.
+ */
+export class LinearAccess {
+  private readonly registry: CodeRegistry;
+  /** Values of device accesses that were completed for the instruction that is run again, and how many it took so far. */
+  readonly completed: bigint[] = [];
+  taken = 0;
+  watches: readonly Watch[] = [];
+  /** Lets the instruction through that a watch stopped. */
+  ignoreWatches = false;
+  /** Told of each data access while debug registers watch data (DR7). */
+  onAccess: ((linear: bigint, size: number, write: boolean) => void) | undefined;
+
+  constructor(
+    private readonly state: CpuState,
+    private readonly memory: PartitionMemory,
+    private readonly mmu: Mmu,
+  ) {
+    this.registry = codeRegistry(memory);
+  }
+
+  /** Takes the value of a device access from the completed ones, or leaves to have it made. */
+  device(detail: ExitDetail): bigint {
+    if (this.taken < this.completed.length) return this.completed[this.taken++] ?? 0n;
+    throw new AccessExit(detail);
+  }
+
+  /** Points the interpreter at the TLB tables for the current privilege. */
+  selectTables(): void {
+    const { state } = this;
+    const user = state.cpl === 3;
+    const table = (index: number) => state.base + O.TLB + index * O.TLB_SIZE;
+    const never = this.onAccess !== undefined || (user && (state.get64(L.CR0) & CR0_AM) !== 0n && (state.rflags & Flag.AC) !== 0);
+    // SMAP: a supervisor access to a user page depends on EFLAGS.AC, so such pages are never in the supervisor's tables.
+    state.set32(O.ENGINE_TLB_READ, never ? table(O.TlbTable.NEVER) : table(user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR));
+    state.set32(O.ENGINE_TLB_WRITE, never ? table(O.TlbTable.NEVER) : table(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR));
+  }
+
+  flushTlb(): void {
+    this.fill(0, 5);
+  }
+  flushWrites(): void {
+    this.fill(O.TlbTable.WRITE_SUPERVISOR, 2);
+  }
+  private fill(first: number, count: number): void {
+    const at = this.state.base + O.TLB + first * O.TLB_SIZE;
+    this.memory.bytes.fill(0xff, at, at + count * O.TLB_SIZE);
+  }
+
+  read(linear: bigint, size: Size, user: boolean, intent = false): bigint {
+    this.check(linear, size, false);
+    const room = 0x1000 - Number(linear & 0xfffn);
+    if (size <= room) return this.readPage(linear, size, user, intent);
+    // Both pages fault before either is touched; device memory is not accessed across pages in one piece.
+    this.translate(linear, user, intent);
+    this.translate(this.next(linear, room), user, intent);
+    let value = 0n;
+    for (let index = 0; index < size; index++)
+      value |= this.readPage(this.next(linear, index), 1, user, intent) << BigInt(index * 8);
+    return value;
+  }
+
+  write(linear: bigint, size: Size, value: bigint, user: boolean): void {
+    this.check(linear, size, true);
+    const room = 0x1000 - Number(linear & 0xfffn);
+    if (size <= room) {
+      this.writePage(linear, size, value, user);
+      return;
+    }
+    this.translate(linear, user, true);
+    this.translate(this.next(linear, room), user, true);
+    for (let index = 0; index < size; index++)
+      this.writePage(this.next(linear, index), 1, (value >> BigInt(index * 8)) & 0xffn, user);
+  }
+
+  /** Throws what a write to the range would throw. */
+  probeWrite(linear: bigint, size: number, user: boolean): void {
+    this.translate(linear, user, true);
+    const last = this.next(linear, size - 1);
+    if (last >> 12n !== linear >> 12n) this.translate(last, user, true);
+  }
+
+  private next(linear: bigint, offset: number): bigint {
+    return (linear + BigInt(offset)) & this.state.get64(O.ENGINE_LINEAR_MASK);
+  }
+
+  private check(linear: bigint, size: Size, write: boolean): void {
+    const { state } = this;
+    if (size > 1 && state.cpl === 3 && (linear & BigInt(size - 1)) !== 0n && (state.get64(L.CR0) & CR0_AM) !== 0n)
+      if ((state.rflags & Flag.AC) !== 0) throw new GuestFault(Vector.AC, 0);
+    this.onAccess?.(linear, size, write);
+    if (!this.ignoreWatches) this.checkWatches('gva', linear, size, write);
+  }
+
+  private checkWatches(space: 'gva' | 'gpa', address: bigint, size: number, write: boolean): void {
+    for (const watch of this.watches)
+      if (watch.space === space && (write ? watch.write : watch.read))
+        if (watch.address < address + BigInt(size) && address < watch.address + watch.length)
+          throw new WatchStop({ watch: watch.id, space, address, size, write });
+  }
+
+  private translate(linear: bigint, user: boolean, write: boolean) {
+    return this.mmu.translate(linear, { write, fetch: false, user });
+  }
+
+  private readPage(linear: bigint, size: Size, user: boolean, intent: boolean): bigint {
+    const translation = this.translate(linear, user, intent);
+    const { gpa } = translation;
+    if (!this.ignoreWatches) this.checkWatches('gpa', gpa, size, false);
+    const place = this.memory.locate(gpa);
+    if (!place || place.available < size) return this.device({ reason: 'mmio', gpa, gva: linear, size, write: false, value: 0n });
+    this.fillTlb(linear, translation, place.offset, user, intent);
+    const { view } = this.memory;
+    if (size === 1) return BigInt(view.getUint8(place.offset));
+    if (size === 2) return BigInt(view.getUint16(place.offset, true));
+    return size === 4 ? BigInt(view.getUint32(place.offset, true)) : view.getBigUint64(place.offset, true);
+  }
+
+  private writePage(linear: bigint, size: Size, value: bigint, user: boolean): void {
+    const translation = this.translate(linear, user, true);
+    const { gpa } = translation;
+    if (!this.ignoreWatches) this.checkWatches('gpa', gpa, size, true);
+    const place = this.memory.locate(gpa);
+    if (!place || place.available < size) {
+      this.device({ reason: 'mmio', gpa, gva: linear, size, write: true, value: BigInt.asUintN(size * 8, value) });
+      return;
+    }
+    this.fillTlb(linear, translation, place.offset, user, true);
+    const { view } = this.memory;
+    if (size === 1) view.setUint8(place.offset, Number(value & 0xffn));
+    else if (size === 2) view.setUint16(place.offset, Number(value & 0xffffn), true);
+    else if (size === 4) view.setUint32(place.offset, Number(value & 0xffff_ffffn), true);
+    else view.setBigUint64(place.offset, BigInt.asUintN(64, value), true);
+    if (this.registry.hasCode(gpa)) this.registry.written(gpa, size);
+  }
+
+  /** Lets the interpreter's inline path reach the page, unless something must be asked at each access. */
+  private fillTlb(linear: bigint, translation: { gpa: bigint; user: boolean; writable: boolean }, offset: number, user: boolean, write: boolean): void {
+    const { gpa } = translation;
+    const page = linear & ~0xfffn;
+    if (this.watches.some((watch) => this.watched(watch, page, gpa & ~0xfffn))) return;
+    if (!user && translation.user && (this.state.get64(L.CR4) & (1n << 21n)) !== 0n) return;
+    // System accesses (descriptor tables) are made with supervisor rights at any CPL; the table is that of the rights.
+    const index = Number((linear >> 12n) & BigInt(O.TLB_ENTRIES - 1));
+    const enter = (table: number) => {
+      const at = this.state.base + O.TLB + table * O.TLB_SIZE + index * 16;
+      this.memory.view.setBigUint64(at, page, true);
+      this.memory.view.setInt32(at + 8, (offset - Number(BigInt.asUintN(32, linear))) | 0, true);
+    };
+    enter(user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR);
+    if (write && translation.writable && !this.registry.hasCode(gpa)) enter(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR);
+  }
+
+  private watched(watch: Watch, page: bigint, gpaPage: bigint): boolean {
+    const start = watch.space === 'gva' ? page : gpaPage;
+    return watch.address < start + 0x1000n && start < watch.address + watch.length;
+  }
+}
