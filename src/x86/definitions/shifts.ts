@@ -117,7 +117,10 @@ function doubleShift(s: Semantics, left: boolean): void {
       const carry = s.keep(s.select(s.lessU(size, count), s.constant(0), raw));
       s.flags.set({
         carry,
-        overflow: s.xor(topBit(s, result), left ? carry : nextBit(s, result)),
+        // A left shift by the whole size or more leaves OF as CF.
+        overflow: left
+          ? s.xor(s.select(s.lessU(count, size), topBit(s, result), s.constant(0)), carry)
+          : s.xor(topBit(s, result), nextBit(s, result)),
         adjust: one,
         result,
         size: 16,

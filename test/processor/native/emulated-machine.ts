@@ -26,6 +26,7 @@ const KERNEL = 0xffff_8000_0000_0000n;
 const PRESENT = 1;
 const WRITABLE = 2;
 const USER = 4;
+const NO_EXECUTE = 1n << 63n;
 
 /** Runs cases on the emulated processor, in a machine that looks to user code as Linux does on the real one. */
 export class EmulatedMachine {
@@ -48,8 +49,8 @@ export class EmulatedMachine {
     this.buildTables();
     this.data.set(background);
     this.code.fill(INT3);
-    // After all breakpoints and faults: the exception is handed out before it is delivered.
-    this.processor.debugExceptions = 0xffff_ffff;
+    // Every exception leaves before it is delivered.
+    this.processor.intercepts.exceptions = 0xffff_ffff;
   }
 
   private buildTables(): void {
@@ -68,7 +69,7 @@ export class EmulatedMachine {
     entry(PD, Number(DATA >> 21n), DATA_TABLE, all);
     for (let page = 0; page * 0x1000 < CODE_SIZE; page++) entry(CODE_TABLE, page, CODE_PAGES + page * 0x1000, all);
     for (let page = 0; page * 0x1000 < DATA_SIZE; page++)
-      entry(DATA_TABLE, page, DATA_PAGES + page * 0x1000, page === 2 ? PRESENT | USER : all);
+      put(DATA_TABLE + page * 8, NO_EXECUTE | BigInt((DATA_PAGES + page * 0x1000) | (page === 2 ? PRESENT | USER : all)));
     entry(KERNEL_PDPT, 0, KERNEL_PD, PRESENT | WRITABLE);
     entry(KERNEL_PD, 0, 0, PRESENT | WRITABLE | 0x80);
 
