@@ -85,6 +85,8 @@ export const moves: readonly InstructionDefinition[] = [
       s.write(1, a);
     },
   },
+  // Before XCHG, whose form with register 0 it is: it leaves the upper half of RAX alone.
+  { mnemonic: 'NOP', summary: 'No operation', forms: ['90 Ab'], semantics: () => {} },
   {
     mnemonic: 'XCHG',
     summary: 'Exchange',
