@@ -1,10 +1,10 @@
 import { MASK_32, MASK_64 } from '../x86/address.ts';
 import { CpuCore } from './cpu-core.ts';
 import type { Decoded } from './decoder/decode.ts';
-import { executeBreakpoints, dataBreakpointHit, hasDataBreakpoints } from './events/debug-registers.ts';
+import { dataBreakpointHit, executeBreakpoints, hasDataBreakpoints } from './events/debug-registers.ts';
 import { deliverEvent, type GuestEvent } from './events/deliver.ts';
 import type { ExitDetail, RunResult, VmExit, WatchHit } from './exit.ts';
-import { GuestFault, Vector } from './faults/guest-fault.ts';
+import { GuestFault, pushesErrorCode, Vector } from './faults/guest-fault.ts';
 import * as O from './interpreter/operation.ts';
 import { WatchStop } from './memory/linear-access.ts';
 import type { PartitionMemory } from './memory/partition-memory.ts';
@@ -220,13 +220,14 @@ class Cpu implements Processor {
       case O.Left.BUDGET:
         return undefined;
       case O.Left.MISS:
-        return this.decodeNext();
+        // What happens at the boundary comes before a fault of the next fetch.
+        return executed > 0 ? undefined : this.decodeNext();
       case O.Left.BREAK:
         return this.breakpoint();
       case O.Left.HELPER:
         return this.help(shadow, trap);
       case O.Left.RAISE:
-        return this.failed(new GuestFault(Number(this.generatedVector())));
+        return this.failed(this.generatedFault());
       default:
         return this.failed(this.abortReason());
     }
@@ -234,10 +235,11 @@ class Cpu implements Processor {
 
   private abortReason(): unknown {
     const { state, core } = this;
-    return state.get32(O.ENGINE_ABORT) === 2 ? new GuestFault(this.generatedVector()) : core.pendingError;
+    return state.get32(O.ENGINE_ABORT) === 2 ? this.generatedFault() : core.pendingError;
   }
-  private generatedVector(): number {
-    return this.state.get32(O.ENGINE_VECTOR);
+  private generatedFault(): GuestFault {
+    const vector = this.state.get32(O.ENGINE_VECTOR);
+    return new GuestFault(vector, pushesErrorCode(vector) ? 0 : undefined);
   }
 
   private decodeNext(): RunResult | undefined {
@@ -514,7 +516,8 @@ class Cpu implements Processor {
   private debugRegistersChanged(): void {
     const { core, state } = this;
     const execute = new Set(executeBreakpointAddresses(state));
-    const same = execute.size === core.hardwareBreakpoints.size && [...execute].every((address) => core.hardwareBreakpoints.has(address));
+    const same =
+      execute.size === core.hardwareBreakpoints.size && [...execute].every((address) => core.hardwareBreakpoints.has(address));
     core.hardwareBreakpoints = execute;
     if (!same) core.code.dropAll();
     core.access.onAccess = hasDataBreakpoints(state)
@@ -525,10 +528,17 @@ class Cpu implements Processor {
   }
 
   stateHash(): bigint {
-    return hashState(this.state, [this.nmiPending ? 1 : 0, this.initPending ? 1 : 0, Number(this.pendingDebug), this.sipiVector ?? -1]);
+    return hashState(this.state, [
+      this.nmiPending ? 1 : 0,
+      this.initPending ? 1 : 0,
+      Number(this.pendingDebug),
+      this.sipiVector ?? -1,
+    ]);
   }
 }
 
 function executeBreakpointAddresses(state: CpuState): bigint[] {
-  return [0, 1, 2, 3].map((index) => state.get64(L.DR + index * 8)).filter((address) => executeBreakpoints(state, address) !== 0n);
+  return [0, 1, 2, 3]
+    .map((index) => state.get64(L.DR + index * 8))
+    .filter((address) => executeBreakpoints(state, address) !== 0n);
 }

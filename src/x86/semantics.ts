@@ -100,8 +100,13 @@ export interface Semantics {
   when(condition: Value, then: () => void, otherwise?: () => void): void;
   /** Repeats while the condition holds after each pass; at most 64 passes by construction of the caller. */
   repeat(body: () => Value): void;
-  /** Ends the instruction with a jump to an offset in CS, truncated to the operand size and checked against CS. */
-  jump(target: Value): void;
+  /**
+   * Raises #GP(0) where CS has no such offset (the target is truncated to the operand size first). Instructions that change
+   * something before they jump call it before that.
+   */
+  checkJump(target: Value): void;
+  /** Ends the instruction with a jump to an offset in CS, truncated to the operand size; checks it unless that was done. */
+  jump(target: Value, checked?: boolean): void;
   /** Offset of the next instruction. */
   nextRip(): Value;
   /** Ends this pass of a REP instruction: it stays at RIP for another pass while `again` is not 0. */

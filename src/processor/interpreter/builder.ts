@@ -537,8 +537,20 @@ export class HandlerBuilder implements Semantics {
     code.op(Op.i64_eqz, Op.i32_eqz, Op.br_if).u(0).op(Op.end);
   }
 
-  jump(target: Value): void {
+  checkJump(target: Value): void {
+    const offset = this.keep(this.zeroExtend(target, this.size));
+    // 64-bit offsets only exist in 64-bit mode, where CS has no limit and the offset must be canonical.
+    const sixteen = this.constant(16);
+    const limit = new Expression((code) =>
+      code.get(Local.BASE).memory(Op.i64_load32_u, L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_LIMIT),
+    );
+    const wrong = this.size === 64 ? this.xor(this.sar(this.shl(offset, sixteen), sixteen), offset) : this.lessU(limit, offset);
+    this.when(wrong, () => this.raise(13));
+  }
+
+  jump(target: Value, checked = false): void {
     const { code } = this;
+    if (!checked) this.checkJump(target);
     emit(code, this.zeroExtend(target, this.size));
     code.set(Local.RIP).i32(0).set(Local.OP);
     code.op(Op.br).u(this.labels.lookup + this.depth);

@@ -15,8 +15,9 @@ function loop(s: Semantics, condition?: 'equal' | 'unequal'): void {
   const left = s.isZero(s.isZero(count));
   const zero = condition ? s.flags.zero() : undefined;
   const taken = s.keep(zero ? s.and(left, condition === 'equal' ? zero : s.isZero(zero)) : left);
+  s.when(taken, () => s.checkJump(target(s)));
   s.setRegister(RCX, s.addressSize, count);
-  s.when(taken, () => s.jump(target(s)));
+  s.when(taken, () => s.jump(target(s), true));
 }
 
 const conditional: InstructionDefinition[] = CONDITIONS.flatMap((name, code): InstructionDefinition[] => [
@@ -58,8 +59,9 @@ export const controlFlow: readonly InstructionDefinition[] = [
     varies: ['stack'],
     endsBlock: true,
     semantics: (s) => {
+      s.checkJump(target(s));
       s.push(s.nextRip(), s.size);
-      s.jump(target(s));
+      s.jump(target(s), true);
     },
   },
   {
@@ -70,8 +72,9 @@ export const controlFlow: readonly InstructionDefinition[] = [
     endsBlock: true,
     semantics: (s) => {
       const destination = s.read(0);
+      s.checkJump(destination);
       s.push(s.nextRip(), s.size);
-      s.jump(destination);
+      s.jump(destination, true);
     },
   },
   {
@@ -82,8 +85,9 @@ export const controlFlow: readonly InstructionDefinition[] = [
     endsBlock: true,
     semantics: (s) => {
       const destination = s.pop(s.size);
+      s.checkJump(destination);
       s.commitPop(s.size);
-      s.jump(destination);
+      s.jump(destination, true);
     },
   },
   {
@@ -94,8 +98,9 @@ export const controlFlow: readonly InstructionDefinition[] = [
     endsBlock: true,
     semantics: (s) => {
       const destination = s.pop(s.size);
+      s.checkJump(destination);
       s.commitPop(s.size, s.zeroExtend(s.read(0), 16));
-      s.jump(destination);
+      s.jump(destination, true);
     },
   },
   {

@@ -2,10 +2,13 @@ import type { InstructionDefinition } from '../notation.ts';
 import type { Semantics } from '../semantics.ts';
 
 const RAX = 0;
+const RCX = 1;
+const RDX = 2;
 const RBX = 3;
 const RSP = 4;
 const RBP = 5;
 const SS = 2;
+const GENERAL_PROTECTION = 13;
 
 const copy = (s: Semantics): void => s.write(0, s.read(1));
 
@@ -13,12 +16,13 @@ const copy = (s: Semantics): void => s.write(0, s.read(1));
 const pushAll = (s: Semantics): void => {
   const bytes = s.size / 8;
   const sp = s.keep(s.register(RSP, s.stackWidth));
+  const whole = s.keep(s.register(RSP, s.size));
   for (let index = 0; index < 8; index++)
     s.store(
       SS,
       s.zeroExtend(s.sub(sp, s.constant(bytes * (index + 1))), s.stackWidth),
       s.size,
-      index === RSP ? sp : s.register(index, s.size),
+      index === RSP ? whole : s.register(index, s.size),
     );
   s.setRegister(RSP, s.stackWidth, s.sub(sp, s.constant(bytes * 8)));
 };
@@ -32,6 +36,22 @@ const popAll = (s: Semantics): void => {
   }));
   for (const { register, value } of values) if (register !== RSP) s.setRegister(register, s.size, value);
   s.setRegister(RSP, s.stackWidth, s.add(sp, s.constant(bytes * 8)));
+};
+
+/** CMPXCHG16B: the operand must be aligned. */
+const exchange16 = (s: Semantics): void => {
+  const eight = s.constant(8);
+  s.when(s.and(s.effectiveAddress(), s.constant(15)), () => s.raise(GENERAL_PROTECTION));
+  const low = s.keep(s.loadForWrite('operand', s.effectiveAddress(), 64));
+  const high = s.keep(s.loadForWrite('operand', s.add(s.effectiveAddress(), eight), 64));
+  const same = s.keep(s.and(s.equal(low, s.register(RAX, 64)), s.equal(high, s.register(RDX, 64))));
+  s.store('operand', s.effectiveAddress(), 64, s.select(same, s.register(RBX, 64), low));
+  s.store('operand', s.add(s.effectiveAddress(), eight), 64, s.select(same, s.register(RCX, 64), high));
+  s.when(s.isZero(same), () => {
+    s.setRegister(RAX, 64, low);
+    s.setRegister(RDX, 64, high);
+  });
+  s.flags.setZero(same);
 };
 
 export const moves: readonly InstructionDefinition[] = [
@@ -196,15 +216,15 @@ export const moves: readonly InstructionDefinition[] = [
     flags: 'w:Z',
     lock: true,
     semantics: (s) => {
-      if (s.size === 64) return s.raise(6);
+      if (s.size === 64) return exchange16(s);
       const old = s.keep(s.loadForWrite('operand', s.effectiveAddress(), 64));
-      const expected = s.keep(s.or(s.shl(s.register(2, 32), s.constant(32)), s.register(RAX, 32)));
+      const expected = s.keep(s.or(s.shl(s.register(RDX, 32), s.constant(32)), s.register(RAX, 32)));
       const same = s.keep(s.equal(old, expected));
-      const wanted = s.or(s.shl(s.register(1, 32), s.constant(32)), s.register(RBX, 32));
+      const wanted = s.or(s.shl(s.register(RCX, 32), s.constant(32)), s.register(RBX, 32));
       s.store('operand', s.effectiveAddress(), 64, s.select(same, wanted, old));
       s.when(s.isZero(same), () => {
         s.setRegister(RAX, 32, old);
-        s.setRegister(2, 32, s.shr(old, s.constant(32)));
+        s.setRegister(RDX, 32, s.shr(old, s.constant(32)));
       });
       s.flags.setZero(same);
     },
@@ -212,7 +232,7 @@ export const moves: readonly InstructionDefinition[] = [
   {
     mnemonic: 'NOP',
     summary: 'No operation',
-    forms: ['0F 1F Ev', '0F 18 Ev', '0F 19 Ev', '0F 1A Ev', '0F 1B Ev', '0F 1C Ev', '0F 1D Ev', '0F 1E Ev', '0F 0D Ev'],
+    forms: ['0F 1F Ev', '0F 18 Ev', '0F 19 Ev', '0F 1A Ev', '0F 1B Ev', '0F 1C Ev', '0F 1D Ev', '0F 1E Ev', '0F 0D Mb'],
     semantics: () => {},
   },
   {
