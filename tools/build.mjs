@@ -10,6 +10,7 @@ import { build } from 'esbuild';
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const dist = path.join(root, 'dist');
 const require = createRequire(import.meta.url);
+const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 
 const ENTRIES = [
   { source: 'src/cli/main.ts', target: 'cli.js', banner: '#!/usr/bin/env node' },
@@ -56,7 +57,7 @@ export async function buildAll({ minify = false } = {}) {
       banner: banner ? { js: banner } : {},
       plugins: [icedInBundle],
       logLevel: 'warning',
-      define: { 'process.env.NODE_ENV': '"production"' },
+      define: { 'process.env.NODE_ENV': '"production"', 'process.env.HYPERSCOPE_VERSION': JSON.stringify(version) },
     });
     if (banner) chmodSync(outfile, 0o755);
   }

@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { DEFAULT_MEMORY, type PartitionConfiguration, PLATFORM_NAMES, type PlatformName } from '../platforms/configuration.ts';
 import { parseAddress } from '../x86/address.ts';
 import { UsageError } from './usage.ts';
@@ -26,12 +26,16 @@ const LATER: Readonly<Record<string, string>> = {
   instance: 'Nitro instances',
 };
 
+type ParsedArguments<Options extends NonNullable<ParseArgsConfig['options']>> = ReturnType<
+  typeof parseArgs<{ args: string[]; options: Options; allowPositionals: true; strict: true }>
+>;
+
 /** Parses arguments strictly; node's own messages become one sentence. */
-export function parse<Options extends NonNullable<Parameters<typeof parseArgs>[0]>['options']>(
+export function parse<Options extends NonNullable<ParseArgsConfig['options']>>(
   args: readonly string[],
   options: Options,
   command: string,
-) {
+): ParsedArguments<Options> {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {

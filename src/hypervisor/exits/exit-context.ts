@@ -6,6 +6,9 @@ import type { ServedBy } from './stage.ts';
 
 /** What an exit handler of a platform works with: the vCPU that left, why, and the journal's record of it. */
 export class ExitContext<Exit extends VmExit = VmExit> {
+  /** An event was injected: the next entry has no room for another. */
+  injected = false;
+
   constructor(
     /** Number of the vCPU. */
     readonly vcpu: number,
@@ -33,6 +36,7 @@ export class ExitContext<Exit extends VmExit = VmExit> {
   /** Injects a hardware exception at the instruction that left, and says so in the journal. */
   injectFault(vector: number, errorCode?: number): void {
     this.processor.inject({ vector, type: 'exception', errorCode });
+    this.injected = true;
     this.result(describeFault(vector, errorCode));
   }
 }

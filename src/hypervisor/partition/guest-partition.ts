@@ -211,6 +211,7 @@ export class GuestPartition implements Partition, Machine {
     if (this.timers.next !== undefined) limit = smaller(limit, this.timers.next - this.ticks);
     if (this.input.next !== undefined && this.input.next.icount > icount) limit = smaller(limit, this.input.next.icount - icount);
     this.enter(vcpu);
+    this.server.prepareEntry?.(processor);
     const result = processor.run(Number(limit < 1n ? 1n : limit));
     this.ticks = processor.ticks;
     // A vCPU that has nothing to do doesn't take the turn, so that asking it makes no difference.

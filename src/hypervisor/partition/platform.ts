@@ -33,6 +33,8 @@ export interface Platform {
   classify?(processor: Processor, exit: VmExit): VmExit;
   /** Numbers and qualification of an exit where this hypervisor sets the processor up to give others than usual. */
   numbers?(exit: VmExit): { readonly numbers: ExitNumbers; readonly qualification: bigint } | undefined;
+  /** A vCPU is about to enter the guest: the place to inject an interrupt. Called before each stretch of guest code. */
+  prepareEntry?(processor: Processor): void;
   /** A vCPU is about to run after it hadn't for a while. */
   beforeEntry?(processor: Processor): void;
   inspect(): InspectNode;

@@ -1,6 +1,6 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { LocalApic } from '../../devices/local-apic/device.ts';
-import { ExitContext } from '../../hypervisor/exits/exit-context.ts';
+import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { ExitNumbers } from '../../hypervisor/exits/reasons.ts';
 import { type Handler, type HandlerFrame, inFrame } from '../../hypervisor/exits/stage.ts';
 import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
@@ -18,6 +18,7 @@ import { handleMmio } from './handlers/mmio.ts';
 import { handleRdmsr, handleWrmsr } from './handlers/msr.ts';
 import { performAsHardware, refuseInstruction, treatAsNop, unexpectedExit } from './handlers/simple.ts';
 import { handleTripleFault } from './handlers/triple-fault.ts';
+import { handleInterruptWindow, injectInterrupt, KvmInterrupts } from './interrupts.ts';
 import { freshVcpu, type Kvm, type KvmVcpu } from './kvm.ts';
 import { updateStealTime } from './paravirtual/clock.ts';
 
@@ -30,6 +31,7 @@ const VENDOR_FUNCTIONS: Readonly<Partial<Record<ExitDetail['reason'], readonly [
   'msr-read': ['handle_rdmsr', 'rdmsr_interception'],
   'msr-write': ['handle_wrmsr', 'wrmsr_interception'],
   hypercall: ['handle_vmcall', 'vmmcall_interception'],
+  'interrupt-window': ['handle_interrupt_window', 'interrupt_window_interception'],
   hlt: ['handle_halt', 'halt_interception'],
   cr: ['handle_cr', 'cr_interception'],
   dr: ['handle_dr', 'dr_interception'],
@@ -83,7 +85,9 @@ export class KvmPlatform implements Platform, Kvm {
       : { name: amd, component: 'kvm-amd', servedBy: 'hypervisor' };
   }
 
-  setUpVcpu({ index, intercepts }: Processor): void {
+  setUpVcpu(processor: Processor): void {
+    const { index, intercepts } = processor;
+    processor.setInterruptSource(new KvmInterrupts(this.vendor, this.apic(index), processor));
     this.states[index] = freshVcpu();
     this.wallClock = 0n;
     clearIntercepts(intercepts);
@@ -118,13 +122,20 @@ export class KvmPlatform implements Platform, Kvm {
     const [intel, amd] = VENDOR_FUNCTIONS[context.exit.reason] ?? ['vmx_handle_exit', 'svm_handle_exit'];
     const frame = this.vendorFrame(intel, amd);
     context.served(`${frame.component} ${frame.name}`, 'hypervisor');
-    return inFrame(frame, this.serve(context));
+    return this.serveAndNote(context, inFrame(frame, this.serve(context)));
+  }
+
+  private *serveAndNote(context: ExitContext, handler: Handler): Handler {
+    yield* handler;
+    const { reason } = context.exit;
+    const isAccess = reason === 'io' || reason === 'mmio' || reason === 'apic';
+    this.vcpu(context.vcpu).entryTaken = isAccess || context.injected;
   }
 
   private serve(context: ExitContext): Handler {
     const { exit } = context;
     /** The same context, known to be for an exit of this reason. */
-    const of = <Exit extends VmExit>(narrow: Exit) => new ExitContext(context.vcpu, context.processor, narrow, context.record);
+    const of = <Exit extends VmExit>(_narrow: Exit) => context as ExitContext<Exit>;
     switch (exit.reason) {
       case 'cpuid':
         return handleCpuid(this, of(exit));
@@ -140,6 +151,8 @@ export class KvmPlatform implements Platform, Kvm {
         return handleWrmsr(this, of(exit));
       case 'hypercall':
         return handleHypercall(this, of(exit));
+      case 'interrupt-window':
+        return handleInterruptWindow(this, context);
       case 'hlt':
         return handleHalt(this, context);
       case 'triple-fault':
@@ -165,6 +178,10 @@ export class KvmPlatform implements Platform, Kvm {
       default:
         return unexpectedExit(this, context);
     }
+  }
+
+  prepareEntry(processor: Processor): void {
+    injectInterrupt(this, processor);
   }
 
   beforeEntry(processor: Processor): void {

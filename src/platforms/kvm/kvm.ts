@@ -15,6 +15,8 @@ export interface KvmVcpu {
   pollControl: bigint;
   /** Ticks stolen at the last update of the steal time structure. */
   stolenTold: bigint;
+  /** The next entry finishes an access or delivers an exception: an interrupt must wait until after it. */
+  entryTaken: boolean;
 }
 
 /** KVM as its exit handlers see it. */
@@ -32,7 +34,7 @@ export interface Kvm {
 }
 
 export function freshVcpu(): KvmVcpu {
-  return { systemTime: 0n, stealTime: 0n, pvEoi: 0n, pollControl: 1n, stolenTold: 0n };
+  return { systemTime: 0n, stealTime: 0n, pvEoi: 0n, pollControl: 1n, stolenTold: 0n, entryTaken: false };
 }
 
 /** A function of kvm.ko, the part of KVM that the vendors share. */

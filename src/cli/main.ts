@@ -1,0 +1,67 @@
+import { ConfigurationError } from '../platforms/configuration.ts';
+import { ProgramError } from '../programs/program.ts';
+import { asmCommand } from './asm.ts';
+import { exitsCommand } from './exits.ts';
+import { runCommand } from './run.ts';
+import { helpText, UsageError } from './usage.ts';
+import { version } from './version.ts';
+
+/** Bad usage, or a program that can't be run. */
+const BAD_USAGE = 2;
+/** A defect of Hyperscope itself. */
+const DEFECT = 70;
+
+async function main(args: readonly string[]): Promise<number> {
+  const [command, ...rest] = args;
+  if (rest.includes('--help') && !rest.slice(0, rest.indexOf('--help')).includes('--')) {
+    process.stdout.write(helpText(command));
+    return 0;
+  }
+  switch (command) {
+    case 'run':
+      return runCommand(rest);
+    case 'exits':
+      return exitsCommand(rest);
+    case 'asm':
+      return asmCommand(rest);
+    case undefined:
+    case 'help':
+    case '--help':
+    case '-h':
+      process.stdout.write(helpText(rest[0]));
+      return command === undefined ? BAD_USAGE : 0;
+    case '--version':
+      process.stdout.write(`hyperscope ${version}\n`);
+      return 0;
+    case 'gdbserver':
+    case 'bench':
+      throw new UsageError(`${command} comes with a later version.`);
+    default:
+      throw new UsageError(`There is no command "${command}"; \`hyperscope help\` lists them.`);
+  }
+}
+
+/** One line on stderr: what is wrong, where, and how to mend it. */
+function explain(error: unknown): { readonly status: number; readonly text: string } {
+  if (error instanceof ProgramError) {
+    const place = error.line === undefined ? '' : `${error.path ?? ''}:${error.line}:${error.column ?? 1}: `;
+    const hint = error.hint === undefined ? '' : ` (${error.hint})`;
+    return { status: BAD_USAGE, text: `${place}${error.message}${hint}` };
+  }
+  if (error instanceof UsageError || error instanceof ConfigurationError) return { status: BAD_USAGE, text: error.message };
+  return { status: DEFECT, text: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}
+
+// A reader that goes away (`| head`) is no failure.
+process.stdout.on('error', () => process.exit(0));
+
+main(process.argv.slice(2)).then(
+  (status) => {
+    process.exitCode = status;
+  },
+  (error) => {
+    const { status, text } = explain(error);
+    process.stderr.write(`hyperscope: ${text}\n`);
+    process.exitCode = status;
+  },
+);

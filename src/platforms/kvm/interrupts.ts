@@ -1,0 +1,70 @@
+import type { LocalApic } from '../../devices/local-apic/device.ts';
+import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
+import { type Handler, inFrame, stage } from '../../hypervisor/exits/stage.ts';
+import type { InterruptSource, Processor } from '../../processor/processor.ts';
+import { Flag } from '../../processor/state/cpu-state.ts';
+import { INTERRUPTIBILITY } from '../../processor/state/layout.ts';
+import { type Kvm, kernelFrame } from './kvm.ts';
+
+/** STI and MOV SS shadows. */
+const SHADOW = 3;
+
+/**
+ * How interrupts reach a guest of KVM. kvm-intel runs with APICv: the processor takes what the local APIC has by itself,
+ * only the PIC's interrupts are injected. kvm-amd runs without AVIC: all are injected. What can't be injected at a VM
+ * entry, because the guest has interrupts off, waits for an interrupt window exit.
+ */
+export class KvmInterrupts implements InterruptSource {
+  constructor(
+    private readonly vendor: 'intel' | 'amd',
+    private readonly apic: LocalApic,
+    private readonly processor: Processor,
+  ) {}
+
+  hasInterrupt(): boolean {
+    return this.vendor === 'intel' && this.apic.hasInterrupt() && !this.apic.nextIsExternal;
+  }
+  acknowledge(): number {
+    return this.apic.acknowledge();
+  }
+  getTpr(): number {
+    return this.apic.getTpr();
+  }
+  /** A lower TPR may let a waiting interrupt through: the processor compares with V_TPR by itself. */
+  setTpr(value: number): void {
+    this.apic.setTpr(value);
+    if (needsInjection(this.vendor, this.apic)) this.processor.intercepts.interruptWindow = true;
+  }
+}
+
+function needsInjection(vendor: 'intel' | 'amd', apic: LocalApic): boolean {
+  return vendor === 'intel' ? apic.nextIsExternal : apic.hasInterrupt();
+}
+
+/** What KVM does last before it enters the guest: inject the interrupt that waits, or ask for a window. */
+export function injectInterrupt(kvm: Kvm, processor: Processor): void {
+  const vcpu = kvm.vcpu(processor.index);
+  const entryTaken = vcpu.entryTaken;
+  vcpu.entryTaken = false;
+  const apic = kvm.apic(processor.index);
+  // Once a window was asked for, only its exit goes on: when a run is cut into slices must make no difference.
+  if (processor.intercepts.interruptWindow || !needsInjection(kvm.vendor, apic)) return;
+  if (processor.holdInterrupts && !processor.halted) return;
+  const { state } = processor;
+  const open = (state.rflags & Flag.IF) !== 0 && (state.get32(INTERRUPTIBILITY) & SHADOW) === 0;
+  if (open && !entryTaken) processor.inject({ vector: apic.acknowledge(), type: 'external-interrupt' });
+  else processor.intercepts.interruptWindow = true;
+}
+
+/** The guest can take an interrupt now (VMX reason 7, SVM 0x64 VINTR). It is injected at the entry that follows. */
+export function* handleInterruptWindow(kvm: Kvm, context: ExitContext): Handler {
+  context.processor.intercepts.interruptWindow = false;
+  yield stage('kvm-interrupt-window.exit', { rip: context.exit.rip });
+  yield* inFrame(kernelFrame('kvm_make_request(KVM_REQ_EVENT)'), requestEvent(kvm, context));
+}
+
+function* requestEvent(kvm: Kvm, context: ExitContext): Handler {
+  const pending = kvm.apic(context.vcpu).hasInterrupt();
+  context.result(pending ? 'interrupt to be injected' : 'nothing waits any more');
+  yield stage('kvm-interrupt-window.request', { pending });
+}
