@@ -1,5 +1,5 @@
-import type { DecodedInstruction } from '../x86/instruction.ts';
 import { isCanonical, MASK_32, MASK_64 } from '../x86/address.ts';
+import type { DecodedInstruction } from '../x86/instruction.ts';
 import { CodeCache, type CodeSource } from './decoder/code-cache.ts';
 import type { DecodeMode } from './decoder/decode.ts';
 import type { ExitDetail } from './exit.ts';
@@ -11,9 +11,9 @@ import type { PartitionMemory } from './memory/partition-memory.ts';
 import { Mmu } from './mmu/mmu.ts';
 import type { CpuModel } from './models/cpu-model.ts';
 import type { CodeMode, InterceptSet, InterruptSource } from './processor.ts';
+import { accessSegment, segmentCheckNeeded } from './segmentation/access.ts';
 import { CpuState, Flag } from './state/cpu-state.ts';
 import * as L from './state/layout.ts';
-import { accessSegment, segmentCheckNeeded } from './segmentation/access.ts';
 import type { SystemContext } from './system/context.ts';
 
 const EFER_LMA = 1n << 10n;
@@ -113,7 +113,8 @@ export class CpuCore implements SystemContext, CodeSource {
     const { state } = this;
     if (this.mode === 64) {
       if (!isCanonical(rip)) throw new GuestFault(Vector.GP, 0);
-    } else if (rip > BigInt(state.get32(L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_LIMIT))) throw new GuestFault(Vector.GP, 0);
+    } else if (rip > BigInt(state.get32(L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_LIMIT)))
+      throw new GuestFault(Vector.GP, 0);
     return this.mmu.translate(this.linearOf(rip), { write: false, fetch: true, user: state.cpl === 3 }).gpa;
   }
 
@@ -162,7 +163,13 @@ export class CpuCore implements SystemContext, CodeSource {
     this.access.write(linear, size, value, user);
   }
 
-  portAccess(port: number, size: 1 | 2 | 4, write: boolean, value: number, form: { string: boolean; rep: boolean; immediate: boolean }): number {
+  portAccess(
+    port: number,
+    size: 1 | 2 | 4,
+    write: boolean,
+    value: number,
+    form: { string: boolean; rep: boolean; immediate: boolean },
+  ): number {
     return Number(this.access.device({ reason: 'io', port, size, write, value, ...form }) & 0xffff_ffffn);
   }
 

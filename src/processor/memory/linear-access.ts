@@ -6,7 +6,7 @@ import type { Watch } from '../processor.ts';
 import { type CpuState, Flag } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
 import { AccessExit } from '../system/context.ts';
-import { codeRegistry, type CodeRegistry } from './code-registry.ts';
+import { type CodeRegistry, codeRegistry } from './code-registry.ts';
 import type { PartitionMemory } from './partition-memory.ts';
 
 export type Size = 1 | 2 | 4 | 8;
@@ -56,8 +56,14 @@ export class LinearAccess {
     const table = (index: number) => state.base + O.TLB + index * O.TLB_SIZE;
     const never = this.onAccess !== undefined || (user && (state.get64(L.CR0) & CR0_AM) !== 0n && (state.rflags & Flag.AC) !== 0);
     // SMAP: a supervisor access to a user page depends on EFLAGS.AC, so such pages are never in the supervisor's tables.
-    state.set32(O.ENGINE_TLB_READ, never ? table(O.TlbTable.NEVER) : table(user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR));
-    state.set32(O.ENGINE_TLB_WRITE, never ? table(O.TlbTable.NEVER) : table(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR));
+    state.set32(
+      O.ENGINE_TLB_READ,
+      never ? table(O.TlbTable.NEVER) : table(user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR),
+    );
+    state.set32(
+      O.ENGINE_TLB_WRITE,
+      never ? table(O.TlbTable.NEVER) : table(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR),
+    );
   }
 
   flushTlb(): void {
@@ -159,7 +165,13 @@ export class LinearAccess {
   }
 
   /** Lets the interpreter's inline path reach the page, unless something must be asked at each access. */
-  private fillTlb(linear: bigint, translation: { gpa: bigint; user: boolean; writable: boolean }, offset: number, user: boolean, write: boolean): void {
+  private fillTlb(
+    linear: bigint,
+    translation: { gpa: bigint; user: boolean; writable: boolean },
+    offset: number,
+    user: boolean,
+    write: boolean,
+  ): void {
     const { gpa } = translation;
     const page = linear & ~0xfffn;
     if (this.watches.some((watch) => this.watched(watch, page, gpa & ~0xfffn))) return;
@@ -172,7 +184,8 @@ export class LinearAccess {
       this.memory.view.setInt32(at + 8, (offset - Number(BigInt.asUintN(32, linear))) | 0, true);
     };
     enter(user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR);
-    if (write && translation.writable && !this.registry.hasCode(gpa)) enter(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR);
+    if (write && translation.writable && !this.registry.hasCode(gpa))
+      enter(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR);
   }
 
   private watched(watch: Watch, page: bigint, gpaPage: bigint): boolean {

@@ -96,7 +96,8 @@ export class Mmu {
   translate(linear: bigint, access: Access): Translation {
     if ((this.state.cr0 & CR0_PG) === 0n) return { gpa: linear & 0xffff_ffffn, pageSize: 4096n, writable: true, user: false };
     const path = this.follow(linear);
-    const code = (access.write ? EC_WRITE : 0) | (access.user ? EC_USER : 0) | (access.fetch && this.reportsFetch() ? EC_FETCH : 0);
+    const code =
+      (access.write ? EC_WRITE : 0) | (access.user ? EC_USER : 0) | (access.fetch && this.reportsFetch() ? EC_FETCH : 0);
     if (path.failure === 'not-present') throw new GuestFault(Vector.PF, code, linear);
     if (path.failure === 'reserved') throw new GuestFault(Vector.PF, code | EC_PRESENT | EC_RESERVED, linear);
     if (!this.allowed(path, access)) throw new GuestFault(Vector.PF, code | EC_PRESENT, linear);
@@ -120,7 +121,8 @@ export class Mmu {
     const rights = { writable: path.writable, user: path.user, executable: path.executable };
     if (path.failure) {
       const last = path.entries.at(-1)?.level.name ?? 'PDPT';
-      const problem = path.failure === 'reserved' ? `The ${last} entry has reserved bits set.` : `The ${last} entry is not present.`;
+      const problem =
+        path.failure === 'reserved' ? `The ${last} entry has reserved bits set.` : `The ${last} entry is not present.`;
       return { steps, ...rights, problem };
     }
     return { steps, ...rights, gpa: path.frame | (linear & (path.pageSize - 1n)), pageSize: path.pageSize };
@@ -147,7 +149,9 @@ export class Mmu {
     const place = this.memory.locate(gpa & this.physicalMask);
     // Page tables in a hole read as nothing.
     if (!place || place.available < size) return 0n;
-    return size === 8 ? this.memory.view.getBigUint64(place.offset, true) : BigInt(this.memory.view.getUint32(place.offset, true));
+    return size === 8
+      ? this.memory.view.getBigUint64(place.offset, true)
+      : BigInt(this.memory.view.getUint32(place.offset, true));
   }
 
   private follow(linear: bigint): Path {

@@ -13,7 +13,10 @@ export function segmentCheckNeeded(state: CpuState): boolean {
   for (const index of [L.Segment.ES, L.Segment.SS, L.Segment.DS, L.Segment.FS, L.Segment.GS]) {
     const { limit, rights } = state.segment(index);
     // Writable data, expanding up, 4 GiB.
-    if (limit !== 0xffff_ffff || (rights & (UNUSABLE | PRESENT | CODE | EXPAND_DOWN | READABLE_OR_WRITABLE)) !== (PRESENT | READABLE_OR_WRITABLE))
+    if (
+      limit !== 0xffff_ffff ||
+      (rights & (UNUSABLE | PRESENT | CODE | EXPAND_DOWN | READABLE_OR_WRITABLE)) !== (PRESENT | READABLE_OR_WRITABLE)
+    )
       return true;
   }
   return false;

@@ -1,0 +1,244 @@
+import { isCanonical } from '../../x86/address.ts';
+import { GuestFault, pushesErrorCode, Vector } from '../faults/guest-fault.ts';
+import { checkTarget, enterCode, is64Bit, requireCode } from '../segmentation/code-segment.ts';
+import { isLong, isNull, type parseDescriptor, Rights, readDescriptor, rpl } from '../segmentation/descriptor.ts';
+import { stackSegment } from '../segmentation/load.ts';
+import { StackCursor } from '../segmentation/stack.ts';
+import { Flag } from '../state/cpu-state.ts';
+import * as L from '../state/layout.ts';
+import type { SystemContext } from '../system/context.ts';
+import { switchTask } from '../task/task-switch.ts';
+import { type Gate, readGate } from './gate.ts';
+
+/** An event to deliver through the IVT or IDT. `external` and `nmi` come from outside the instruction stream. */
+export interface GuestEvent {
+  readonly vector: number;
+  readonly kind: 'external' | 'nmi' | 'exception' | 'software' | 'int1' | 'int3';
+  readonly errorCode?: number;
+  readonly linearAddress?: bigint;
+  readonly dr6?: bigint;
+}
+
+export interface FaultLink {
+  readonly vector: number;
+  readonly errorCode?: number;
+  readonly payload?: bigint;
+}
+
+const CONTRIBUTORY: ReadonlySet<number> = new Set([Vector.DE, Vector.TS, Vector.NP, Vector.SS, Vector.GP, Vector.CP]);
+const DR7_GD = 1n << 13n;
+const RIGHTS_NULL_SS = Rights.UNUSABLE;
+
+/**
+ * Delivers an event, and the exceptions that delivering it raises (double fault: Intel SDM vol. 3, table 7-5). RIP must be
+ * what the handler returns to. When even the double fault can't be delivered, the state is as before the call and the chain
+ * of faults is returned.
+ */
+export function deliverEvent(context: SystemContext, event: GuestEvent): 'delivered' | { readonly chain: readonly FaultLink[] } {
+  const chain: FaultLink[] = [];
+  let current = event;
+  for (;;) {
+    chain.push({ vector: current.vector, errorCode: current.errorCode, payload: current.linearAddress ?? current.dr6 });
+    try {
+      deliverOne(context, current);
+      return 'delivered';
+    } catch (error) {
+      if (!(error instanceof GuestFault)) throw error;
+      if (current.vector === Vector.DF && current.kind === 'exception') return { chain };
+      current = combine(current, error);
+    }
+  }
+}
+
+function combine(first: GuestEvent, second: GuestFault): GuestEvent {
+  const benign = first.kind !== 'exception' || !(CONTRIBUTORY.has(first.vector) || first.vector === Vector.PF);
+  const doubles = !benign && (CONTRIBUTORY.has(second.vector) || (second.vector === Vector.PF && first.vector === Vector.PF));
+  if (doubles) return { vector: Vector.DF, kind: 'exception', errorCode: 0 };
+  return {
+    vector: second.vector,
+    kind: 'exception',
+    errorCode: second.errorCode,
+    linearAddress: second.linearAddress,
+    dr6: second.dr6,
+  };
+}
+
+/** CR2 and DR6 are written when the exception is delivered (and stay written when delivery fails). */
+function sideEffects(context: SystemContext, event: GuestEvent): void {
+  const { state } = context;
+  if (event.kind !== 'exception') return;
+  if (event.vector === Vector.PF && event.linearAddress !== undefined) state.set64(L.CR2, event.linearAddress);
+  if (event.vector === Vector.DB && event.dr6 !== undefined) {
+    state.set64(L.DR + 48, (state.get64(L.DR + 48) & ~0xfn) | event.dr6);
+    state.set64(L.DR + 56, state.get64(L.DR + 56) & ~DR7_GD);
+  }
+}
+
+function deliverOne(context: SystemContext, event: GuestEvent): void {
+  sideEffects(context, event);
+  if ((context.state.cr0 & 1n) === 0n) deliverReal(context, event);
+  else deliverProtected(context, event);
+  context.eventsChanged();
+}
+
+/** Through the interrupt vector table. */
+function deliverReal(context: SystemContext, event: GuestEvent): void {
+  const { state } = context;
+  const entry = event.vector * 4;
+  if (entry + 3 > state.get32(L.IDTR_LIMIT)) throw new GuestFault(Vector.GP, 0);
+  const table = state.get64(L.IDTR_BASE);
+  const offset = context.readLinear(table + BigInt(entry), 2, false);
+  const selector = Number(context.readLinear(table + BigInt(entry + 2), 2, false));
+  const stack = StackCursor.current(context);
+  stack.push(BigInt(state.rflags & 0xffff), 2);
+  stack.push(BigInt(state.segment(L.Segment.CS).selector), 2);
+  stack.push(state.rip, 2);
+  stack.commit();
+  state.rflags &= ~(Flag.IF | Flag.TF | Flag.AC | Flag.RF);
+  const { limit } = state.segment(L.Segment.CS);
+  state.setSegment(L.Segment.CS, { selector, base: BigInt(selector << 4), limit, rights: 0x9b });
+  state.rip = offset;
+  context.modeChanged();
+}
+
+/** Flags as pushed: RF is set for faults, so that the instruction's breakpoint doesn't trap again. */
+function pushedFlags(context: SystemContext, event: GuestEvent): bigint {
+  const isFault = event.kind === 'exception' && event.vector !== Vector.DB && event.vector !== Vector.DF;
+  const isInstructionBreakpoint =
+    event.vector === Vector.DB && ((event.dr6 ?? 0n) & 0xfn) !== 0n && ((event.dr6 ?? 0n) & (1n << 14n)) === 0n;
+  return BigInt(context.state.rflags | (isFault || isInstructionBreakpoint ? Flag.RF : 0));
+}
+
+function deliverProtected(context: SystemContext, event: GuestEvent): void {
+  const software = event.kind === 'software' || event.kind === 'int3';
+  const external = event.kind === 'software' || event.kind === 'int3' ? 0 : 1;
+  const gate = readGate(context, event.vector, external);
+  if (software && gate.dpl < context.state.cpl) throw new GuestFault(Vector.GP, event.vector * 8 + 2);
+  if (!gate.present) throw new GuestFault(Vector.NP, event.vector * 8 + 2 + external);
+  const hasError = event.kind === 'exception' && pushesErrorCode(event.vector);
+  if (gate.kind === 'task') {
+    switchTask(context, gate.selector, 'gate', external);
+    if (hasError) {
+      const stack = StackCursor.current(context);
+      stack.push(BigInt(event.errorCode ?? 0), context.mode === 32 ? 4 : 2);
+      stack.commit();
+    }
+    return;
+  }
+  if (isNull(gate.selector)) throw new GuestFault(Vector.GP, external);
+  const code = readDescriptor(context, gate.selector, Vector.GP, external);
+  requireCode(context, code, Vector.GP, external);
+  const error = (gate.selector & 0xfffc) | external;
+  const { state } = context;
+  if (code.dpl > state.cpl) throw new GuestFault(Vector.GP, error);
+  if (isLong(context)) {
+    if (!is64Bit(context, code.rights)) throw new GuestFault(Vector.GP, error);
+    deliverLong(context, event, gate, code, hasError, external);
+  } else deliverLegacy(context, event, gate, code, hasError, external);
+}
+
+function newFlags(context: SystemContext, gate: Gate): number {
+  const cleared = Flag.TF | Flag.NT | Flag.RF | Flag.VM | (gate.kind === 'interrupt' ? Flag.IF : 0);
+  return context.state.rflags & ~cleared;
+}
+
+function deliverLong(
+  context: SystemContext,
+  event: GuestEvent,
+  gate: Gate,
+  code: ReturnType<typeof parseDescriptor>,
+  hasError: boolean,
+  external: number,
+): void {
+  const { state } = context;
+  const conforming = (code.type & Rights.CONFORMING) !== 0;
+  const cpl = conforming ? state.cpl : code.dpl;
+  const inner = cpl < state.cpl;
+  let pointer = state.gpr(4);
+  if (gate.ist > 0) pointer = tssPointer(context, 0x24 + (gate.ist - 1) * 8, external);
+  else if (inner) pointer = tssPointer(context, 4 + cpl * 8, external);
+  if (!isCanonical(gate.offset)) throw new GuestFault(Vector.GP, external);
+  const oldSs = state.segment(L.Segment.SS);
+  const stack = new StackCursor(context, undefined, pointer & ~15n, 64, cpl === 3, { vector: Vector.SS, code: external });
+  stack.push(BigInt(oldSs.selector), 8);
+  stack.push(state.gpr(4), 8);
+  stack.push(pushedFlags(context, event), 8);
+  stack.push(BigInt(state.segment(L.Segment.CS).selector), 8);
+  stack.push(state.rip, 8);
+  if (hasError) stack.push(BigInt(event.errorCode ?? 0), 8);
+  if (inner) state.setSegment(L.Segment.SS, { selector: cpl, base: 0n, limit: 0xffff_ffff, rights: RIGHTS_NULL_SS | (cpl << 5) });
+  state.rflags = newFlags(context, gate);
+  state.setGpr(4, stack.pointer);
+  enterCode(context, code, cpl, gate.offset);
+}
+
+/** A stack pointer out of a 64-bit TSS. */
+function tssPointer(context: SystemContext, offset: number, external: number): bigint {
+  const tss = context.state.segment(L.Segment.TR);
+  if (offset + 7 > tss.limit) throw new GuestFault(Vector.TS, (tss.selector & 0xfffc) | external);
+  const pointer = context.readLinear(BigInt.asUintN(64, tss.base + BigInt(offset)), 8, false);
+  if (!isCanonical(pointer)) throw new GuestFault(Vector.SS, external);
+  return pointer;
+}
+
+/** SS:ESP for a privilege level out of a 16- or 32-bit TSS. */
+export function innerStack(context: SystemContext, cpl: number, external: number) {
+  const { state } = context;
+  const tss = state.segment(L.Segment.TR);
+  const wide = (tss.rights & 8) !== 0;
+  const at = wide ? 4 + cpl * 8 : 2 + cpl * 4;
+  const error = (tss.selector & 0xfffc) | external;
+  if (at + (wide ? 5 : 3) > tss.limit) throw new GuestFault(Vector.TS, error);
+  const pointer = context.readLinear(tss.base + BigInt(at), wide ? 4 : 2, false);
+  const selector = Number(context.readLinear(tss.base + BigInt(at + (wide ? 4 : 2)), 2, false));
+  if (isNull(selector)) throw new GuestFault(Vector.TS, external);
+  if (rpl(selector) !== cpl) throw new GuestFault(Vector.TS, (selector & 0xfffc) | external);
+  const segment = stackSegment(context, selector, cpl, Vector.TS);
+  return { segment, pointer };
+}
+
+function deliverLegacy(
+  context: SystemContext,
+  event: GuestEvent,
+  gate: Gate,
+  code: ReturnType<typeof parseDescriptor>,
+  hasError: boolean,
+  external: number,
+): void {
+  const { state } = context;
+  const size = gate.wide ? 4 : 2;
+  const virtual = (state.rflags & Flag.VM) !== 0;
+  const conforming = (code.type & Rights.CONFORMING) !== 0;
+  const cpl = conforming ? state.cpl : code.dpl;
+  if (virtual && cpl !== 0) throw new GuestFault(Vector.GP, (code.selector & 0xfffc) | external);
+  const flags = pushedFlags(context, event);
+  const oldSs = state.segment(L.Segment.SS);
+  const oldSp = state.gpr(4) & 0xffff_ffffn;
+  let stack: StackCursor;
+  let newSs: ReturnType<typeof innerStack>['segment'] | undefined;
+  if (cpl < state.cpl || virtual) {
+    const inner = innerStack(context, cpl, external);
+    newSs = inner.segment;
+    stack = StackCursor.of(context, inner.segment, inner.pointer, false, cpl);
+    checkTarget(context, code, gate.offset);
+    if (virtual)
+      for (const index of [L.Segment.GS, L.Segment.FS, L.Segment.DS, L.Segment.ES])
+        stack.push(BigInt(state.segment(index).selector), size);
+    stack.push(BigInt(oldSs.selector), size);
+    stack.push(oldSp, size);
+  } else {
+    stack = StackCursor.current(context);
+    checkTarget(context, code, gate.offset);
+  }
+  stack.push(flags, size);
+  stack.push(BigInt(state.segment(L.Segment.CS).selector), size);
+  stack.push(state.rip, size);
+  if (hasError) stack.push(BigInt(event.errorCode ?? 0), size);
+  state.rflags = newFlags(context, gate);
+  if (virtual)
+    for (const index of [L.Segment.GS, L.Segment.FS, L.Segment.DS, L.Segment.ES])
+      state.setSegment(index, { selector: 0, base: 0n, limit: 0, rights: Rights.UNUSABLE });
+  if (newSs) state.setSegment(L.Segment.SS, newSs);
+  stack.commit();
+  enterCode(context, code, cpl, gate.offset);
+}

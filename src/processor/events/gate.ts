@@ -1,0 +1,58 @@
+import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import { isLong } from '../segmentation/descriptor.ts';
+import * as L from '../state/layout.ts';
+import type { SystemContext } from '../system/context.ts';
+
+/** An entry of the IDT (Intel SDM vol. 3, 7.11 and 7.14.1). */
+export interface Gate {
+  readonly kind: 'interrupt' | 'trap' | 'task';
+  readonly selector: number;
+  readonly offset: bigint;
+  /** Frame of 32-bit (or 64-bit) words; 16-bit ones otherwise. */
+  readonly wide: boolean;
+  readonly dpl: number;
+  readonly present: boolean;
+  /** 1–7: stack of the interrupt stack table. */
+  readonly ist: number;
+}
+
+const KINDS: Readonly<Record<number, { kind: Gate['kind']; wide: boolean }>> = {
+  5: { kind: 'task', wide: false },
+  6: { kind: 'interrupt', wide: false },
+  7: { kind: 'trap', wide: false },
+  14: { kind: 'interrupt', wide: true },
+  15: { kind: 'trap', wide: true },
+};
+
+/** Decodes a gate from its bytes. Undefined for a type that is no gate in the mode. */
+export function parseGate(low: bigint, high: bigint, long: boolean): Gate | undefined {
+  const rights = Number((low >> 40n) & 0xffn);
+  const found = (rights & 0x10) === 0 ? KINDS[rights & 15] : undefined;
+  if (!found || (long && (found.kind === 'task' || !found.wide))) return undefined;
+  let offset = low & 0xffffn;
+  if (found.wide) offset |= (low >> 32n) & 0xffff_0000n;
+  if (long) offset |= (high & 0xffff_ffffn) << 32n;
+  return {
+    ...found,
+    selector: Number((low >> 16n) & 0xffffn),
+    offset,
+    dpl: (rights >> 5) & 3,
+    present: (rights & 0x80) !== 0,
+    ist: long ? Number((low >> 32n) & 7n) : 0,
+  };
+}
+
+/** Reads the gate of a vector. Throws #GP(vector * 8 + 2 + EXT) beyond the limit or for a wrong type. */
+export function readGate(context: SystemContext, vector: number, external: number): Gate {
+  const { state } = context;
+  const long = isLong(context);
+  const bytes = long ? 16 : 8;
+  const error = vector * 8 + 2 + external;
+  if (vector * bytes + bytes - 1 > state.get32(L.IDTR_LIMIT)) throw new GuestFault(Vector.GP, error);
+  const at = BigInt.asUintN(64, state.get64(L.IDTR_BASE) + BigInt(vector * bytes));
+  const low = context.readLinear(at, 8, false);
+  const high = long ? context.readLinear(at + 8n, 8, false) : 0n;
+  const gate = parseGate(low, high, long);
+  if (!gate) throw new GuestFault(Vector.GP, error);
+  return gate;
+}

@@ -1,0 +1,113 @@
+import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import type { SegmentValue } from '../state/cpu-state.ts';
+import * as L from '../state/layout.ts';
+import type { SystemContext } from '../system/context.ts';
+
+/** Bits of the access rights, as SegmentValue has them. */
+export const Rights = {
+  S: 1 << 4,
+  P: 1 << 7,
+  L: 1 << 13,
+  DB: 1 << 14,
+  G: 1 << 15,
+  UNUSABLE: 1 << 16,
+  CODE: 8,
+  CONFORMING: 4,
+  WRITABLE: 2,
+  READABLE: 2,
+  ACCESSED: 1,
+} as const;
+
+/** A descriptor of the GDT or LDT, decoded (Intel SDM vol. 3, 3.4.5). */
+export interface Descriptor {
+  readonly selector: number;
+  /** Linear address of the descriptor's first byte. */
+  readonly address: bigint;
+  readonly base: bigint;
+  readonly limit: number;
+  readonly rights: number;
+  readonly type: number;
+  readonly isSystem: boolean;
+  readonly isCode: boolean;
+  readonly dpl: number;
+  readonly present: boolean;
+  readonly raw: bigint;
+}
+
+export const rpl = (selector: number): number => selector & 3;
+export const isNull = (selector: number): boolean => (selector & 0xfffc) === 0;
+
+export function dplOf(rights: number): number {
+  return (rights >> 5) & 3;
+}
+
+/** Decodes the 8 bytes of a descriptor. */
+export function parseDescriptor(raw: bigint, selector: number, address: bigint): Descriptor {
+  const rights = Number((raw >> 40n) & 0xffn) | (Number((raw >> 52n) & 0xfn) << 12);
+  let limit = Number((raw & 0xffffn) | ((raw >> 32n) & 0xf_0000n));
+  if (rights & Rights.G) limit = limit * 4096 + 4095;
+  const base = ((raw >> 16n) & 0xff_ffffn) | ((raw >> 32n) & 0xff00_0000n);
+  const isSystem = (rights & Rights.S) === 0;
+  return {
+    selector,
+    address,
+    base,
+    limit,
+    rights,
+    type: rights & 15,
+    isSystem,
+    isCode: !isSystem && (rights & Rights.CODE) !== 0,
+    dpl: dplOf(rights),
+    present: (rights & Rights.P) !== 0,
+    raw,
+  };
+}
+
+/** Reads a descriptor; undefined when the selector lies outside its table. */
+export function findDescriptor(context: SystemContext, selector: number): Descriptor | undefined {
+  const { state } = context;
+  const offset = BigInt(selector & 0xfff8);
+  let base = state.get64(L.GDTR_BASE);
+  let limit = state.get32(L.GDTR_LIMIT);
+  if (selector & 4) {
+    const ldt = state.segment(L.Segment.LDTR);
+    if (ldt.rights & Rights.UNUSABLE || isNull(ldt.selector)) return undefined;
+    base = ldt.base;
+    limit = ldt.limit;
+  }
+  if (offset + 7n > BigInt(limit)) return undefined;
+  const address = BigInt.asUintN(64, base + offset);
+  return parseDescriptor(context.readLinear(address, 8, false), selector, address);
+}
+
+/** Reads a descriptor that must be there. Throws the vector (default #GP) with the selector as error code. */
+export function readDescriptor(context: SystemContext, selector: number, vector: number = Vector.GP, external = 0): Descriptor {
+  const descriptor = findDescriptor(context, selector);
+  if (!descriptor) throw new GuestFault(vector, (selector & 0xfffc) | external);
+  return descriptor;
+}
+
+/** The upper half of a 16-byte system descriptor in long mode: bits 63:32 of the base. */
+export function upperBase(context: SystemContext, descriptor: Descriptor): bigint {
+  const { state } = context;
+  if (!(descriptor.selector & 4) && BigInt(descriptor.selector & 0xfff8) + 15n > BigInt(state.get32(L.GDTR_LIMIT)))
+    throw new GuestFault(Vector.GP, descriptor.selector & 0xfffc);
+  return context.readLinear(descriptor.address + 8n, 4, false) << 32n;
+}
+
+/** Sets the accessed bit of a code or data descriptor in memory. */
+export function markAccessed(context: SystemContext, descriptor: Descriptor): void {
+  if (descriptor.type & Rights.ACCESSED) return;
+  const byte = context.readLinear(descriptor.address + 5n, 1, false);
+  context.writeLinear(descriptor.address + 5n, 1, byte | 1n, false);
+}
+
+export function segmentValue(descriptor: Descriptor, selector: number): SegmentValue {
+  return { selector, base: descriptor.base, limit: descriptor.limit, rights: descriptor.rights | Rights.ACCESSED };
+}
+
+export const isLong = (context: SystemContext): boolean => (context.state.efer & (1n << 10n)) !== 0n;
+export const isProtected = (context: SystemContext): boolean =>
+  (context.state.cr0 & 1n) !== 0n && (context.state.rflags & (1 << 17)) === 0;
+export const isVirtual8086 = (context: SystemContext): boolean =>
+  (context.state.cr0 & 1n) !== 0n && (context.state.rflags & (1 << 17)) !== 0;

@@ -1,0 +1,91 @@
+import { isCanonical } from '../../x86/address.ts';
+import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import type { SegmentValue } from '../state/cpu-state.ts';
+import * as L from '../state/layout.ts';
+import type { SystemContext } from '../system/context.ts';
+import { accessSegment } from './access.ts';
+import { Rights } from './descriptor.ts';
+
+const RSP = 4;
+
+/**
+ * A stack that is not (yet) the current one: pushes go to memory at once, SS:rSP is committed by the caller. For event
+ * delivery, far calls and returns.
+ */
+export class StackCursor {
+  constructor(
+    private readonly context: SystemContext,
+    private readonly segment: SegmentValue | undefined,
+    public pointer: bigint,
+    /** 16, 32 or 64: how the pointer wraps. */
+    private readonly width: 16 | 32 | 64,
+    private readonly user: boolean,
+    private readonly fault: { readonly vector: number; readonly code: number } = { vector: Vector.SS, code: 0 },
+  ) {}
+
+  /** The current stack. */
+  static current(context: SystemContext): StackCursor {
+    const { state } = context;
+    const segment = context.mode === 64 ? undefined : state.segment(L.Segment.SS);
+    return new StackCursor(
+      context,
+      segment,
+      BigInt.asUintN(context.stackWidth, state.gpr(RSP)),
+      context.stackWidth,
+      state.cpl === 3,
+    );
+  }
+
+  /** A stack about to be switched to. */
+  static of(context: SystemContext, segment: SegmentValue, pointer: bigint, long: boolean, cpl: number): StackCursor {
+    const width = long ? 64 : segment.rights & Rights.DB ? 32 : 16;
+    return new StackCursor(context, long ? undefined : segment, BigInt.asUintN(width, pointer), width, cpl === 3, {
+      vector: Vector.SS,
+      code: long ? 0 : segment.selector & 0xfffc,
+    });
+  }
+
+  private linear(offset: bigint, size: number, write: boolean): bigint {
+    if (!this.segment) {
+      if (!isCanonical(offset)) throw new GuestFault(this.fault.vector, this.fault.code);
+      return offset;
+    }
+    const { state } = this.context;
+    const old = state.segment(L.Segment.SS);
+    // The check reads the register; it is put back at once.
+    state.setSegment(L.Segment.SS, this.segment);
+    try {
+      accessSegment(state, L.Segment.SS, offset, size, write);
+    } catch {
+      throw new GuestFault(this.fault.vector, this.fault.code);
+    } finally {
+      state.setSegment(L.Segment.SS, old);
+    }
+    return (this.segment.base + offset) & 0xffff_ffffn;
+  }
+
+  push(value: bigint, size: 2 | 4 | 8): void {
+    const pointer = BigInt.asUintN(this.width, this.pointer - BigInt(size));
+    this.context.writeLinear(this.linear(pointer, size, true), size, BigInt.asUintN(size * 8, value), this.user);
+    this.pointer = pointer;
+  }
+
+  pop(size: 2 | 4 | 8): bigint {
+    const value = this.context.readLinear(this.linear(this.pointer, size, false), size, this.user);
+    this.pointer = BigInt.asUintN(this.width, this.pointer + BigInt(size));
+    return value;
+  }
+
+  /** Moves past bytes without reading them. */
+  release(bytes: number): void {
+    this.pointer = BigInt.asUintN(this.width, this.pointer + BigInt(bytes));
+  }
+
+  /** Writes the pointer into rSP, at the cursor's width. */
+  commit(): void {
+    const { state } = this.context;
+    const old = state.gpr(RSP);
+    if (this.width === 16) state.setGpr(RSP, (old & ~0xffffn) | this.pointer);
+    else state.setGpr(RSP, this.pointer);
+  }
+}
