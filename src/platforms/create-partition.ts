@@ -16,6 +16,7 @@ import {
   type PartitionConfiguration,
   type PlatformName,
 } from './configuration.ts';
+import { initializeLikeBios } from './firmware.ts';
 import { KvmPlatform } from './kvm/kvm-platform.ts';
 import { memoryMap } from './memory-map.ts';
 
@@ -58,7 +59,8 @@ export function createPartition(configuration: PartitionConfiguration, program: 
     highMemory: map.highMemory,
     startSeconds: startSeconds ?? DEFAULT_START_SECONDS,
     platform: (machine) => makePlatform(machine, configuration),
-    load: () => {
+    load: (devices) => {
+      if (program.protocol === 'boot-sector') initializeLikeBios(devices);
       for (const segment of image.segments) memory.write(segment.gpa, segment.bytes);
       processors.forEach((processor, index) => {
         if (index === 0) applyEntry(processor, image.entry);

@@ -3,6 +3,8 @@ import { AcpiPm } from '../../src/devices/acpi-pm/device.ts';
 import { DebugConsole } from '../../src/devices/debug-console/device.ts';
 import { DebugExit } from '../../src/devices/debug-exit/device.ts';
 import { I8042 } from '../../src/devices/i8042/device.ts';
+import { PcDevices } from '../../src/devices/pc/pc.ts';
+import { PORT_REFERENCE, portReference } from '../../src/devices/port-reference.ts';
 import { fromCalendar, toCalendar } from '../../src/devices/rtc-cmos/calendar.ts';
 import { RtcCmos } from '../../src/devices/rtc-cmos/device.ts';
 import { SystemControl } from '../../src/devices/system-control/device.ts';
@@ -167,4 +169,24 @@ test('the debug ports end the run, print, and reset', () => {
   control.writePort(0x92, 1, 3);
   expect(control.readPort(0x92)).toBe(2);
   expect(log).toEqual(['exit 16', 'print 65', 'reset']);
+});
+
+test('each port of the reference has the device that answers there', () => {
+  const clock = new FakeClock();
+  const pc = new PcDevices({
+    clock,
+    cpus: [],
+    startSeconds: 0n,
+    lowMemory: 0n,
+    highMemory: 0n,
+    serialOut: () => {},
+    debugOut: () => {},
+    powerOff: () => {},
+    reset: () => {},
+    debugExit: () => {},
+  });
+  for (const { first, last, device } of PORT_REFERENCE)
+    for (let port = first; port <= last; port++)
+      expect(pc.portOwner(port), `port ${port.toString(16)}`).toBe(device === 'uart16550' ? 'serial8250' : device);
+  expect(portReference(0x9999)).toBeUndefined();
 });

@@ -45,7 +45,7 @@ export interface PartitionParts {
   readonly startSeconds: bigint;
   readonly platform: (machine: Machine) => Platform;
   /** Puts the program into the zeroed memory and the boot vCPU into its state at entry. */
-  readonly load: () => void;
+  readonly load: (devices: PcDevices) => void;
 }
 
 /**
@@ -67,7 +67,7 @@ export class GuestPartition implements Partition, Machine {
   private readonly timers = new PartitionClock(() => this.ticks);
   private readonly output = new ConsoleBuffer();
   private readonly server: Platform;
-  private readonly load: () => void;
+  private readonly load: (devices: PcDevices) => void;
   private hooks: DebugHooks | undefined;
   private ended: PartitionEnd | undefined;
   private stopWanted = false;
@@ -360,7 +360,7 @@ export class GuestPartition implements Partition, Machine {
     for (const processor of this.processors) processor.reset();
     for (const vcpu of this.vcpus) vcpu.reset();
     this.devices.reset();
-    this.load();
+    this.load(this.devices);
     for (const processor of this.processors) this.server.setUpVcpu(processor);
   }
 

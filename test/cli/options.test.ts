@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest';
+import { FramingError, frame, MessageReader } from '../../src/cli/dap-framing.ts';
+import { readJournal, summarize } from '../../src/cli/exits.ts';
+import { parseRunOptions, parseSize } from '../../src/cli/options.ts';
+
+describe('the options of run', () => {
+  test('have the defaults of the contract', () => {
+    expect(parseRunOptions(['a.asm'])).toMatchObject({
+      program: 'a.asm',
+      configuration: { platform: 'kvm', vendor: 'intel', memory: 64 << 20, vcpus: 1, commandLine: undefined },
+      stats: false,
+      stateHash: false,
+    });
+  });
+
+  test('join --append and the arguments behind --', () => {
+    const { configuration } = parseRunOptions(['k.elf', '--append', 'console=ttyS0', '--', '--quiet', 'x']);
+    expect(configuration.commandLine).toBe('console=ttyS0 --quiet x');
+  });
+
+  test.each([
+    ['4096', 4096],
+    ['64M', 64 << 20],
+    ['1g', 1 << 30],
+    ['512KiB', 512 << 10],
+  ])('read the size %s', (text, bytes) => {
+    expect(parseSize(text)).toBe(bytes);
+  });
+
+  test.each([
+    [[], 'run needs the path of a program'],
+    [['a', 'b'], 'run takes one program; "b" is too many'],
+    [['a', '--memory', 'lots'], '--memory takes a size such as 64M or 1G, not "lots".'],
+    [['a', '--platform', 'vmware'], '--platform takes bare, kvm, hyperv'],
+    [['a', '--vendor', 'via'], '--vendor takes intel, amd, not "via".'],
+    [['a', '--disk', 'x.img'], '--disk: disks come with a later version; leave it out.'],
+    [['a', '--net', 'user'], '--net: network cards come with a later version'],
+    [['a', '--processor', 'kvm'], 'use --processor emulated.'],
+    [['a', '--timeout', '-1'], '--timeout'],
+    [['a', '--timeout=0'], '--timeout takes a number of seconds above 0'],
+    [['a', '--vcpus', 'two'], '--vcpus takes a whole number, not "two".'],
+    [['a', '--load-address', 'top'], '--load-address takes an address such as 0x100000'],
+    [['a', '--nonsense'], 'see `hyperscope help run`.'],
+  ])('refuse %j with a sentence', (args, sentence) => {
+    expect(() => parseRunOptions(args)).toThrow(sentence);
+  });
+});
+
+describe('the summary of a journal', () => {
+  const lines = [
+    { seq: 1, partition: 1, rip: '0x10', reason: 'io', handler: 'kvm-intel handle_io', request: 'out 0x3f8, 0x48' },
+    { seq: 2, partition: 1, rip: '0x10', reason: 'io', handler: 'kvm-intel handle_io', request: 'out 0x3f8, 0x49' },
+    { seq: 3, partition: 1, rip: '0x20', reason: 'cpuid', handler: 'kvm-intel handle_cpuid', request: 'cpuid 0x0.0x0' },
+  ];
+  const text = `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`;
+
+  test('counts by a column', () => {
+    expect(summarize(readJournal(text, 'j'), ['reason'], 20)).toBe(
+      [
+        'reason      exits   share  for example',
+        'io              2   66.7%  out 0x3f8, 0x48',
+        'cpuid           1   33.3%  cpuid 0x0.0x0',
+        'all             3',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('limits rows', () => {
+    expect(summarize(readJournal(text, 'j'), ['rip'], 1)).toContain('… 1 more');
+    expect(summarize([], ['rip'], 1)).toContain('empty');
+  });
+
+  test('names the line that is no record', () => {
+    expect(() => readJournal(`${text}{"what": 1}\n`, 'j.jsonl')).toThrow('j.jsonl:4 is not a record of an exit journal');
+    expect(() => readJournal('garbage', 'j')).toThrow('j:1');
+  });
+});
+
+describe('DAP framing', () => {
+  test('takes messages apart wherever the stream is cut', () => {
+    const stream = Buffer.concat([frame({ seq: 1, text: 'ä' }), frame({ seq: 2 })]);
+    for (let cut = 0; cut < stream.length; cut++) {
+      const seen: string[] = [];
+      const reader = new MessageReader((text) => seen.push(text));
+      reader.push(stream.subarray(0, cut));
+      reader.push(stream.subarray(cut));
+      expect(seen).toEqual(['{"seq":1,"text":"ä"}', '{"seq":2}']);
+    }
+  });
+
+  test('gives up on what is no header', () => {
+    const reader = new MessageReader(() => {});
+    expect(() => reader.push(Buffer.from('GET / HTTP/1.1\r\n\r\n'))).toThrow(FramingError);
+    expect(() => new MessageReader(() => {}).push(Buffer.alloc(5000, 'x'))).toThrow('Content-Length');
+    expect(() => new MessageReader(() => {}).push(Buffer.from('Content-Length: 999999999\r\n\r\n'))).toThrow(FramingError);
+  });
+});
