@@ -27,7 +27,7 @@ import { Vcpu } from './vcpu.ts';
 /** Instructions that a vCPU gets before the next one's turn, when there are several. */
 const QUANTUM = 10_000n;
 /** How often one call of `run` may skip idle time or serve an exit before it comes back, so that it ends soon. */
-const ROUNDS_PER_CALL = 20_000;
+const ROUNDS_PER_CALL = 2000;
 /** The processor's limit of one run. */
 const LONGEST_RUN = 0x7fff_ffffn;
 
@@ -71,6 +71,8 @@ export class GuestPartition implements Partition, Machine {
   private hooks: DebugHooks | undefined;
   private ended: PartitionEnd | undefined;
   private stopWanted = false;
+  /** Something may stand in memory. */
+  private used = false;
   /** Whose turn it is, and until when. */
   private current = 0;
   private turnEnds = QUANTUM;
@@ -353,15 +355,22 @@ export class GuestPartition implements Partition, Machine {
     this.timers.clear();
     this.input.clear();
     this.journal.clear();
-    for (const region of this.memory.regions) {
-      this.memory.bytes.fill(0, region.offset, region.offset + region.length);
-      this.memory.notifyWrite(region.gpa, region.length);
-    }
+    this.clearMemory();
     for (const processor of this.processors) processor.reset();
     for (const vcpu of this.vcpus) vcpu.reset();
     this.devices.reset();
     this.load(this.devices);
     for (const processor of this.processors) this.server.setUpVcpu(processor);
+  }
+
+  private clearMemory(): void {
+    // New memory is zero already; writing to all of it would make the system provide it.
+    if (this.used)
+      for (const region of this.memory.regions) {
+        this.memory.bytes.fill(0, region.offset, region.offset + region.length);
+        this.memory.notifyWrite(region.gpa, region.length);
+      }
+    this.used = true;
   }
 
   inspect(): InspectNode {

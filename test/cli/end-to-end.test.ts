@@ -1,0 +1,206 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const cli = path.join(root, 'dist/cli.js');
+let folder = '';
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-cli-'));
+  if (existsSync(cli)) return;
+  const built = spawnSync('node', ['tools/build.mjs'], { cwd: root, encoding: 'utf8' });
+  if (built.status !== 0) throw new Error(`the bundle could not be built: ${built.stderr}`);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function write(name: string, content: string | Uint8Array): string {
+  const file = path.join(folder, name);
+  writeFileSync(file, content);
+  return file;
+}
+
+function hyperscope(args: readonly string[], input?: string) {
+  const result = spawnSync('node', [cli, ...args], { cwd: folder, encoding: 'utf8', input: input ?? '', timeout: 60_000 });
+  return { status: result.status, out: result.stdout, err: result.stderr };
+}
+
+const HELLO = `bits 64
+_start:
+    mov dx, 0x3f8
+    lea rsi, [rel text]
+next:
+    lodsb
+    test al, al
+    jz done
+    out dx, al
+    jmp next
+done:
+    mov dx, 0x604
+    mov ax, 0x2000
+    out dx, ax
+    hlt
+text: db "Hello", 10, 0
+`;
+
+describe('hyperscope run', () => {
+  test('prints the serial console and nothing else, and ends with 0 on power-off', () => {
+    expect(hyperscope(['run', write('hello.asm', HELLO)])).toEqual({ status: 0, out: 'Hello\n', err: '' });
+  });
+
+  test.each(['bare', 'kvm'])('runs it on platform %s for both vendors alike', (platform) => {
+    const file = write('hello.asm', HELLO);
+    for (const vendor of ['intel', 'amd'])
+      expect(hyperscope(['run', file, '--platform', platform, '--vendor', vendor])).toMatchObject({ status: 0, out: 'Hello\n' });
+  });
+
+  test.each([
+    [0, 1],
+    [1, 3],
+    [0x10, 0x21],
+  ])('ends with (V << 1) | 1 when the guest writes %d to port 0xF4', (value, status) => {
+    const file = write(`exit-${value}.asm`, `bits 32\nmov al, ${value}\nout 0xf4, al\njmp $\n`);
+    expect(hyperscope(['run', file]).status).toBe(status);
+  });
+
+  test('ends with 0 when the guest halts for good', () => {
+    expect(hyperscope(['run', write('halt.asm', 'bits 64\ncli\nhlt\n')]).status).toBe(0);
+  });
+
+  test('ends with 125 on a triple fault, and says which faults', () => {
+    const file = write('triple.asm', 'bits 64\nlidt [rel none]\nint3\nnone: dw 0\ndq 0\n');
+    const { status, err } = hyperscope(['run', file]);
+    expect(status).toBe(125);
+    expect(err).toMatch(/^hyperscope: vCPU 0 met a triple fault at RIP 0x[0-9a-f]+: /);
+  });
+
+  test('ends with 124 on a timeout and after a number of instructions', () => {
+    const file = write('loop.asm', 'bits 64\njmp $\n');
+    expect(hyperscope(['run', file, '--timeout', '0.2']).status).toBe(124);
+    const { status, err } = hyperscope(['run', file, '--max-instructions', '12345', '--stats']);
+    expect(status).toBe(124);
+    expect(JSON.parse(err.trim().split('\n').at(-1) ?? '')).toMatchObject({ instructions: 12_345, status: 124, end: 'stopped' });
+  });
+
+  test('gives the same state hash for the same run', () => {
+    const args = ['run', write('hello.asm', HELLO), '--state-hash', '--max-instructions', '20'];
+    const first = hyperscope(args);
+    expect(first.err).toMatch(/^[0-9a-f]{16}$/m);
+    expect(hyperscope(args)).toEqual(first);
+    expect(hyperscope([...args.slice(0, -1), '21']).err).not.toBe(first.err);
+  });
+
+  test('writes the journal, and `exits` summarizes it', () => {
+    const journal = path.join(folder, 'journal.jsonl');
+    expect(hyperscope(['run', write('hello.asm', HELLO), '--exits', journal]).status).toBe(0);
+    const lines = readFileSync(journal, 'utf8').trim().split('\n');
+    expect(lines).toHaveLength(7);
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      seq: 1,
+      reason: 'io',
+      vmx: 30,
+      svm: 0x7b,
+      qualification: '0x3f80000',
+      request: 'out 0x3f8, 0x48',
+      handler: 'kvm-intel handle_io',
+      to: 'device',
+    });
+    const { status, out } = hyperscope(['exits', journal, '--by', 'handler']);
+    expect(status).toBe(0);
+    expect(out).toMatch(/^kvm-intel handle_io\s+7\s+100\.0%/m);
+  });
+
+  test('has no journal entries on a bare machine', () => {
+    const journal = path.join(folder, 'bare.jsonl');
+    hyperscope(['run', write('hello.asm', HELLO), '--platform', 'bare', '--exits', journal]);
+    expect(readFileSync(journal, 'utf8')).toBe('');
+    expect(hyperscope(['exits', journal]).out).toContain('empty');
+  });
+
+  test('hands stdin to the serial port', () => {
+    const echo = `bits 64
+wait:
+    mov dx, 0x3fd
+    in al, dx
+    test al, 1
+    jz wait
+    mov dx, 0x3f8
+    in al, dx
+    cmp al, 'q'
+    je quit
+    out dx, al
+    jmp wait
+quit:
+    mov al, 2
+    out 0xf4, al
+`;
+    expect(hyperscope(['run', write('echo.asm', echo), '--timeout', '20'], 'abcq')).toMatchObject({ status: 5, out: 'abc' });
+  });
+
+  test.each([
+    [['run'], 'run needs the path of a program'],
+    [['run', 'missing.asm'], "missing.asm can't be read: there is no such file."],
+    [['run', 'hello.asm', '--platform', 'hyperv'], 'Platform hyperv comes with a later version; choose bare or kvm.'],
+    [['run', 'hello.asm', '--memory', '8000M'], 'A partition can have 1M to 3584M of memory; 8000M was asked for.'],
+    [['run', 'hello.asm', '--vcpus', '99'], 'A partition can have 1 to 16 vCPUs; 99 were asked for.'],
+    [['fly'], 'There is no command "fly"; `hyperscope help` lists them.'],
+    [['gdbserver', 'x'], 'gdbserver comes with a later version.'],
+  ])('refuses %j with status 2 and one line', (args, sentence) => {
+    write('hello.asm', HELLO);
+    const { status, out, err } = hyperscope(args);
+    expect([status, out]).toEqual([2, '']);
+    expect(err).toContain(sentence);
+    expect(err.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('names the line of an error in the source', () => {
+    const { status, err } = hyperscope(['run', write('bad.asm', 'bits 64\nmov eax, [rax\n')]);
+    expect(status).toBe(2);
+    expect(err).toMatch(/bad\.asm:2:\d+: /);
+  });
+
+  test('has printed everything when it is killed', async () => {
+    const file = write('endless.asm', HELLO.replace('mov dx, 0x604', 'jmp $'));
+    const child = spawn('node', [cli, 'run', file]);
+    const text = await new Promise<string>((resolve) => {
+      let seen = '';
+      child.stdout.on('data', (chunk) => {
+        seen += chunk;
+        if (seen.includes('Hello\n')) resolve(seen);
+      });
+    });
+    child.kill('SIGKILL');
+    expect(text).toBe('Hello\n');
+  });
+});
+
+describe('hyperscope', () => {
+  test('helps', () => {
+    expect(hyperscope(['help']).out).toContain('Usage: hyperscope COMMAND');
+    expect(hyperscope(['run', '--help'])).toMatchObject({ status: 0 });
+    expect(hyperscope(['help', 'run']).out).toContain('--max-instructions');
+    expect(hyperscope(['--version']).out).toMatch(/^hyperscope \d+\.\d+\.\d+\n$/);
+    expect(hyperscope([])).toMatchObject({ status: 2 });
+  });
+});
+
+describe('hyperscope asm', () => {
+  test('assembles to a flat binary and to ELF', () => {
+    const source = write('tiny.asm', 'bits 64\n_start: hlt\n');
+    const flat = path.join(folder, 'tiny.bin');
+    expect(hyperscope(['asm', source, '-o', flat, '-f', 'bin'])).toEqual({ status: 0, out: '', err: '' });
+    expect([...readFileSync(flat)]).toEqual([0xf4]);
+    const elf = path.join(folder, 'tiny.elf');
+    expect(hyperscope(['asm', source, '-o', elf]).status).toBe(0);
+    expect(readFileSync(elf).subarray(0, 5)).toEqual(Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2]));
+  });
+
+  test('reports errors with their place and status 1', () => {
+    const source = write('wrong.asm', 'bits 64\nfrobnicate eax\n');
+    const { status, err } = hyperscope(['asm', source, '-o', path.join(folder, 'x')]);
+    expect(status).toBe(1);
+    expect(err).toMatch(/wrong\.asm:2:1: error: /);
+  });
+});
