@@ -264,6 +264,12 @@ export class CpuCore implements SystemContext, CodeSource {
     this.access.selectTables();
   }
 
+  /** Set by the run loop, which owns debug traps. */
+  onDebugRegisters: () => void = () => {};
+  debugRegistersChanged(): void {
+    this.onDebugRegisters();
+  }
+
   readTsc(): bigint {
     const { state } = this;
     return BigInt.asUintN(64, state.icount + state.get64(L.IDLE_TICKS) + state.get64(L.TSC_OFFSET));

@@ -57,6 +57,7 @@ class Cpu implements Processor {
     this.state = this.core.state;
     this.model = options.model;
     this.index = options.index;
+    this.core.onDebugRegisters = () => this.debugRegistersChanged();
     this.reset();
   }
 
@@ -525,6 +526,7 @@ class Cpu implements Processor {
           this.pendingDebug |= dataBreakpointHit(state, linear, size, write);
         }
       : undefined;
+    core.access.selectTables();
   }
 
   stateHash(): bigint {

@@ -32,9 +32,13 @@ const RIGHTS_NULL_SS = Rights.UNUSABLE;
 /**
  * Delivers an event, and the exceptions that delivering it raises (double fault: Intel SDM vol. 3, table 7-5). RIP must be
  * what the handler returns to. When even the double fault can't be delivered, the state is as before the call and the chain
- * of faults is returned.
+ * of faults is returned. `faultRip` is where RIP goes back to when a software event itself can't be delivered.
  */
-export function deliverEvent(context: SystemContext, event: GuestEvent): 'delivered' | { readonly chain: readonly FaultLink[] } {
+export function deliverEvent(
+  context: SystemContext,
+  event: GuestEvent,
+  faultRip?: bigint,
+): 'delivered' | { readonly chain: readonly FaultLink[] } {
   const chain: FaultLink[] = [];
   let current = event;
   for (;;) {
@@ -46,6 +50,7 @@ export function deliverEvent(context: SystemContext, event: GuestEvent): 'delive
       if (!(error instanceof GuestFault)) throw error;
       if (current.vector === Vector.DF && current.kind === 'exception') return { chain };
       current = combine(current, error);
+      if (faultRip !== undefined) context.state.rip = faultRip;
     }
   }
 }

@@ -50,6 +50,8 @@ export interface SystemContext {
   modeChanged(): void;
   /** Must be called when IF, the interrupt shadow, TPR or TF changed, so that events are looked at again. */
   eventsChanged(): void;
+  /** Must be called when DR0–DR3 or DR7 changed. */
+  debugRegistersChanged(): void;
   /** Current TSC value as RDTSC reads it. */
   readTsc(): bigint;
 }

@@ -1,0 +1,165 @@
+import type { DecodedInstruction } from '../../x86/instruction.ts';
+import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import { Mmu } from '../mmu/mmu.ts';
+import { Rights } from '../segmentation/descriptor.ts';
+import * as L from '../state/layout.ts';
+import type { SystemContext, SystemHelper } from './context.ts';
+import { checkUmip } from './descriptor-tables.ts';
+import { readRm, reg, requireCpl0, rm, undefinedInstruction, writeRm } from './operands.ts';
+
+const CR0 = { PE: 1n, TS: 8n, ET: 0x10n, WP: 1n << 16n, NW: 1n << 29n, CD: 1n << 30n, PG: 1n << 31n } as const;
+const CR0_DEFINED = 0xe005_003fn;
+const CR4 = { PSE: 1n << 4n, PAE: 1n << 5n, PGE: 1n << 7n, PCIDE: 1n << 17n, SMEP: 1n << 20n, SMAP: 1n << 21n } as const;
+const EFER_LME = 1n << 8n;
+const EFER_LMA = 1n << 10n;
+
+const generalFault = (): never => {
+  throw new GuestFault(Vector.GP, 0);
+};
+
+/** CR4 bits that the model has. */
+export function cr4Mask(context: SystemContext): bigint {
+  const features: readonly (readonly [bit: number, feature: string])[] = [
+    [0, 'vme'],
+    [1, 'vme'],
+    [2, 'tsc'],
+    [3, 'de'],
+    [4, 'pse'],
+    [5, 'pae'],
+    [6, 'mce'],
+    [7, 'pge'],
+    [8, 'msr'],
+    [9, 'fxsr'],
+    [10, 'sse'],
+    [11, 'umip'],
+    [16, 'fsgsbase'],
+    [17, 'pcid'],
+    [18, 'xsave'],
+    [20, 'smep'],
+    [21, 'smap'],
+  ];
+  return features.reduce((mask, [bit, feature]) => (context.model.has(feature) ? mask | (1n << BigInt(bit)) : mask), 0n);
+}
+
+/** Loads the PDPTEs when PAE paging (not 4-level) is or becomes active. */
+function loadPdptesIfNeeded(context: SystemContext, cr0: bigint, cr3: bigint, cr4: bigint): void {
+  if ((cr0 & CR0.PG) === 0n || (cr4 & CR4.PAE) === 0n || (context.state.efer & EFER_LMA) !== 0n) return;
+  new Mmu(context.state, context.memory, context.model).loadPdptes(cr3);
+}
+
+/** MOV to CR0 and LMSW, with all checks and the entry into and exit from long mode. */
+function writeCr0(context: SystemContext, value: bigint): void {
+  const { state } = context;
+  const old = state.cr0;
+  if (value >> 32n !== 0n) generalFault();
+  const next = (value & CR0_DEFINED) | CR0.ET;
+  if (next & CR0.PG && !(next & CR0.PE)) generalFault();
+  if (next & CR0.NW && !(next & CR0.CD)) generalFault();
+  if ((next & CR0.PG) === 0n && context.mode === 64) generalFault();
+  if ((next & CR0.PG) === 0n && (state.cr4 & CR4.PCIDE) !== 0n) generalFault();
+  const paging = (next & CR0.PG) !== 0n;
+  const turnedOn = paging && (old & CR0.PG) === 0n;
+  if (turnedOn && (state.efer & EFER_LME) !== 0n) {
+    if ((state.cr4 & CR4.PAE) === 0n) generalFault();
+    if (state.segment(L.Segment.CS).rights & Rights.L) generalFault();
+    state.set64(L.EFER, state.efer | EFER_LMA);
+  } else if (turnedOn) loadPdptesIfNeeded(context, next, state.cr3, state.cr4);
+  if (!paging && (old & CR0.PG) !== 0n) state.set64(L.EFER, state.efer & ~EFER_LMA);
+  state.set64(L.CR0, next);
+  if ((old ^ next) & (CR0.PG | CR0.PE | CR0.WP)) context.flushTlb(true);
+  context.modeChanged();
+}
+
+function writeCr3(context: SystemContext, value: bigint): void {
+  const { state } = context;
+  const long = (state.efer & EFER_LMA) !== 0n;
+  let next = value;
+  if (long) {
+    // Bit 63 asks for no flush under PCIDE and isn't stored.
+    if ((state.cr4 & CR4.PCIDE) !== 0n) next &= ~(1n << 63n);
+    if (next >> BigInt(context.model.physicalAddressBits) !== 0n) generalFault();
+  } else {
+    next &= 0xffff_ffffn;
+    loadPdptesIfNeeded(context, state.cr0, next, state.cr4);
+  }
+  state.set64(L.CR3, next);
+  context.flushTlb(false);
+}
+
+function writeCr4(context: SystemContext, value: bigint): void {
+  const { state } = context;
+  const old = state.cr4;
+  if ((value & ~cr4Mask(context)) !== 0n) generalFault();
+  const long = (state.efer & EFER_LMA) !== 0n;
+  if (long && (value & CR4.PAE) === 0n) generalFault();
+  if ((value & ~old & CR4.PCIDE) !== 0n && (!long || (state.cr3 & 0xfffn) !== 0n)) generalFault();
+  const paging = CR4.PSE | CR4.PAE | CR4.PGE | CR4.PCIDE | CR4.SMEP | CR4.SMAP;
+  if ((old ^ value) & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP)) loadPdptesIfNeeded(context, state.cr0, state.cr3, value);
+  state.set64(L.CR4, value);
+  if ((old ^ value) & paging) context.flushTlb(true);
+  context.modeChanged();
+}
+
+type ControlRegister = 0 | 2 | 3 | 4 | 8;
+
+function controlRegister(instruction: DecodedInstruction): ControlRegister {
+  const number = reg(instruction);
+  if (number === 0 || number === 2 || number === 3 || number === 4 || number === 8) return number;
+  return undefinedInstruction();
+}
+
+const wide = (context: SystemContext, value: bigint): bigint => (context.mode === 64 ? value : value & 0xffff_ffffn);
+
+export const movToControl: SystemHelper = (context, instruction) => {
+  const register = controlRegister(instruction);
+  requireCpl0(context);
+  const gpr = rm(instruction);
+  const value = wide(context, context.state.gpr(gpr));
+  if (context.intercepts.cr.write & (1 << register)) return { reason: 'cr', register, access: 'mov-to', gpr, value };
+  if (register === 0) writeCr0(context, value);
+  else if (register === 2) context.state.set64(L.CR2, value);
+  else if (register === 3) writeCr3(context, value);
+  else if (register === 4) writeCr4(context, value);
+  else {
+    if (value > 15n) generalFault();
+    context.interruptSource?.setTpr(Number(value) << 4);
+    context.eventsChanged();
+  }
+  return 'next';
+};
+
+export const movFromControl: SystemHelper = (context, instruction) => {
+  const register = controlRegister(instruction);
+  requireCpl0(context);
+  const gpr = rm(instruction);
+  if (context.intercepts.cr.read & (1 << register)) return { reason: 'cr', register, access: 'mov-from', gpr, value: 0n };
+  const { state } = context;
+  const slots = { 0: L.CR0, 2: L.CR2, 3: L.CR3, 4: L.CR4 } as const;
+  const value = register === 8 ? BigInt((context.interruptSource?.getTpr() ?? 0) >> 4) : state.get64(slots[register]);
+  state.setGpr(gpr, wide(context, value));
+  return 'next';
+};
+
+export const clts: SystemHelper = (context) => {
+  requireCpl0(context);
+  if (context.intercepts.cr.write & 1)
+    return { reason: 'cr', register: 0, access: 'clts', gpr: 0, value: context.state.cr0 & ~CR0.TS };
+  context.state.set64(L.CR0, context.state.cr0 & ~CR0.TS);
+  return 'next';
+};
+
+export const lmsw: SystemHelper = (context, instruction) => {
+  requireCpl0(context);
+  const source = readRm(context, instruction, 2);
+  // PE can be set but not cleared.
+  const value = (context.state.cr0 & ~0xen) | (source & 0xfn);
+  if (context.intercepts.cr.write & 1) return { reason: 'cr', register: 0, access: 'lmsw', gpr: rm(instruction), value };
+  writeCr0(context, value);
+  return 'next';
+};
+
+export const smsw: SystemHelper = (context, instruction) => {
+  checkUmip(context);
+  writeRm(context, instruction, context.state.cr0, 2);
+  return 'next';
+};

@@ -1,0 +1,142 @@
+import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import * as L from '../state/layout.ts';
+import type { SystemHelper } from './context.ts';
+import * as control from './control-registers.ts';
+import * as debug from './debug-moves.ts';
+import * as tables from './descriptor-tables.ts';
+import { iret, retFar } from './far-return.ts';
+import { callFar, jmpFar } from './far-transfer.ts';
+import * as fast from './fast-calls.ts';
+import * as flags from './flag-rules.ts';
+import * as identification from './identification.ts';
+import * as interrupts from './interrupts.ts';
+import { requireCpl0, undefinedInstruction } from './operands.ts';
+import * as ports from './port-io.ts';
+import { enter, popMemory } from './stack-frames.ts';
+
+const HALTED = 1;
+const CR0_MP = 2n;
+const CR0_EM = 4n;
+const CR0_TS = 8n;
+
+const hlt: SystemHelper = (context) => {
+  requireCpl0(context);
+  if (context.intercepts.hlt) return { reason: 'hlt' };
+  context.state.set32(L.ACTIVITY, HALTED);
+  return 'next';
+};
+
+const pause: SystemHelper = (context) => (context.intercepts.pause ? { reason: 'pause' } : 'next');
+
+const invlpg: SystemHelper = (context, instruction) => {
+  requireCpl0(context);
+  const segmentBase =
+    context.mode === 64 && instruction.segment < L.Segment.FS ? 0n : context.state.segment(instruction.segment).base;
+  const address = BigInt.asUintN(64, segmentBase + context.effectiveAddress(instruction));
+  if (context.intercepts.invlpg) return { reason: 'invlpg', address };
+  context.flushPage(address);
+  return 'next';
+};
+
+const cacheControl: SystemHelper = (context) => {
+  requireCpl0(context);
+  return context.intercepts.wbinvd ? { reason: 'wbinvd' } : 'next';
+};
+
+const hypercall =
+  (instruction: 'vmcall' | 'vmmcall'): SystemHelper =>
+  (context) =>
+    context.intercepts.hypercall ? { reason: 'hypercall', instruction } : undefinedInstruction();
+
+/** MONITOR and MWAIT are not advertised: #UD, unless a hypervisor wants to see them. */
+const monitor: SystemHelper = (context) =>
+  context.intercepts.monitorMwait && context.state.cpl === 0 ? { reason: 'monitor' } : undefinedInstruction();
+const mwait: SystemHelper = (context) =>
+  context.intercepts.monitorMwait && context.state.cpl === 0 ? { reason: 'mwait' } : undefinedInstruction();
+
+/** x87 and FWAIT: #NM as CR0 says, #UD since there is no FPU yet. */
+const x87: SystemHelper = (context, instruction) => {
+  const { cr0 } = context.state;
+  const wait = instruction.opcode === 0x9b;
+  const unavailable = wait ? (cr0 & (CR0_MP | CR0_TS)) === (CR0_MP | CR0_TS) : (cr0 & (CR0_EM | CR0_TS)) !== 0n;
+  if (unavailable) throw new GuestFault(Vector.NM);
+  return wait ? 'next' : undefinedInstruction();
+};
+
+const undefinedHelper: SystemHelper = () => undefinedInstruction();
+
+/** All instructions that are done in TypeScript, by the names that their definitions give. */
+export const systemHelpers: Readonly<Record<string, SystemHelper>> = {
+  call_far: callFar,
+  jmp_far: jmpFar,
+  ret_far: retFar,
+  iret,
+  int_n: interrupts.intN,
+  int3: interrupts.int3,
+  int1: interrupts.int1,
+  into: interrupts.into,
+  bound: interrupts.bound,
+  syscall: fast.syscall,
+  sysret: fast.sysret,
+  sysenter: fast.sysenter,
+  sysexit: fast.sysexit,
+  swapgs: fast.swapgs,
+  lgdt: tables.lgdt,
+  lidt: tables.lidt,
+  sgdt: tables.sgdt,
+  sidt: tables.sidt,
+  lldt: tables.lldt,
+  ltr: tables.ltr,
+  sldt: tables.sldt,
+  str: tables.str,
+  mov_to_seg: tables.movToSegment,
+  pop_seg: tables.popSegment,
+  load_far_pointer: tables.loadFarPointer,
+  lar: tables.lar,
+  lsl: tables.lsl,
+  verr: tables.verr,
+  verw: tables.verw,
+  arpl: tables.arpl,
+  mov_to_cr: control.movToControl,
+  mov_from_cr: control.movFromControl,
+  clts: control.clts,
+  lmsw: control.lmsw,
+  smsw: control.smsw,
+  mov_to_dr: debug.movToDebug,
+  mov_from_dr: debug.movFromDebug,
+  cpuid: identification.cpuid,
+  rdmsr: identification.rdmsr,
+  wrmsr: identification.wrmsr,
+  rdtsc: identification.rdtsc,
+  rdtscp: identification.rdtscp,
+  rdpmc: identification.rdpmc,
+  xgetbv: identification.xgetbv,
+  xsetbv: identification.xsetbv,
+  cli: flags.cli,
+  sti: flags.sti,
+  pushf: flags.pushf,
+  popf: flags.popf,
+  stac: flags.setAlignmentFlag(true),
+  clac: flags.setAlignmentFlag(false),
+  in: ports.input,
+  out: ports.output,
+  ins: ports.inputString,
+  outs: ports.outputString,
+  enter,
+  pop_memory: popMemory,
+  hlt,
+  pause,
+  invlpg,
+  invd: cacheControl,
+  wbinvd: cacheControl,
+  vmcall: hypercall('vmcall'),
+  vmmcall: hypercall('vmmcall'),
+  monitor,
+  mwait,
+  fwait_or_x87: x87,
+  vmx_instruction: undefinedHelper,
+  svm_instruction: undefinedHelper,
+  getsec: undefinedHelper,
+  rsm: undefinedHelper,
+  ud: undefinedHelper,
+};

@@ -1,0 +1,54 @@
+import type { DecodedInstruction } from '../../x86/instruction.ts';
+import { deliverEvent, type GuestEvent } from '../events/deliver.ts';
+import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import { isVirtual8086 } from '../segmentation/descriptor.ts';
+import { Flag } from '../state/cpu-state.ts';
+import type { SystemContext, SystemHelper } from './context.ts';
+import { iopl } from './flag-rules.ts';
+import { nextRip } from './operands.ts';
+
+/**
+ * Delivers a software event: the handler returns behind the instruction. When delivery fails, the faults are those of the
+ * instruction itself, so RIP goes back before they are raised.
+ */
+function softwareEvent(context: SystemContext, instruction: DecodedInstruction, event: GuestEvent): ReturnType<SystemHelper> {
+  const { state } = context;
+  const { rip } = state;
+  const { vector } = event;
+  if (context.intercepts.exceptions & (1 << vector) && event.kind !== 'software')
+    return { reason: 'exception', vector, type: event.kind === 'int1' ? 5 : 6 };
+  state.rip = nextRip(context, instruction);
+  const outcome = deliverEvent(context, event, rip);
+  if (outcome === 'delivered') return 'jumped';
+  state.rip = rip;
+  return { reason: 'triple-fault', chain: outcome.chain };
+}
+
+export const intN: SystemHelper = (context, instruction) => {
+  if (isVirtual8086(context) && iopl(context) < 3) throw new GuestFault(Vector.GP, 0);
+  return softwareEvent(context, instruction, { vector: Number(instruction.immediate & 0xffn), kind: 'software' });
+};
+
+export const int3: SystemHelper = (context, instruction) =>
+  softwareEvent(context, instruction, { vector: Vector.BP, kind: 'int3' });
+
+export const int1: SystemHelper = (context, instruction) =>
+  softwareEvent(context, instruction, { vector: Vector.DB, kind: 'int1' });
+
+export const into: SystemHelper = (context, instruction) =>
+  context.state.rflags & Flag.OF ? softwareEvent(context, instruction, { vector: Vector.OF, kind: 'int3' }) : 'next';
+
+/** BOUND: #BR when a signed index lies outside its pair of bounds. */
+export const bound: SystemHelper = (context, instruction) => {
+  const bits = instruction.operandSize;
+  const bytes = bits === 16 ? 2 : 4;
+  const at = context.effectiveAddress(instruction);
+  const read = (offset: number) =>
+    BigInt.asIntN(
+      bits,
+      context.readVirtual(instruction.segment, BigInt.asUintN(instruction.addressSize, at + BigInt(offset)), bytes),
+    );
+  const index = BigInt.asIntN(bits, context.state.gpr(instruction.modrm?.reg ?? 0));
+  if (index < read(0) || index > read(bytes)) throw new GuestFault(Vector.BR);
+  return 'next';
+};
