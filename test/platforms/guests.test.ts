@@ -1,0 +1,261 @@
+import { describe, expect, test } from 'vitest';
+import type { PartitionConfiguration } from '../../src/platforms/configuration.ts';
+import { guest, IDT, ROUTINES, runToEnd } from './run-guest.ts';
+
+const HYPERCALLS = `bits 64
+_start:
+    mov eax, 1
+    vmcall
+    call hex
+    mov eax, 77
+    vmcall
+    call hex
+    mov eax, 9
+    lea rbx, [rel pairing]
+    xor ecx, ecx
+    vmcall
+    call hex
+    mov rax, [rel pairing]
+    call hex
+    mov eax, 9
+    mov rbx, 0xd0000000
+    xor ecx, ecx
+    vmcall
+    call hex
+    jmp off
+align 64
+pairing: times 64 db 0
+${ROUTINES}`;
+
+const CPUID = `bits 64
+_start:
+    mov eax, 1
+    cpuid
+    mov eax, ecx
+    shr eax, 31
+    call hex
+    mov eax, 0x40000000
+    cpuid
+    lea rdi, [rel signature]
+    mov [rdi], ebx
+    mov [rdi + 4], ecx
+    mov [rdi + 8], edx
+    mov rsi, rdi
+    call puts
+    call newline
+    jmp off
+signature: times 16 db 0
+${ROUTINES}`;
+
+const TIMER = `bits 64
+_start:
+    mov ecx, 0x40
+    lea rax, [rel tick]
+    call gate
+    call load_idt
+    mov edi, 0xfee00000
+    mov dword [rdi + 0xf0], 0x1ff
+    mov dword [rdi + 0x3e0], 0xb
+    mov dword [rdi + 0x320], 0x20040
+    mov dword [rdi + 0x380], 100000
+    sti
+.wait:
+    cmp dword [rel ticks], 3
+    jae .done
+    hlt
+    jmp .wait
+.done:
+    cli
+    mov eax, [rel ticks]
+    call hex
+    mov ecx, 20000
+.busy:
+    dec ecx
+    jnz .busy
+    mov dword [rdi + 0x380], 5000
+    mov ecx, 20000
+.more:
+    dec ecx
+    jnz .more
+    sti
+    nop
+    nop
+    cli
+    mov eax, [rel ticks]
+    call hex
+    jmp off
+tick:
+    push rdi
+    mov edi, 0xfee00000
+    inc dword [rel ticks]
+    mov dword [rdi + 0xb0], 0
+    pop rdi
+    iretq
+ticks: dd 0
+${ROUTINES}${IDT}`;
+
+const CLOCK = `bits 64
+_start:
+    mov ecx, 0x4b564d01
+    lea rax, [rel time]
+    or eax, 1
+    xor edx, edx
+    wrmsr
+    call read
+    mov r12, rax
+    mov ecx, 500
+.busy:
+    dec ecx
+    jnz .busy
+    call read
+    sub rax, r12
+    call hex
+    jmp off
+read:
+    rdtsc
+    shl rdx, 32
+    or rax, rdx
+    sub rax, [rel time + 8]
+    mov cl, [rel time + 28]
+    shl rax, cl
+    mov edx, [rel time + 24]
+    mul rdx
+    shrd rax, rdx, 32
+    add rax, [rel time + 16]
+    ret
+align 64
+time: times 64 db 0
+${ROUTINES}`;
+
+/** The boot processor starts the other one at 0x8000, in real mode, where it prints and says that it is done. */
+const TWO = `bits 64
+_start:
+    mov edi, 0x8000
+    lea rsi, [rel trampoline]
+    mov ecx, trampoline_end - trampoline
+    rep movsb
+    mov edi, 0xfee00000
+    mov dword [rdi + 0xf0], 0x1ff
+    mov dword [rdi + 0x310], 0x01000000
+    mov dword [rdi + 0x300], 0x4500
+    mov dword [rdi + 0x310], 0x01000000
+    mov dword [rdi + 0x300], 0x4608
+.wait:
+    pause
+    cmp byte [0x9000], 1
+    jne .wait
+    lea rsi, [rel text]
+    call puts
+    jmp off
+text: db "boot processor done", 10, 0
+${ROUTINES}
+trampoline:
+bits 16
+    mov dx, 0x3f8
+    mov al, 'A'
+    out dx, al
+    mov al, 'P'
+    out dx, al
+    mov al, 10
+    out dx, al
+    xor ax, ax
+    mov ds, ax
+    mov byte [0x9000], 1
+    cli
+    hlt
+trampoline_end:
+`;
+
+const vendors = ['intel', 'amd'] as const;
+
+describe('a guest of KVM', () => {
+  test.each(vendors)('sees KVM on %s', (vendor) => {
+    expect(runToEnd(guest(CPUID, { vendor })).text).toBe('0000000000000001\nKVMKVMKVM\n');
+  });
+
+  test('makes hypercalls', () => {
+    const { text, records } = runToEnd(guest(HYPERCALLS));
+    expect(text.split('\n')).toEqual([
+      '0000000000000000',
+      'fffffffffffffc18',
+      '0000000000000000',
+      '000000006955b900',
+      'fffffffffffffff2',
+      '',
+    ]);
+    expect(records.filter(({ reason }) => reason === 'hypercall').map(({ request, result }) => `${request}: ${result}`)).toEqual([
+      'vmcall KVM_HC_VAPIC_POLL_IRQ: 0',
+      'vmcall hypercall 77: -KVM_ENOSYS (-1000)',
+      'vmcall KVM_HC_CLOCK_PAIRING: 0',
+      'vmcall KVM_HC_CLOCK_PAIRING: -KVM_EFAULT (-14)',
+    ]);
+  });
+
+  test('measures time with kvmclock: one instruction is one nanosecond', () => {
+    expect(runToEnd(guest(CLOCK)).text).toBe('00000000000003f6\n');
+  });
+
+  test.each(vendors)('takes timer interrupts on %s, also late ones', (vendor) => {
+    const { text, records } = runToEnd(guest(TIMER, { vendor }));
+    expect(text).toBe('0000000000000003\n0000000000000004\n');
+    const windows = records.filter(({ reason }) => reason === 'interrupt-window');
+    expect(windows.map(({ handler }) => handler)).toEqual(vendor === 'amd' ? ['kvm-amd interrupt_window_interception'] : []);
+  });
+
+  test('starts a second processor', () => {
+    expect(runToEnd(guest(TWO, { vcpus: 2 })).text).toBe('AP\nboot processor done\n');
+  });
+
+  const programs: readonly (readonly [name: string, source: string, configuration: Partial<PartitionConfiguration>])[] = [
+    ['hypercalls', HYPERCALLS, {}],
+    ['timer', TIMER, {}],
+    ['timer on AMD', TIMER, { vendor: 'amd' }],
+    ['two processors', TWO, { vcpus: 2 }],
+  ];
+  test.each(programs)('runs alike however it is stopped: %s', (_name, source, configuration) => {
+    const whole = runToEnd(guest(source, configuration));
+    for (const slice of [7, 1000]) {
+      const pieces = runToEnd(guest(source, configuration), slice);
+      expect(pieces.text).toBe(whole.text);
+      expect(pieces.instructions).toBe(whole.instructions);
+      expect(pieces.hash).toBe(whole.hash);
+      expect(pieces.records.map(({ partition, ...rest }) => rest)).toEqual(whole.records.map(({ partition, ...rest }) => rest));
+    }
+  });
+
+  test('starts over after a reset and does the same again', () => {
+    const partition = guest(TIMER);
+    const first = runToEnd(partition);
+    partition.reset();
+    const second = runToEnd(partition);
+    expect(second.hash).toBe(first.hash);
+    expect(second.text).toBe(first.text);
+  });
+});
+
+describe('a bare machine', () => {
+  test('has no hypervisor', () => {
+    expect(runToEnd(guest(CPUID, { platform: 'bare' })).text.split('\n')[0]).toBe('0000000000000000');
+  });
+
+  test('has no VM exits', () => {
+    expect(runToEnd(guest(TIMER, { platform: 'bare' })).records).toEqual([]);
+  });
+
+  test('raises #UD for a hypercall', () => {
+    const source = `bits 64
+_start:
+    mov ecx, 6
+    lea rax, [rel undefined]
+    call gate
+    call load_idt
+    vmcall
+undefined:
+    lea rsi, [rel text]
+    call puts
+    jmp off
+text: db "#UD", 10, 0
+${ROUTINES}${IDT}`;
+    expect(runToEnd(guest(source, { platform: 'bare' })).text).toBe('#UD\n');
+  });
+});
