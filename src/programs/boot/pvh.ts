@@ -1,0 +1,100 @@
+import type { BootImage } from '../boot-image.ts';
+import { type LoadSegment, type Program, ProgramError } from '../program.ts';
+import type { BootOptions } from './boot-image.ts';
+import { FLAT_CODE_32, FLAT_DATA, NULL_SEGMENT, TSS_BUSY } from './segments.ts';
+
+/** Guest physical addresses of the start-of-day structures (Xen: docs/misc/pvh.pandoc, start_info.h). */
+const START_INFO = 0x6000n;
+const MODULES = 0x6040n;
+const MEMORY_MAP = 0x7000n;
+const COMMAND_LINE = 0x2_0000n;
+const MAGIC = 0x336e_c578;
+const E820_RAM = 1;
+const E820_RESERVED = 2;
+
+/** RAM as the guest is told of it: conventional memory, then from 1 MiB. */
+export function ramRanges(ramTop: bigint): readonly { readonly start: bigint; readonly size: bigint; readonly type: number }[] {
+  const low = ramTop < 0xa_0000n ? ramTop : 0xa_0000n;
+  const ranges = [{ start: 0n, size: low, type: E820_RAM }];
+  if (ramTop > 0x10_0000n) {
+    ranges.push({ start: 0xa_0000n, size: 0x6_0000n, type: E820_RESERVED });
+    ranges.push({ start: 0x10_0000n, size: ramTop - 0x10_0000n, type: E820_RAM });
+  }
+  return ranges;
+}
+
+/** A NUL-terminated string for the guest. */
+export function commandLineSegment(gpa: bigint, text: string): LoadSegment {
+  const bytes = new TextEncoder().encode(`${text}\0`);
+  return { gpa, bytes, size: bytes.length };
+}
+
+/** Where an initial RAM disk goes: page-aligned at the top of low RAM. Throws when there is no room above the program. */
+export function placeInitrd(program: Program, initrd: Uint8Array, ramTop: bigint): LoadSegment {
+  const gpa = (ramTop - BigInt(initrd.length)) & ~0xfffn;
+  const end = program.segments.reduce(
+    (last, { gpa: start, size }) => (start + BigInt(size) > last ? start + BigInt(size) : last),
+    0n,
+  );
+  if (gpa < end)
+    throw new ProgramError(
+      `The initrd (${initrd.length} bytes) doesn't fit into RAM beside the program; give the guest more with --memory.`,
+    );
+  return { gpa, bytes: initrd, size: initrd.length };
+}
+
+/** PVH: 32-bit protected mode without paging, EBX points at the start info. */
+export function pvhImage(program: Program, options: BootOptions): BootImage {
+  const segments: LoadSegment[] = [...program.segments];
+  const ranges = ramRanges(options.ramTop);
+  const info = new DataView(new ArrayBuffer(56));
+  info.setUint32(0, MAGIC, true);
+  info.setUint32(4, 1, true);
+  info.setUint32(12, options.initrd ? 1 : 0, true);
+  info.setBigUint64(24, COMMAND_LINE, true);
+  info.setBigUint64(40, MEMORY_MAP, true);
+  info.setUint32(48, ranges.length, true);
+  if (options.initrd) {
+    const place = placeInitrd(program, options.initrd, options.ramTop);
+    const module = new DataView(new ArrayBuffer(32));
+    module.setBigUint64(0, place.gpa, true);
+    module.setBigUint64(8, BigInt(place.size), true);
+    info.setBigUint64(16, MODULES, true);
+    segments.push(place, { gpa: MODULES, bytes: new Uint8Array(module.buffer), size: 32 });
+  }
+  const map = new DataView(new ArrayBuffer(ranges.length * 24));
+  ranges.forEach(({ start, size, type }, index) => {
+    map.setBigUint64(index * 24, start, true);
+    map.setBigUint64(index * 24 + 8, size, true);
+    map.setUint32(index * 24 + 16, type, true);
+  });
+  segments.push(
+    { gpa: START_INFO, bytes: new Uint8Array(info.buffer), size: 56 },
+    { gpa: MEMORY_MAP, bytes: new Uint8Array(map.buffer), size: map.byteLength },
+    commandLineSegment(COMMAND_LINE, options.commandLine ?? ''),
+  );
+  return {
+    segments,
+    entry: {
+      mode: 32,
+      rip: program.entry,
+      registers: { rbx: START_INFO, rflags: 2n },
+      cr0: 0x11n,
+      cr3: 0n,
+      cr4: 0n,
+      efer: 0n,
+      gdt: { base: 0n, limit: 0 },
+      idt: { base: 0n, limit: 0 },
+      segments: {
+        cs: FLAT_CODE_32,
+        ds: FLAT_DATA,
+        es: FLAT_DATA,
+        ss: FLAT_DATA,
+        fs: FLAT_DATA,
+        gs: FLAT_DATA,
+        ldtr: NULL_SEGMENT,
+        tr: TSS_BUSY,
+      },
+    },
+  };
+}
