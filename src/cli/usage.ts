@@ -33,7 +33,7 @@ PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a boot sect
   --timeout SECONDS       stop after this much time
 
 Exit status: 0 when the guest powers off, resets or halts for good; (V << 1) | 1 for a write of V to port 0xF4; 124 when
---timeout or --max-instructions ends it; 125 on a triple fault; 126 when the machine fails; 2 for a bad command line or program.
+--timeout or --max-instructions ends it; 125 on a triple fault; 126 when the guest crashes; 2 for a bad command line or program.
 `;
 
 const EXITS = `Usage: hyperscope exits FILE [--by reason|rip|handler|partition] [--top N]

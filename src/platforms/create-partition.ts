@@ -19,6 +19,7 @@ import {
 import { initializeLikeBios } from './firmware.ts';
 import { KvmPlatform } from './kvm/kvm-platform.ts';
 import { memoryMap } from './memory-map.ts';
+import { unhandledException } from './unhandled-exception.ts';
 
 type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration) => Platform;
 
@@ -59,6 +60,7 @@ export function createPartition(configuration: PartitionConfiguration, program: 
     highMemory: map.highMemory,
     startSeconds: startSeconds ?? DEFAULT_START_SECONDS,
     platform: (machine) => makePlatform(machine, configuration),
+    explainHalt: unhandledException,
     load: (devices) => {
       if (program.protocol === 'boot-sector') initializeLikeBios(devices);
       for (const segment of image.segments) memory.write(segment.gpa, segment.bytes);

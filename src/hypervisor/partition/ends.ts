@@ -30,5 +30,5 @@ export function haltedEnd(processors: readonly Processor[]): PartitionEnd {
 /** A defect of ours: the guest can't be the reason. */
 export function internalErrorEnd(error: unknown): PartitionEnd {
   const text = error instanceof Error ? error.message : String(error);
-  return { kind: 'internal-error', status: 70, message: `The hypervisor failed while it served a VM exit: ${text}` };
+  return { kind: 'internal-error', status: 126, message: `The hypervisor failed while it served a VM exit: ${text}` };
 }

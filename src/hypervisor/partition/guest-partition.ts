@@ -46,6 +46,8 @@ export interface PartitionParts {
   readonly platform: (machine: Machine) => Platform;
   /** Puts the program into the zeroed memory and the boot vCPU into its state at entry. */
   readonly load: (devices: PcDevices) => void;
+  /** Explains a halt that is not the guest's own end, such as one in a handler that the boot protocol put there. */
+  readonly explainHalt?: (processors: readonly Processor[]) => PartitionEnd | undefined;
 }
 
 /**
@@ -68,6 +70,7 @@ export class GuestPartition implements Partition, Machine {
   private readonly output = new ConsoleBuffer();
   private readonly server: Platform;
   private readonly load: (devices: PcDevices) => void;
+  private readonly explainHalt: PartitionParts['explainHalt'];
   private hooks: DebugHooks | undefined;
   private ended: PartitionEnd | undefined;
   private stopWanted = false;
@@ -86,6 +89,7 @@ export class GuestPartition implements Partition, Machine {
     this.memory = parts.memory;
     this.processors = parts.processors;
     this.load = parts.load;
+    this.explainHalt = parts.explainHalt;
     this.devices = this.wireDevices(parts);
     this.vcpus = parts.processors.map((processor, index) => {
       const apic = this.devices.localApics[index];
@@ -254,7 +258,7 @@ export class GuestPartition implements Partition, Machine {
     const watched = request.onlyVcpu === undefined ? this.vcpus : this.vcpus.filter((vcpu) => vcpu.index === request.onlyVcpu);
     if (!watched.some((vcpu) => vcpu.wakesOnInterrupt)) {
       if (request.onlyVcpu !== undefined) return { kind: 'idle' };
-      this.finish(haltedEnd(this.vcpus.map((vcpu) => vcpu.processor)));
+      this.finish(this.explainHalt?.(this.processors) ?? haltedEnd(this.processors));
       return undefined;
     }
     const replayed = this.input.next?.ticks;
@@ -265,7 +269,7 @@ export class GuestPartition implements Partition, Machine {
       return undefined;
     }
     if (this.devices.uart.listensForInput || request.onlyVcpu !== undefined) return { kind: 'idle' };
-    this.finish(haltedEnd(this.vcpus.map((vcpu) => vcpu.processor)));
+    this.finish(this.explainHalt?.(this.processors) ?? haltedEnd(this.processors));
     return undefined;
   }
 

@@ -1,0 +1,34 @@
+import { describeFault } from '../hypervisor/exits/describe.ts';
+import type { PartitionEnd } from '../hypervisor/partition/run.ts';
+import { pushesErrorCode } from '../processor/faults/guest-fault.ts';
+import type { Processor } from '../processor/processor.ts';
+import { IDTR_BASE } from '../processor/state/layout.ts';
+import { LowPages } from '../programs/boot/boot-image.ts';
+import { hex } from '../x86/address.ts';
+
+const STUB_SIZE = 16n;
+const STUBS = 256n;
+
+/**
+ * A 64-bit guest starts with an IDT whose handlers halt. When one of them has halted the guest, the end is not the guest's
+ * own: this says which exception it met, and where. Undefined for any other halt.
+ */
+export function unhandledException(processors: readonly Processor[]): PartitionEnd | undefined {
+  for (const processor of processors) {
+    const { state } = processor;
+    const offset = state.rip - LowPages.EXCEPTION_STUBS;
+    if (processor.mode !== 64 || state.get64(IDTR_BASE) !== LowPages.IDT || offset < 0n || offset >= STUBS * STUB_SIZE) continue;
+    const vector = Number(offset / STUB_SIZE);
+    const hasErrorCode = pushesErrorCode(vector);
+    const frame = processor.readMemory('gva', state.gpr(4), 16);
+    const words = frame.length === 16 ? new BigUint64Array(frame.slice().buffer) : new BigUint64Array(2);
+    const errorCode = hasErrorCode ? Number(BigInt.asUintN(32, words[0] ?? 0n)) : undefined;
+    const rip = words[hasErrorCode ? 1 : 0] ?? 0n;
+    return {
+      kind: 'crash',
+      status: 126,
+      message: `The guest met ${describeFault(vector, errorCode)} at RIP ${hex(rip)} and has no handler for it.`,
+    };
+  }
+  return undefined;
+}
