@@ -56,11 +56,12 @@ export interface SystemContext {
   readTsc(): bigint;
 }
 
-/** Leaves guest execution from the middle of an access; the instruction will be run again once the access is completed. */
-export class AccessExit extends Error {
-  constructor(readonly detail: ExitDetail) {
-    super('access leaves the guest');
-  }
+/**
+ * Leaves guest execution from the middle of an access; the instruction will be run again once the access is completed. It is
+ * thrown but no Error: recording a stack would cost more than the access.
+ */
+export class AccessExit {
+  constructor(readonly detail: ExitDetail) {}
 }
 
 /**
