@@ -10,7 +10,7 @@ const CHECKPOINT = 5_000;
 /** No guest here runs longer. */
 const LIMIT = 2_000_000;
 
-function start(guest: Guest, platform: string, vendor: 'intel' | 'amd', vcpus = 1): Partition {
+function start(guest: Guest, platform: 'bare' | 'kvm', vendor: 'intel' | 'amd', vcpus = 1): Partition {
   const source = new TextEncoder().encode(guest.source(vendor));
   const program = loadProgram(source, `${guest.name}.asm`, {}, noFiles);
   return createPartition({ platform, vendor, memory: 8 * 1024 * 1024, vcpus }, program);

@@ -32,7 +32,8 @@ const RIGHTS_NULL_SS = Rights.UNUSABLE;
 /**
  * Delivers an event, and the exceptions that delivering it raises (double fault: Intel SDM vol. 3, table 7-5). RIP must be
  * what the handler returns to. When even the double fault can't be delivered, the state is as before the call and the chain
- * of faults is returned. `faultRip` is where RIP goes back to when a software event itself can't be delivered.
+ * of faults is returned. `faultRip` is given for software events: a fault in delivering one is a fault of the instruction at
+ * that RIP, thrown with RIP set back to it, so that whoever intercepts it sees it.
  */
 export function deliverEvent(
   context: SystemContext,
@@ -48,9 +49,12 @@ export function deliverEvent(
       return 'delivered';
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error;
+      if (faultRip !== undefined && current === event) {
+        context.state.rip = faultRip;
+        throw error;
+      }
       if (current.vector === Vector.DF && current.kind === 'exception') return { chain };
       current = combine(current, error);
-      if (faultRip !== undefined) context.state.rip = faultRip;
     }
   }
 }

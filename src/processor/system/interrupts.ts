@@ -49,6 +49,8 @@ export const bound: SystemHelper = (context, instruction) => {
       context.readVirtual(instruction.segment, BigInt.asUintN(instruction.addressSize, at + BigInt(offset)), bytes),
     );
   const index = BigInt.asIntN(bits, context.state.gpr(instruction.modrm?.reg ?? 0));
-  if (index < read(0) || index > read(bytes)) throw new GuestFault(Vector.BR);
+  // Both bounds are read, whatever the first one says.
+  const [lower, upper] = [read(0), read(bytes)];
+  if (index < lower || index > upper) throw new GuestFault(Vector.BR);
   return 'next';
 };

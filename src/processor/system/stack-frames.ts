@@ -20,7 +20,8 @@ export const enter: SystemHelper = (context, instruction) => {
   const stack = StackCursor.current(context);
   const frame = state.gpr(RBP);
   stack.push(frame, size);
-  const newFrame = stack.pointer;
+  // The frame pointer gets all of ESP, also when the stack counts in SP.
+  const newFrame = width === 16 ? (state.gpr(RSP) & 0xffff_0000n) | stack.pointer : stack.pointer;
   let outer = BigInt.asUintN(width, frame);
   for (let index = 1; index < level; index++) {
     outer = BigInt.asUintN(width, outer - BigInt(size));

@@ -2,7 +2,7 @@ import { createProcessor } from '../../../src/processor/cpu.ts';
 import { PartitionMemory } from '../../../src/processor/memory/partition-memory.ts';
 import type { CpuModel } from '../../../src/processor/models/cpu-model.ts';
 import type { Processor } from '../../../src/processor/processor.ts';
-import type { SegmentValue } from '../../../src/processor/state/cpu-state.ts';
+import { Flag, type SegmentValue } from '../../../src/processor/state/cpu-state.ts';
 import * as L from '../../../src/processor/state/layout.ts';
 import { CODE, CODE_SIZE, DATA, DATA_SIZE, INT3, LDT_CODE_16, LDT_DATA_16, RECORD_SIZE, Reply, type Request } from './record.ts';
 
@@ -35,6 +35,7 @@ export class EmulatedMachine {
   /** The data pages as they are now. */
   readonly data: Uint8Array;
   private readonly code: Uint8Array;
+  private trapped = false;
   private readonly reply = new Reply(new Uint8Array(RECORD_SIZE), new Uint8Array(0));
 
   constructor(
@@ -90,6 +91,8 @@ export class EmulatedMachine {
     put(LDT, 0x0000_fb00_0000_0000n | ((CODE & 0xff_ffffn) << 16n) | ((CODE >> 24n) << 56n) | BigInt(CODE_SIZE - 1));
     put(LDT + 8, 0x0000_f300_0000_0000n | ((DATA & 0xff_ffffn) << 16n) | ((DATA >> 24n) << 56n) | BigInt(DATA_SIZE - 1));
     put(TSS + 4, KERNEL + 0xf000n);
+    // No I/O bitmap: it would begin behind the limit.
+    put(TSS + 0x60, 0x68n << 48n);
     for (let vector = 0; vector < 256; vector++) {
       const handler = KERNEL + 0xe000n;
       const privilege = vector === 3 || vector === 4 ? 3n : 0n;
@@ -148,11 +151,14 @@ export class EmulatedMachine {
     const physical = BigInt(CODE_PAGES) + (request.rip - CODE);
     processor.writeMemory('gpa', physical, request.code);
     this.data.set(request.patch, request.patchAt);
+    // A debug trap may still wait from the case before.
+    if (this.trapped) processor.reset();
     this.resetState(request);
     reply.bytes.fill(0);
     reply.vector = Reply.TIMEOUT;
     const result = processor.run(50_000);
     const { state } = processor;
+    this.trapped = ((request.rflags | state.rflags) & Flag.TF) !== 0;
     reply.rip = state.rip;
     if (result.kind === 'exit' && result.exit.reason === 'exception') {
       const { exit } = result;

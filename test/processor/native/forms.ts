@@ -75,6 +75,7 @@ const LEFT_OUT: readonly (readonly [RegExp, string])[] = [
   [/^Syscall/, 'enters the kernel of the host'],
   [/^(Sldt|Str|Smsw|Sgdt|Sidt)_/, 'shows tables of the host, or is emulated by its kernel'],
   [/^Wait/, 'floating point'],
+  [/^Int1$/, 'hypervisors below the host differ in the RIP that they report'],
   [/^Ud0$/, 'on AMD processors another form of the same opcode'],
   [/^(Clac|Stac|Endbr32|Sysret)/, 'depends on how the host is set up'],
 ];
