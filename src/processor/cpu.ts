@@ -17,6 +17,8 @@ import { hashState } from './state/state-hash.ts';
 import { AccessExit } from './system/context.ts';
 import { systemHelpers } from './system/helpers.ts';
 
+/** Rounds of the run loop that retire nothing before it comes back. */
+const IDLE_ROUNDS = 5000;
 const SHADOW = 3;
 const NMI_BLOCKED = 8;
 const MOV_SS_SHADOW = 2;
@@ -102,10 +104,16 @@ class Cpu implements Processor {
   run(budget: number): RunResult {
     const end = this.state.icount + BigInt(budget);
     this.stopRequested = false;
-    for (;;) {
+    let last = this.state.icount;
+    for (let idle = 0; ; ) {
       const result = this.boundary() ?? this.stretch(Number(end - this.state.icount));
       if (result) return result;
-      if (this.state.icount >= end) return { kind: 'budget' };
+      const { icount } = this.state;
+      if (icount >= end) return { kind: 'budget' };
+      idle = icount === last ? idle + 1 : 0;
+      last = icount;
+      // Faults whose handlers fault at once, without end: whoever runs the guest gets a say now and then.
+      if (idle > IDLE_ROUNDS) return { kind: 'stop-requested' };
       if (this.stopRequested) return { kind: 'stop-requested' };
     }
   }
@@ -356,9 +364,19 @@ class Cpu implements Processor {
   }
 
   private deliver(event: GuestEvent): RunResult | undefined {
-    const outcome = deliverEvent(this.core, event);
-    if (outcome === 'delivered') return undefined;
-    return this.tripleFault(outcome.chain);
+    const { access } = this.core;
+    // Delivery is not left halfway: neither for device memory nor for watches.
+    const ignoreWatches = access.ignoreWatches;
+    access.openBus = true;
+    access.ignoreWatches = true;
+    try {
+      const outcome = deliverEvent(this.core, event);
+      if (outcome === 'delivered') return undefined;
+      return this.tripleFault(outcome.chain);
+    } finally {
+      access.openBus = false;
+      access.ignoreWatches = ignoreWatches;
+    }
   }
 
   private tripleFault(chain: Extract<ExitDetail, { reason: 'triple-fault' }>['chain']): RunResult {

@@ -1,3 +1,4 @@
+import { MASK_64 } from '../../x86/address.ts';
 import type { ExitDetail, WatchHit } from '../exit.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import * as O from '../interpreter/operation.ts';
@@ -35,6 +36,9 @@ export class LinearAccess {
   /** Told of each data access while debug registers watch data (DR7). */
   onAccess: ((linear: bigint, size: number, write: boolean) => void) | undefined;
 
+  /** Device memory answers reads with all ones and ignores writes: while an event is delivered, which can't be left halfway. */
+  openBus = false;
+
   constructor(
     private readonly state: CpuState,
     private readonly memory: PartitionMemory,
@@ -45,6 +49,7 @@ export class LinearAccess {
 
   /** Takes the value of a device access from the completed ones, or leaves to have it made. */
   device(detail: ExitDetail): bigint {
+    if (this.openBus) return MASK_64;
     if (this.taken < this.completed.length) return this.completed[this.taken++] ?? 0n;
     throw new AccessExit(detail);
   }

@@ -76,6 +76,12 @@ export class StackCursor {
     return value;
   }
 
+  /** Reads a slot above the top, without moving. */
+  peek(distance: number, size: 2 | 4 | 8): bigint {
+    const offset = BigInt.asUintN(this.width, this.pointer + BigInt(distance));
+    return this.context.readLinear(this.linear(offset, size, false), size, this.user);
+  }
+
   /** Moves past bytes without reading them. */
   release(bytes: number): void {
     this.pointer = BigInt.asUintN(this.width, this.pointer + BigInt(bytes));

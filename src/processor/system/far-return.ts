@@ -39,8 +39,10 @@ export const retFar: SystemHelper = (context, instruction) => {
   const size = wordOf(instruction.operandSize);
   const release = instruction.opcode === 0xca ? Number(instruction.immediate & 0xffffn) : 0;
   const stack = StackCursor.current(context);
-  const rip = stack.pop(size);
-  const selector = Number(stack.pop(size) & 0xffffn);
+  // Read from the top down, as AMD's processors do: it decides which page faults first.
+  const selector = Number(stack.peek(size, size) & 0xffffn);
+  const rip = stack.peek(0, size);
+  stack.release(2 * size);
   if (!isProtected(context)) {
     const segment = realModeSegment(context, L.Segment.CS, selector);
     if (rip > BigInt(segment.limit)) throw new GuestFault(Vector.GP, 0);
@@ -88,9 +90,10 @@ export const iret: SystemHelper = (context, instruction) => {
     return returnToTask(context, nextRip(context, instruction));
   if (isLong(context) && state.rflags & Flag.NT) throw new GuestFault(Vector.GP, 0);
   const stack = StackCursor.current(context);
-  const rip = stack.pop(size);
-  const selector = Number(stack.pop(size) & 0xffffn);
-  const flags = Number(stack.pop(size) & 0xffff_ffffn);
+  const flags = Number(stack.peek(2 * size, size) & 0xffff_ffffn);
+  const selector = Number(stack.peek(size, size) & 0xffffn);
+  const rip = stack.peek(0, size);
+  stack.release(3 * size);
   if (!isProtected(context)) realReturn(context, stack, rip, selector, flags, size);
   else if (flags & Flag.VM && state.cpl === 0 && !isLong(context) && size === 4)
     virtualReturn(context, stack, rip, selector, flags);
@@ -161,8 +164,9 @@ function protectedReturn(
     return;
   }
   const pointer = stack.pop(size);
-  const ss = returnStack(context, Number(stack.pop(size) & 0xffffn), level, long);
+  const stackSelector = Number(stack.pop(size) & 0xffffn);
   checkTarget(context, code, rip);
+  const ss = returnStack(context, stackSelector, level, long);
   setFlags(context, flags, size === 2 ? 2 : 4, oldCpl, true);
   leaveToOuter(context, ss, pointer, long);
   enterCode(context, code, level, rip);

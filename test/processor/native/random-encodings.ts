@@ -8,8 +8,11 @@ const PREFIXES = [
   0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x66, 0x67, 0x40, 0x41, 0x42, 0x44, 0x48, 0x4f,
 ];
 
-/** Forms that would leave what is compared: interrupts that Linux serves, and the selector that shows the number of the CPU. */
-const UNFIT = new Set(['int', 'lsl', 'wrfsbase', 'wrgsbase']);
+/**
+ * Forms that would leave what is compared: interrupts that Linux serves, the selector that shows the number of the CPU,
+ * and RETF, which touches the stack that it releases on some processors.
+ */
+const UNFIT = new Set(['int', 'lsl', 'wrfsbase', 'wrgsbase', 'retf']);
 
 function randomBytes(random: Random): Uint8Array {
   const bytes: number[] = [];
