@@ -62,7 +62,7 @@ export function createPartition(configuration: PartitionConfiguration, program: 
     platform: (machine) => makePlatform(machine, configuration),
     explainHalt: unhandledException,
     load: (devices) => {
-      if (program.protocol === 'boot-sector') initializeLikeBios(devices);
+      if (program.mode === 16) initializeLikeBios(devices);
       for (const segment of image.segments) memory.write(segment.gpa, segment.bytes);
       processors.forEach((processor, index) => {
         if (index === 0) applyEntry(processor, image.entry);

@@ -6,17 +6,22 @@ import { createPartition } from '../../src/platforms/create-partition.ts';
 import { loadProgram } from '../../src/programs/load-program.ts';
 import { type FileAccess, ProgramError } from '../../src/programs/program.ts';
 
-const NO_FILES: FileAccess = {
-  read: (path) => {
-    throw new ProgramError(`${path} can't be read: tests have no files.`, path);
-  },
-  exists: () => false,
-  resolve: (_from, relative) => relative,
-};
+/** The files of a test: one source. */
+function onlyFile(path: string, content: Uint8Array): FileAccess {
+  return {
+    read: (asked) => {
+      if (asked === path) return content;
+      throw new ProgramError(`${asked} can't be read: this test has only ${path}.`, asked);
+    },
+    exists: (asked) => asked === path,
+    resolve: (_from, relative) => relative,
+  };
+}
 
 /** A partition with an assembled program in it. */
 export function guest(source: string, configuration: Partial<PartitionConfiguration> = {}): GuestPartition {
-  const program = loadProgram(new TextEncoder().encode(source), 'guest.asm', {}, NO_FILES);
+  const bytes = new TextEncoder().encode(source);
+  const program = loadProgram(bytes, 'guest.asm', {}, onlyFile('guest.asm', bytes));
   return createPartition({ platform: 'kvm', vendor: 'intel', memory: DEFAULT_MEMORY, vcpus: 1, ...configuration }, program);
 }
 
