@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Partition } from '../../src/hypervisor/partition/partition.ts';
 import { createPartition } from '../../src/platforms/create-partition.ts';
 import { loadProgram } from '../../src/programs/load-program.ts';
-import { noFiles } from '../support/files.ts';
+import { oneFile } from '../support/files.ts';
 import { GUESTS, type Guest } from './guests.ts';
 
 /** Instructions between two comparisons of the state. */
@@ -12,7 +12,8 @@ const LIMIT = 2_000_000;
 
 function start(guest: Guest, platform: 'bare' | 'kvm', vendor: 'intel' | 'amd', vcpus = 1): Partition {
   const source = new TextEncoder().encode(guest.source(vendor));
-  const program = loadProgram(source, `${guest.name}.asm`, {}, noFiles);
+  const path = `${guest.name}.asm`;
+  const program = loadProgram(source, path, {}, oneFile(path, source));
   return createPartition({ platform, vendor, memory: 8 * 1024 * 1024, vcpus }, program);
 }
 

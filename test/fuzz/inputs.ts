@@ -1,0 +1,72 @@
+import { expect } from 'vitest';
+import { ConfigurationError } from '../../src/platforms/configuration.ts';
+import { createPartition } from '../../src/platforms/create-partition.ts';
+import { loadProgram } from '../../src/programs/load-program.ts';
+import { ProgramError } from '../../src/programs/program.ts';
+import { oneFile } from '../support/files.ts';
+import { Random } from '../support/random.ts';
+import { elfSeed } from './elf-seed.ts';
+import { mutateBytes, mutateText } from './mutate.ts';
+
+/** Milliseconds that no input may take. */
+const PATIENCE = 3000;
+
+/** What came of an input. */
+export interface Tally {
+  accepted: number;
+  refused: number;
+}
+
+/**
+ * Feeds one input in. It is either accepted, or refused by an error of ours that says why in words; everything else is a
+ * failure, and the seed is named.
+ */
+function feed(tally: Tally, place: string, use: () => void): void {
+  const begin = performance.now();
+  try {
+    use();
+    tally.accepted++;
+  } catch (error) {
+    if (!(error instanceof ProgramError || error instanceof ConfigurationError)) {
+      if (error instanceof Error) error.message = `${place}: ${error.message}`;
+      throw error;
+    }
+    expect(error.message, place).toMatch(/\w+ .*\w/);
+    tally.refused++;
+  }
+  expect(performance.now() - begin, `${place} takes too long`).toBeLessThan(PATIENCE);
+}
+
+/** Damaged ELF files are loaded; those that still load run for a while, every `runEvery`th one. */
+export function fuzzElfFiles(count: number, firstSeed: number, runEvery: number): Tally {
+  const seeds = ([32, 64] as const).flatMap((bits) =>
+    (['plain', 'pvh', 'multiboot1'] as const).map((protocol) => elfSeed(bits, protocol)),
+  );
+  const tally: Tally = { accepted: 0, refused: 0 };
+  for (let index = 0; index < count; index++) {
+    const seed = firstSeed + index;
+    const random = new Random(seed);
+    const bytes = mutateBytes(random, random.pick(seeds));
+    feed(tally, `ELF file of seed ${seed}`, () => {
+      const program = loadProgram(bytes, 'damaged.elf', {}, oneFile('damaged.elf', bytes));
+      if (index % runEvery !== 0) return;
+      const partition = createPartition({ platform: 'kvm', vendor: 'amd', memory: 4 * 1024 * 1024, vcpus: 1 }, program);
+      partition.run({ instructions: 500 });
+    });
+  }
+  return tally;
+}
+
+/** Damaged assembly sources are assembled. `sources` are whole programs. */
+export function fuzzAssembly(count: number, firstSeed: number, sources: readonly string[]): Tally {
+  const words = [...new Set(sources.flatMap((source) => source.match(/[%.\w$]+/g) ?? []))];
+  const tally: Tally = { accepted: 0, refused: 0 };
+  for (let index = 0; index < count; index++) {
+    const seed = firstSeed + index;
+    const random = new Random(seed);
+    const text = mutateText(random, random.pick(sources), random.pick(sources), words);
+    const bytes = new TextEncoder().encode(text);
+    feed(tally, `assembly of seed ${seed}`, () => loadProgram(bytes, 'damaged.asm', {}, oneFile('damaged.asm', bytes)));
+  }
+  return tally;
+}
