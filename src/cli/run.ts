@@ -9,6 +9,7 @@ import { parseRunOptions, type RunOptions } from './options.ts';
 /** Guest instructions between two looks at the clock and at stdin: a few milliseconds. */
 const SLICE = 1_000_000;
 const STDOUT = 1;
+const STDERR = 2;
 
 /** Why a run stopped although the guest could go on. */
 const TIMEOUT_STATUS = 124;
@@ -33,7 +34,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const journal = options.exits === undefined ? undefined : new JournalFile(options.exits);
   partition.journal.onRecord((record) => journal?.write(record));
   // Straight to the descriptor: what the guest printed must be out even when the process is killed.
-  partition.onConsole((_source, bytes) => writeAll(STDOUT, bytes));
+  partition.onConsole((source, bytes) => writeAll(source === 'serial' ? STDOUT : STDERR, bytes));
   const started = performance.now();
   const outcome = await runToEnd(partition, options, started);
   journal?.close();

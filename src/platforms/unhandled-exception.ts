@@ -1,8 +1,8 @@
 import { describeFault } from '../hypervisor/exits/describe.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
-import { pushesErrorCode } from '../processor/faults/guest-fault.ts';
+import { pushesErrorCode, Vector } from '../processor/faults/guest-fault.ts';
 import type { Processor } from '../processor/processor.ts';
-import { IDTR_BASE } from '../processor/state/layout.ts';
+import { CR2, IDTR_BASE } from '../processor/state/layout.ts';
 import { LowPages } from '../programs/boot/boot-image.ts';
 import { hex } from '../x86/address.ts';
 
@@ -24,10 +24,11 @@ export function unhandledException(processors: readonly Processor[]): PartitionE
     const words = frame.length === 16 ? new BigUint64Array(frame.slice().buffer) : new BigUint64Array(2);
     const errorCode = hasErrorCode ? Number(BigInt.asUintN(32, words[0] ?? 0n)) : undefined;
     const rip = words[hasErrorCode ? 1 : 0] ?? 0n;
+    const address = vector === Vector.PF ? `, address ${hex(state.get64(CR2))},` : '';
     return {
       kind: 'crash',
       status: 126,
-      message: `The guest met ${describeFault(vector, errorCode)} at RIP ${hex(rip)} and has no handler for it.`,
+      message: `The guest met ${describeFault(vector, errorCode)} at RIP ${hex(rip)}${address} and has no handler for it.`,
     };
   }
   return undefined;

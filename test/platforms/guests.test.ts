@@ -259,3 +259,44 @@ ${ROUTINES}${IDT}`;
     expect(runToEnd(guest(source, { platform: 'bare' })).text).toBe('#UD\n');
   });
 });
+
+describe('an exception without a handler', () => {
+  test.each([
+    ['ud2', 'The guest met #UD at RIP 0x100000 and has no handler for it.'],
+    [
+      'mov rax, 0xfffff00000000000\nmov rax, [rax]',
+      'The guest met #PF(0) at RIP 0x10000a, address 0xfffff00000000000, and has no handler for it.',
+    ],
+  ])('ends a 64-bit guest with a sentence: %s', (code, message) => {
+    expect(runToEnd(guest(`bits 64\n${code}\n`)).end).toEqual({ kind: 'crash', status: 126, message });
+  });
+
+  test('is a triple fault in 32-bit code without an IDT', () => {
+    expect(runToEnd(guest('bits 32\nud2\n')).end).toMatchObject({ kind: 'triple-fault', status: 125 });
+  });
+});
+
+test.each(['hyperv', 'xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const)(
+  'platform %s is refused with one sentence',
+  (platform) => {
+    expect(() => guest('bits 64\nhlt\n', { platform })).toThrow(
+      `Platform ${platform} comes with a later version; choose bare or kvm.`,
+    );
+  },
+);
+
+test.each([
+  [{ memory: 100 }, 'whole MiB'],
+  [{ memory: 2 ** 32 }, '1M to 3584M'],
+  [{ memory: 8 * 2 ** 30 }, '8192M was asked for'],
+  [{ vcpus: 0 }, '1 to 16 vCPUs; 0 were asked for'],
+  [{ vcpus: 1.5 }, '1 to 16 vCPUs'],
+])('a configuration out of range is refused: %j', (configuration, sentence) => {
+  expect(() => guest('bits 64\nhlt\n', configuration)).toThrow(sentence);
+});
+
+test('a program beyond the memory is refused', () => {
+  expect(() => guest('org 0x8000000\nbits 64\nhlt\n')).toThrow(
+    'The program wants memory from 0x8000000 to 0x8000000, where this partition of 64M has none',
+  );
+});
