@@ -300,6 +300,8 @@ class Cpu implements Processor {
       return undefined;
     } catch (error) {
       state.set32(L.INTERRUPTIBILITY, before);
+      // The instruction is known here: no need to decode it again for its length.
+      if (error instanceof AccessExit) return this.exit(error.detail, instruction.length);
       return this.failed(error);
     }
   }
