@@ -16,6 +16,7 @@ import { resetState } from './state/reset.ts';
 import { hashState } from './state/state-hash.ts';
 import { AccessExit } from './system/context.ts';
 import { systemHelpers } from './system/helpers.ts';
+import { trapsAfter } from './system/interrupts.ts';
 
 /** Rounds of the run loop that retire nothing before it comes back. */
 const IDLE_ROUNDS = 5000;
@@ -51,6 +52,8 @@ class Cpu implements Processor {
   private sipiVector: number | undefined;
   /** DR6 bits of a debug trap that waits for the next boundary. */
   private pendingDebug = 0n;
+  /** An event whose delivery left for a task switch. */
+  private interrupted: GuestEvent | undefined;
   private passing = false;
   private stopRequested = false;
 
@@ -104,6 +107,7 @@ class Cpu implements Processor {
   run(budget: number): RunResult {
     const end = this.state.icount + BigInt(budget);
     this.stopRequested = false;
+    this.interrupted = undefined;
     let last = this.state.icount;
     for (let idle = 0; ; ) {
       const result = this.boundary() ?? this.stretch(Number(end - this.state.icount));
@@ -280,7 +284,8 @@ class Cpu implements Processor {
 
   private perform(decoded: Decoded, shadow: number, trap: boolean): RunResult | undefined {
     const { state, core } = this;
-    const helper = systemHelpers[decoded.form.definition.helper ?? ''];
+    const helperName = decoded.form.definition.helper ?? '';
+    const helper = systemHelpers[helperName];
     if (!helper) return this.failed(new GuestFault(Vector.UD));
     const { instruction } = decoded;
     const rip = state.rip;
@@ -291,11 +296,12 @@ class Cpu implements Processor {
       const outcome = helper(core, instruction);
       if (typeof outcome === 'object') {
         state.set32(L.INTERRUPTIBILITY, before);
+        if (outcome.reason === 'triple-fault') return this.tripleFault(outcome.chain);
         return this.exit(outcome, instruction.length);
       }
       if (outcome === 'next') state.rip = core.advance(rip, instruction.length);
       const cast = state.get32(L.INTERRUPTIBILITY) & SHADOW;
-      this.retired(1, shadow, trap, rip);
+      this.retired(1, shadow, trapsAfter(helperName, trap, state), rip);
       state.set32(L.INTERRUPTIBILITY, (state.get32(L.INTERRUPTIBILITY) & ~SHADOW) | cast);
       return undefined;
     } catch (error) {
@@ -375,6 +381,11 @@ class Cpu implements Processor {
       const outcome = deliverEvent(this.core, event);
       if (outcome === 'delivered') return undefined;
       return this.tripleFault(outcome.chain);
+    } catch (error) {
+      // Only a task switch through a gate leaves: a hypervisor does it, or has it done by `performNatively`.
+      if (!(error instanceof AccessExit)) throw error;
+      this.interrupted = event;
+      return this.exit(error.detail, 0);
     } finally {
       access.openBus = false;
       access.ignoreWatches = ignoreWatches;
@@ -444,9 +455,12 @@ class Cpu implements Processor {
     const { state, core } = this;
     const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
     const trap = (state.rflags & Flag.TF) !== 0;
+    const event = this.interrupted;
+    this.interrupted = undefined;
     core.native = true;
     try {
-      this.perform(core.code.decodeAt(state.rip), shadow, trap);
+      if (event) this.deliver(event);
+      else this.perform(core.code.decodeAt(state.rip), shadow, trap);
     } catch (error) {
       this.failed(error);
     } finally {

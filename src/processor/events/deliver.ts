@@ -2,11 +2,11 @@ import { isCanonical } from '../../x86/address.ts';
 import { GuestFault, pushesErrorCode, Vector } from '../faults/guest-fault.ts';
 import { checkTarget, enterCode, is64Bit, requireCode } from '../segmentation/code-segment.ts';
 import { isLong, isNull, type parseDescriptor, Rights, readDescriptor, rpl } from '../segmentation/descriptor.ts';
-import { stackSegment } from '../segmentation/load.ts';
+import { realModeSegment, stackSegment } from '../segmentation/load.ts';
 import { StackCursor } from '../segmentation/stack.ts';
 import { Flag } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
-import type { SystemContext } from '../system/context.ts';
+import { AccessExit, type SystemContext } from '../system/context.ts';
 import { switchTask } from '../task/task-switch.ts';
 import { type Gate, readGate } from './gate.ts';
 
@@ -27,6 +27,8 @@ export interface FaultLink {
 
 const CONTRIBUTORY: ReadonlySet<number> = new Set([Vector.DE, Vector.TS, Vector.NP, Vector.SS, Vector.GP, Vector.CP]);
 const DR7_GD = 1n << 13n;
+/** STI and MOV SS. */
+const SHADOW = 3;
 const RIGHTS_NULL_SS = Rights.UNUSABLE;
 
 /**
@@ -87,6 +89,8 @@ function deliverOne(context: SystemContext, event: GuestEvent): void {
   sideEffects(context, event);
   if ((context.state.cr0 & 1n) === 0n) deliverReal(context, event);
   else deliverProtected(context, event);
+  const { state } = context;
+  state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) & ~SHADOW);
   context.eventsChanged();
 }
 
@@ -104,18 +108,19 @@ function deliverReal(context: SystemContext, event: GuestEvent): void {
   stack.push(state.rip, 2);
   stack.commit();
   state.rflags &= ~(Flag.IF | Flag.TF | Flag.AC | Flag.RF);
-  const { limit } = state.segment(L.Segment.CS);
-  state.setSegment(L.Segment.CS, { selector, base: BigInt(selector << 4), limit, rights: 0x9b });
+  state.setSegment(L.Segment.CS, realModeSegment(context, L.Segment.CS, selector));
   state.rip = offset;
   context.modeChanged();
 }
 
-/** Flags as pushed: RF is set for faults, so that the instruction's breakpoint doesn't trap again. */
+/**
+ * Flags as pushed: RF is set for faults, so that breakpoints of the instruction don't trap again. For a debug exception it is
+ * the handler's to set (Intel SDM vol. 3, 18.3.1.1), and #DF is no fault.
+ */
 function pushedFlags(context: SystemContext, event: GuestEvent): bigint {
-  const isFault = event.kind === 'exception' && event.vector !== Vector.DB && event.vector !== Vector.DF;
-  const isInstructionBreakpoint =
-    event.vector === Vector.DB && ((event.dr6 ?? 0n) & 0xfn) !== 0n && ((event.dr6 ?? 0n) & (1n << 14n)) === 0n;
-  return BigInt(context.state.rflags | (isFault || isInstructionBreakpoint ? Flag.RF : 0));
+  const isFault =
+    event.kind === 'exception' && event.vector !== Vector.DB && event.vector !== Vector.DF && event.vector !== Vector.MC;
+  return BigInt(context.state.rflags | (isFault ? Flag.RF : 0));
 }
 
 function deliverProtected(context: SystemContext, event: GuestEvent): void {
@@ -126,6 +131,8 @@ function deliverProtected(context: SystemContext, event: GuestEvent): void {
   if (!gate.present) throw new GuestFault(Vector.NP, event.vector * 8 + 2 + external);
   const hasError = event.kind === 'exception' && pushesErrorCode(event.vector);
   if (gate.kind === 'task') {
+    if (context.intercepts.taskSwitch)
+      throw new AccessExit({ reason: 'task-switch', selector: gate.selector, source: 'gate', errorCode: event.errorCode });
     switchTask(context, gate.selector, 'gate', external);
     if (hasError) {
       const stack = StackCursor.current(context);
@@ -202,7 +209,7 @@ export function innerStack(context: SystemContext, cpl: number, external: number
   const selector = Number(context.readLinear(tss.base + BigInt(at + (wide ? 4 : 2)), 2, false));
   if (isNull(selector)) throw new GuestFault(Vector.TS, external);
   if (rpl(selector) !== cpl) throw new GuestFault(Vector.TS, (selector & 0xfffc) | external);
-  const segment = stackSegment(context, selector, cpl, Vector.TS);
+  const segment = stackSegment(context, selector, cpl, Vector.TS, external);
   return { segment, pointer };
 }
 
@@ -229,7 +236,7 @@ function deliverLegacy(
     const inner = innerStack(context, cpl, external);
     newSs = inner.segment;
     stack = StackCursor.of(context, inner.segment, inner.pointer, false, cpl);
-    checkTarget(context, code, gate.offset);
+    checkTarget(context, code, gate.offset, external);
     if (virtual)
       for (const index of [L.Segment.GS, L.Segment.FS, L.Segment.DS, L.Segment.ES])
         stack.push(BigInt(state.segment(index).selector), size);
@@ -237,7 +244,7 @@ function deliverLegacy(
     stack.push(oldSp, size);
   } else {
     stack = StackCursor.current(context);
-    checkTarget(context, code, gate.offset);
+    checkTarget(context, code, gate.offset, external);
   }
   stack.push(flags, size);
   stack.push(BigInt(state.segment(L.Segment.CS).selector), size);

@@ -1,3 +1,4 @@
+import { isCanonical } from '../../x86/address.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
 import type { CpuModel } from '../models/cpu-model.ts';
@@ -111,6 +112,8 @@ export class Mmu {
   walk(linear: bigint): WalkResult {
     if ((this.state.cr0 & CR0_PG) === 0n)
       return { steps: [], gpa: linear & 0xffff_ffffn, pageSize: 4096n, writable: true, user: true, executable: true };
+    if ((this.state.efer & EFER_LMA) !== 0n && !isCanonical(linear))
+      return { steps: [], writable: false, user: false, executable: false, problem: 'The address is not canonical.' };
     const path = this.follow(linear);
     const steps = path.entries.map(({ gpa, value, level }) => ({
       level: level.name,
@@ -142,7 +145,8 @@ export class Mmu {
 
   private reportsFetch(): boolean {
     const { state } = this;
-    return (state.efer & EFER_NXE) !== 0n || (state.cr4 & CR4_SMEP) !== 0n;
+    const noExecute = (state.efer & EFER_NXE) !== 0n && (state.cr4 & CR4_PAE) !== 0n;
+    return noExecute || (state.cr4 & CR4_SMEP) !== 0n;
   }
 
   private readEntry(gpa: bigint, size: 4 | 8): bigint {

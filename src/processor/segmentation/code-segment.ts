@@ -10,15 +10,16 @@ export function is64Bit(context: SystemContext, rights: number): boolean {
   return isLong(context) && (rights & Rights.L) !== 0;
 }
 
-/** Checks an offset against a code segment about to be loaded. Throws #GP(0). */
+/** Checks an offset against a code segment about to be loaded. Throws #GP(0), or #GP(EXT) in the delivery of an event. */
 export function checkTarget(
   context: SystemContext,
   code: { readonly limit: number; readonly rights: number },
   offset: bigint,
+  external = 0,
 ): void {
   if (is64Bit(context, code.rights)) {
-    if (!isCanonical(offset)) throw new GuestFault(Vector.GP, 0);
-  } else if (offset > BigInt(code.limit)) throw new GuestFault(Vector.GP, 0);
+    if (!isCanonical(offset)) throw new GuestFault(Vector.GP, external);
+  } else if (offset > BigInt(code.limit)) throw new GuestFault(Vector.GP, external);
 }
 
 /** Checks that a descriptor is present code that isn't 64-bit and 32-bit at once. Throws `vector` or #NP with the selector. */

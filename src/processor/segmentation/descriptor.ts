@@ -1,3 +1,4 @@
+import { isCanonical } from '../../x86/address.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { SegmentValue } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
@@ -87,18 +88,28 @@ export function readDescriptor(context: SystemContext, selector: number, vector:
   return descriptor;
 }
 
-/** The upper half of a 16-byte system descriptor in long mode: bits 63:32 of the base. */
-export function upperBase(context: SystemContext, descriptor: Descriptor): bigint {
+/**
+ * The upper half of a 16-byte system descriptor in long mode: bits 63:32 of the base of an LDT or TSS, of the offset of a
+ * call gate. Throws #GP with the selector when it lies outside the table, isn't of type 0, or makes no canonical address.
+ */
+export function upperHalf(context: SystemContext, descriptor: Descriptor, low: bigint): bigint {
   const { state } = context;
-  if (!(descriptor.selector & 4) && BigInt(descriptor.selector & 0xfff8) + 15n > BigInt(state.get32(L.GDTR_LIMIT)))
-    throw new GuestFault(Vector.GP, descriptor.selector & 0xfffc);
-  return context.readLinear(descriptor.address + 8n, 4, false) << 32n;
+  const limit = descriptor.selector & 4 ? state.segment(L.Segment.LDTR).limit : state.get32(L.GDTR_LIMIT);
+  const fault = new GuestFault(Vector.GP, descriptor.selector & 0xfffc);
+  if ((descriptor.selector & 0xfff8) + 15 > limit) throw fault;
+  const high = context.readLinear(descriptor.address + 8n, 8, false);
+  // The type of the upper half must be 0, so that it can't be taken for a descriptor of its own.
+  if ((high & 0x1f00_0000_0000n) !== 0n) throw fault;
+  const whole = low | ((high & 0xffff_ffffn) << 32n);
+  if (!isCanonical(whole)) throw fault;
+  return whole;
 }
 
 /** Sets the accessed bit of a code or data descriptor in memory. */
 export function markAccessed(context: SystemContext, descriptor: Descriptor): void {
   if (descriptor.type & Rights.ACCESSED) return;
   const byte = context.readLinear(descriptor.address + 5n, 1, false);
+  if (byte & 1n) return;
   context.writeLinear(descriptor.address + 5n, 1, byte | 1n, false);
 }
 

@@ -12,7 +12,7 @@ import {
   readDescriptor,
   rpl,
   segmentValue,
-  upperBase,
+  upperHalf,
 } from './descriptor.ts';
 
 /** A segment as real mode and virtual-8086 mode load it: only selector and base change in real mode. */
@@ -50,15 +50,21 @@ export function dataSegment(
   return segmentValue(descriptor, selector);
 }
 
-/** As {@link dataSegment}, for SS at a privilege level. */
-export function stackSegment(context: SystemContext, selector: number, cpl: number, vector: number = Vector.GP): SegmentValue {
-  const error = selector & 0xfffc;
+/** As {@link dataSegment}, for SS at a privilege level. `external` is the EXT bit of error codes. */
+export function stackSegment(
+  context: SystemContext,
+  selector: number,
+  cpl: number,
+  vector: number = Vector.GP,
+  external = 0,
+): SegmentValue {
+  const error = (selector & 0xfffc) | external;
   if (isNull(selector)) {
     if (context.mode === 64 && cpl < 3 && rpl(selector) === cpl)
       return { selector, base: 0n, limit: 0xffff_ffff, rights: Rights.UNUSABLE | (cpl << 5) };
-    throw new GuestFault(vector, 0);
+    throw new GuestFault(vector, external);
   }
-  const descriptor = readDescriptor(context, selector, vector);
+  const descriptor = readDescriptor(context, selector, vector, external);
   const writable = !descriptor.isSystem && !descriptor.isCode && (descriptor.type & Rights.WRITABLE) !== 0;
   if (rpl(selector) !== cpl || !writable || descriptor.dpl !== cpl) throw new GuestFault(vector, error);
   if (!descriptor.present) throw new GuestFault(Vector.SS, error);
@@ -76,7 +82,7 @@ export function loadLdt(context: SystemContext, selector: number): void {
   const descriptor = selector & 4 ? undefined : findDescriptor(context, selector);
   if (!descriptor?.isSystem || descriptor.type !== 2) throw new GuestFault(Vector.GP, selector & 0xfffc);
   if (!descriptor.present) throw new GuestFault(Vector.NP, selector & 0xfffc);
-  const base = descriptor.base | (isLong(context) ? upperBase(context, descriptor) : 0n);
+  const base = isLong(context) ? upperHalf(context, descriptor, descriptor.base) : descriptor.base;
   state.setSegment(L.Segment.LDTR, { selector, base, limit: descriptor.limit, rights: descriptor.rights });
 }
 
@@ -87,7 +93,7 @@ export function loadTaskRegister(context: SystemContext, selector: number): void
   const available = descriptor?.isSystem && (descriptor.type === 9 || (descriptor.type === 1 && !isLong(context)));
   if (!descriptor || !available) throw new GuestFault(Vector.GP, selector & 0xfffc);
   if (!descriptor.present) throw new GuestFault(Vector.NP, selector & 0xfffc);
-  const base = descriptor.base | (isLong(context) ? upperBase(context, descriptor) : 0n);
+  const base = isLong(context) ? upperHalf(context, descriptor, descriptor.base) : descriptor.base;
   setBusy(context, descriptor.address, true);
   state.setSegment(L.Segment.TR, { selector, base, limit: descriptor.limit, rights: descriptor.rights | 2 });
 }

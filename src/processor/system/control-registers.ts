@@ -62,8 +62,10 @@ function writeCr0(context: SystemContext, value: bigint): void {
   if (turnedOn && (state.efer & EFER_LME) !== 0n) {
     if ((state.cr4 & CR4.PAE) === 0n) generalFault();
     if (state.segment(L.Segment.CS).rights & Rights.L) generalFault();
+    // A busy 16-bit TSS has no meaning in long mode.
+    if ((state.segment(L.Segment.TR).rights & 13) === 1) generalFault();
     state.set64(L.EFER, state.efer | EFER_LMA);
-  } else if (turnedOn) loadPdptesIfNeeded(context, next, state.cr3, state.cr4);
+  } else if ((old ^ next) & (CR0.PG | CR0.CD | CR0.NW)) loadPdptesIfNeeded(context, next, state.cr3, state.cr4);
   if (!paging && (old & CR0.PG) !== 0n) state.set64(L.EFER, state.efer & ~EFER_LMA);
   state.set64(L.CR0, next);
   if ((old ^ next) & (CR0.PG | CR0.PE | CR0.WP)) context.flushTlb(true);

@@ -19,16 +19,17 @@ function debugRegister(context: SystemContext, instruction: DecodedInstruction):
   return number + 2;
 }
 
-function checkAccess(context: SystemContext): void {
-  requireCpl0(context);
+/** General detection: comes after a hypervisor's interest in the access (Intel SDM vol. 3, 26.1.1). */
+function checkGeneralDetect(context: SystemContext): void {
   if ((context.state.get64(L.DR + 56) & DR7_GD) !== 0n) throw new GuestFault(Vector.DB, undefined, undefined, DR6_BD);
 }
 
 export const movToDebug: SystemHelper = (context, instruction) => {
   const { state } = context;
   const register = debugRegister(context, instruction);
-  checkAccess(context);
+  requireCpl0(context);
   if (context.intercepts.movDr) return { reason: 'dr', register, write: true, gpr: rm(instruction) };
+  checkGeneralDetect(context);
   const raw = state.gpr(rm(instruction));
   const value = context.mode === 64 ? raw : raw & 0xffff_ffffn;
   if (register >= 6 && value >> 32n !== 0n) throw new GuestFault(Vector.GP, 0);
@@ -42,8 +43,9 @@ export const movToDebug: SystemHelper = (context, instruction) => {
 export const movFromDebug: SystemHelper = (context, instruction) => {
   const { state } = context;
   const register = debugRegister(context, instruction);
-  checkAccess(context);
+  requireCpl0(context);
   if (context.intercepts.movDr) return { reason: 'dr', register, write: false, gpr: rm(instruction) };
+  checkGeneralDetect(context);
   const value = state.get64(L.DR + register * 8);
   state.setGpr(rm(instruction), context.mode === 64 ? value : value & 0xffff_ffffn);
   return 'next';

@@ -2,7 +2,16 @@ import type { DecodedInstruction } from '../../x86/instruction.ts';
 import { innerStack } from '../events/deliver.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import { checkTarget, enterCode, is64Bit, requireCode } from '../segmentation/code-segment.ts';
-import { type Descriptor, isLong, isNull, isProtected, Rights, readDescriptor, rpl } from '../segmentation/descriptor.ts';
+import {
+  type Descriptor,
+  isLong,
+  isNull,
+  isProtected,
+  Rights,
+  readDescriptor,
+  rpl,
+  upperHalf,
+} from '../segmentation/descriptor.ts';
 import { realModeSegment } from '../segmentation/load.ts';
 import { StackCursor } from '../segmentation/stack.ts';
 import * as L from '../state/layout.ts';
@@ -65,7 +74,7 @@ function gateOf(context: SystemContext, gate: Descriptor): { selector: number; o
   if (!gate.present) throw new GuestFault(Vector.NP, error);
   let offset = gate.raw & 0xffffn;
   if (gate.type === CALL_GATE_32) offset |= (gate.raw >> 32n) & 0xffff_0000n;
-  if (isLong(context)) offset |= context.readLinear(gate.address + 8n, 4, false) << 32n;
+  if (isLong(context)) offset = upperHalf(context, gate, offset);
   return { selector: Number((gate.raw >> 16n) & 0xffffn), offset, parameters: Number((gate.raw >> 32n) & 0x1fn) };
 }
 

@@ -2,7 +2,7 @@ import type { DecodedInstruction } from '../../x86/instruction.ts';
 import { deliverEvent, type GuestEvent } from '../events/deliver.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import { isVirtual8086 } from '../segmentation/descriptor.ts';
-import { Flag } from '../state/cpu-state.ts';
+import { type CpuState, Flag } from '../state/cpu-state.ts';
 import type { SystemContext, SystemHelper } from './context.ts';
 import { iopl } from './flag-rules.ts';
 import { nextRip } from './operands.ts';
@@ -37,6 +37,19 @@ export const int1: SystemHelper = (context, instruction) =>
 
 export const into: SystemHelper = (context, instruction) =>
   context.state.rflags & Flag.OF ? softwareEvent(context, instruction, { vector: Vector.OF, kind: 'int3' }) : 'next';
+
+const EVENT_HELPERS: ReadonlySet<string> = new Set(['int_n', 'int3', 'int1', 'into']);
+
+/**
+ * Whether a single-step trap follows an instruction done by a helper. `before` says that TF was set when it began. A software
+ * interrupt that was delivered takes the trap's place; SYSCALL and SYSRET look at the TF that they have set.
+ */
+export function trapsAfter(helper: string, before: boolean, state: CpuState): boolean {
+  if (helper === 'syscall' || helper === 'sysret') return (state.rflags & Flag.TF) !== 0;
+  // INTO without overflow was no interrupt: TF is still set then.
+  if (EVENT_HELPERS.has(helper)) return before && (state.rflags & Flag.TF) !== 0;
+  return before;
+}
 
 /** BOUND: #BR when a signed index lies outside its pair of bounds. */
 export const bound: SystemHelper = (context, instruction) => {
