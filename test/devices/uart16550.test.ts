@@ -64,6 +64,7 @@ describe('the serial port', () => {
   });
 
   test('needs OUT2 to drive the interrupt line', () => {
+    write(4, 0);
     write(1, 2);
     expect(line.level).toBe(false);
   });

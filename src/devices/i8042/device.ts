@@ -11,6 +11,8 @@ export interface I8042State {
   readonly output: readonly number[];
   /** Command that waits for its data byte; 0 for none. */
   readonly pending: number;
+  /** The last write went to the command port. */
+  readonly commandLast: boolean;
 }
 
 export interface I8042World {
@@ -31,6 +33,7 @@ export class I8042 implements Device<I8042State>, PortDevice {
   private outputPort: number = R.OutputPort.NO_RESET | R.OutputPort.A20;
   private output: number[] = [];
   private pending = 0;
+  private commandLast = false;
 
   constructor(private readonly world: I8042World) {}
 
@@ -39,18 +42,23 @@ export class I8042 implements Device<I8042State>, PortDevice {
     this.outputPort = R.OutputPort.NO_RESET | R.OutputPort.A20;
     this.output = [];
     this.pending = 0;
+    this.commandLast = false;
     this.update();
   }
 
   readPort(port: number): number {
-    if (port === R.COMMAND) return R.Status.SYSTEM | R.Status.UNLOCKED | (this.output.length > 0 ? R.Status.OUTPUT_FULL : 0);
+    if (port === R.COMMAND) {
+      const full = this.output.length > 0 ? R.Status.OUTPUT_FULL : 0;
+      return R.Status.SYSTEM | R.Status.UNLOCKED | full | (this.commandLast ? R.Status.COMMAND : 0);
+    }
     const byte = this.output.shift() ?? 0;
     this.update();
     return byte;
   }
 
   writePort(port: number, _size: number, value: number): void {
-    if (port === R.COMMAND) this.command(value);
+    this.commandLast = port === R.COMMAND;
+    if (this.commandLast) this.command(value);
     else this.data(value);
     this.update();
   }
@@ -120,14 +128,15 @@ export class I8042 implements Device<I8042State>, PortDevice {
   }
 
   save(): I8042State {
-    const { config, outputPort, pending } = this;
-    return { version: 1, config, outputPort, pending, output: [...this.output] };
+    const { config, outputPort, pending, commandLast } = this;
+    return { version: 1, config, outputPort, pending, commandLast, output: [...this.output] };
   }
   restore(state: I8042State): void {
     requireVersion(this.name, state, 1);
     this.config = state.config;
     this.outputPort = state.outputPort;
     this.pending = state.pending;
+    this.commandLast = state.commandLast;
     this.output = [...state.output];
     this.update();
   }

@@ -45,7 +45,7 @@ export class Uart16550 implements Device<Uart16550State>, PortDevice {
   private ier = 0;
   private fcr = 0;
   private lcr = 3;
-  private mcr = 0;
+  private mcr: number = R.Mcr.OUT2;
   private scr = 0;
   private lineErrors = 0;
   private modemDeltas = 0;
@@ -62,7 +62,8 @@ export class Uart16550 implements Device<Uart16550State>, PortDevice {
     this.ier = 0;
     this.fcr = 0;
     this.lcr = 3;
-    this.mcr = 0;
+    // As firmware leaves it: the interrupt line is connected.
+    this.mcr = R.Mcr.OUT2;
     this.scr = 0;
     this.lineErrors = 0;
     this.modemDeltas = 0;
