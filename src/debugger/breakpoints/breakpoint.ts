@@ -1,0 +1,76 @@
+import { ExpressionError } from '../expressions/evaluator.ts';
+
+/** What decides whether reaching a breakpoint stops. */
+export interface BreakpointRules {
+  /** An expression: stop when it isn't 0. */
+  readonly condition?: string;
+  /** `5`, `>= 5`, `% 10`. */
+  readonly hitCondition?: string;
+  /** Print this instead of stopping; `{expression}` is replaced. */
+  readonly logMessage?: string;
+}
+
+export interface CodeBreakpoint extends BreakpointRules {
+  readonly id: number;
+  readonly addresses: readonly bigint[];
+  hits: number;
+}
+
+/** What a breakpoint wants when it is reached. */
+export type Verdict =
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'pass' }
+  | { readonly kind: 'log'; readonly text: string }
+  | { readonly kind: 'stop-with'; readonly problem: string };
+
+const HIT = /^\s*(==|=|>=|>|<=|<|%)?\s*(\d+)\s*$/;
+
+/** True when the text is a hit condition. */
+export function isHitCondition(text: string): boolean {
+  return HIT.test(text);
+}
+
+function hitHolds(text: string, hits: number): boolean {
+  const parsed = HIT.exec(text);
+  if (!parsed) return true;
+  const wanted = Number(parsed[2]);
+  switch (parsed[1]) {
+    case '>=':
+      return hits >= wanted;
+    case '>':
+      return hits > wanted;
+    case '<=':
+      return hits <= wanted;
+    case '<':
+      return hits < wanted;
+    case '%':
+      return wanted > 0 && hits % wanted === 0;
+    default:
+      return hits === wanted;
+  }
+}
+
+/** Decides about a breakpoint that was reached; counts the hit. */
+export function judge(breakpoint: BreakpointRules & { hits: number }, evaluate: (expression: string) => bigint): Verdict {
+  if (breakpoint.condition) {
+    try {
+      if (evaluate(breakpoint.condition) === 0n) return { kind: 'pass' };
+    } catch (error) {
+      // A condition that can't be evaluated stops: silence would hide the mistake.
+      if (error instanceof ExpressionError)
+        return { kind: 'stop-with', problem: `The condition \`${breakpoint.condition}\` can't be evaluated: ${error.message}` };
+      throw error;
+    }
+  }
+  breakpoint.hits++;
+  if (breakpoint.hitCondition && !hitHolds(breakpoint.hitCondition, breakpoint.hits)) return { kind: 'pass' };
+  if (breakpoint.logMessage === undefined || breakpoint.logMessage === '') return { kind: 'stop' };
+  const text = breakpoint.logMessage.replaceAll(/\{([^{}]*)\}/g, (_whole, expression: string) => {
+    try {
+      return `0x${evaluate(expression).toString(16)}`;
+    } catch (error) {
+      return error instanceof Error ? `<${error.message}>` : '<?>';
+    }
+  });
+  return { kind: 'log', text };
+}
