@@ -47,7 +47,7 @@ function listen(port: number, createSession: () => DapSession): Promise<void> {
  * Moves messages between a client and a session. Between two messages the guest runs in slices, each from a fresh turn of
  * the event loop, so that what the client sends is always heard.
  */
-function serve(input: Readable, output: Writable, session: DapSession): Promise<void> {
+export function serve(input: Readable, output: Writable, session: DapSession): Promise<void> {
   return new Promise((resolve) => {
     let scheduled = false;
     let closed = false;
