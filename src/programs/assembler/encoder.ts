@@ -319,8 +319,14 @@ function setMemory(instruction: Instruction, index: number, memory: MemoryOperan
   const bytes = memory.addressSize / 8;
   const wrapped = BigInt.asIntN(memory.addressSize, number);
   instruction.memoryDisplacement = BigInt.asUintN(64, wrapped);
-  if (memory.base === 0 && memory.index === 0) instruction.memoryDisplSize = bytes;
-  else if (memory.displacement === undefined || (isPlain(memory.displacement) && wrapped === 0n && memory.displacementSize === 0))
+  if (memory.base === 0 && memory.index === 0) {
+    instruction.memoryDisplSize = bytes;
+    // An address alone is not sign-extended in 16- and 32-bit addressing.
+    if (memory.addressSize !== 64) instruction.memoryDisplacement = BigInt.asUintN(memory.addressSize, number);
+  } else if (
+    memory.displacement === undefined ||
+    (isPlain(memory.displacement) && wrapped === 0n && memory.displacementSize === 0)
+  )
     instruction.memoryDisplSize = memory.base === 0 ? bytes : 0;
   else {
     const small = isPlain(memory.displacement) && fitsSigned(wrapped, 8) && memory.base !== 0;
