@@ -142,7 +142,7 @@ _start:
     mov dword [rdi + 0x300], 0x4608
 .wait:
     pause
-    cmp byte [0x9000], 1
+    cmp byte [0x8800], 1
     jne .wait
     lea rsi, [rel text]
     call puts
@@ -160,7 +160,7 @@ bits 16
     out dx, al
     xor ax, ax
     mov ds, ax
-    mov byte [0x9000], 1
+    mov byte [0x8800], 1
     cli
     hlt
 trampoline_end:
