@@ -1,0 +1,228 @@
+import type { InspectNode } from '../../devices/inspect.ts';
+import { describeRequest } from '../../hypervisor/exits/describe.ts';
+import { exitNumbers } from '../../hypervisor/exits/reasons.ts';
+import { vmcbView } from '../../hypervisor/views/vmcb.ts';
+import { vmcsView } from '../../hypervisor/views/vmcs.ts';
+import { msrReference } from '../../processor/models/msr-table.ts';
+import * as L from '../../processor/state/layout.ts';
+import { hex } from '../../x86/address.ts';
+import type { DebugSession } from '../debug-session.ts';
+import type { StackEntry } from './call-stack.ts';
+import {
+  describeControl,
+  describeSegment,
+  findRegister,
+  flagRegisters,
+  flagSummary,
+  formatRegister,
+  generalRegisters,
+  type NamedRegister,
+  SEGMENT_NAMES,
+} from './registers.ts';
+
+/** A variable as the debugger shows it. Children are made only when asked for. */
+export interface ShownVariable {
+  readonly name: string;
+  readonly value: string;
+  readonly type?: string;
+  /** An expression that gives the same value. */
+  readonly expression?: string;
+  /** A guest virtual address to view memory at. */
+  readonly memory?: bigint;
+  readonly children?: () => readonly ShownVariable[];
+  /** Sets it from a number. */
+  readonly set?: (value: bigint) => void;
+}
+
+export interface ShownScope {
+  readonly name: string;
+  readonly hint?: 'registers' | 'locals' | 'arguments';
+  readonly expensive: boolean;
+  readonly variables: () => readonly ShownVariable[];
+}
+
+/** The scopes of a frame: the stage's values in a handler, the registers in the guest. Only the first is cheap. */
+export function scopesOf(session: DebugSession, vcpu: number, entry: StackEntry): ShownScope[] {
+  const registers = registerScopes(session, vcpu);
+  if (entry.kind === 'handler') {
+    const values = entry.handler?.stage?.values ?? {};
+    const variables = () => Object.entries(values).map(([name, value]): ShownVariable => ({ name, value: stageValue(value) }));
+    return [
+      { name: 'Stage', hint: 'locals', expensive: false, variables },
+      ...registers.map((scope) => ({ ...scope, expensive: true })),
+    ];
+  }
+  const context = entry.context;
+  const locals = context ? session.symbols.variables(context) : [];
+  const shown = (kinds: readonly string[]) => () =>
+    locals
+      .filter(({ kind }) => kinds.includes(kind))
+      .map((variable): ShownVariable => {
+        const value = variable.read();
+        return { name: variable.name, value: value.text, type: value.typeName, memory: value.address, expression: variable.name };
+      });
+  const own: ShownScope[] = [];
+  if (locals.some(({ kind }) => kind === 'argument'))
+    own.push({ name: 'Arguments', hint: 'arguments', expensive: false, variables: shown(['argument']) });
+  if (locals.some(({ kind }) => kind !== 'argument'))
+    own.push({ name: 'Locals', hint: 'locals', expensive: false, variables: shown(['local', 'static']) });
+  return own.length > 0 ? [...own, ...registers.map((scope) => ({ ...scope, expensive: true }))] : registers;
+}
+
+function stageValue(value: string | number | bigint | boolean): string {
+  if (typeof value === 'bigint') return hex(value);
+  if (typeof value === 'number') return value > 9 || value < 0 ? `${hex(value >>> 0)} (${value})` : String(value);
+  return String(value);
+}
+
+function registerScopes(session: DebugSession, index: number): ShownScope[] {
+  const vcpu = session.vcpu(index);
+  const { processor } = vcpu;
+  const { state } = processor;
+  const scope = (name: string, variables: ShownScope['variables'], expensive = true): ShownScope => ({
+    name,
+    expensive,
+    variables,
+  });
+  const register = (found: NamedRegister, note = ''): ShownVariable => ({
+    name: found.name,
+    value: formatRegister(found) + (note === '' ? '' : `  ${note}`),
+    expression: found.name,
+    memory: found.bits >= 16 && /^[er]?(.[xip]|sp|si|di|r\d+)$/.test(found.name) ? found.get() : undefined,
+    set: (value) => {
+      found.set(value);
+      processor.stateChanged();
+    },
+  });
+  const named = (name: string) => {
+    const found = findRegister(processor, name);
+    return found ? [register(found, describeControl(name, found.get()))] : [];
+  };
+  const node = (from: InspectNode): ShownVariable => ({
+    name: from.name,
+    value: [from.value, from.detail].filter((part) => part !== undefined).join('  '),
+    memory: from.memory?.space === 'gva' ? from.memory.address : undefined,
+    children: from.children ? () => (from.children ?? []).map(node) : undefined,
+  });
+  const general = () =>
+    generalRegisters(processor).map((found) => {
+      if (found.name.endsWith('flags')) return register(found, flagSummary(state.rflags));
+      const symbol = found.name.endsWith('ip')
+        ? session.symbols.describe(processor.linearRip)
+        : session.symbols.describe(found.get());
+      return register(found, symbol === undefined || found.get() === 0n ? '' : `<${symbol}>`);
+    });
+  return [
+    { ...scope('Registers', general, false), hint: 'registers' },
+    scope('Flags', () => flagRegisters(processor).map((found) => register(found))),
+    scope('Segments', () => [
+      ...SEGMENT_NAMES.map((name, segment): ShownVariable => {
+        const hidden = state.segment(segment);
+        return {
+          name,
+          value: describeSegment(processor, segment),
+          children: () => [
+            ...named(name),
+            {
+              name: 'base',
+              value: hex(hidden.base),
+              expression: `${name}.base`,
+              set: (value) => {
+                findRegister(processor, `${name}.base`)?.set(value);
+                processor.stateChanged();
+              },
+            },
+            { name: 'limit', value: hex(hidden.limit) },
+            { name: 'rights', value: hex(hidden.rights) },
+          ],
+        };
+      }),
+      {
+        name: 'gdtr',
+        value: `base ${hex(state.get64(L.GDTR_BASE))} limit ${hex(state.get32(L.GDTR_LIMIT))}`,
+        memory: state.get64(L.GDTR_BASE),
+      },
+      {
+        name: 'idtr',
+        value: `base ${hex(state.get64(L.IDTR_BASE))} limit ${hex(state.get32(L.IDTR_LIMIT))}`,
+        memory: state.get64(L.IDTR_BASE),
+      },
+    ]),
+    scope('Control registers', () => ['cr0', 'cr2', 'cr3', 'cr4', 'efer', 'xcr0', 'cpl'].flatMap(named)),
+    scope('Debug registers', () => ['dr0', 'dr1', 'dr2', 'dr3', 'dr6', 'dr7'].flatMap(named)),
+    scope('MSRs', () =>
+      msrReference().map(
+        (msr): ShownVariable => ({
+          name: msr.name,
+          value: msrValue(session, index, msr.index),
+          type: `${hex(msr.index)}: ${msr.description}`,
+        }),
+      ),
+    ),
+    scope('Local APIC', () => {
+      const apic = findNode(session.partition.inspect(), new RegExp(`local apic.*${index}$|^local apic$`, 'i'));
+      return apic ? (apic.children ?? [apic]).map(node) : [];
+    }),
+    scope(session.partition.vendor === 'intel' ? 'VMCS' : 'VMCB', () => {
+      const view = session.partition.vendor === 'intel' ? vmcsView(processor, vcpu.lastExit) : vmcbView(processor, vcpu.lastExit);
+      return (view.children ?? []).map(node);
+    }),
+    scope('Last VM exit', () => lastExit(session, index)),
+    scope('Devices', () => (session.partition.inspect().children ?? []).map(node)),
+  ];
+}
+
+function msrValue(session: DebugSession, index: number, msr: number): string {
+  const { state } = session.vcpu(index).processor;
+  const slots: Readonly<Record<number, number>> = {
+    27: L.MSR_APIC_BASE,
+    372: L.MSR_SYSENTER_CS,
+    373: L.MSR_SYSENTER_ESP,
+    374: L.MSR_SYSENTER_EIP,
+    416: L.MSR_MISC_ENABLE,
+    473: L.MSR_DEBUGCTL,
+    631: L.MSR_PAT,
+    767: L.MSR_MTRR_DEF_TYPE,
+    59: L.MSR_TSC_ADJUST,
+    3221225600: L.EFER,
+    3221225601: L.MSR_STAR,
+    3221225602: L.MSR_LSTAR,
+    3221225603: L.MSR_CSTAR,
+    3221225604: L.MSR_SFMASK,
+    3221225730: L.MSR_KERNEL_GS_BASE,
+    3221225731: L.MSR_TSC_AUX,
+  };
+  if (msr === 0xc000_0100) return hex(state.segment(L.Segment.FS).base);
+  if (msr === 0xc000_0101) return hex(state.segment(L.Segment.GS).base);
+  if (msr === 0x10) return hex(BigInt.asUintN(64, state.icount + state.get64(L.IDLE_TICKS) + state.get64(L.TSC_OFFSET)));
+  if (msr >= 0x200 && msr < 0x210) return hex(state.get64(L.MSR_MTRR_VARIABLE + (msr - 0x200) * 8));
+  const slot = slots[msr];
+  return slot === undefined ? 'fixed' : hex(state.get64(slot));
+}
+
+function findNode(root: InspectNode, name: RegExp): InspectNode | undefined {
+  if (name.test(root.name)) return root;
+  for (const child of root.children ?? []) {
+    const found = findNode(child, name);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function lastExit(session: DebugSession, index: number): ShownVariable[] {
+  const vcpu = session.vcpu(index);
+  const exit = vcpu.activity?.exit ?? vcpu.lastExit;
+  if (!exit) return [{ name: 'none', value: 'this vCPU has not left the guest yet' }];
+  const { vmx, svm } = exitNumbers(exit);
+  const detail: Readonly<Record<string, unknown>> = { ...exit };
+  const show = (value: unknown): string =>
+    typeof value === 'bigint' ? hex(value) : typeof value === 'number' ? hex(value) : String(value);
+  return [
+    { name: 'request', value: describeRequest(exit, vcpu.processor) },
+    { name: 'VMX reason', value: String(vmx) },
+    { name: 'SVM code', value: hex(svm) },
+    ...Object.entries(detail)
+      .filter(([, value]) => value !== undefined && typeof value !== 'object')
+      .map(([name, value]): ShownVariable => ({ name, value: name === 'reason' ? String(value) : show(value) })),
+  ];
+}
