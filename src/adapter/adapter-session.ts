@@ -1,0 +1,209 @@
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
+import type { SessionEvent, StopEvent } from '../debugger/debug-session.ts';
+import { ExpressionError } from '../debugger/expressions/evaluator.ts';
+import type { StackEntry } from '../debugger/inspection/call-stack.ts';
+import type { ShownVariable } from '../debugger/inspection/scopes.ts';
+import { ConfigurationError } from '../platforms/configuration.ts';
+import { type FileAccess, ProgramError } from '../programs/program.ts';
+import { EvaluationError } from '../symbols/symbol-source.ts';
+import { errors, RequestError } from './errors.ts';
+import { type Guest, launchGuest } from './guest.ts';
+import { Handles } from './references.ts';
+import { requestHandlers } from './requests/index.ts';
+
+export interface AdapterOptions {
+  readonly files: FileAccess;
+  /** Folder that the shipped handler sources are in, for their paths in stack frames. */
+  readonly sourceRoot: string;
+}
+
+/** Where a client's numbers lead to while the guest stands still. */
+export interface FrameHandle {
+  readonly vcpu: number;
+  readonly entry: StackEntry;
+}
+
+/**
+ * The Debug Adapter Protocol as a state machine without I/O: a message in (`handle`), messages out (`onMessage`), and a
+ * call that runs the guest for one slice. Transports stand outside.
+ */
+export class AdapterSession {
+  readonly frames = new Handles<FrameHandle>();
+  readonly variables = new Handles<() => readonly ShownVariable[]>();
+  readonly gotoTargets = new Handles<bigint>();
+  guest: Guest | undefined;
+  linesFromOne = true;
+  breakpointIds = 1;
+  private listener: (message: DebugProtocol.ProtocolMessage) => void = () => {};
+  private seq = 1;
+  private configured = false;
+  private terminated = false;
+  private readonly decoders = new Map<string, TextDecoder>();
+
+  constructor(readonly options: AdapterOptions) {}
+
+  onMessage(listener: (message: unknown) => void): void {
+    this.listener = listener;
+  }
+
+  /** Takes one message of the client. Whatever it is, nothing is thrown. */
+  handle(message: unknown): void {
+    if (typeof message !== 'object' || message === null || !('type' in message) || message.type !== 'request') return;
+    const command = 'command' in message && typeof message.command === 'string' ? message.command : '';
+    const requestSeq = 'seq' in message && typeof message.seq === 'number' ? message.seq : 0;
+    const raw = 'arguments' in message ? message.arguments : undefined;
+    const parameters = typeof raw === 'object' && raw !== null ? { ...raw } : {};
+    try {
+      const handler = Object.hasOwn(requestHandlers, command) ? requestHandlers[command] : undefined;
+      if (!handler) throw errors.unknownRequest(command);
+      const result = handler(this, parameters);
+      this.respond(requestSeq, command, result.body);
+      result.after?.();
+    } catch (error) {
+      this.fail(requestSeq, command, error);
+    }
+  }
+
+  private respond(requestSeq: number, command: string, body: object | undefined): void {
+    this.send({ type: 'response', request_seq: requestSeq, success: true, command, body });
+  }
+
+  private fail(requestSeq: number, command: string, error: unknown): void {
+    const text = describeError(error);
+    const id = error instanceof RequestError ? error.id : 1000;
+    this.send({
+      type: 'response',
+      request_seq: requestSeq,
+      success: false,
+      command,
+      message: text,
+      body: { error: { id, format: text.replaceAll('{', '(').replaceAll('}', ')'), showUser: command === 'launch' } },
+    });
+  }
+
+  private send(message: object): void {
+    this.listener({ seq: this.seq++, type: 'event', ...message });
+  }
+
+  event(event: string, body: object = {}): void {
+    this.send({ type: 'event', event, body });
+  }
+
+  output(text: string, category: 'stdout' | 'console' | 'stderr' | 'important' = 'console'): void {
+    this.event('output', { category, output: text });
+  }
+
+  // --- the guest's life --------------------------------------------------------------------------------------------------
+
+  /** The launched guest. Throws when there is none. */
+  get launched(): Guest {
+    if (!this.guest) throw errors.notLaunched();
+    return this.guest;
+  }
+
+  /** The guest, standing still. */
+  get still(): Guest {
+    const guest = this.launched;
+    if (guest.session.running) throw errors.running();
+    return guest;
+  }
+
+  launch(raw: unknown): void {
+    const guest = launchGuest(raw, this.options.files);
+    this.guest = guest;
+    guest.partition.onConsole((source, bytes) => {
+      const decoder = this.decoders.get(source) ?? new TextDecoder();
+      this.decoders.set(source, decoder);
+      const text = decoder.decode(bytes, { stream: true });
+      if (text !== '') this.output(text, 'stdout');
+    });
+  }
+
+  /** Breakpoints are set: the guest may go. */
+  start(): void {
+    const { session, configuration } = this.launched;
+    this.configured = true;
+    this.event('process', { name: configuration.program, isLocalProcess: false, startMethod: 'launch' });
+    this.event('thread', { reason: 'started', threadId: 1 });
+    if (configuration.stopOnEntry ?? true) this.reportStop({ reason: 'entry', vcpu: 0, description: 'Entry' });
+    else session.continue();
+  }
+
+  /** The guest is about to move: what was shown of it is over. */
+  moving(): void {
+    this.frames.clear();
+    this.variables.clear();
+    this.gotoTargets.clear();
+  }
+
+  /** Runs the guest for a few milliseconds; true when it wants to go on. */
+  slice(): boolean {
+    const guest = this.guest;
+    if (!guest || !this.configured || this.terminated || !guest.session.running) return false;
+    try {
+      const event = guest.session.slice();
+      if (event) this.report(event);
+    } catch (error) {
+      this.output(`The debugger met an error of its own: ${describeError(error)}\n`, 'stderr');
+      this.terminate();
+    }
+    return guest.session.running;
+  }
+
+  private report(event: SessionEvent): void {
+    if (event.kind === 'log') this.output(`${event.text}\n`);
+    else if (event.kind === 'stopped') this.reportStop(event.stop);
+    else {
+      this.output(`${event.end.message}\n`, 'console');
+      this.event('exited', { exitCode: event.end.status });
+      this.terminate();
+    }
+  }
+
+  reportStop(stop: StopEvent): void {
+    this.moving();
+    if (stop.text !== undefined && stop.reason === 'breakpoint') this.output(`${stop.text}\n`, 'important');
+    this.event('stopped', {
+      reason: stop.reason,
+      description: stop.description,
+      text: stop.text,
+      threadId: stop.vcpu + 1,
+      allThreadsStopped: true,
+      hitBreakpointIds: stop.hitBreakpoints,
+    });
+  }
+
+  terminate(): void {
+    if (this.terminated) return;
+    this.terminated = true;
+    if (this.guest) this.guest.session.running = false;
+    this.event('terminated');
+  }
+
+  restart(): void {
+    const { session, configuration } = this.launched;
+    session.restart();
+    this.terminated = false;
+    this.moving();
+    if (configuration.stopOnEntry ?? true) this.reportStop({ reason: 'entry', vcpu: 0, description: 'Entry' });
+    else session.continue();
+  }
+}
+
+/** One sentence for the user. */
+function describeError(error: unknown): string {
+  if (error instanceof ProgramError) {
+    const place = error.line === undefined ? '' : `${error.path}:${error.line}:${error.column ?? 1}: `;
+    return `${place}${error.message}${error.hint === undefined ? '' : ` ${error.hint}`}`;
+  }
+  if (
+    error instanceof RequestError ||
+    error instanceof LaunchError ||
+    error instanceof ConfigurationError ||
+    error instanceof ExpressionError ||
+    error instanceof EvaluationError
+  )
+    return error.message;
+  return error instanceof Error ? `${error.message} (an error of the debugger itself)` : String(error);
+}

@@ -1,0 +1,26 @@
+/** A request that can't be done. The message is shown to the user: one sentence. `id` tells clients which it was. */
+export class RequestError extends Error {
+  constructor(
+    readonly id: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The adapter's own errors by code; those of launching and evaluating come with their own sentences. */
+export const errors = {
+  unknownRequest: (command: string) => new RequestError(1001, `This debugger has no request "${command}".`),
+  notLaunched: () => new RequestError(1002, 'No guest is loaded; launch one first.'),
+  attach: () => new RequestError(1003, 'Attaching is not possible yet; use a launch configuration.'),
+  running: () => new RequestError(1004, 'The guest is running; pause it first.'),
+  unknownThread: (id: unknown) => new RequestError(1005, `There is no vCPU with thread id ${id}.`),
+  unknownFrame: (id: unknown) => new RequestError(1006, `There is no stack frame ${id} any more; the guest has moved on.`),
+  badReference: (text: unknown) =>
+    new RequestError(1007, `"${text}" is not a memory reference; write 0x…, or gpa:0x… for a physical address.`),
+  notSettable: (name: string) => new RequestError(1008, `${name} can't be changed.`),
+  noTarget: (id: unknown) => new RequestError(1009, `There is no jump target ${id} any more; ask again.`),
+  badArguments: (command: string, what: string) => new RequestError(1010, `The request "${command}" needs ${what}.`),
+  noCode: (line: unknown) => new RequestError(1011, `Line ${line} has no code.`),
+  noSource: () => new RequestError(1012, 'This source is a file; open it by its path.'),
+} as const;

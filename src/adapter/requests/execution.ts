@@ -1,0 +1,57 @@
+import { hex } from '../../x86/address.ts';
+import type { AdapterSession } from '../adapter-session.ts';
+import { errors } from '../errors.ts';
+import { numberOf, type Parameters, type RequestHandler, vcpuOf } from './handler.ts';
+
+/** Sets the guest moving after the response. */
+function move(adapter: AdapterSession, parameters: Parameters, motion: () => void): ReturnType<RequestHandler> {
+  const { session } = adapter.still;
+  if (parameters.threadId !== undefined) session.current = vcpuOf(adapter, parameters);
+  adapter.moving();
+  motion();
+  return { body: { allThreadsContinued: true } };
+}
+
+const unitOf = (parameters: Parameters): 'instruction' | 'line' =>
+  parameters.granularity === 'instruction' ? 'instruction' : 'line';
+
+export const executionRequests: Readonly<Record<string, RequestHandler>> = {
+  continue: (adapter, parameters) => move(adapter, parameters, () => adapter.launched.session.continue()),
+  next: (adapter, parameters) => move(adapter, parameters, () => adapter.launched.session.stepOver(unitOf(parameters))),
+  stepIn: (adapter, parameters) => move(adapter, parameters, () => adapter.launched.session.stepInto(unitOf(parameters))),
+  stepOut: (adapter, parameters) => move(adapter, parameters, () => adapter.launched.session.stepOut()),
+  pause: (adapter) => {
+    adapter.launched.session.pause();
+    return {};
+  },
+  threads: (adapter) => ({
+    body: {
+      threads: (adapter.guest?.partition.vcpus ?? []).map(({ index, processor, activity }) => ({
+        id: index + 1,
+        name: `vCPU ${index}${activity ? ' (in the hypervisor)' : processor.halted ? ' (halted)' : ''}`,
+      })),
+    },
+  }),
+  gotoTargets: (adapter, parameters) => {
+    const { session } = adapter.still;
+    const source = parameters.source;
+    const path = typeof source === 'object' && source !== null && 'path' in source ? String(source.path) : '';
+    const wanted = numberOf(parameters, 'line', 'gotoTargets');
+    const { line, addresses } = session.symbols.addressesOf(path, wanted);
+    if (addresses.length === 0) throw errors.noCode(wanted);
+    const targets = addresses.map((address) => ({
+      id: adapter.gotoTargets.add(address),
+      label: hex(address),
+      line,
+      instructionPointerReference: hex(address),
+    }));
+    return { body: { targets } };
+  },
+  goto: (adapter, parameters) => {
+    const { session } = adapter.still;
+    const target = adapter.gotoTargets.get(parameters.targetId);
+    if (target === undefined) throw errors.noTarget(parameters.targetId);
+    session.jumpTo(target);
+    return { after: () => adapter.reportStop({ reason: 'goto', vcpu: session.current, description: 'Moved' }) };
+  },
+};

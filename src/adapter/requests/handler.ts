@@ -1,0 +1,51 @@
+import type { AdapterSession } from '../adapter-session.ts';
+import { errors } from '../errors.ts';
+
+/** Arguments as they came: nothing about them is known. */
+export type Parameters = Readonly<Record<string, unknown>>;
+
+export interface Result {
+  readonly body?: object;
+  /** What follows the response: events, or the guest's next motion. */
+  readonly after?: () => void;
+}
+
+export type RequestHandler = (adapter: AdapterSession, parameters: Parameters) => Result;
+
+/** Reads of arguments that say what was missing. */
+export function numberOf(parameters: Parameters, name: string, command: string): number {
+  const value = parameters[name];
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw errors.badArguments(command, `a number "${name}"`);
+  return value;
+}
+
+export function textOf(parameters: Parameters, name: string, command: string): string {
+  const value = parameters[name];
+  if (typeof value !== 'string') throw errors.badArguments(command, `a text "${name}"`);
+  return value;
+}
+
+export function optionalText(parameters: Parameters, name: string): string | undefined {
+  const value = parameters[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+export function optionalNumber(parameters: Parameters, name: string): number | undefined {
+  const value = parameters[name];
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+/** The objects of a list; what is no object is left out. */
+export function listOf(parameters: Parameters, name: string): readonly Parameters[] {
+  const value = parameters[name];
+  if (!Array.isArray(value)) return [];
+  return value.filter((item): item is object => typeof item === 'object' && item !== null).map((item) => ({ ...item }));
+}
+
+/** The vCPU of a thread id. */
+export function vcpuOf(adapter: AdapterSession, parameters: Parameters): number {
+  const id = parameters.threadId;
+  const index = typeof id === 'number' ? id - 1 : -1;
+  if (!adapter.launched.partition.vcpus[index]) throw errors.unknownThread(id);
+  return index;
+}

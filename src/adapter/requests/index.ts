@@ -1,0 +1,15 @@
+import { breakpointRequests } from './breakpoints.ts';
+import { executionRequests } from './execution.ts';
+import type { RequestHandler } from './handler.ts';
+import { inspectionRequests } from './inspection.ts';
+import { lifecycleRequests } from './lifecycle.ts';
+import { memoryRequests } from './memory.ts';
+
+/** Every request that the adapter knows, by its command. */
+export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
+  ...lifecycleRequests,
+  ...executionRequests,
+  ...breakpointRequests,
+  ...inspectionRequests,
+  ...memoryRequests,
+};

@@ -1,0 +1,92 @@
+import { disassembleAround } from '../../debugger/inspection/disassembly.ts';
+import { hex } from '../../x86/address.ts';
+import { errors } from '../errors.ts';
+import { fromBase64, parseReference, toBase64, writeReference } from '../references.ts';
+import { numberOf, optionalNumber, type RequestHandler, textOf } from './handler.ts';
+
+const MAX_READ = 16 * 1024 * 1024;
+const MAX_INSTRUCTIONS = 10_000;
+
+const readMemory: RequestHandler = (adapter, parameters) => {
+  const { session } = adapter.launched;
+  const place = parseReference(parameters.memoryReference, parameters.offset);
+  const count = Math.min(Math.max(0, numberOf(parameters, 'count', 'readMemory')), MAX_READ);
+  const bytes = session.vcpu().processor.readMemory(place.space, place.address, count);
+  return { body: { address: hex(place.address), data: toBase64(bytes), unreadableBytes: count - bytes.length } };
+};
+
+const writeMemory: RequestHandler = (adapter, parameters) => {
+  const { session } = adapter.still;
+  const place = parseReference(parameters.memoryReference, parameters.offset);
+  const bytes = fromBase64(textOf(parameters, 'data', 'writeMemory'));
+  const written = session.vcpu().processor.writeMemory(place.space, place.address, bytes);
+  if (written < bytes.length && parameters.allowPartial !== true && written === 0)
+    throw errors.notSettable(`The memory at ${writeReference(place)}`);
+  return {
+    body: { bytesWritten: written },
+    after: () => {
+      adapter.event('memory', { memoryReference: writeReference(place), offset: 0, count: written });
+      adapter.event('invalidated', { areas: ['variables'] });
+    },
+  };
+};
+
+const disassemble: RequestHandler = (adapter, parameters) => {
+  const { session } = adapter.launched;
+  const { address } = parseReference(parameters.memoryReference, parameters.offset);
+  const count = Math.min(Math.max(0, numberOf(parameters, 'instructionCount', 'disassemble')), MAX_INSTRUCTIONS);
+  const offset = Math.max(-MAX_INSTRUCTIONS, Math.min(MAX_INSTRUCTIONS, optionalNumber(parameters, 'instructionOffset') ?? 0));
+  const { symbols } = session;
+  const lines = disassembleAround(
+    session.vcpu().processor,
+    address,
+    offset,
+    count,
+    (place) => symbols.describe(place),
+    (place) => symbols.functionAt(place - 1n)?.low,
+  );
+  const instructions = lines.map((line) => {
+    const position = line.valid ? symbols.lineAt(line.address)?.position : undefined;
+    return {
+      address: hex(line.address),
+      instruction: line.text,
+      instructionBytes: [...line.bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' '),
+      symbol: line.symbol,
+      location: position && { name: position.path.split(/[\\/]/).at(-1), path: position.path },
+      line: position?.line,
+      presentationHint: line.valid ? undefined : 'invalid',
+    };
+  });
+  return { body: { instructions } };
+};
+
+const modules: RequestHandler = (adapter) => {
+  const { program } = adapter.launched;
+  const first = program.segments[0];
+  const range = first ? `${hex(first.gpa)}-${hex(first.gpa + BigInt(first.size))}` : undefined;
+  const module = {
+    id: 1,
+    name: program.path.split(/[\\/]/).at(-1) ?? program.path,
+    path: program.path,
+    symbolStatus: program.sourceLines ? 'Lines and labels' : 'Symbols',
+    addressRange: range,
+  };
+  return { body: { modules: [module], totalModules: 1 } };
+};
+
+const loadedSources: RequestHandler = (adapter) => ({
+  body: { sources: adapter.launched.session.symbols.files.map((path) => ({ name: path.split(/[\\/]/).at(-1), path })) },
+});
+
+const source: RequestHandler = () => {
+  throw errors.noSource();
+};
+
+export const memoryRequests: Readonly<Record<string, RequestHandler>> = {
+  readMemory,
+  writeMemory,
+  disassemble,
+  modules,
+  loadedSources,
+  source,
+};
