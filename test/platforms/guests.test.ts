@@ -94,6 +94,65 @@ tick:
 ticks: dd 0
 ${ROUTINES}${IDT}`;
 
+/** The timer through the PIC: programmed for 1 ms, late once because interrupts are off. */
+const PIC_TIMER = `bits 64
+_start:
+    mov ecx, 0x20
+    lea rax, [rel tick]
+    call gate
+    call load_idt
+    lea rsi, [rel ports]
+    mov ecx, 9
+.program:
+    movzx edx, word [rsi]
+    mov al, [rsi + 2]
+    out dx, al
+    add rsi, 3
+    dec ecx
+    jnz .program
+    sti
+.wait:
+    cmp dword [rel ticks], 2
+    jae .done
+    hlt
+    jmp .wait
+.done:
+    cli
+    mov ecx, 1000000
+.busy:
+    dec ecx
+    jnz .busy
+    sti
+    nop
+    nop
+    cli
+    mov eax, [rel ticks]
+    call hex
+    jmp off
+tick:
+    push rax
+    inc dword [rel ticks]
+    mov al, 0x20
+    out 0x20, al
+    pop rax
+    iretq
+ticks: dd 0
+%macro set 2
+    dw %1
+    db %2
+%endmacro
+ports:
+    set 0x20, 0x11
+    set 0x21, 0x20
+    set 0x21, 4
+    set 0x21, 1
+    set 0x21, 0xfe
+    set 0x43, 0x34
+    set 0x40, 0xa9
+    set 0x40, 0x04
+    set 0x80, 0
+${ROUTINES}${IDT}`;
+
 const CLOCK = `bits 64
 _start:
     mov ecx, 0x4b564d01
@@ -202,6 +261,51 @@ describe('a guest of KVM', () => {
     expect(windows.map(({ handler }) => handler)).toEqual(vendor === 'amd' ? ['kvm-amd interrupt_window_interception'] : []);
   });
 
+  test.each(vendors)('takes the PIC’s interrupts by injection on %s, late ones through a window', (vendor) => {
+    const { text, records } = runToEnd(guest(PIC_TIMER, { vendor }));
+    expect(text).toBe('0000000000000003\n');
+    const windows = records.filter(({ reason }) => reason === 'interrupt-window');
+    expect(windows).toMatchObject([{ vmx: 7, svm: 0x64, result: 'interrupt to be injected' }]);
+    expect(runToEnd(guest(PIC_TIMER, { vendor, platform: 'bare' })).text).toBe(text);
+  });
+
+  test.each(['kvm', 'bare'] as const)('reads, changes and copies device memory on %s', (platform) => {
+    const source = `bits 64
+_start:
+    mov edi, 0xfec00000
+    mov dword [rdi], 0x10
+    or dword [rdi + 0x10], 0x41
+    mov eax, [rdi + 0x10]
+    call hex
+    lea rsi, [rdi + 0x10]
+    mov eax, 0x14
+    mov [rdi], eax
+    mov dword [rdi + 0x10], 0x1234
+    lea rbx, [rel copy]
+    xchg rdi, rbx
+    movsd
+    mov eax, [rel copy]
+    call hex
+    lea rsi, [rel text]
+    mov ecx, 6
+    mov dx, 0x3f8
+    rep outsb
+    jmp off
+text: db "string", 0
+copy: dd 0
+${ROUTINES}`;
+    const { text, records } = runToEnd(guest(source, { platform }));
+    // Delivery status (bit 12) is read-only.
+    expect(text).toBe('0000000000010041\n0000000000000234\nstring');
+    const requests = records.filter(({ reason }) => reason === 'mmio').map(({ request }) => request);
+    if (platform === 'kvm')
+      expect(requests.slice(0, 3)).toEqual([
+        'write 0xfec00000, 0x00000010',
+        'read 0xfec00010 (4 bytes)',
+        'write 0xfec00010, 0x00010041',
+      ]);
+  });
+
   test('starts a second processor', () => {
     expect(runToEnd(guest(TWO, { vcpus: 2 })).text).toBe('AP\nboot processor done\n');
   });
@@ -210,6 +314,7 @@ describe('a guest of KVM', () => {
     ['hypercalls', HYPERCALLS, {}],
     ['timer', TIMER, {}],
     ['timer on AMD', TIMER, { vendor: 'amd' }],
+    ['timer through the PIC', PIC_TIMER, {}],
     ['two processors', TWO, { vcpus: 2 }],
   ];
   test.each(programs)('runs alike however it is stopped: %s', (_name, source, configuration) => {
