@@ -1,8 +1,12 @@
+import { AdapterSession } from '../adapter/adapter-session.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { ProgramError } from '../programs/program.ts';
 import { asmCommand } from './asm.ts';
+import { dapCommand } from './dap.ts';
 import { exitsCommand } from './exits.ts';
+import { nodeFiles } from './node-files.ts';
 import { runCommand } from './run.ts';
+import { shippedSources } from './shipped-sources.ts';
 import { helpText, UsageError } from './usage.ts';
 import { version } from './version.ts';
 
@@ -24,6 +28,8 @@ async function main(args: readonly string[]): Promise<number> {
       return exitsCommand(rest);
     case 'asm':
       return asmCommand(rest);
+    case 'dap':
+      return dapCommand(rest, () => new AdapterSession({ files: nodeFiles, sourceRoot: shippedSources() }));
     case undefined:
     case 'help':
     case '--help':
