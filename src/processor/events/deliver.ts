@@ -27,6 +27,8 @@ export interface FaultLink {
 
 const CONTRIBUTORY: ReadonlySet<number> = new Set([Vector.DE, Vector.TS, Vector.NP, Vector.SS, Vector.GP, Vector.CP]);
 const DR7_GD = 1n << 13n;
+/** Faults while delivering faults, after which there is no hope. */
+const LONGEST_CHAIN = 32;
 /** STI and MOV SS. */
 const SHADOW = 3;
 const RIGHTS_NULL_SS = Rights.UNUSABLE;
@@ -56,6 +58,8 @@ export function deliverEvent(
         throw error;
       }
       if (current.vector === Vector.DF && current.kind === 'exception') return { chain };
+      // Benign faults (#AC, #DB) can raise themselves for ever; a real processor hangs, this one shuts down.
+      if (chain.length >= LONGEST_CHAIN) return { chain };
       current = combine(current, error);
     }
   }

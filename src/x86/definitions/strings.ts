@@ -97,8 +97,9 @@ export const strings: readonly InstructionDefinition[] = [
       repeated(s, () => {
         const source = index(s, RSI);
         const destination = index(s, RDI);
-        const a = s.load('operand', source, s.size);
+        // AMD's processors read the destination first: it decides which page faults.
         const b = s.load(ES, destination, s.size);
+        const a = s.load('operand', source, s.size);
         compare(s, a, b);
         advance(s, RSI, source);
         advance(s, RDI, destination);

@@ -176,7 +176,7 @@ function choosePrefixes(c: CaseBuilder, memory: boolean): number[] {
   if (c.segment !== undefined) prefixes.push(c.segment);
   if (form.mandatoryPrefix !== 0 && !form.vex) prefixes.push(form.mandatoryPrefix);
   else if (STRING.test(form.mnemonic) && random.chance(0.7)) prefixes.push(random.chance(0.5) ? 0xf3 : 0xf2);
-  if (form.lockable ? memory && random.chance(0.25) : random.chance(0.01)) prefixes.push(0xf0);
+  if (form.lockable ? memory && random.chance(0.25) : random.chance(0.01) && !ALTERNATE_CR8.test(form.name)) prefixes.push(0xf0);
   else if (form.lockable && random.chance(0.01)) prefixes.push(0xf0);
   for (let i = prefixes.length - 1; i > 0; i--) {
     const j = random.below(i + 1);
@@ -196,6 +196,9 @@ function initialFlags(random: Random): number {
   if (random.chance(0.03)) flags |= Flag.NT;
   return flags;
 }
+
+/** With LOCK these are, on AMD's processors, accesses of CR8. */
+const ALTERNATE_CR8 = /^Mov_(r\d+_cr|cr_r\d+)$/;
 
 /** Makes a random case of a form into `bytes`, a record of 256 bytes. */
 export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Array): Request {
@@ -226,9 +229,8 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
     if (form.bits !== 64) for (let index = 0; index < 8; index++) c.gpr[index] = (c.gpr[index] ?? 0n) & 0xffff_ffffn;
     const encoding = encodeOperands(c);
     if (form.bits === 16) c.gpr[RSP] = STACK_HIGH_16 | ((c.gpr[RSP] ?? 0n) & 0xffffn);
-    // A far call out of 64-bit code cuts RSP to 32 bits on some processors.
-    if (form.bits === 64 && form.operands.includes('mem') && form.mnemonic === 'call' && (c.gpr[RSP] ?? 0n) >> 32n !== 0n)
-      continue;
+    // A far transfer out of 64-bit code cuts RSP to 32 bits on some processors.
+    if (form.bits === 64 && form.operands.includes('mem') && (c.gpr[RSP] ?? 0n) >> 32n !== 0n) continue;
     const code = assemble(c, encoding, choosePrefixes(c, encoding.operand !== undefined));
     if (!code) continue;
     // POP and LEAVE have what they read on the stack in place already.

@@ -166,7 +166,8 @@ export function prepare(c: CaseBuilder): void {
     if (c.segmentBase !== 0n) gpr[RSI] = BigInt.asUintN(64, (gpr[RSI] ?? 0n) - c.segmentBase);
   } else if (/^(push|pop|call|ret|enter|leave|iret)/.test(mnemonic)) {
     const base = form.bits === 16 ? 0n : DATA;
-    gpr[RSP] = random.chance(0.8) ? base + BigInt(random.between(16, 0x3e0) * 8) : c.dataOffset();
+    // A POPA that faults leaves some registers loaded, and how many differs.
+    gpr[RSP] = mnemonic.startsWith('popa') || random.chance(0.8) ? base + BigInt(random.between(16, 0x3e0) * 8) : c.dataOffset();
     gpr[RBP] = random.chance(0.8) ? base + BigInt(random.between(64, 0x3e0) * 8) : c.dataOffset();
     if (mnemonic === 'leave') c.patch(c.linear(gpr[RBP] ?? 0n), littleEndian(random.value(), 8));
     else c.patch(c.linear(gpr[RSP] ?? 0n), stackContents(c));
@@ -180,8 +181,7 @@ export function prepare(c: CaseBuilder): void {
   } else if (/^(loop|jrcxz|jecxz)/.test(mnemonic)) {
     gpr[RCX] = c.noise() | random.pick([0n, 1n, 1n, 2n, 0xffff_ffffn, random.value() & 0xffff_ffffn]);
   } else if (/^mov/.test(mnemonic) && form.operands.includes('seg_reg')) {
-    for (let index = 0; index < 16; index++)
-      if (random.chance(0.8)) gpr[index] = BigInt(random.pick(SELECTORS)) | (random.value() & ~0xffffn);
+    for (let index = 0; index < 16; index++) gpr[index] = BigInt(random.pick(SELECTORS)) | (random.value() & ~0xffffn);
   } else if (/^(lar|lsl|verr|verw)$/.test(mnemonic)) {
     for (let index = 0; index < 16; index++) gpr[index] = BigInt(random.pick(SELECTORS)) | (random.value() & ~0xffffn);
   } else if (/^(jmp|call)$/.test(mnemonic) && form.modrm === 'any') {

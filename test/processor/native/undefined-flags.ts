@@ -18,6 +18,14 @@ const UNDEFINED: readonly (readonly [RegExp, number])[] = [
   [/^(blsr|blsi|blsmsk|andn|bzhi)$/, Flag.AF | Flag.PF],
 ];
 
+/**
+ * Instructions that can raise several faults at once, of which the manuals do not say which one wins: near and far transfers
+ * with a bad target and a bad stack.
+ */
+export function faultPriorityVaries(mnemonic: string): boolean {
+  return /^(call|retf?[dqw]?|iret[dqw]?|jmp)$/.test(mnemonic);
+}
+
 /** Flags not to be compared for a mnemonic on a host of a vendor. */
 export function incomparableFlags(mnemonic: string, hostVendor: 'intel' | 'amd'): number {
   if (hostVendor === 'amd') return 0;
