@@ -55,12 +55,21 @@ export function serve(input: Readable, output: Writable, session: DapSession): P
       closed = true;
       resolve();
     };
+    /** A defect of the session ends it with a line on stderr; a server goes on with its other sessions. */
+    const guarded = (work: () => void) => {
+      try {
+        work();
+      } catch (error) {
+        process.stderr.write(`hyperscope: ${error instanceof FramingError ? error.message : describeDefect(error)}\n`);
+        close();
+      }
+    };
     const schedule = () => {
       if (scheduled || closed) return;
       scheduled = true;
       setImmediate(() => {
         scheduled = false;
-        if (!closed && session.slice()) schedule();
+        if (!closed) guarded(() => session.slice() && schedule());
       });
     };
     session.onMessage((message) => {
@@ -70,20 +79,16 @@ export function serve(input: Readable, output: Writable, session: DapSession): P
       session.handle(parseMessage(text));
       schedule();
     });
-    input.on('data', (chunk: Buffer) => {
-      try {
-        reader.push(chunk);
-      } catch (error) {
-        if (!(error instanceof FramingError)) throw error;
-        process.stderr.write(`hyperscope: ${error.message}\n`);
-        close();
-      }
-    });
+    input.on('data', (chunk: Buffer) => guarded(() => reader.push(chunk)));
     input.on('end', close);
     input.on('close', close);
     input.on('error', close);
     output.on('error', close);
   });
+}
+
+function describeDefect(error: unknown): string {
+  return `the debug adapter failed: ${error instanceof Error ? (error.stack ?? error.message) : error}`;
 }
 
 /** The session answers what is no message at all, too; it only must not throw here. */

@@ -1,8 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { frame, MessageReader } from '../../src/cli/dap-framing.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const cli = path.join(root, 'dist/cli.js');
@@ -202,5 +206,37 @@ describe('hyperscope asm', () => {
     const { status, err } = hyperscope(['asm', source, '-o', path.join(folder, 'x')]);
     expect(status).toBe(1);
     expect(err).toMatch(/wrong\.asm:2:\d+: error: /);
+  });
+});
+
+describe('hyperscope dap', () => {
+  const initialize = frame({ seq: 1, type: 'request', command: 'initialize', arguments: { adapterID: 'hyperscope' } });
+
+  /** Writes to a stream and waits for the first answer. */
+  async function ask(input: Writable, output: Readable): Promise<unknown> {
+    input.write(initialize);
+    return new Promise((resolve) => {
+      const reader = new MessageReader((text) => resolve(JSON.parse(text)));
+      output.on('data', (chunk: Buffer) => reader.push(chunk));
+    });
+  }
+
+  test('answers on stdio and ends with its client', async () => {
+    const child = spawn('node', [cli, 'dap']);
+    expect(await ask(child.stdin, child.stdout)).toMatchObject({ type: 'response', request_seq: 1, success: true });
+    child.stdin.end();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
+  test('answers on a TCP port of the loopback address, one session after the other', async () => {
+    const child = spawn('node', [cli, 'dap', '--port', '0']);
+    const [line] = await once(child.stderr, 'data');
+    const port = Number(/127\.0\.0\.1:(\d+)/.exec(String(line))?.[1]);
+    for (let session = 0; session < 2; session++) {
+      const socket = createConnection(port, '127.0.0.1');
+      expect(await ask(socket, socket)).toMatchObject({ command: 'initialize', success: true });
+      socket.destroy();
+    }
+    child.kill();
   });
 });
