@@ -29,7 +29,7 @@ export interface Section {
   readonly name: string;
   readonly noBits: boolean;
   readonly code: boolean;
-  readonly align: number;
+  align: number;
   bytes: number[];
   size: number;
   /** Address of the first byte, laid out after each pass. */
@@ -157,10 +157,19 @@ export class Assembly {
       .concat([...this.sections.values()].filter((section) => section.noBits));
     ordered.forEach((section, index) => {
       if (index > 0) at = (at + BigInt(section.align - 1)) & ~BigInt(section.align - 1);
-      if (section.start !== at) this.changed = true;
-      section.start = at;
+      if (section.start !== at) this.moveSection(section, at);
       at += BigInt(section.size);
     });
+  }
+
+  /** Symbols move with their section, so that the next pass starts from what this one knows. */
+  private moveSection(section: Section, start: bigint): void {
+    this.changed = true;
+    const distance = start - section.start;
+    section.start = start;
+    for (const [name, symbol] of this.symbols)
+      if (symbol.value.section === section.name)
+        this.symbols.set(name, { ...symbol, value: { ...symbol.value, number: symbol.value.number + distance } });
   }
 
   private openSection(name: string, attributes: string): Section {
@@ -326,6 +335,18 @@ export class Assembly {
     const address = this.absolute ? 0n : this.section.start + BigInt(this.section.size);
     const request = { mnemonic: word, prefixes, operands, mode: this.bits, address };
     const near = this.nearJumps.has(statement);
+    const [target] = operands;
+    // Where a jump leads isn't known in the first pass: hope for the short form.
+    if (
+      this.previous.size === 0 &&
+      /^j/.test(word) &&
+      target?.type === 'immediate' &&
+      target.value.unknown &&
+      target.distance === undefined
+    ) {
+      this.emit([...prefixes, 0, 0]);
+      return;
+    }
     const bytes = encodeInstruction({ ...request, near });
     // A jump that didn't fit once stays near, so that the passes come to an end.
     const isJump = operands[0]?.type === 'immediate' && operands[0].distance === undefined && /^(j|call)/.test(word);
@@ -429,6 +450,8 @@ export class Assembly {
     const alignment = this.constant(size, 'The alignment');
     if (alignment === 0 || (alignment & (alignment - 1)) !== 0)
       throw new AssemblyError(`${alignment} is no alignment.`, 'Use a power of two.', operands[0]?.column);
+    // The section itself must start at least as well aligned.
+    if (!this.absolute && alignment <= 0x1_0000) this.section.align = Math.max(this.section.align, alignment);
     const gap = (alignment - (this.offset % alignment)) % alignment;
     const isReserve = filler?.[0]?.kind === 'name' && /^res[bwdqto]$/i.test(filler[0].text);
     if (this.absolute || this.section.noBits || (reserve && !filler) || isReserve) this.reserve(gap);

@@ -15,24 +15,14 @@ const INT_VIDEO = 0x10;
 const FIRST_IRQ = 0x08;
 const SECOND_IRQ = 0x70;
 
-/** INT 10h: function 0Eh writes AL to the debug console and to COM1; all others do nothing. */
+/** INT 10h: function 0Eh writes AL to COM1; all others do nothing. */
 const INT10 = [
-  0x80,
-  0xfc,
-  0x0e, // cmp ah, 0eh
-  0x75,
-  0x0a, // jne done
-  0x52, // push dx
-  0xe6,
-  0xe9, // out 0e9h, al
-  0xba,
-  0xf8,
-  0x03, // mov dx, 3f8h
-  0xee, // out dx, al
-  0x5a, // pop dx
-  0x90,
-  0x90, // nop; nop
-  0xcf, // done: iret
+  // cmp ah, 0eh; jne done; push dx
+  0x80, 0xfc, 0x0e, 0x75, 0x06, 0x52,
+  // mov dx, 3f8h; out dx, al; pop dx
+  0xba, 0xf8, 0x03, 0xee, 0x5a,
+  // done: iret
+  0xcf,
 ];
 /** Hardware interrupts: end of interrupt to the controllers. */
 const IRQ = [0x50, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf];
