@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { assemble } from '../programs/assembler/assemble.ts';
-import { nodeFiles } from './node-files.ts';
+import { fileProblem, nodeFiles } from './node-files.ts';
 import { parse } from './options.ts';
 import { UsageError } from './usage.ts';
 
@@ -25,7 +25,7 @@ export function asmCommand(args: readonly string[]): number {
   try {
     writeFileSync(values.output, result.bytes);
   } catch (error) {
-    throw new UsageError(`${values.output} can't be written: ${error instanceof Error ? error.message : error}.`);
+    throw new UsageError(`${values.output} can't be written: ${fileProblem(error)}.`);
   }
   return 0;
 }

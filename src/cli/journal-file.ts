@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { ExitRecord } from '../hypervisor/journal/exit-journal.ts';
 import { journalLine } from '../hypervisor/journal/ring-journal.ts';
+import { fileProblem } from './node-files.ts';
 import { UsageError } from './usage.ts';
 
 const BUFFER = 1 << 16;
@@ -15,7 +16,7 @@ export class JournalFile {
     try {
       this.descriptor = openSync(path, 'w');
     } catch (error) {
-      throw new UsageError(`--exits ${path} can't be written: ${error instanceof Error ? error.message : error}.`);
+      throw new UsageError(`--exits ${path} can't be written: ${fileProblem(error)}.`);
     }
   }
 

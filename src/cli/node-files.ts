@@ -3,10 +3,19 @@ import path from 'node:path';
 import { type FileAccess, ProgramError } from '../programs/program.ts';
 
 const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
+  ENOENT: 'there is no such file or folder',
+  ENOTDIR: 'a part of its path is not a folder',
   EISDIR: 'it is a folder',
-  EACCES: 'you may not read it',
+  EACCES: 'you lack the permission',
+  EPERM: 'you lack the permission',
+  ENOSPC: 'the disk is full',
 };
+
+/** Why a file can't be used, as the end of a sentence. */
+export function fileProblem(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return REASONS[code] ?? (error instanceof Error ? error.message : String(error));
+}
 
 /** The file system of this machine, as the engine may see it. */
 export const nodeFiles: FileAccess = {
@@ -14,9 +23,7 @@ export const nodeFiles: FileAccess = {
     try {
       return new Uint8Array(readFileSync(file));
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-      const why = REASONS[code] ?? (error instanceof Error ? error.message : String(error));
-      throw new ProgramError(`${file} can't be read: ${why}.`, file);
+      throw new ProgramError(`${file} can't be read: ${fileProblem(error)}.`, file);
     }
   },
   exists: (file) => existsSync(file),
