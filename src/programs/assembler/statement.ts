@@ -90,6 +90,7 @@ export function parseStatement(text: string, place: SourcePlace): Statement | un
   let at = 0;
   let label: string | undefined;
   let labelColumn = 1;
+  let colonAfterLabel = false;
   const first = tokens[0];
   const second = tokens[1];
   if (first?.kind === 'name') {
@@ -97,6 +98,7 @@ export function parseStatement(text: string, place: SourcePlace): Statement | un
     if (colon || !isWord(first.text.toLowerCase())) {
       label = first.text;
       labelColumn = first.column;
+      colonAfterLabel = colon;
       at = colon ? 2 : 1;
     }
   }
@@ -115,13 +117,16 @@ export function parseStatement(text: string, place: SourcePlace): Statement | un
       prefixes.push(word);
       at++;
     } else {
-      if (!isWord(word))
+      if (!isWord(word)) {
+        // `movv rax, 1`: the first word is the misspelt one, not a label without its colon.
+        const wrong = first?.kind === 'name' && label !== undefined && !colonAfterLabel && at === 1 ? first : token;
         throw new AssemblyError(
-          `"${token.text}" is neither an instruction nor a directive.`,
-          suggestion(word),
-          token.column,
-          token.text.length,
+          `"${wrong.text}" is neither an instruction nor a directive.`,
+          suggestion(wrong.text.toLowerCase()),
+          wrong.column,
+          wrong.text.length,
         );
+      }
       return { place, label, labelColumn, word, column: token.column, prefixes, times, operands: tokens.slice(at + 1) };
     }
   }
