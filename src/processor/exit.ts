@@ -159,6 +159,8 @@ export interface ExitPlace {
   readonly instructionLength: number;
   /** Instructions retired by this vCPU before it. */
   readonly icount: bigint;
+  /** Numbers and VMX qualification where the hypervisor sets the processor up to give others than usual. */
+  readonly special?: { readonly vmx: number; readonly svm: number; readonly qualification: bigint };
 }
 
 /** A VM exit as the processor hands it to the hypervisor. */

@@ -8,6 +8,7 @@ export interface AddressForm {
 
 /** VMX exit qualification (Intel SDM vol. 3, 28.2.1); 0 where the reason has none. */
 export function vmxQualification(exit: VmExit): bigint {
+  if (exit.special) return exit.special.qualification;
   switch (exit.reason) {
     case 'cr': {
       const access = { 'mov-to': 0, 'mov-from': 1, clts: 2, lmsw: 3, smsw: 1 }[exit.access];

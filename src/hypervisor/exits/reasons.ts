@@ -38,6 +38,7 @@ const SVM_INVALID = -1;
 
 /** What the VMX exit reason and the SVM exit code of an exit would be. */
 export function exitNumbers(exit: VmExit): ExitNumbers {
+  if (exit.special) return { vmx: exit.special.vmx, svm: exit.special.svm };
   switch (exit.reason) {
     case 'exception':
       return { vmx: 0, svm: 0x40 + exit.vector };

@@ -293,11 +293,9 @@ export class GuestPartition implements Partition, Machine {
   }
 
   private newRecord(vcpu: Vcpu, exit: VmExit): ExitRecord {
-    const special = this.server.numbers?.(exit);
-    const { vmx, svm } = special?.numbers ?? exitNumbers(exit);
+    const { vmx, svm } = exitNumbers(exit);
     const form = { addressSize: vcpu.processor.mode, segment: exit.reason === 'io' && exit.write ? 3 : 0 };
-    const qualification =
-      special?.qualification ?? (this.vendor === 'intel' ? vmxQualification(exit) : svmExitInfo(exit, form).info1);
+    const qualification = this.vendor === 'intel' ? vmxQualification(exit) : svmExitInfo(exit, form).info1;
     return {
       seq: this.journal.nextSeq(),
       partition: this.id,

@@ -3,7 +3,6 @@ import type { PcDevices } from '../../devices/pc/pc.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import type { ExitContext } from '../exits/exit-context.ts';
-import type { ExitNumbers } from '../exits/reasons.ts';
 import type { Handler } from '../exits/stage.ts';
 import type { PartitionEnd } from './run.ts';
 
@@ -29,10 +28,11 @@ export interface Platform {
   serveDirectly?(processor: Processor, exit: VmExit): boolean;
   /** Serves a VM exit. */
   handle(context: ExitContext): Handler;
-  /** An exit as this hypervisor knows it: an access to the APIC page is an MMIO exit to the processor. */
+  /**
+   * An exit as this hypervisor knows it: an access to the APIC page is an MMIO exit to the processor, and some exits have
+   * other numbers than usual (`ExitPlace.special`).
+   */
   classify?(processor: Processor, exit: VmExit): VmExit;
-  /** Numbers and qualification of an exit where this hypervisor sets the processor up to give others than usual. */
-  numbers?(exit: VmExit): { readonly numbers: ExitNumbers; readonly qualification: bigint } | undefined;
   /** A vCPU is about to enter the guest: the place to inject an interrupt. Called before each stretch of guest code. */
   prepareEntry?(processor: Processor): void;
   /** A vCPU is about to run after it hadn't for a while. */

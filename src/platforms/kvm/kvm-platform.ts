@@ -1,7 +1,6 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
-import type { ExitNumbers } from '../../hypervisor/exits/reasons.ts';
 import { type Handler, type HandlerFrame, inFrame } from '../../hypervisor/exits/stage.ts';
 import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
 import type { ExitDetail, VmExit } from '../../processor/exit.ts';
@@ -107,15 +106,12 @@ export class KvmPlatform implements Platform, Kvm {
   }
 
   classify({ index }: Processor, exit: VmExit): VmExit {
-    if (exit.reason !== 'mmio' || exit.fetch || !this.apic(index).answersAt(exit.gpa)) return exit;
+    if (exit.reason !== 'mmio') return exit;
+    if (exit.fetch || !this.apic(index).answersAt(exit.gpa))
+      // kvm-intel makes pages without memory misconfigured on purpose: that exit is cheaper than a violation.
+      return this.vendor === 'intel' ? { ...exit, special: { vmx: 49, svm: 0x400, qualification: 0n } } : exit;
     const { rip, instructionLength, icount, gpa, gva, size, write, value } = exit;
     return { rip, instructionLength, icount, reason: 'apic', gpa, gva, size, write, value };
-  }
-
-  numbers(exit: VmExit): { readonly numbers: ExitNumbers; readonly qualification: bigint } | undefined {
-    // kvm-intel makes pages without memory misconfigured on purpose: that exit is cheaper than a violation.
-    if (exit.reason !== 'mmio' || this.vendor !== 'intel') return undefined;
-    return { numbers: { vmx: 49, svm: 0x400 }, qualification: 0n };
   }
 
   handle(context: ExitContext): Handler {
