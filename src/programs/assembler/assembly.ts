@@ -42,6 +42,8 @@ export interface AssemblyOptions {
 }
 
 const MAX_PASSES = 60;
+/** Passes in which a jump may still become shorter again. */
+const FREE_PASSES = 30;
 const MAX_SIZE = 256 * 1024 * 1024;
 const DATA_SIZES: Readonly<Record<string, number>> = { b: 1, w: 2, d: 4, q: 8, t: 10, o: 16 };
 const PREFIX_BYTES: Readonly<Record<string, number>> = {
@@ -88,6 +90,7 @@ export class Assembly {
   private instance: { start: number; name: string } | undefined;
   private lineStart = 0;
   private totalSize = 0;
+  private passes = 0;
 
   constructor(
     private readonly statements: readonly Statement[],
@@ -109,6 +112,7 @@ export class Assembly {
 
   private pass(final: boolean): void {
     this.final = final;
+    this.passes++;
     this.changed = false;
     this.previous = new Map([...this.symbols].map(([name, { value }]) => [name, value]));
     this.symbols.clear();
@@ -348,9 +352,9 @@ export class Assembly {
       return;
     }
     const bytes = encodeInstruction({ ...request, near });
-    // A jump that didn't fit once stays near, so that the passes come to an end.
+    // Jumps may change back and forth between passes; later ones stay near, so that the passes come to an end.
     const isJump = operands[0]?.type === 'immediate' && operands[0].distance === undefined && /^(j|call)/.test(word);
-    if (isJump && !near && bytes.length - prefixes.length > 2 && this.previous.size > 0) this.nearJumps.add(statement);
+    if (isJump && !near && bytes.length - prefixes.length > 2 && this.passes > FREE_PASSES) this.nearJumps.add(statement);
     this.emit(bytes);
   }
 

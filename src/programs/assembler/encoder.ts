@@ -113,6 +113,8 @@ const BRANCHES: Readonly<Record<number, { readonly short: boolean; readonly size
   [Kind.br64_4]: { short: false, size: 64 },
 };
 
+const SHORT_IMMEDIATES: ReadonlySet<number> = new Set([Kind.imm8sex16, Kind.imm8sex32, Kind.imm8sex64]);
+
 const fitsSigned = (value: bigint, bits: number): boolean => BigInt.asIntN(bits, value) === value;
 const fitsEither = (value: bigint, bits: number): boolean => value >= -(1n << BigInt(bits - 1)) && value < 1n << BigInt(bits);
 const isPlain = (value: Value): boolean => value.section === undefined && !value.unknown;
@@ -348,7 +350,9 @@ export function encodeInstruction(request: EncodeRequest): Uint8Array {
   let best: Uint8Array | undefined;
   for (const row of usable) {
     const bytes = encodeRow(row, operands, request);
-    if (bytes && (!best || bytes.length < best.length)) best = bytes;
+    // Of two forms of one length NASM takes the one with the short immediate.
+    const short = row.kinds.some((kind) => SHORT_IMMEDIATES.has(kind));
+    if (bytes && (!best || bytes.length < best.length || (bytes.length === best.length && short))) best = bytes;
   }
   if (best) {
     if (usable.length > 1) checkSizeStated(usable, operands);
@@ -361,6 +365,9 @@ function withPrefixes(request: EncodeRequest, bytes: Uint8Array): Uint8Array {
   return Uint8Array.from([...request.prefixes, ...bytes]);
 }
 
+/** AAM and AAD without an operand work in base 10. */
+const TEN: ImmediateOperand = { type: 'immediate', value: { number: 10n }, size: 0, strict: false, distance: undefined };
+
 /** Writes operands in the order that the table has, and with the sizes that NASM takes as the same. */
 function normalize(mnemonic: string, operands: readonly Operand[], mode: number): readonly Operand[] {
   const [a, b] = operands;
@@ -370,6 +377,7 @@ function normalize(mnemonic: string, operands: readonly Operand[], mode: number)
     if (mnemonic === 'xchg' && accumulator(a) && b.type === 'register') return [b, a];
     if (mnemonic === 'xchg' && b.type === 'register' && !accumulator(b)) return [b, a];
   }
+  if ((mnemonic === 'aam' || mnemonic === 'aad') && operands.length === 0) return [TEN];
   if (mnemonic === 'imul' && operands.length === 2 && a?.type === 'register' && b?.type === 'immediate') return [a, a, b];
   // A selector in a 16-bit register needs no operand-size prefix.
   if (mnemonic === 'mov' && a?.type === 'register' && a.class === 'seg' && b?.type === 'register' && b.class === 'r16')
