@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { LaunchError, parseLaunchConfiguration } from '../../src/debugger/configuration/launch-configuration.ts';
 import { ConfigurationError } from '../../src/platforms/configuration.ts';
 import { createPartition } from '../../src/platforms/create-partition.ts';
 import { loadProgram } from '../../src/programs/load-program.ts';
@@ -6,7 +7,7 @@ import { ProgramError } from '../../src/programs/program.ts';
 import { oneFile } from '../support/files.ts';
 import { Random } from '../support/random.ts';
 import { elfSeed } from './elf-seed.ts';
-import { mutateBytes, mutateText } from './mutate.ts';
+import { mutateBytes, mutateJson, mutateText } from './mutate.ts';
 
 /** Milliseconds that no input may take. */
 const PATIENCE = 3000;
@@ -27,7 +28,7 @@ function feed(tally: Tally, place: string, use: () => void): void {
     use();
     tally.accepted++;
   } catch (error) {
-    if (!(error instanceof ProgramError || error instanceof ConfigurationError)) {
+    if (!(error instanceof ProgramError || error instanceof ConfigurationError || error instanceof LaunchError)) {
       if (error instanceof Error) error.message = `${place}: ${error.message}`;
       throw error;
     }
@@ -67,6 +68,39 @@ export function fuzzAssembly(count: number, firstSeed: number, sources: readonly
     const text = mutateText(random, random.pick(sources), random.pick(sources), words);
     const bytes = new TextEncoder().encode(text);
     feed(tally, `assembly of seed ${seed}`, () => loadProgram(bytes, 'damaged.asm', {}, oneFile('damaged.asm', bytes)));
+  }
+  return tally;
+}
+
+const LAUNCH: readonly unknown[] = [
+  { type: 'hyperscope', request: 'launch', name: 'Run', program: 'samples/hello/hello.asm' },
+  {
+    type: 'hyperscope',
+    request: 'launch',
+    name: 'All',
+    program: 'kernel.elf',
+    platform: 'kvm',
+    vendor: 'intel',
+    memory: '64M',
+    vcpus: 2,
+    append: 'console=ttyS0',
+    stopOnEntry: true,
+    args: ['a', 'b'],
+    disk: ['a.img'],
+    net: 'none',
+    timeout: 10,
+  },
+];
+
+/** Damaged launch configurations are read. */
+export function fuzzLaunchConfigurations(count: number, firstSeed: number): Tally {
+  const tally: Tally = { accepted: 0, refused: 0 };
+  for (let index = 0; index < count; index++) {
+    const seed = firstSeed + index;
+    const random = new Random(seed);
+    let value = random.pick(LAUNCH);
+    for (let edits = random.between(1, 3); edits > 0; edits--) value = mutateJson(random, value);
+    feed(tally, `launch configuration of seed ${seed}`, () => parseLaunchConfiguration(value));
   }
   return tally;
 }

@@ -168,7 +168,8 @@ function memory32(reader: ByteReader, mod: number, rm: number, rex: number, long
 function fits(form: Form, prefixes: Prefixes, long: boolean, modrm: number | undefined, mode: DecodeMode): boolean {
   if ((form.only64 && !long) || (form.not64 && long)) return false;
   if (form.definition.feature !== undefined && !mode.has(form.definition.feature)) return false;
-  if (form.map === 0 && form.opcode === 0x90 && !form.plusRegister && form.prefix === 0 && prefixes.rex & 1) return false;
+  // With REX.B it is XCHG with R8, not NOP or PAUSE.
+  if (form.map === 0 && form.opcode === 0x90 && !form.plusRegister && prefixes.rex & 1) return false;
   if (modrm === undefined) return true;
   const register = modrm >= 0xc0;
   const reg = (modrm >> 3) & 7;
@@ -195,7 +196,10 @@ function chooseForm(
   const exact = (prefix: number) =>
     usable.find((form) => form.prefix === prefix && form.modrmByte !== undefined) ??
     usable.find((form) => form.prefix === prefix);
-  const form = (mandatory !== 0 ? exact(mandatory) : undefined) ?? exact(0);
+  const prefixed = mandatory !== 0 ? exact(mandatory) : undefined;
+  // In group 15 another prefix makes another instruction.
+  const group15 = mandatory !== 0 && candidates.some((candidate) => candidate.map === 1 && candidate.opcode === 0xae);
+  const form = prefixed ?? (group15 ? undefined : exact(0));
   if (!form) throw new GuestFault(Vector.UD);
   return form;
 }

@@ -176,7 +176,8 @@ function choosePrefixes(c: CaseBuilder, memory: boolean): number[] {
   if (c.segment !== undefined) prefixes.push(c.segment);
   if (form.mandatoryPrefix !== 0 && !form.vex) prefixes.push(form.mandatoryPrefix);
   else if (STRING.test(form.mnemonic) && random.chance(0.7)) prefixes.push(random.chance(0.5) ? 0xf3 : 0xf2);
-  if (form.lockable ? memory && random.chance(0.25) : random.chance(0.01) && !ALTERNATE_CR8.test(form.name)) prefixes.push(0xf0);
+  if (form.lockable ? memory && random.chance(0.25) : random.chance(0.01) && !LOCK_MEANS_SOMETHING.test(form.name))
+    prefixes.push(0xf0);
   else if (form.lockable && random.chance(0.01)) prefixes.push(0xf0);
   for (let i = prefixes.length - 1; i > 0; i--) {
     const j = random.below(i + 1);
@@ -197,8 +198,8 @@ function initialFlags(random: Random): number {
   return flags;
 }
 
-/** With LOCK these are, on AMD's processors, accesses of CR8. */
-const ALTERNATE_CR8 = /^Mov_(r\d+_cr|cr_r\d+)$/;
+/** AMD's processors take MOV CR with LOCK for an access of CR8, and ignore LOCK on VERW. */
+const LOCK_MEANS_SOMETHING = /^(Mov_(r\d+_cr|cr_r\d+)|Verw_.*)$/;
 
 /** Makes a random case of a form into `bytes`, a record of 256 bytes. */
 export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Array): Request {

@@ -104,7 +104,7 @@ __asm__(
     "enter_guest:\n"
     "  push %rbx\n  push %rbp\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
     "  mov %rsp,host_rsp\n"
-    "  mov $0x11f00,%esp\n  push entry_ss\n  push 32(%rdi)\n  push 128(%rdi)\n  push entry_cs\n  push entry_rip\n"
+    "  mov $0x76541f00,%esp\n  push entry_ss\n  push 32(%rdi)\n  push 128(%rdi)\n  push entry_cs\n  push entry_rip\n"
     "  mov 0(%rdi),%rax\n  mov 8(%rdi),%rcx\n  mov 16(%rdi),%rdx\n  mov 24(%rdi),%rbx\n  mov 40(%rdi),%rbp\n  mov 48(%rdi),%rsi\n"
     "  mov 64(%rdi),%r8\n  mov 72(%rdi),%r9\n  mov 80(%rdi),%r10\n  mov 88(%rdi),%r11\n  mov 96(%rdi),%r12\n  mov 104(%rdi),%r13\n"
     "  mov 112(%rdi),%r14\n  mov 120(%rdi),%r15\n  mov 56(%rdi),%rdi\n"
@@ -250,7 +250,7 @@ __attribute__((used)) void run(void) {
   if (syscall6(SYS_modify_ldt, 1, (long)code16, sizeof code16, 0, 0, 0) != 0) fail(12);
   if (syscall6(SYS_modify_ldt, 1, (long)data16, sizeof data16, 0, 0, 0) != 0) fail(12);
   /* IRETQ to a 16-bit stack leaves the upper bits of RSP as they are: the frame lies where these bits are known. */
-  map_fixed(0x10000, 0x2000, 3);
+  map_fixed(0x76540000, 0x2000, 3);
 
   struct { void *sp; uint64_t flags; uint64_t size; } stack = {alternate_stack, 0, sizeof alternate_stack};
   if (syscall6(SYS_sigaltstack, (long)&stack, 0, 0, 0, 0, 0) != 0) fail(10);

@@ -14,6 +14,17 @@ const PREFIXES = [
  */
 const UNFIT = new Set(['int', 'lsl', 'wrfsbase', 'wrgsbase', 'retf']);
 
+/**
+ * Prefixes that AMD's processors give a meaning of their own: LOCK with MOV CR (CR8) and VERW, REP and REPNE with LOOPE and
+ * LOOPNE (they choose the condition).
+ */
+function hasVendorMeaning(code: Uint8Array, mnemonic: string): boolean {
+  if (/^loopn?e$/.test(mnemonic)) return code.includes(0xf2) || code.includes(0xf3);
+  const opcode = code.indexOf(0x0f);
+  const second = code[opcode + 1] ?? 0;
+  return code.includes(0xf0) && opcode >= 0 && [0x00, 0x20, 0x22].includes(second);
+}
+
 function randomBytes(random: Random): Uint8Array {
   const bytes: number[] = [];
   for (let i = random.chance(0.7) ? random.between(1, 4) : 0; i > 0; i--) bytes.push(random.pick(PREFIXES));
@@ -51,6 +62,7 @@ export function randomEncodings(
     const { code: read, length } = instruction;
     instruction.free();
     decoder.free();
+    if (hasVendorMeaning(code, mnemonic)) continue;
     if (read !== Code.INVALID && (!known.has(read) || UNFIT.has(mnemonic))) continue;
     const request = new Request(records.subarray(requests.length * RECORD_SIZE, (requests.length + 1) * RECORD_SIZE));
     for (let index = 0; index < 16; index++) request.gpr[index] = DATA + 0x800n + BigInt(random.below(0x100) * 8);

@@ -10,7 +10,7 @@ export const DATA_WRITABLE = 0x2000;
 export const DATA_SIZE = 0x3000;
 export const INT3 = 0xcc;
 /** Upper bits of RSP where the stack has 16 bits (see harness.c). */
-export const STACK_HIGH_16 = 0x1_0000n;
+export const STACK_HIGH_16 = 0x7654_0000n;
 /** Selectors of the LDT in which the code pages and the data pages are 16-bit segments. */
 export const LDT_CODE_16 = 0x07;
 export const LDT_DATA_16 = 0x0f;

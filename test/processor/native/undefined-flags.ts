@@ -20,10 +20,10 @@ const UNDEFINED: readonly (readonly [RegExp, number])[] = [
 
 /**
  * Instructions that can raise several faults at once, of which the manuals do not say which one wins: near and far transfers
- * with a bad target and a bad stack.
+ * with a bad target and a bad stack, comparisons of two strings that can't be read.
  */
 export function faultPriorityVaries(mnemonic: string): boolean {
-  return /^(call|retf?[dqw]?|iret[dqw]?|jmp)$/.test(mnemonic);
+  return /^(call|retf?[dqw]?|iret[dqw]?|jmp|cmps[bwdq])$/.test(mnemonic);
 }
 
 /** Flags not to be compared for a mnemonic on a host of a vendor. */
