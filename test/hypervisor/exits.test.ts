@@ -12,7 +12,16 @@ import type { ExitDetail, VmExit } from '../../src/processor/exit.ts';
 import { collectStages } from '../../tools/generate/stage-positions.mjs';
 
 const at = (detail: ExitDetail): VmExit => ({ ...detail, rip: 0x1000n, instructionLength: 2, icount: 7n });
-const io: ExitDetail = { reason: 'io', port: 0x3f8, size: 1, write: true, value: 0x41, string: false, rep: false, immediate: false };
+const io: ExitDetail = {
+  reason: 'io',
+  port: 0x3f8,
+  size: 1,
+  write: true,
+  value: 0x41,
+  string: false,
+  rep: false,
+  immediate: false,
+};
 const form = { addressSize: 64, segment: 3 } as const;
 
 describe('exit numbers and qualifications', () => {
