@@ -292,20 +292,29 @@ class Cpu implements Processor {
     const before = state.get32(L.INTERRUPTIBILITY);
     // The shadow covers one instruction; the helper may cast it again.
     state.set32(L.INTERRUPTIBILITY, before & ~SHADOW);
+    // RF covers one instruction too, and IRET or a task switch may set it again for the next.
+    const resume = state.get32(L.EFLAGS) & Flag.RF;
+    state.set32(L.EFLAGS, state.get32(L.EFLAGS) & ~Flag.RF);
+    const undo = () => {
+      state.set32(L.INTERRUPTIBILITY, before);
+      state.set32(L.EFLAGS, state.get32(L.EFLAGS) | resume);
+    };
     try {
       const outcome = helper(core, instruction);
       if (typeof outcome === 'object') {
-        state.set32(L.INTERRUPTIBILITY, before);
+        undo();
         if (outcome.reason === 'triple-fault') return this.tripleFault(outcome.chain);
         return this.exit(outcome, instruction.length);
       }
       if (outcome === 'next') state.rip = core.advance(rip, instruction.length);
       const cast = state.get32(L.INTERRUPTIBILITY) & SHADOW;
+      const resumesNext = state.get32(L.EFLAGS) & Flag.RF;
       this.retired(1, shadow, trapsAfter(helperName, trap, state), rip);
       state.set32(L.INTERRUPTIBILITY, (state.get32(L.INTERRUPTIBILITY) & ~SHADOW) | cast);
+      state.set32(L.EFLAGS, state.get32(L.EFLAGS) | resumesNext);
       return undefined;
     } catch (error) {
-      state.set32(L.INTERRUPTIBILITY, before);
+      undo();
       // The instruction is known here: no need to decode it again for its length.
       if (error instanceof AccessExit) return this.exit(error.detail, instruction.length);
       return this.failed(error);

@@ -33,6 +33,15 @@ export function runGuest(image: Uint8Array, vendor: 'intel' | 'amd'): GuestOutco
   state.set64(L.CR0, 0x11n);
   state.setGpr(0, 0x2bad_b002n);
   state.rip = BigInt(new DataView(image.buffer, image.byteOffset).getUint32(ENTRY_FIELD, true));
+  let priority = 0;
+  processor.setInterruptSource({
+    hasInterrupt: () => false,
+    acknowledge: () => 0,
+    getTpr: () => priority,
+    setTpr: (value) => {
+      priority = value;
+    },
+  });
   processor.intercepts.tripleFault = true;
   processor.stateChanged();
   return run(processor);

@@ -79,11 +79,6 @@ main64:
         try "execute", call rbx
         lea rcx, [rbx + 0x4000]
         try "execute absent", call rcx
-        try "jump to a non-canonical address", jmp rdx
-        check64 "return to a non-canonical address"
-        push rdx
-        ret
-        endcheck64
         user_try "user read", mov rax, [rbx]
         user_try "user write", mov [rbx], rax
         user_try "user read read-only", mov rax, [rbx + 0x1000]

@@ -137,7 +137,7 @@ function deliverProtected(context: SystemContext, event: GuestEvent): void {
   if (gate.kind === 'task') {
     if (context.intercepts.taskSwitch)
       throw new AccessExit({ reason: 'task-switch', selector: gate.selector, source: 'gate', errorCode: event.errorCode });
-    switchTask(context, gate.selector, 'gate', external);
+    switchTask(context, gate.selector, 'gate', context.state.rip, external);
     if (hasError) {
       const stack = StackCursor.current(context);
       stack.push(BigInt(event.errorCode ?? 0), context.mode === 32 ? 4 : 2);

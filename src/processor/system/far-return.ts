@@ -108,8 +108,7 @@ function returnToTask(context: SystemContext, next: bigint): ReturnType<SystemHe
   const { state } = context;
   const link = Number(context.readLinear(state.segment(L.Segment.TR).base, 2, false));
   if (context.intercepts.taskSwitch) return { reason: 'task-switch', selector: link, source: 'iret' };
-  state.rip = next;
-  switchTask(context, link, 'iret');
+  switchTask(context, link, 'iret', next);
   return 'jumped';
 }
 

@@ -85,14 +85,7 @@ function isCallGate(context: SystemContext, type: number): boolean {
 /** Task switches leave when intercepted; otherwise they are done here. */
 function taskTransfer(context: SystemContext, selector: number, source: 'call' | 'jmp', next: bigint): ReturnType<SystemHelper> {
   if (context.intercepts.taskSwitch) return { reason: 'task-switch', selector, source };
-  const { rip } = context.state;
-  context.state.rip = next;
-  try {
-    switchTask(context, selector, source);
-  } catch (error) {
-    if (context.state.rip === next) context.state.rip = rip;
-    throw error;
-  }
+  switchTask(context, selector, source, next);
   return 'jumped';
 }
 

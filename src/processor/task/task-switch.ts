@@ -19,13 +19,15 @@ const DR7_LOCAL = 0x155n;
 const DR6_BT = 1n << 15n;
 
 /**
- * Switches tasks (Intel SDM vol. 3, 8.3). `source` tells what nesting and busy bits become. Throws #GP, #NP or #TS with the
+ * Switches tasks (Intel SDM vol. 3, 8.3). `source` tells what nesting and busy bits become; `next` is where the old task
+ * continues later. Throws #GP, #NP or #TS with the
  * selector before the switch is committed, #TS, #NP or #SS after it for a bad new state.
  */
 export function switchTask(
   context: SystemContext,
   selector: number,
   source: 'call' | 'jmp' | 'iret' | 'gate',
+  next: bigint,
   external = 0,
 ): void {
   const { state } = context;
@@ -44,7 +46,7 @@ export function switchTask(
   const incoming = readTask(context, descriptor.base, form);
   const old = state.segment(L.Segment.TR);
   for (const at of [oldForm(old).eip, oldForm(old).ldt - 1]) touch(context, linear(old.base, at));
-  saveTask(context, old, source === 'iret');
+  saveTask(context, old, next, source === 'iret');
   if (!nested) setBusy(context, state.get64(L.GDTR_BASE) + BigInt(old.selector & 0xfff8), false);
   if (source !== 'iret') setBusy(context, descriptor.address, true);
   if (nested) context.writeLinear(descriptor.base, 2, BigInt(old.selector), false);
@@ -109,12 +111,12 @@ function touch(context: SystemContext, address: bigint): void {
   context.writeLinear(address, 1, context.readLinear(address, 1, false), false);
 }
 
-/** Writes the running task into its TSS; RIP is already what it shall continue at. */
-function saveTask(context: SystemContext, tss: SegmentValue, clearNested: boolean): void {
+/** Writes the running task into its TSS. */
+function saveTask(context: SystemContext, tss: SegmentValue, next: bigint, clearNested: boolean): void {
   const { state } = context;
   const form = oldForm(tss);
   const write = (offset: number, value: bigint) => context.writeLinear(linear(tss.base, offset), form.step, value, false);
-  write(form.eip, state.rip);
+  write(form.eip, next);
   write(form.eflags, BigInt(clearNested ? state.rflags & ~Flag.NT : state.rflags));
   for (let index = 0; index < 8; index++) write(form.registers + index * form.step, state.gpr(index) & 0xffff_ffffn);
   const count = form.step === 4 ? 6 : 4;
