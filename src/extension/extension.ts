@@ -1,0 +1,28 @@
+import * as vscode from 'vscode';
+import { registerAssemblyValues } from './assembly-values.ts';
+import { registerDebugFile } from './commands/debug-file.ts';
+import { registerOpenSample } from './commands/open-sample.ts';
+import { registerShowMemory } from './commands/show-memory.ts';
+import { registerStepInstruction } from './commands/step-instruction.ts';
+import { registerDebugAdapter } from './debug-adapter.ts';
+import { startLanguageClient } from './language-client.ts';
+import { registerLaunchConfigurations } from './launch-configurations.ts';
+
+/** What VS Code calls when a guest is to be debugged, or guest assembly is opened. */
+export function activate(context: vscode.ExtensionContext): void {
+  context.subscriptions.push(
+    registerDebugAdapter(context),
+    registerLaunchConfigurations(),
+    registerAssemblyValues(),
+    registerDebugFile(),
+    registerStepInstruction(),
+    registerOpenSample(context),
+    registerShowMemory(),
+  );
+  // Not awaited: F5 must not wait for the language server, nor fail with it.
+  startLanguageClient(context).catch((error: unknown) => {
+    void vscode.window.showWarningMessage(
+      `The language server for guest assembly did not start: ${error instanceof Error ? error.message : String(error)}. Debugging works without it.`,
+    );
+  });
+}

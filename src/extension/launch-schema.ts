@@ -1,0 +1,61 @@
+import type * as v from 'valibot';
+import { launchAttributes } from '../debugger/configuration/launch-configuration.ts';
+
+/** The part of JSON Schema that package.json needs to describe an attribute of launch.json. */
+export interface AttributeSchema {
+  readonly type?: string;
+  readonly enum?: readonly unknown[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly pattern?: string;
+  readonly items?: AttributeSchema;
+  readonly default?: unknown;
+  readonly markdownDescription?: string;
+}
+
+interface Attribute {
+  readonly schema: v.GenericSchema;
+  readonly description: string;
+  readonly default?: unknown;
+}
+
+const attributes: Readonly<Record<string, Attribute>> = launchAttributes;
+
+/** What package.json contributes for `launch`: the debugger's own schema, in the words of VS Code. */
+export function launchSchema(): { required: string[]; properties: Record<string, AttributeSchema> } {
+  const properties = Object.entries(attributes).map(([name, { schema, description, default: value }]) => [
+    name,
+    { ...describe(schema), ...(value === undefined ? {} : { default: value }), markdownDescription: description },
+  ]);
+  return { required: ['program'], properties: Object.fromEntries(properties) };
+}
+
+/** Reads a schema by its shape. Throws on a kind that package.json can't say. */
+function describe(schema: v.GenericSchema): AttributeSchema {
+  const pipe: readonly unknown[] = 'pipe' in schema && Array.isArray(schema.pipe) ? schema.pipe : [];
+  const refinements: AttributeSchema = Object.assign({}, ...pipe.map(refinement));
+  switch (schema.type) {
+    case 'string':
+    case 'boolean':
+    case 'number':
+      return { type: schema.type, ...refinements };
+    case 'picklist':
+      return { enum: 'options' in schema && Array.isArray(schema.options) ? schema.options : [] };
+    case 'array':
+      return { type: 'array', items: 'item' in schema ? describe(schema.item as v.GenericSchema) : {} };
+    default:
+      throw new Error(`launch-schema.ts can't describe a valibot schema of type ${schema.type}; teach it to.`);
+  }
+}
+
+function refinement(action: unknown): AttributeSchema {
+  if (typeof action !== 'object' || action === null || !('type' in action)) return {};
+  const requirement = 'requirement' in action ? action.requirement : undefined;
+  if (action.type === 'integer') return { type: 'integer' };
+  if (action.type === 'min_value') return { minimum: Number(requirement) };
+  if (action.type === 'max_value') return { maximum: Number(requirement) };
+  // JSON Schema's patterns have no flags.
+  if (action.type === 'regex' && requirement instanceof RegExp && requirement.flags === '')
+    return { pattern: requirement.source };
+  return {};
+}

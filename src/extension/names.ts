@@ -1,0 +1,16 @@
+/** Names that package.json contributes; test/extension holds the two together. */
+
+export const DEBUG_TYPE = 'hyperscope';
+export const LANGUAGE = 'hyperscope-asm';
+/** Files that F5 takes for guest assembly even when another extension has claimed their language. */
+export const ASSEMBLY_FILE = /\.(asm|nasm|s)$/i;
+export const ASSEMBLY_GLOB = '**/*.{asm,nasm,s}';
+
+export const Command = {
+  DEBUG_FILE: 'hyperscope.debugFile',
+  RUN_FILE: 'hyperscope.runFile',
+  STEP_INSTRUCTION: 'hyperscope.stepInstruction',
+  STEP_OVER_INSTRUCTION: 'hyperscope.stepOverInstruction',
+  OPEN_SAMPLE: 'hyperscope.openSample',
+  SHOW_MEMORY: 'hyperscope.showMemory',
+} as const;
