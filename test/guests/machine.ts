@@ -57,7 +57,11 @@ function run(processor: Processor): GuestOutcome {
     else if (result.kind !== 'exit') return { output, problem: `The run ended with ${result.kind}.` };
     else if (result.exit.reason === 'io' && result.exit.write && result.exit.port === DEBUG_EXIT) return { output };
     else if (result.exit.reason === 'triple-fault')
-      return { output, tripleFault: true, problem: `Triple fault: ${JSON.stringify(result.exit.chain, hexadecimal)}` };
+      return {
+        output,
+        tripleFault: true,
+        problem: `Triple fault at ${result.exit.rip.toString(16)}: ${JSON.stringify(result.exit.chain, hexadecimal)}`,
+      };
     else output += serve(processor, result.exit);
   }
   return { output, problem: 'The guest did not end.' };
