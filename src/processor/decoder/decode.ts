@@ -197,9 +197,12 @@ function chooseForm(
     usable.find((form) => form.prefix === prefix && form.modrmByte !== undefined) ??
     usable.find((form) => form.prefix === prefix);
   const prefixed = mandatory !== 0 ? exact(mandatory) : undefined;
-  // In group 15 another prefix makes another instruction.
-  const group15 = mandatory !== 0 && candidates.some((candidate) => candidate.map === 1 && candidate.opcode === 0xae);
-  const form = prefixed ?? (group15 ? undefined : exact(0));
+  // In group 15 another prefix makes another instruction, and so do F2 and F3 in the map 0F 38.
+  const strict = candidates.some(
+    (candidate) =>
+      (candidate.map === 1 && candidate.opcode === 0xae && mandatory !== 0) || (candidate.map === 2 && prefixes.rep !== 0),
+  );
+  const form = prefixed ?? (strict ? undefined : exact(0));
   if (!form) throw new GuestFault(Vector.UD);
   return form;
 }
