@@ -1,3 +1,5 @@
+import type { Msr } from './msr.ts';
+
 /** CPUID registers of one leaf. */
 export interface CpuidResult {
   eax: number;
@@ -13,5 +15,9 @@ export interface CpuModel {
   /** CPUID of bare hardware; bits that mirror state (OSXSAVE, APIC id) are filled in by the processor. */
   cpuid(leaf: number, subleaf: number): CpuidResult;
   readonly physicalAddressBits: number;
+  /** True when CPUID advertises a feature (a name of `features.ts`). */
   has(feature: string): boolean;
+  readonly msrs: readonly Msr[];
+  /** The MSR with an index, if the processor owns it. */
+  msr(index: number): Msr | undefined;
 }

@@ -22,5 +22,6 @@ export function resetState(state: CpuState, model: CpuModel, index: number): voi
   state.set64(L.XCR0, 1n);
   state.set64(L.MSR_PAT, 0x0007_0406_0007_0406n);
   state.set64(L.MSR_APIC_BASE, 0xfee0_0800n | (index === 0 ? 0x100n : 0n));
-  state.set64(L.MSR_MISC_ENABLE, 1n);
+  // Fast strings; no branch trace store, no PEBS.
+  state.set64(L.MSR_MISC_ENABLE, 0x1801n);
 }

@@ -5,7 +5,7 @@ import { isLong } from '../segmentation/descriptor.ts';
 import { Flag } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
 import type { SystemContext, SystemHelper } from './context.ts';
-import { nextRip, requireCpl0, undefinedInstruction } from './operands.ts';
+import { nextRip, requireCpl0, rm, undefinedInstruction, writeRegister } from './operands.ts';
 
 /** SYSCALL, SYSRET, SYSENTER, SYSEXIT: flat segments by convention, nothing is read from tables (Intel SDM vol. 2B; AMD APM vol. 3). */
 
@@ -120,3 +120,30 @@ export const swapgs: SystemHelper = (context) => {
   context.modeChanged();
   return 'next';
 };
+
+const CR4_FSGSBASE = 1n << 16n;
+
+/** RDFSBASE and the like: in 64-bit mode, where CR4 allows them at any level. */
+const requireBases = (context: SystemContext): void => {
+  if (context.mode !== 64 || (context.state.cr4 & CR4_FSGSBASE) === 0n) undefinedInstruction();
+};
+
+export const readBase =
+  (segment: number): SystemHelper =>
+  (context, instruction) => {
+    requireBases(context);
+    writeRegister(context, rm(instruction), instruction.operandSize === 64 ? 8 : 4, context.state.segment(segment).base);
+    return 'next';
+  };
+
+export const writeBase =
+  (segment: number): SystemHelper =>
+  (context, instruction) => {
+    requireBases(context);
+    const { state } = context;
+    const base = BigInt.asUintN(instruction.operandSize === 64 ? 64 : 32, state.gpr(rm(instruction)));
+    if (!isCanonical(base)) throw new GuestFault(Vector.GP, 0);
+    state.setSegment(segment, { ...state.segment(segment), base });
+    context.modeChanged();
+    return 'next';
+  };

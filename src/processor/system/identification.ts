@@ -1,6 +1,5 @@
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { CpuidResult } from '../models/cpu-model.ts';
-import { findMsr } from '../models/msr-table.ts';
 import * as L from '../state/layout.ts';
 import type { SystemContext, SystemHelper } from './context.ts';
 import { low32, readEdxEax, requireCpl0, undefinedInstruction, writeEdxEax } from './operands.ts';
@@ -8,26 +7,45 @@ import { low32, readEdxEax, requireCpl0, undefinedInstruction, writeEdxEax } fro
 const CR4_TSD = 4n;
 const CR4_PCE = 0x100n;
 const CR4_OSXSAVE = 1n << 18n;
+const CPUID_APIC = 1 << 9;
+const CPUID_OSXSAVE = 1 << 27;
+const CPUID_HTT = 1 << 28;
+const APIC_ENABLE = 0x800n;
 
-/** CPUID as the model has it, with the bits that mirror state. */
+/** CPUID as the model has it, with what depends on the state and on the number of vCPUs: each is a core of one package. */
 export function cpuidOf(context: SystemContext, leaf: number, subleaf: number): CpuidResult {
-  const { state } = context;
+  const { state, memory } = context;
   const result = { ...context.model.cpuid(leaf, subleaf) };
-  const apicId = state.base === 0 ? 0 : context.memory.vcpuCount > 1 ? indexOf(context) : 0;
-  if (leaf === 1) {
-    result.ebx = ((result.ebx & 0x00ff_ffff) | (apicId << 24)) >>> 0;
-    if ((state.cr4 & CR4_OSXSAVE) !== 0n) result.ecx |= 1 << 27;
-    // The APIC bit follows the enable bit of its base.
-    if ((state.get64(L.MSR_APIC_BASE) & 0x800n) === 0n) result.edx &= ~(1 << 9);
+  const cores = memory.vcpuCount;
+  const apicId = indexOf(context);
+  switch (leaf) {
+    case 1:
+      result.ebx = ((result.ebx & 0xffff) | (Math.min(cores, 255) << 16) | (apicId << 24)) >>> 0;
+      if (cores > 1) result.edx = (result.edx | CPUID_HTT) >>> 0;
+      if ((state.cr4 & CR4_OSXSAVE) !== 0n) result.ecx = (result.ecx | CPUID_OSXSAVE) >>> 0;
+      // The APIC bit follows the enable bit of its base.
+      if ((state.get64(L.MSR_APIC_BASE) & APIC_ENABLE) === 0n) result.edx = (result.edx & ~CPUID_APIC) >>> 0;
+      break;
+    case 4:
+      if ((result.eax & 31) !== 0) result.eax = (result.eax | (Math.min(cores - 1, 63) << 26)) >>> 0;
+      break;
+    case 0xb:
+      result.edx = apicId;
+      result.ecx = (result.ecx & ~0xff) | (subleaf & 0xff);
+      if (subleaf === 1) {
+        result.eax = 32 - Math.clz32(cores - 1);
+        result.ebx = cores;
+      }
+      break;
+    case 0x8000_0008:
+      if (context.model.vendor === 'amd') result.ecx = cores - 1;
+      break;
   }
-  if (leaf === 0xb) result.edx = apicId;
   return result;
 }
 
-function indexOf(context: SystemContext): number {
-  for (let index = 0; index < context.memory.vcpuCount; index++)
-    if (context.memory.vcpuBase(index) === context.state.base) return index;
-  return 0;
+function indexOf({ memory, state }: SystemContext): number {
+  return (state.base - memory.vcpuBase(0)) / L.VCPU_SIZE;
 }
 
 export const cpuid: SystemHelper = (context) => {
@@ -45,7 +63,7 @@ export const cpuid: SystemHelper = (context) => {
 export const rdmsr: SystemHelper = (context) => {
   requireCpl0(context);
   const msr = low32(context.state.gpr(1));
-  const known = findMsr(msr);
+  const known = context.model.msr(msr);
   if (!known || context.intercepts.msr(msr, false)) return { reason: 'msr-read', msr };
   writeEdxEax(context, known.read(context));
   return 'next';
@@ -55,7 +73,7 @@ export const wrmsr: SystemHelper = (context) => {
   requireCpl0(context);
   const msr = low32(context.state.gpr(1));
   const value = readEdxEax(context);
-  const known = findMsr(msr);
+  const known = context.model.msr(msr);
   if (!known || context.intercepts.msr(msr, true)) return { reason: 'msr-write', msr, value };
   known.write(context, value);
   return 'next';

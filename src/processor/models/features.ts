@@ -1,0 +1,66 @@
+import type { CpuidResult } from './cpu-model.ts';
+
+/** Where CPUID says that a feature is there. */
+export interface FeatureBit {
+  readonly leaf: number;
+  readonly register: keyof CpuidResult;
+  readonly bit: number;
+}
+
+type Rows = readonly (readonly [leaf: number, register: keyof CpuidResult, bit: number, name: string])[];
+
+/** Features by name (Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E). Leaf 7 means its subleaf 0. */
+const rows: Rows = [
+  [1, 'edx', 1, 'vme'],
+  [1, 'edx', 2, 'de'],
+  [1, 'edx', 3, 'pse'],
+  [1, 'edx', 4, 'tsc'],
+  [1, 'edx', 5, 'msr'],
+  [1, 'edx', 6, 'pae'],
+  [1, 'edx', 7, 'mce'],
+  [1, 'edx', 8, 'cx8'],
+  [1, 'edx', 9, 'apic'],
+  [1, 'edx', 11, 'sep'],
+  [1, 'edx', 12, 'mtrr'],
+  [1, 'edx', 13, 'pge'],
+  [1, 'edx', 14, 'mca'],
+  [1, 'edx', 15, 'cmov'],
+  [1, 'edx', 16, 'pat'],
+  [1, 'edx', 17, 'pse36'],
+  [1, 'edx', 19, 'clflush'],
+  [1, 'edx', 24, 'fxsr'],
+  [1, 'edx', 25, 'sse'],
+  [1, 'ecx', 13, 'cx16'],
+  [1, 'ecx', 17, 'pcid'],
+  [1, 'ecx', 21, 'x2apic'],
+  [1, 'ecx', 22, 'movbe'],
+  [1, 'ecx', 23, 'popcnt'],
+  [1, 'ecx', 24, 'tscdeadline'],
+  [1, 'ecx', 26, 'xsave'],
+  [7, 'ebx', 0, 'fsgsbase'],
+  [7, 'ebx', 1, 'tscadjust'],
+  [7, 'ebx', 3, 'bmi1'],
+  [7, 'ebx', 7, 'smep'],
+  [7, 'ebx', 20, 'smap'],
+  [7, 'ecx', 2, 'umip'],
+  [0x8000_0001, 'ecx', 0, 'lahf'],
+  [0x8000_0001, 'ecx', 4, 'altmovcr8'],
+  [0x8000_0001, 'ecx', 5, 'lzcnt'],
+  [0x8000_0001, 'edx', 11, 'syscall'],
+  [0x8000_0001, 'edx', 20, 'nx'],
+  [0x8000_0001, 'edx', 26, 'pdpe1gb'],
+  [0x8000_0001, 'edx', 27, 'rdtscp'],
+  [0x8000_0001, 'edx', 29, 'lm'],
+  [0x8000_0007, 'edx', 8, 'invtsc'],
+];
+
+export const FEATURES: ReadonlyMap<string, FeatureBit> = new Map(
+  rows.map(([leaf, register, bit, name]) => [name, { leaf, register, bit }]),
+);
+
+/** What both vendors' models have: the instructions that the processor does, no FPU and no SSE yet. */
+export const COMMON_FEATURES: readonly string[] = [
+  ...['de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush'],
+  ...['cx16', 'x2apic', 'movbe', 'popcnt', 'tscdeadline', 'smep', 'smap', 'umip', 'fsgsbase'],
+  ...['lahf', 'lzcnt', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm', 'invtsc'],
+];
