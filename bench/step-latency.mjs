@@ -1,0 +1,79 @@
+// How long a single step takes for an editor: over stdio, each step with its stack, scopes and general registers.
+// Prints the median and the 95th percentile of 1,000 steps, and the time from launch to the first stop.
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const STEPS = 1000;
+
+const adapter = spawn(process.execPath, [path.join(root, 'dist/cli.js'), 'dap'], { stdio: ['pipe', 'pipe', 'inherit'] });
+const waiting = new Map();
+const listeners = [];
+let seq = 1;
+let received = Buffer.alloc(0);
+adapter.stdout.on('data', (chunk) => {
+  received = Buffer.concat([received, chunk]);
+  for (;;) {
+    const end = received.indexOf('\r\n\r\n');
+    const length = end < 0 ? undefined : Number(/Content-Length: (\d+)/.exec(received.subarray(0, end).toString())?.[1]);
+    if (length === undefined || received.length < end + 4 + length) return;
+    const message = JSON.parse(received.subarray(end + 4, end + 4 + length).toString());
+    received = received.subarray(end + 4 + length);
+    if (message.type === 'response') waiting.get(message.request_seq)?.(message);
+    else for (const listener of listeners.splice(0)) if (!listener(message)) listeners.push(listener);
+  }
+});
+
+function request(command, parameters = {}) {
+  const body = JSON.stringify({ seq, type: 'request', command, arguments: parameters });
+  adapter.stdin.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  return new Promise((resolve) => waiting.set(seq++, resolve));
+}
+const event = (name) =>
+  new Promise((resolve) => {
+    listeners.push((message) => {
+      if (message.event !== name) return false;
+      resolve(message);
+      return true;
+    });
+  });
+
+async function look() {
+  const { body: stack } = await request('stackTrace', { threadId: 1, levels: 20 });
+  const { body: scopes } = await request('scopes', { frameId: stack.stackFrames[0].id });
+  await request('variables', { variablesReference: scopes.scopes[0].variablesReference });
+}
+
+const program = path.join(root, 'samples/hello/hello.asm');
+const begun = performance.now();
+await request('initialize', { adapterID: 'hyperscope' });
+const initialized = event('initialized');
+await request('launch', { program });
+await initialized;
+let stopped = event('stopped');
+await request('configurationDone');
+await stopped;
+await look();
+console.log(`start of the adapter to first stop: ${(performance.now() - begun).toFixed(0)} ms`);
+
+const times = [];
+for (let step = 0; step < STEPS; step++) {
+  // The sample is short: start again before it ends.
+  if (step % 60 === 59) {
+    stopped = event('stopped');
+    await request('restart');
+    await stopped;
+  }
+  const start = performance.now();
+  stopped = event('stopped');
+  await request('stepIn', { threadId: 1, granularity: 'instruction' });
+  await stopped;
+  await look();
+  times.push(performance.now() - start);
+}
+times.sort((a, b) => a - b);
+const at = (share) => times[Math.floor(times.length * share)].toFixed(2);
+console.log(`${STEPS} steps with stack, scopes and registers: median ${at(0.5)} ms, 95th percentile ${at(0.95)} ms`);
+adapter.kill();
