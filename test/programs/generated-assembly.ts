@@ -382,7 +382,6 @@ export class AssemblyGenerator {
                 'align 8',
                 'dd $ - $$',
                 'db SIZE * 2 + 1',
-                
               ]),
             );
             break;
