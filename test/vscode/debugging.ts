@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import * as vscode from 'vscode';
+import { Adapter, eventually, lineOf, open, sample, stopDebugging } from './support.ts';
+
+const hello = sample('hello/hello.asm');
+const hypercalls = sample('kvm/hypercalls.asm');
+
+/** F5 as a user presses it, with no launch.json. */
+const pressF5 = () => vscode.commands.executeCommand('workbench.action.debug.start');
+
+function breakAt(uri: vscode.Uri, line: number): void {
+  vscode.debug.addBreakpoints([new vscode.SourceBreakpoint(new vscode.Location(uri, new vscode.Position(line - 1, 0)))]);
+}
+
+describe('debugging', () => {
+  let adapter: Adapter;
+  beforeEach(() => {
+    adapter = new Adapter();
+  });
+  afterEach(async () => {
+    await stopDebugging();
+    adapter.dispose();
+  });
+
+  it('F5 without launch.json stops at the first instruction, within a second', async () => {
+    await open(hello);
+    const started = Date.now();
+    await pressF5();
+    const { reason } = await adapter.nextStop();
+    const took = Date.now() - started;
+    console.log(`      F5 to first stop: ${took} ms`);
+    assert.equal(reason, 'entry');
+    const frame = await adapter.topFrame();
+    assert.equal(frame.line, lineOf(hello, /mov rsi, message/));
+    // The time of a machine that does nothing else is half of it; this one may be busy.
+    assert(took < 4000, `${took} ms`);
+  });
+
+  it('F5 saves the program first, and runs what was typed', async () => {
+    const editor = await open(hello);
+    const line = lineOf(hello, /mov rsi, message/) - 1;
+    await editor.edit((edit) => edit.insert(new vscode.Position(line, 0), '    mov ebx, 0x1234\n'));
+    await pressF5();
+    await adapter.nextStop();
+    assert.equal(editor.document.isDirty, false);
+    await vscode.commands.executeCommand('hyperscope.stepInstruction');
+    await adapter.nextStop();
+    assert.match(await adapter.evaluate('rbx'), /1234/);
+    await stopDebugging();
+    await editor.edit((edit) => edit.delete(editor.document.lineAt(line).rangeIncludingLineBreak));
+    await editor.document.save();
+  });
+
+  it('reaches a breakpoint, and shows the registers', async () => {
+    await open(hypercalls);
+    const line = lineOf(hypercalls, /^\s+vmcall/);
+    breakAt(hypercalls, line);
+    await pressF5();
+    await adapter.nextStop();
+    await vscode.commands.executeCommand('workbench.action.debug.continue');
+    assert.equal((await adapter.nextStop()).reason, 'breakpoint');
+    const frame = await adapter.topFrame();
+    assert.equal(frame.line, line);
+    const { scopes } = await adapter.request<{
+      scopes: readonly { name: string; variablesReference: number; expensive: boolean }[];
+    }>('scopes', { frameId: frame.id });
+    const [first] = scopes;
+    assert(first && !first.expensive);
+    const { variables } = await adapter.request<{ variables: readonly { name: string; value: string }[] }>('variables', {
+      variablesReference: first.variablesReference,
+    });
+    assert(
+      variables.some(({ name, value }) => /^rax$/i.test(name) && /0*b$/i.test(value)),
+      JSON.stringify(variables.slice(0, 4)),
+    );
+  });
+
+  it('steps into the VM exit of vmcall, through the handler, and out into the guest', async () => {
+    await open(hypercalls);
+    const line = lineOf(hypercalls, /^\s+vmcall/);
+    breakAt(hypercalls, line);
+    await pressF5();
+    await adapter.nextStop();
+    await vscode.commands.executeCommand('workbench.action.debug.continue');
+    await adapter.nextStop();
+    await vscode.commands.executeCommand('workbench.action.debug.stepInto');
+    await adapter.nextStop();
+    const frames = await adapter.frames();
+    assert.match(frames[0]?.source?.path ?? '', /\.ts$/, JSON.stringify(frames));
+    assert(
+      frames.some(({ name }) => /VM exit/.test(name)),
+      JSON.stringify(frames),
+    );
+    assert(
+      frames.some(({ source }) => source?.path?.endsWith('hypercalls.asm')),
+      JSON.stringify(frames),
+    );
+    await vscode.commands.executeCommand('workbench.action.debug.stepOut');
+    await adapter.nextStop();
+    const back = await adapter.topFrame();
+    assert.match(back.source?.path ?? '', /hypercalls\.asm$/);
+    assert.equal(back.line, line + 1);
+  });
+
+  it('steps by the instruction, and over a call as one', async () => {
+    await open(hello);
+    await pressF5();
+    await adapter.nextStop();
+    const call = lineOf(hello, /^\s+call print/);
+    while ((await adapter.topFrame()).line < call) {
+      await vscode.commands.executeCommand('hyperscope.stepInstruction');
+      await adapter.nextStop();
+    }
+    await vscode.commands.executeCommand('hyperscope.stepOverInstruction');
+    await adapter.nextStop();
+    assert.equal((await adapter.topFrame()).line, call + 1);
+    assert.match(adapter.output.join(''), /Hello from a guest/);
+  });
+
+  it('runs to the end without stopping when there is nothing to stop at', async () => {
+    await open(hello);
+    await vscode.commands.executeCommand('hyperscope.runFile', hello);
+    await eventually('the end of the guest', () => (adapter.terminated ? true : undefined));
+    assert.match(adapter.output.join(''), /Hello from a guest/);
+  });
+
+  it('offers each program of the workspace as a configuration, and IntelliSense knows every attribute', async () => {
+    const { contributes } = vscode.extensions.getExtension('hyperscope.hyperscope')?.packageJSON ?? {};
+    const { properties, required } = contributes.debuggers[0].configurationAttributes.launch;
+    assert.deepEqual(required, ['program']);
+    assert(
+      Object.values(properties).every(
+        (property) => typeof (property as { markdownDescription?: unknown }).markdownDescription === 'string',
+      ),
+    );
+  });
+
+  it('shows guest memory beside the source', async () => {
+    await open(hello);
+    await pressF5();
+    await adapter.nextStop();
+    await eventually('a frame', () => vscode.debug.activeStackItem);
+    await vscode.commands.executeCommand('hyperscope.showMemory', '_start');
+    const document = await eventually('the memory', () =>
+      vscode.workspace.textDocuments.find(({ uri, getText }) => uri.scheme === 'hyperscope-memory' && getText().length > 0),
+    );
+    assert.match(document.getText(), /^0*100000 {2}48 /);
+    await vscode.commands.executeCommand('workbench.action.closeAllEditors');
+  });
+});
