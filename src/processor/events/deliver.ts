@@ -1,7 +1,7 @@
 import { isCanonical } from '../../x86/address.ts';
 import { GuestFault, pushesErrorCode, Vector } from '../faults/guest-fault.ts';
 import { checkTarget, enterCode, is64Bit, requireCode } from '../segmentation/code-segment.ts';
-import { isLong, isNull, type parseDescriptor, Rights, readDescriptor, rpl } from '../segmentation/descriptor.ts';
+import { isLong, isNull, markAccessed, type parseDescriptor, Rights, readDescriptor, rpl } from '../segmentation/descriptor.ts';
 import { realModeSegment, stackSegment } from '../segmentation/load.ts';
 import { StackCursor } from '../segmentation/stack.ts';
 import { Flag } from '../state/cpu-state.ts';
@@ -186,6 +186,7 @@ function deliverLong(
   stack.push(BigInt(state.segment(L.Segment.CS).selector), 8);
   stack.push(state.rip, 8);
   if (hasError) stack.push(BigInt(event.errorCode ?? 0), 8);
+  markAccessed(context, code);
   if (inner) state.setSegment(L.Segment.SS, { selector: cpl, base: 0n, limit: 0xffff_ffff, rights: RIGHTS_NULL_SS | (cpl << 5) });
   state.rflags = newFlags(context, gate);
   state.setGpr(4, stack.pointer);
@@ -254,6 +255,7 @@ function deliverLegacy(
   stack.push(BigInt(state.segment(L.Segment.CS).selector), size);
   stack.push(state.rip, size);
   if (hasError) stack.push(BigInt(event.errorCode ?? 0), size);
+  markAccessed(context, code);
   state.rflags = newFlags(context, gate);
   if (virtual)
     for (const index of [L.Segment.GS, L.Segment.FS, L.Segment.DS, L.Segment.ES])

@@ -30,7 +30,10 @@ export function requireCode(context: SystemContext, descriptor: Descriptor, vect
   if (!descriptor.present) throw new GuestFault(Vector.NP, error);
 }
 
-/** Loads CS and RIP at a privilege level; the checks are done. */
+/**
+ * Loads CS and RIP at a privilege level; the checks are done. Who commits other state before marks the descriptor as accessed
+ * first, since that may fault.
+ */
 export function enterCode(context: SystemContext, descriptor: Descriptor, cpl: number, offset: bigint): void {
   markAccessed(context, descriptor);
   setCode(context, segmentValue(descriptor, (descriptor.selector & 0xfffc) | cpl), cpl, offset);

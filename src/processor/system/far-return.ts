@@ -1,6 +1,15 @@
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import { checkTarget, enterCode, is64Bit, requireCode } from '../segmentation/code-segment.ts';
-import { isLong, isNull, isProtected, isVirtual8086, Rights, readDescriptor, rpl } from '../segmentation/descriptor.ts';
+import {
+  isLong,
+  isNull,
+  isProtected,
+  isVirtual8086,
+  markAccessed,
+  Rights,
+  readDescriptor,
+  rpl,
+} from '../segmentation/descriptor.ts';
 import { dropPrivilegedSegments, realModeSegment, stackSegment } from '../segmentation/load.ts';
 import { StackCursor } from '../segmentation/stack.ts';
 import { Flag, type SegmentValue } from '../state/cpu-state.ts';
@@ -58,6 +67,7 @@ export const retFar: SystemHelper = (context, instruction) => {
   stack.release(release);
   if (level === state.cpl) {
     checkTarget(context, code, rip);
+    markAccessed(context, code);
     stack.commit();
     enterCode(context, code, level, rip);
     return 'jumped';
@@ -65,6 +75,7 @@ export const retFar: SystemHelper = (context, instruction) => {
   const pointer = stack.pop(size);
   const ss = returnStack(context, Number(stack.pop(size) & 0xffffn), level, is64Bit(context, code.rights));
   checkTarget(context, code, rip);
+  markAccessed(context, code);
   leaveToOuter(context, ss, pointer, is64Bit(context, code.rights));
   enterCode(context, code, level, rip);
   const outer = StackCursor.current(context);
@@ -157,6 +168,7 @@ function protectedReturn(
   // In 64-bit mode SS:RSP is always popped.
   if (level === oldCpl && context.mode !== 64) {
     checkTarget(context, code, rip);
+    markAccessed(context, code);
     stack.commit();
     setFlags(context, flags, size === 2 ? 2 : 4, oldCpl, true);
     enterCode(context, code, level, rip);
@@ -166,6 +178,7 @@ function protectedReturn(
   const stackSelector = Number(stack.pop(size) & 0xffffn);
   checkTarget(context, code, rip);
   const ss = returnStack(context, stackSelector, level, long);
+  markAccessed(context, code);
   setFlags(context, flags, size === 2 ? 2 : 4, oldCpl, true);
   leaveToOuter(context, ss, pointer, long);
   enterCode(context, code, level, rip);

@@ -7,6 +7,7 @@ import {
   isLong,
   isNull,
   isProtected,
+  markAccessed,
   Rights,
   readDescriptor,
   rpl,
@@ -154,6 +155,7 @@ export const callFar: SystemHelper = (context, instruction) => {
     stack.push(oldCs, size);
     stack.push(next, size);
     checkTarget(context, descriptor, target.offset);
+    markAccessed(context, descriptor);
     stack.commit();
     enterCode(context, descriptor, state.cpl, target.offset);
     return 'jumped';
@@ -180,6 +182,7 @@ function callThroughGate(context: SystemContext, descriptor: Descriptor, next: b
     stack.push(oldCs, size);
     stack.push(next, size);
     checkTarget(context, code, gate.offset);
+    markAccessed(context, code);
     stack.commit();
     enterCode(context, code, cpl, gate.offset);
     return;
@@ -193,6 +196,7 @@ function callThroughGate(context: SystemContext, descriptor: Descriptor, next: b
     const stack = new StackCursor(context, undefined, pointer, 64, cpl === 3);
     for (const value of [oldSs, oldSp, oldCs, next]) stack.push(value, 8);
     checkTarget(context, code, gate.offset);
+    markAccessed(context, code);
     state.setSegment(L.Segment.SS, { selector: cpl, base: 0n, limit: 0xffff_ffff, rights: RIGHTS_NULL_SS | (cpl << 5) });
     state.setGpr(4, stack.pointer);
   } else {
@@ -206,6 +210,7 @@ function callThroughGate(context: SystemContext, descriptor: Descriptor, next: b
     stack.push(oldCs, size);
     stack.push(next, size);
     checkTarget(context, code, gate.offset);
+    markAccessed(context, code);
     state.setSegment(L.Segment.SS, inner.segment);
     stack.commit();
   }
