@@ -18,6 +18,8 @@ const MODEL: CpuModel = {
   cpuid: () => ({ eax: 0, ebx: 0, ecx: 0, edx: 0 }),
   physicalAddressBits: 40,
   has: () => false,
+  msrs: [],
+  msr: () => undefined,
 };
 
 /** A processor that follows a script: RIP is the index of the step, so the partition around it can be tested alone. */
