@@ -165,7 +165,7 @@ class Cpu implements Processor {
       state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | NMI_BLOCKED);
       return delivered;
     }
-    if ((state.rflags & Flag.IF) === 0) return 'none';
+    if ((state.get32(L.EFLAGS) & Flag.IF) === 0) return 'none';
     if (core.wanted.interruptWindow) {
       core.wanted.interruptWindow = false;
       return this.exit({ reason: 'interrupt-window' }, 0);
@@ -210,7 +210,7 @@ class Cpu implements Processor {
     const { state, core } = this;
     const { access } = core;
     const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
-    const trap = (state.rflags & Flag.TF) !== 0;
+    const trap = (state.get32(L.EFLAGS) & Flag.TF) !== 0;
     const again = access.completed.length > 0;
     const single = shadow !== 0 || trap || again || this.passing || access.onAccess !== undefined;
     access.taken = 0;
@@ -455,7 +455,7 @@ class Cpu implements Processor {
     const { state } = this;
     const rip = state.rip;
     const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
-    const trap = (state.rflags & Flag.TF) !== 0;
+    const trap = (state.get32(L.EFLAGS) & Flag.TF) !== 0;
     state.rip = this.core.advance(rip, length);
     this.retired(1, shadow, trap, rip);
   }
@@ -463,7 +463,7 @@ class Cpu implements Processor {
   performNatively(): void {
     const { state, core } = this;
     const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
-    const trap = (state.rflags & Flag.TF) !== 0;
+    const trap = (state.get32(L.EFLAGS) & Flag.TF) !== 0;
     const event = this.interrupted;
     this.interrupted = undefined;
     core.native = true;

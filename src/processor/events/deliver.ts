@@ -228,7 +228,7 @@ function deliverLegacy(
 ): void {
   const { state } = context;
   const size = gate.wide ? 4 : 2;
-  const virtual = (state.rflags & Flag.VM) !== 0;
+  const virtual = (state.get32(L.EFLAGS) & Flag.VM) !== 0;
   const conforming = (code.type & Rights.CONFORMING) !== 0;
   const cpl = conforming ? state.cpl : code.dpl;
   if (virtual && cpl !== 0) throw new GuestFault(Vector.GP, (code.selector & 0xfffc) | external);

@@ -26,19 +26,21 @@ const KINDS: Readonly<Record<number, { kind: Gate['kind']; wide: boolean }>> = {
 
 /** Decodes a gate from its bytes. Undefined for a type that is no gate in the mode. */
 export function parseGate(low: bigint, high: bigint, long: boolean): Gate | undefined {
-  const rights = Number((low >> 40n) & 0xffn);
+  const first = Number(low & 0xffff_ffffn);
+  const second = Number(low >> 32n);
+  const rights = (second >>> 8) & 0xff;
   const found = (rights & 0x10) === 0 ? KINDS[rights & 15] : undefined;
   if (!found || (long && (found.kind === 'task' || !found.wide))) return undefined;
-  let offset = low & 0xffffn;
-  if (found.wide) offset |= (low >> 32n) & 0xffff_0000n;
-  if (long) offset |= (high & 0xffff_ffffn) << 32n;
+  let offset = BigInt(found.wide ? ((second & 0xffff_0000) | (first & 0xffff)) >>> 0 : first & 0xffff);
+  if (long && high !== 0n) offset |= (high & 0xffff_ffffn) << 32n;
   return {
-    ...found,
-    selector: Number((low >> 16n) & 0xffffn),
+    kind: found.kind,
+    wide: found.wide,
+    selector: first >>> 16,
     offset,
     dpl: (rights >> 5) & 3,
     present: (rights & 0x80) !== 0,
-    ist: long ? Number((low >> 32n) & 7n) : 0,
+    ist: long ? second & 7 : 0,
   };
 }
 

@@ -24,9 +24,10 @@ export const Vector = {
 
 /**
  * An exception that the guest's instruction raises. Code of the processor throws it with the vCPU's state still as it was
- * before the instruction; the run loop catches it and delivers it to the guest (or hands it to who intercepts it).
+ * before the instruction; the run loop catches it and delivers it to the guest (or hands it to who intercepts it). It is
+ * thrown but no Error: recording a stack would cost more than the delivery.
  */
-export class GuestFault extends Error {
+export class GuestFault {
   constructor(
     readonly vector: number,
     /** Present exactly for the vectors that push one. */
@@ -35,9 +36,7 @@ export class GuestFault extends Error {
     readonly linearAddress?: bigint,
     /** The DR6 bits to set, for #DB only. */
     readonly dr6?: bigint,
-  ) {
-    super(`guest exception ${vector}`);
-  }
+  ) {}
 }
 
 /** Vectors that push an error code (#VMM and #SX are AMD's; Intel SDM vol. 3, 7.13). */

@@ -83,7 +83,11 @@ export class LinearAccess {
   }
 
   read(linear: bigint, size: Size, user: boolean, intent = false): bigint {
-    this.check(linear, size, false);
+    this.check(linear, size, false, user);
+    const read = user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR;
+    const write = user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR;
+    const cached = this.cached(intent ? write : read, linear, size);
+    if (cached !== 0) return this.load(cached, size);
     const room = 0x1000 - Number(linear & 0xfffn);
     if (size <= room) return this.readPage(linear, size, user, intent);
     // Both pages fault before either is touched; device memory is not accessed across pages in one piece.
@@ -96,16 +100,35 @@ export class LinearAccess {
   }
 
   write(linear: bigint, size: Size, value: bigint, user: boolean): void {
-    this.check(linear, size, true);
+    this.check(linear, size, true, user);
+    const cached = this.cached(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR, linear, size);
+    if (cached !== 0) {
+      this.store(cached, size, value);
+      return;
+    }
     const room = 0x1000 - Number(linear & 0xfffn);
     if (size <= room) {
       this.writePage(linear, size, value, user);
       return;
     }
-    this.translate(linear, user, true);
-    this.translate(this.next(linear, room), user, true);
-    for (let index = 0; index < size; index++)
-      this.writePage(this.next(linear, index), 1, (value >> BigInt(index * 8)) & 0xffn, user);
+    // Nothing may be written before all has been asked: faults, watches, and the part that goes to a device, if there is one.
+    const second = this.next(linear, room);
+    const ends = [this.translate(linear, user, true).gpa, this.translate(second, user, true).gpa] as const;
+    if (!this.ignoreWatches) {
+      this.checkWatches('gpa', ends[0], room, true);
+      this.checkWatches('gpa', ends[1], size - room, true);
+    }
+    const write = (from: number, to: number) => {
+      for (let index = from; index < to; index++)
+        this.writePage(this.next(linear, index), 1, (value >> BigInt(index * 8)) & 0xffn, user);
+    };
+    if (this.memory.locate(ends[1])) {
+      write(0, room);
+      write(room, size);
+    } else {
+      write(room, size);
+      write(0, room);
+    }
   }
 
   /** Throws what a write to the range would throw. */
@@ -119,10 +142,10 @@ export class LinearAccess {
     return (linear + BigInt(offset)) & this.state.get64(O.ENGINE_LINEAR_MASK);
   }
 
-  private check(linear: bigint, size: Size, write: boolean): void {
+  private check(linear: bigint, size: Size, write: boolean, user: boolean): void {
     const { state } = this;
-    if (size > 1 && state.cpl === 3 && (linear & BigInt(size - 1)) !== 0n && (state.get64(L.CR0) & CR0_AM) !== 0n)
-      if ((state.rflags & Flag.AC) !== 0) throw new GuestFault(Vector.AC, 0);
+    if (size > 1 && user && (state.get32(L.EFLAGS) & Flag.AC) !== 0 && (state.get64(L.CR0) & CR0_AM) !== 0n)
+      if ((linear & BigInt(size - 1)) !== 0n) throw new GuestFault(Vector.AC, 0);
     this.onAccess?.(linear, size, write);
     if (!this.ignoreWatches) this.checkWatches('gva', linear, size, write);
   }
@@ -132,6 +155,33 @@ export class LinearAccess {
       if (watch.space === space && (write ? watch.write : watch.read))
         if (watch.address < address + BigInt(size) && address < watch.address + watch.length)
           throw new WatchStop({ watch: watch.id, space, address, size, write });
+  }
+
+  /** Where an access lies in the memory when a table of the TLB has its page; else 0. */
+  private cached(table: number, linear: bigint, size: Size): number {
+    const low = Number(BigInt.asUintN(32, linear));
+    if ((low & 0xfff) + size > 0x1000) return 0;
+    const { view } = this.memory;
+    const at = this.state.base + O.TLB + table * O.TLB_SIZE + ((low >>> 12) & (O.TLB_ENTRIES - 1)) * 16;
+    if (view.getUint32(at, true) !== (low & 0xffff_f000) >>> 0) return 0;
+    const high = linear > 0xffff_ffffn ? Number(linear >> 32n) : 0;
+    if (view.getUint32(at + 4, true) !== high) return 0;
+    return (view.getInt32(at + 8, true) + low) >>> 0;
+  }
+
+  private load(offset: number, size: Size): bigint {
+    const { view } = this.memory;
+    if (size === 1) return BigInt(view.getUint8(offset));
+    if (size === 2) return BigInt(view.getUint16(offset, true));
+    return size === 4 ? BigInt(view.getUint32(offset, true)) : view.getBigUint64(offset, true);
+  }
+
+  private store(offset: number, size: Size, value: bigint): void {
+    const { view } = this.memory;
+    if (size === 1) view.setUint8(offset, Number(value & 0xffn));
+    else if (size === 2) view.setUint16(offset, Number(value & 0xffffn), true);
+    else if (size === 4) view.setUint32(offset, Number(value & 0xffff_ffffn), true);
+    else view.setBigUint64(offset, BigInt.asUintN(64, value), true);
   }
 
   private translate(linear: bigint, user: boolean, write: boolean) {
@@ -145,10 +195,7 @@ export class LinearAccess {
     const place = this.memory.locate(gpa);
     if (!place || place.available < size) return this.device({ reason: 'mmio', gpa, gva: linear, size, write: false, value: 0n });
     this.fillTlb(linear, translation, place.offset, user, intent);
-    const { view } = this.memory;
-    if (size === 1) return BigInt(view.getUint8(place.offset));
-    if (size === 2) return BigInt(view.getUint16(place.offset, true));
-    return size === 4 ? BigInt(view.getUint32(place.offset, true)) : view.getBigUint64(place.offset, true);
+    return this.load(place.offset, size);
   }
 
   private writePage(linear: bigint, size: Size, value: bigint, user: boolean): void {
@@ -161,11 +208,7 @@ export class LinearAccess {
       return;
     }
     this.fillTlb(linear, translation, place.offset, user, true);
-    const { view } = this.memory;
-    if (size === 1) view.setUint8(place.offset, Number(value & 0xffn));
-    else if (size === 2) view.setUint16(place.offset, Number(value & 0xffffn), true);
-    else if (size === 4) view.setUint32(place.offset, Number(value & 0xffff_ffffn), true);
-    else view.setBigUint64(place.offset, BigInt.asUintN(64, value), true);
+    this.store(place.offset, size, value);
     if (this.registry.hasCode(gpa)) this.registry.written(gpa, size);
   }
 

@@ -8,18 +8,19 @@ const EXPAND_DOWN = 4;
 const UNUSABLE = 1 << 16;
 const PRESENT = 1 << 7;
 
-/** True unless every data access through ES, SS, DS, FS, GS passes the segment checks whatever its offset. */
-export function segmentCheckNeeded(state: CpuState): boolean {
+/**
+ * Which of ES, SS, DS, FS and GS are flat, as bits by segment number: every data access through them passes the checks
+ * whatever its offset. CS never is: it can't be written.
+ */
+export function flatSegments(state: CpuState): number {
+  let flat = 0;
   for (const index of [L.Segment.ES, L.Segment.SS, L.Segment.DS, L.Segment.FS, L.Segment.GS]) {
     const { limit, rights } = state.segment(index);
+    const kind = rights & (UNUSABLE | PRESENT | CODE | EXPAND_DOWN | READABLE_OR_WRITABLE);
     // Writable data, expanding up, 4 GiB.
-    if (
-      limit !== 0xffff_ffff ||
-      (rights & (UNUSABLE | PRESENT | CODE | EXPAND_DOWN | READABLE_OR_WRITABLE)) !== (PRESENT | READABLE_OR_WRITABLE)
-    )
-      return true;
+    if (limit === 0xffff_ffff && kind === (PRESENT | READABLE_OR_WRITABLE)) flat |= 1 << index;
   }
-  return false;
+  return flat;
 }
 
 /** Checks an access through a segment register outside 64-bit mode. Throws #GP(0), or #SS(0) through SS. */

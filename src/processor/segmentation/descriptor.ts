@@ -1,6 +1,6 @@
 import { isCanonical } from '../../x86/address.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
-import type { SegmentValue } from '../state/cpu-state.ts';
+import { Flag, type SegmentValue } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
 import type { SystemContext } from '../system/context.ts';
 
@@ -44,10 +44,12 @@ export function dplOf(rights: number): number {
 
 /** Decodes the 8 bytes of a descriptor. */
 export function parseDescriptor(raw: bigint, selector: number, address: bigint): Descriptor {
-  const rights = Number((raw >> 40n) & 0xffn) | (Number((raw >> 52n) & 0xfn) << 12);
-  let limit = Number((raw & 0xffffn) | ((raw >> 32n) & 0xf_0000n));
+  const low = Number(raw & 0xffff_ffffn);
+  const high = Number(raw >> 32n);
+  const rights = (high >>> 8) & 0xf0ff;
+  let limit = (high & 0xf_0000) | (low & 0xffff);
   if (rights & Rights.G) limit = limit * 4096 + 4095;
-  const base = ((raw >> 16n) & 0xff_ffffn) | ((raw >> 32n) & 0xff00_0000n);
+  const base = BigInt((((high & 0xff) << 16) | (high & 0xff00_0000) | (low >>> 16)) >>> 0);
   const isSystem = (rights & Rights.S) === 0;
   return {
     selector,
@@ -117,8 +119,10 @@ export function segmentValue(descriptor: Descriptor, selector: number): SegmentV
   return { selector, base: descriptor.base, limit: descriptor.limit, rights: descriptor.rights | Rights.ACCESSED };
 }
 
-export const isLong = (context: SystemContext): boolean => (context.state.efer & (1n << 10n)) !== 0n;
+const EFER_LMA = 1 << 10;
+
+export const isLong = (context: SystemContext): boolean => (context.state.get32(L.EFER) & EFER_LMA) !== 0;
 export const isProtected = (context: SystemContext): boolean =>
-  (context.state.cr0 & 1n) !== 0n && (context.state.rflags & (1 << 17)) === 0;
+  (context.state.get32(L.CR0) & 1) !== 0 && (context.state.get32(L.EFLAGS) & Flag.VM) === 0;
 export const isVirtual8086 = (context: SystemContext): boolean =>
-  (context.state.cr0 & 1n) !== 0n && (context.state.rflags & (1 << 17)) !== 0;
+  (context.state.get32(L.CR0) & 1) !== 0 && (context.state.get32(L.EFLAGS) & Flag.VM) !== 0;

@@ -7,7 +7,7 @@ import type { SystemContext, SystemHelper } from './context.ts';
 
 const STI_SHADOW = 1;
 
-export const iopl = ({ state }: SystemContext): number => (state.rflags >> 12) & 3;
+export const iopl = ({ state }: SystemContext): number => (state.get32(L.EFLAGS) >> 12) & 3;
 
 /**
  * Writes the flags as POPF and IRET do at a privilege level: IOPL only at level 0, IF only with enough privilege, VM, VIP
