@@ -3,7 +3,7 @@ import { describeRequest } from '../../hypervisor/exits/describe.ts';
 import { exitNumbers } from '../../hypervisor/exits/reasons.ts';
 import { vmcbView } from '../../hypervisor/views/vmcb.ts';
 import { vmcsView } from '../../hypervisor/views/vmcs.ts';
-import { msrReference } from '../../processor/models/msr-table.ts';
+import { msrReference, readMsr } from '../../processor/models/msr-table.ts';
 import * as L from '../../processor/state/layout.ts';
 import { hex } from '../../x86/address.ts';
 import type { DebugSession } from '../debug-session.ts';
@@ -151,10 +151,10 @@ function registerScopes(session: DebugSession, index: number): ShownScope[] {
     scope('Control registers', () => ['cr0', 'cr2', 'cr3', 'cr4', 'efer', 'xcr0', 'cpl'].flatMap(named)),
     scope('Debug registers', () => ['dr0', 'dr1', 'dr2', 'dr3', 'dr6', 'dr7'].flatMap(named)),
     scope('MSRs', () =>
-      msrReference().map(
+      msrReference(session.vcpu(index).processor.model.vendor).map(
         (msr): ShownVariable => ({
           name: msr.name,
-          value: msrValue(session, index, msr.index),
+          value: hex(readMsr(session.vcpu(index).processor, msr.index) ?? 0n),
           type: `${hex(msr.index)}: ${msr.description}`,
         }),
       ),
@@ -170,34 +170,6 @@ function registerScopes(session: DebugSession, index: number): ShownScope[] {
     scope('Last VM exit', () => lastExit(session, index)),
     scope('Devices', () => (session.partition.inspect().children ?? []).map(node)),
   ];
-}
-
-function msrValue(session: DebugSession, index: number, msr: number): string {
-  const { state } = session.vcpu(index).processor;
-  const slots: Readonly<Record<number, number>> = {
-    27: L.MSR_APIC_BASE,
-    372: L.MSR_SYSENTER_CS,
-    373: L.MSR_SYSENTER_ESP,
-    374: L.MSR_SYSENTER_EIP,
-    416: L.MSR_MISC_ENABLE,
-    473: L.MSR_DEBUGCTL,
-    631: L.MSR_PAT,
-    767: L.MSR_MTRR_DEF_TYPE,
-    59: L.MSR_TSC_ADJUST,
-    3221225600: L.EFER,
-    3221225601: L.MSR_STAR,
-    3221225602: L.MSR_LSTAR,
-    3221225603: L.MSR_CSTAR,
-    3221225604: L.MSR_SFMASK,
-    3221225730: L.MSR_KERNEL_GS_BASE,
-    3221225731: L.MSR_TSC_AUX,
-  };
-  if (msr === 0xc000_0100) return hex(state.segment(L.Segment.FS).base);
-  if (msr === 0xc000_0101) return hex(state.segment(L.Segment.GS).base);
-  if (msr === 0x10) return hex(BigInt.asUintN(64, state.icount + state.get64(L.IDLE_TICKS) + state.get64(L.TSC_OFFSET)));
-  if (msr >= 0x200 && msr < 0x210) return hex(state.get64(L.MSR_MTRR_VARIABLE + (msr - 0x200) * 8));
-  const slot = slots[msr];
-  return slot === undefined ? 'fixed' : hex(state.get64(slot));
 }
 
 function findNode(root: InspectNode, name: RegExp): InspectNode | undefined {

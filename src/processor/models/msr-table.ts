@@ -1,3 +1,5 @@
+import type { Processor } from '../processor.ts';
+import * as L from '../state/layout.ts';
 import type { CpuModel } from './cpu-model.ts';
 import { cpuModels } from './cpu-models.ts';
 
@@ -15,4 +17,10 @@ const all: readonly MsrReference[] = [
 /** The MSRs that the processor owns, by index: a vendor's, or those of both. */
 export function msrReference(vendor?: CpuModel['vendor']): readonly MsrReference[] {
   return vendor === undefined ? all : all.filter(({ index }) => cpuModels[vendor].msr(index) !== undefined);
+}
+
+/** The value of an MSR that a vCPU's processor owns, for register views; undefined for another one. */
+export function readMsr({ state, model }: Pick<Processor, 'state' | 'model'>, index: number): bigint | undefined {
+  const readTsc = () => BigInt.asUintN(64, state.icount + state.get64(L.IDLE_TICKS) + state.get64(L.TSC_OFFSET));
+  return model.msr(index)?.read({ state, readTsc });
 }

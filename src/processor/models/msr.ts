@@ -7,7 +7,7 @@ export interface Msr {
   readonly index: number;
   readonly name: string;
   readonly description: string;
-  read(context: SystemContext): bigint;
+  read(context: Pick<SystemContext, 'state' | 'readTsc'>): bigint;
   /** Throws #GP(0) for what can't be written. */
   write(context: SystemContext, value: bigint): void;
 }
