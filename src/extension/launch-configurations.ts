@@ -39,7 +39,8 @@ async function resolve(
   configuration: vscode.DebugConfiguration,
 ): Promise<vscode.DebugConfiguration | undefined> {
   const isEmpty = !configuration.type && !configuration.request && !configuration.name;
-  if (!isEmpty) return configuration;
+  // "Run Without Debugging" stops nowhere, the entry included.
+  if (!isEmpty) return configuration.noDebug ? { ...configuration, stopOnEntry: false } : configuration;
   const document = vscode.window.activeTextEditor?.document;
   if (!document || !isGuestProgram(document)) {
     const what = document ? `${path.basename(document.fileName)} is not a guest program` : 'No guest program is open';
@@ -54,7 +55,8 @@ async function resolve(
     void vscode.window.showErrorMessage(`${path.basename(document.fileName)} could not be saved; mend that, then start again.`);
     return undefined;
   }
-  return launchConfiguration(`Debug ${path.basename(document.fileName)}`, document.uri.fsPath);
+  const more = configuration.noDebug ? { noDebug: true, stopOnEntry: false } : {};
+  return launchConfiguration(`Debug ${path.basename(document.fileName)}`, document.uri.fsPath, more);
 }
 
 export function isGuestProgram(document: vscode.TextDocument): boolean {

@@ -78,8 +78,18 @@ export class Adapter implements vscode.Disposable {
     else this.stops.push(stop);
   }
 
-  /** The next stop that hasn't been looked at yet. */
-  nextStop(): Promise<Stop> {
+  /** The next stop that hasn't been looked at yet, once the workbench shows it: before that it takes no commands. */
+  async nextStop(): Promise<Stop> {
+    const stop = await this.nextStopEvent();
+    const { instructionPointerReference, line } = await this.topFrame();
+    await eventually(`the workbench at ${instructionPointerReference}, line ${line}`, () => {
+      const item = vscode.debug.activeStackItem;
+      return item instanceof vscode.DebugStackFrame ? item : undefined;
+    });
+    return stop;
+  }
+
+  private nextStopEvent(): Promise<Stop> {
     const stop = this.stops.shift();
     if (stop) return Promise.resolve(stop);
     return new Promise((resolve, reject) => {

