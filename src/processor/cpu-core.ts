@@ -11,7 +11,7 @@ import type { PartitionMemory } from './memory/partition-memory.ts';
 import { Mmu } from './mmu/mmu.ts';
 import type { CpuModel } from './models/cpu-model.ts';
 import type { CodeMode, InterceptSet, InterruptSource } from './processor.ts';
-import { accessSegment, segmentCheckNeeded } from './segmentation/access.ts';
+import { accessSegment, flatSegments } from './segmentation/access.ts';
 import { CpuState, Flag } from './state/cpu-state.ts';
 import * as L from './state/layout.ts';
 import type { SystemContext } from './system/context.ts';
@@ -19,6 +19,9 @@ import type { SystemContext } from './system/context.ts';
 const EFER_LMA = 1n << 10n;
 const RIGHTS_L = 1 << 13;
 const RIGHTS_DB = 1 << 14;
+
+/** Segments that instructions use besides that of their memory operand. */
+const IMPLIED_SEGMENTS = (1 << L.Segment.ES) | (1 << L.Segment.SS) | (1 << L.Segment.DS);
 
 /** Nothing is intercepted: what `performNatively` runs under. */
 function noIntercepts(): InterceptSet {
@@ -64,7 +67,8 @@ export class CpuCore implements SystemContext, CodeSource {
   interruptSource: InterruptSource | undefined;
   mode: CodeMode = 16;
   stackWidth: CodeMode = 16;
-  checked = true;
+  /** Segments whose accesses need no checks, as bits. */
+  private flat = 0;
   decodeMode: DecodeMode;
   breakpoints: ReadonlySet<bigint> = new Set();
   /** Linear addresses that DR0–DR3 watch for execution. */
@@ -118,6 +122,10 @@ export class CpuCore implements SystemContext, CodeSource {
     return this.mmu.translate(this.linearOf(rip), { write: false, fetch: true, user: state.cpl === 3 }).gpa;
   }
 
+  checks(segment: number): boolean {
+    return (this.flat & IMPLIED_SEGMENTS) !== IMPLIED_SEGMENTS || !(this.flat & (1 << segment));
+  }
+
   advance(rip: bigint, bytes: number): bigint {
     // EIP wraps at 32 bits also in 16-bit code: running past FFFF meets the limit of CS.
     return (rip + BigInt(bytes)) & (this.mode === 64 ? MASK_64 : MASK_32);
@@ -143,7 +151,7 @@ export class CpuCore implements SystemContext, CodeSource {
         throw new GuestFault(segment === L.Segment.SS ? Vector.SS : Vector.GP, 0);
       return linear;
     }
-    if (this.checked) accessSegment(this.state, segment, offset, size, write);
+    if (!(this.flat & (1 << segment))) accessSegment(this.state, segment, offset, size, write);
     return (offset + this.state.get64(O.ENGINE_BASES + segment * 8)) & MASK_32;
   }
 
@@ -200,7 +208,7 @@ export class CpuCore implements SystemContext, CodeSource {
     const named = (access >> 8) & 7;
     const segment = named === O.OPERAND_SEGMENT ? this.memory.view.getInt32(operation + O.OP_SEGMENT, true) : named;
     const size = access & 15;
-    if (this.mode !== 64 && !this.checked) return linear;
+    if (this.mode !== 64 && this.flat & (1 << segment)) return linear;
     const mask = this.state.get64(O.ENGINE_LINEAR_MASK);
     const offset = (linear - this.state.get64(O.ENGINE_BASES + segment * 8)) & mask;
     return this.linearAddress(segment, offset, size, write);
@@ -230,12 +238,13 @@ export class CpuCore implements SystemContext, CodeSource {
     this.mode = long ? 64 : cs.rights & RIGHTS_DB && !virtual ? 32 : 16;
     const ss = state.segment(L.Segment.SS);
     this.stackWidth = long ? 64 : ss.rights & RIGHTS_DB ? 32 : 16;
-    this.checked = !long && segmentCheckNeeded(state);
+    this.flat = long ? 0xff : flatSegments(state);
     state.set64(O.ENGINE_LINEAR_MASK, long ? MASK_64 : MASK_32);
+    state.set32(O.ENGINE_CODE_LIMIT, long ? -1 : cs.limit);
     for (let segment = 0; segment < 6; segment++)
       state.set64(O.ENGINE_BASES + segment * 8, long && segment < L.Segment.FS ? 0n : state.segment(segment).base);
     this.decodeMode = { mode: this.mode, stackWidth: this.stackWidth, has: this.decodeMode.has };
-    this.code.setMode(`${this.mode}${this.stackWidth}${this.checked}`);
+    this.code.setMode(`${this.mode}${this.stackWidth}${this.flat}`);
     this.selectContext();
     this.access.selectTables();
   }
@@ -243,7 +252,7 @@ export class CpuCore implements SystemContext, CodeSource {
   /** The jump cache's number for this address space, mode, privilege and base of CS. */
   private selectContext(): void {
     const { state } = this;
-    const key = `${this.mode}:${this.stackWidth}:${this.checked}:${state.cpl === 3}:${state.get64(O.ENGINE_BASES + 8)}`;
+    const key = `${this.mode}:${this.stackWidth}:${this.flat}:${state.cpl === 3}:${state.get64(O.ENGINE_BASES + 8)}`;
     let context = this.contexts.get(key);
     if (context === undefined) {
       if (this.contexts.size > 64) this.contexts.clear();

@@ -104,7 +104,7 @@ export interface Processor {
   readonly state: CpuState;
   readonly intercepts: InterceptSet;
 
-  /** Retired instructions since reset. An instruction that faults does not count, each REP iteration set counts once. */
+  /** Retired instructions since reset. An instruction that faults does not count; each pass of a REP instruction does. */
   readonly icount: bigint;
   /** Guest time in TSC ticks (1 tick = 1 ns): retired instructions plus the time that was skipped while halted. */
   readonly ticks: bigint;

@@ -26,8 +26,8 @@ export interface CodeSource {
   readonly decodeMode: DecodeMode;
   /** Number that is different for each address space and mode. */
   readonly context: number;
-  /** Legacy mode with segments that are not flat. */
-  readonly checked: boolean;
+  /** Limits and rights must be checked for an instruction whose memory operand is in this segment. */
+  checks(segment: number): boolean;
   /** Guest physical address of a code byte; throws GuestFault when it can't be fetched. `rip` is an offset in CS. */
   fetchAddress(rip: bigint): bigint;
   /** RIP plus bytes, wrapped as the mode does. */
@@ -92,7 +92,7 @@ export class CodeCache implements CodeHolder {
     const decoded = this.decodeAt(rip);
     this.instructions[0] = decoded;
     const at = this.base + SCRATCH;
-    encodeOperation(this.view, at, decoded, rip, this.table, 0, this.source.checked);
+    encodeOperation(this.view, at, decoded, rip, this.table, 0, this.source.checks(decoded.instruction.segment));
     encodeMarker(this.view, at + O.OPERATION_SIZE, O.Handler.END, this.source.advance(rip, decoded.instruction.length));
     return { operation: at, decoded };
   }
@@ -163,7 +163,7 @@ export class CodeCache implements CodeHolder {
       }
       const index = this.instructions.length === 0 ? 1 : this.instructions.length;
       this.instructions[index] = decoded;
-      encodeOperation(this.view, place, decoded, rip, this.table, index, source.checked);
+      encodeOperation(this.view, place, decoded, rip, this.table, index, source.checks(decoded.instruction.segment));
       place += O.OPERATION_SIZE;
       count++;
       length += decoded.instruction.length;
@@ -208,7 +208,12 @@ export class CodeCache implements CodeHolder {
   private dropBlock(block: Block): void {
     this.markDropped(block);
     this.blocks.delete(block.key);
-    for (const set of this.byPage.values()) set.delete(block);
+    for (const gpa of [block.gpa, this.tails.get(block)])
+      if (gpa !== undefined) {
+        const set = this.byPage.get(gpa >> 12n);
+        set?.delete(block);
+        if (set?.size === 0) this.byPage.delete(gpa >> 12n);
+      }
   }
 
   /** The operations may be running: each becomes one that asks to be decoded again. */

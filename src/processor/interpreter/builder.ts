@@ -541,9 +541,7 @@ export class HandlerBuilder implements Semantics {
     const offset = this.keep(this.zeroExtend(target, this.size));
     // 64-bit offsets only exist in 64-bit mode, where CS has no limit and the offset must be canonical.
     const sixteen = this.constant(16);
-    const limit = new Expression((code) =>
-      code.get(Local.BASE).memory(Op.i64_load32_u, L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_LIMIT),
-    );
+    const limit = new Expression((code) => code.get(Local.BASE).memory(Op.i64_load32_u, O.ENGINE_CODE_LIMIT));
     const wrong = this.size === 64 ? this.xor(this.sar(this.shl(offset, sixteen), sixteen), offset) : this.lessU(limit, offset);
     this.when(wrong, () => this.raise(13));
   }

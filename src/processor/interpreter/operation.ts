@@ -52,6 +52,8 @@ export const ENGINE_LINEAR_MASK = 0x418; // i64
 /** Effective segment bases, 6 × i64: 0 for ES CS SS DS in 64-bit mode. */
 export const ENGINE_BASES = 0x420;
 export const ENGINE_VECTOR = 0x450; // i32
+/** Highest offset that code may have: the limit of CS, or all ones in 64-bit mode, which has no limits. */
+export const ENGINE_CODE_LIMIT = 0x454; // i32
 
 /** Offsets in the vCPU's block of the caches. */
 export const TLB = 0x2000;
