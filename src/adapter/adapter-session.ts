@@ -39,6 +39,8 @@ export class AdapterSession {
   private seq = 1;
   private configured = false;
   private terminated = false;
+  /** Run without debugging: nothing stops the guest. */
+  private free = false;
   private readonly decoders = new Map<string, TextDecoder>();
 
   constructor(readonly options: AdapterOptions) {}
@@ -112,6 +114,7 @@ export class AdapterSession {
   launch(raw: unknown): void {
     const guest = launchGuest(raw, this.options.files);
     this.guest = guest;
+    this.free = typeof raw === 'object' && raw !== null && 'noDebug' in raw && raw.noDebug === true;
     guest.partition.onConsole((source, bytes) => {
       const decoder = this.decoders.get(source) ?? new TextDecoder();
       this.decoders.set(source, decoder);
@@ -126,7 +129,8 @@ export class AdapterSession {
     this.configured = true;
     this.event('process', { name: configuration.program, isLocalProcess: false, startMethod: 'launch' });
     this.event('thread', { reason: 'started', threadId: 1 });
-    if (configuration.stopOnEntry ?? true) this.reportStop({ reason: 'entry', vcpu: 0, description: 'Entry' });
+    if (this.free) session.forgetStops();
+    if (!this.free && (configuration.stopOnEntry ?? true)) this.reportStop({ reason: 'entry', vcpu: 0, description: 'Entry' });
     else session.continue();
   }
 

@@ -114,6 +114,14 @@ export class DebugSession {
     for (const { processor } of this.partition.vcpus) processor.debugExceptions = exceptions;
   }
 
+  /** Lets the guest run past everything, as a run without debugging does. */
+  forgetStops(): void {
+    for (const group of this.codeBreakpoints.keys()) this.codeBreakpoints.set(group, []);
+    this.applyBreakpoints();
+    this.setDataBreakpoints([]);
+    this.setFilters(new Map());
+  }
+
   private applyBreakpoints(): void {
     const all = new Set(this.temporary);
     for (const group of this.codeBreakpoints.values())

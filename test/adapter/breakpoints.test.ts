@@ -107,3 +107,11 @@ describe('VM exit filters', () => {
     expect(client.run().body.text).toMatch(/"nonsense" is not a register/);
   });
 });
+
+test('a run without debugging stops at nothing', () => {
+  const client = launched(hello, { noDebug: true, stopOnEntry: true });
+  client.ask('setBreakpoints', { source: { path: hello }, breakpoints: [{ line: lineOf(hello, 'lodsb') }] });
+  client.ask('configurationDone');
+  expect(client.run().event).toBe('terminated');
+  expect(client.output).toBe(message);
+});
