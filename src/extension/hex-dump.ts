@@ -2,7 +2,7 @@ const ROW = 16;
 
 /** Bytes as lines of address, hexadecimal and text, 16 bytes a line. */
 export function hexDump(address: bigint, bytes: Uint8Array): string {
-  const width = Math.max(8, (address + BigInt(bytes.length)).toString(16).length);
+  const width = Math.max(8, (address + BigInt(Math.max(0, bytes.length - 1))).toString(16).length);
   let text = '';
   for (let start = 0; start < bytes.length; start += ROW) {
     const row = [...bytes.subarray(start, start + ROW)];
