@@ -16,7 +16,7 @@ import { resetState } from './state/reset.ts';
 import { hashState } from './state/state-hash.ts';
 import { AccessExit } from './system/context.ts';
 import { systemHelpers } from './system/helpers.ts';
-import { trapsAfter } from './system/interrupts.ts';
+import { softwareException, trapsAfter } from './system/interrupts.ts';
 
 /** Rounds of the run loop that retire nothing before it comes back. */
 const IDLE_ROUNDS = 5000;
@@ -198,7 +198,7 @@ class Cpu implements Processor {
     if (this.sipiVector === undefined) return { kind: 'halted' };
     const vector = this.sipiVector;
     this.sipiVector = undefined;
-    this.state.setSegment(L.Segment.CS, { selector: vector << 8, base: BigInt(vector << 12), limit: 0xffff, rights: 0x9b });
+    this.state.setSegment(L.Segment.CS, { selector: vector << 8, base: BigInt(vector << 12), limit: 0xffff, rights: 0x93 });
     this.state.rip = 0n;
     this.state.set32(L.ACTIVITY, Activity.ACTIVE);
     this.stateChanged();
@@ -288,6 +288,9 @@ class Cpu implements Processor {
     const helper = systemHelpers[helperName];
     if (!helper) return this.failed(new GuestFault(Vector.UD));
     const { instruction } = decoded;
+    const event = softwareException(helperName, state);
+    if (event !== undefined && this.debugExceptions & (1 << event) && !this.passing && !core.native)
+      return this.exit({ reason: 'exception', vector: event, type: event === Vector.DB ? 5 : 6 }, instruction.length);
     const rip = state.rip;
     const before = state.get32(L.INTERRUPTIBILITY);
     // The shadow covers one instruction; the helper may cast it again.

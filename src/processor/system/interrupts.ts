@@ -51,6 +51,13 @@ export function trapsAfter(helper: string, before: boolean, state: CpuState): bo
   return before;
 }
 
+/** The exception that INT3, INT1 or INTO is about to raise. */
+export function softwareException(helper: string, state: CpuState): number | undefined {
+  if (helper === 'int3') return Vector.BP;
+  if (helper === 'int1') return Vector.DB;
+  return helper === 'into' && (state.rflags & Flag.OF) !== 0 ? Vector.OF : undefined;
+}
+
 /** BOUND: #BR when a signed index lies outside its pair of bounds. */
 export const bound: SystemHelper = (context, instruction) => {
   const bits = instruction.operandSize;

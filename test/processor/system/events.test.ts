@@ -189,6 +189,26 @@ describe('delivery of exceptions', () => {
   });
 });
 
+describe('exceptions that a debugger wants to see', () => {
+  test.each([
+    ['cc', 3],
+    ['f1', 1],
+    ['0f0b', 6],
+  ] as const)('%s stops before delivery, and goes on when told', (code, vector) => {
+    const machine = new SystemMachine('protected');
+    const { processor } = machine;
+    processor.intercepts.exceptions = 0;
+    processor.debugExceptions = 1 << vector;
+    machine.memory.write(BigInt(At.HANDLER), Uint8Array.of(0x90, 0x90));
+    const stop = machine.step(code);
+    expect(stop).toMatch(/^#(BP|DB|UD)$/);
+    expect(machine.state.rip).toBe(BigInt(At.CODE));
+    processor.resumePast();
+    processor.run(1);
+    expect(machine.state.rip >> 4n).toBe(BigInt(At.HANDLER >> 4));
+  });
+});
+
 describe('real mode', () => {
   test('an interrupt goes through the vector table and clears IF and TF', () => {
     const machine = new SystemMachine('real');
