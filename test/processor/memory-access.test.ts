@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { createProcessor } from '../../src/processor/cpu.ts';
 import type { ExitDetail } from '../../src/processor/exit.ts';
 import { bytesOf, runWithDevice, withCode } from './guest-code.ts';
 import { At } from './system/machine.ts';
@@ -153,4 +154,13 @@ test('an unaligned access of user code raises #AC when it is asked for', () => {
   machine.state.rflags |= 1 << 18;
   machine.processor.stateChanged();
   expect(machine.processor.run(1)).toMatchObject({ exit: { vector: 17, errorCode: 0 } });
+});
+
+test('CS can be written in real mode, from reset on', () => {
+  // mov cs:[0B000h], ax
+  const machine = withCode('real', '2E A3 00 B0');
+  const reset = createProcessor({ index: 0, memory: machine.memory, model: machine.processor.model });
+  machine.state.setSegment(1, { ...reset.state.segment(1), selector: 0, base: 0n });
+  machine.processor.stateChanged();
+  expect(machine.processor.run(1).kind).toBe('budget');
 });

@@ -11,7 +11,7 @@ export function resetState(state: CpuState, model: CpuModel, index: number): voi
   state.rip = 0xfff0n;
   state.setGpr(2, BigInt(model.cpuid(1, 0).eax >>> 0));
   for (const segment of [L.Segment.ES, L.Segment.SS, L.Segment.DS, L.Segment.FS, L.Segment.GS]) state.setSegment(segment, DATA);
-  state.setSegment(L.Segment.CS, { selector: 0xf000, base: 0xffff_0000n, limit: 0xffff, rights: 0x9b });
+  state.setSegment(L.Segment.CS, { selector: 0xf000, base: 0xffff_0000n, limit: 0xffff, rights: 0x93 });
   state.setSegment(L.Segment.LDTR, { ...DATA, rights: 0x82 });
   state.setSegment(L.Segment.TR, { ...DATA, rights: 0x8b });
   state.set32(L.GDTR_LIMIT, 0xffff);
