@@ -471,8 +471,10 @@ class Cpu implements Processor {
     this.interrupted = undefined;
     core.native = true;
     try {
-      if (event) this.deliver(event);
-      else this.perform(core.code.decodeAt(state.rip), shadow, trap);
+      const left = event ? this.deliver(event) : this.perform(core.code.decodeAt(state.rip), shadow, trap);
+      const refused = left?.kind === 'exit' && (left.exit.reason === 'msr-read' || left.exit.reason === 'msr-write');
+      // An MSR that isn't there.
+      if (refused) this.failed(new GuestFault(Vector.GP, 0));
     } catch (error) {
       this.failed(error);
     } finally {

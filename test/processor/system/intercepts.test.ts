@@ -59,6 +59,16 @@ describe('what is not intercepted', () => {
   });
 });
 
+test.each(['0f32', '0f30'])('an MSR that no table has is #GP(0) when the processor itself is asked (%s)', (code) => {
+  const machine = new SystemMachine('long');
+  machine.processor.intercepts.exceptions = 0;
+  machine.msr(0x1234, 0n);
+  expect(machine.step(code)).toMatch(/^msr-/);
+  machine.processor.performNatively();
+  expect(machine.state.rip).toBe(BigInt(At.HANDLER));
+  expect(machine.read64(At.STACK - 48)).toBe(0n);
+});
+
 describe('I/O permission', () => {
   const user = (map: readonly number[], iopl = 0): SystemMachine => {
     const machine = new SystemMachine('long-user');
