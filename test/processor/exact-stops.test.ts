@@ -70,6 +70,8 @@ describe('REP', () => {
     let pending = true;
     processor.setInterruptSource({
       hasInterrupt: () => pending,
+      getTpr: () => 0,
+      setTpr: () => {},
       acknowledge: () => {
         pending = false;
         return 0x20;

@@ -54,7 +54,7 @@ describe('device memory', () => {
     const { processor, state } = withCode('protected', 'A1 10 00 40 00');
     state.rflags |= 0x200;
     processor.run(1);
-    processor.setInterruptSource({ hasInterrupt: () => true, acknowledge: () => 0x20 });
+    processor.setInterruptSource({ hasInterrupt: () => true, acknowledge: () => 0x20, getTpr: () => 0, setTpr: () => {} });
     processor.completeAccess(1n);
     expect(processor.run(1).kind).toBe('budget');
     expect(state.gpr(RAX)).toBe(1n);

@@ -18,6 +18,8 @@ function interrupt(machine: SystemMachine, vector: number): { taken: number } {
   const count = { taken: 0 };
   machine.processor.setInterruptSource({
     hasInterrupt: () => count.taken === 0,
+    getTpr: () => 0,
+    setTpr: () => {},
     acknowledge: () => {
       count.taken++;
       return vector;
