@@ -9,8 +9,11 @@ export function diagnose(sources: Sources, path: string): ReadonlyMap<string, Di
   const byPath = new Map<string, Diagnostic[]>([[path, []]]);
   for (const { path: file, line, column, length, severity, message, hint } of sources.check(path).diagnostics) {
     const start = { line: Math.max(0, line - 1), character: Math.max(0, column - 1) };
+    // Where the assembler names only a place, the word there is meant.
+    const word = /^[\w$#@~.?%]+/.exec(sources.index(file)?.lines[start.line]?.slice(start.character) ?? '')?.[0];
+    const covered = length > 1 ? length : (word?.length ?? 1);
     const found: Diagnostic = {
-      range: { start, end: { line: start.line, character: start.character + Math.max(1, length) } },
+      range: { start, end: { line: start.line, character: start.character + covered } },
       severity: severity === 'error' ? DiagnosticSeverity.Error : DiagnosticSeverity.Warning,
       source: 'hyperscope',
       message: hint === undefined ? message : `${message} ${hint}`,

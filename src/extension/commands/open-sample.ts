@@ -2,7 +2,8 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import { Command } from '../names.ts';
 
-const SAMPLE_FILE = /\.(asm|nasm|s|c)$/i;
+/** One file for each sample: what is to be debugged, or of a sample with a Makefile the file to read first. */
+const SAMPLE_FILE = /(\.asm|^main\.c)$/;
 const COPIES = 'hyperscope-samples';
 
 interface SampleItem extends vscode.QuickPickItem {
@@ -46,8 +47,8 @@ async function listSamples(samples: vscode.Uri): Promise<SampleItem[]> {
 
 async function firstComment(uri: vscode.Uri): Promise<string> {
   const text = new TextDecoder().decode(await vscode.workspace.fs.readFile(uri));
-  const line = text.split('\n').find((candidate) => candidate.trim() !== '') ?? '';
-  return line.replace(/^\s*(?:;+|\/\*+|\/\/+|#+)\s*/, '').replace(/\s*\*\/\s*$/, '');
+  const lines = text.split('\n').map((line) => line.replace(/^\s*(?:;+|\/\*+|\*+|\/\/+)\s*/, '').replace(/\s*\*\/\s*$/, ''));
+  return lines.find((line) => line.trim() !== '') ?? '';
 }
 
 /**
