@@ -86,7 +86,7 @@ export class CpuCore implements SystemContext, CodeSource {
     this.state = new CpuState(memory.wasm.buffer, memory.vcpuBase(index));
     this.mmu = new Mmu(this.state, memory, model);
     this.access = new LinearAccess(this.state, memory, this.mmu);
-    this.decodeMode = { mode: 16, stackWidth: 16, has: (feature) => model.has(feature) };
+    this.decodeMode = { mode: 16, stackWidth: 16, vex: false, has: (feature) => model.has(feature) };
     this.code = new CodeCache(memory, this.state.base, interpreterModule().table, this, () => this.access.flushWrites());
     this.runGenerated = instantiateInterpreter(memory.wasm, {
       slowRead: (operation, linear, access) => this.slowRead(operation, linear, access),
@@ -243,8 +243,9 @@ export class CpuCore implements SystemContext, CodeSource {
     state.set32(O.ENGINE_CODE_LIMIT, long ? -1 : cs.limit);
     for (let segment = 0; segment < 6; segment++)
       state.set64(O.ENGINE_BASES + segment * 8, long && segment < L.Segment.FS ? 0n : state.segment(segment).base);
-    this.decodeMode = { mode: this.mode, stackWidth: this.stackWidth, has: this.decodeMode.has };
-    this.code.setMode(`${this.mode}${this.stackWidth}${this.flat}`);
+    const vex = (state.cr0 & 1n) !== 0n && !virtual;
+    this.decodeMode = { mode: this.mode, stackWidth: this.stackWidth, vex, has: this.decodeMode.has };
+    this.code.setMode(`${this.mode}${this.stackWidth}${this.flat}${vex}`);
     this.selectContext();
     this.access.selectTables();
   }
@@ -252,7 +253,7 @@ export class CpuCore implements SystemContext, CodeSource {
   /** The jump cache's number for this address space, mode, privilege and base of CS. */
   private selectContext(): void {
     const { state } = this;
-    const key = `${this.mode}:${this.stackWidth}:${this.flat}:${state.cpl === 3}:${state.get64(O.ENGINE_BASES + 8)}`;
+    const key = `${this.mode}:${this.stackWidth}:${this.flat}:${this.decodeMode.vex}:${state.cpl === 3}:${state.get64(O.ENGINE_BASES + 8)}`;
     let context = this.contexts.get(key);
     if (context === undefined) {
       if (this.contexts.size > 64) this.contexts.clear();

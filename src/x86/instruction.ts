@@ -33,5 +33,6 @@ export interface DecodedInstruction {
   /** First immediate as encoded, sign-extended to 64 bits as its form says; second one of ENTER and far pointers. */
   readonly immediate: bigint;
   readonly immediate2: number;
+  /** REX prefix, or what VEX has of it. */
   readonly rex: number;
 }

@@ -1,7 +1,7 @@
 import type { Semantics } from './semantics.ts';
 
 /**
- * How an encoding is written: `[mandatory prefix] opcode [/digit | =modrm | +r] operands attributes`.
+ * How an encoding is written: `[VEX] [mandatory prefix] opcode [/digit | =modrm | +r] operands attributes`.
  *
  * | text | means |
  * |---|---|
@@ -10,15 +10,16 @@ import type { Semantics } from './semantics.ts';
  * | `0F 01 =C1` | the whole ModRM byte |
  * | `50+ Zv` | register in the opcode's low three bits |
  * | `F3 0F B8 Gv,Ev` | mandatory prefix F3 |
+ * | `VEX F2 0F 38 F6 Gy,By,Ey` | encoded with a VEX prefix, L = 0, in which the mandatory prefix and the map are |
  *
  * Operands: a place letter (E register or memory, M memory only, R register only, G ModRM.reg, Z opcode register, I immediate, J branch
- * displacement, O offset without ModRM, A the accumulator, C CL, D DX, 1 the constant, S segment register) and a size letter (b byte, w word,
+ * displacement, O offset without ModRM, A the accumulator, C CL, D DX, 1 the constant, S segment register, B the register in VEX.vvvv, P a control or debug register) and a size letter (b byte, w word,
  * d doubleword, q quadword, v operand size, z operand size but at most 32 bits immediate, y 32 or 64, s sign-extended byte).
  * Attributes: `o64` only in 64-bit mode, `i64` not in it, `d64` operand size 64 by default there, `f64` forced to 64.
  */
 export type FormText = string;
 
-export type OperandPlace = 'E' | 'M' | 'R' | 'G' | 'Z' | 'I' | 'J' | 'O' | 'A' | 'C' | 'D' | '1' | 'S' | 'P';
+export type OperandPlace = 'E' | 'M' | 'R' | 'G' | 'Z' | 'I' | 'J' | 'O' | 'A' | 'C' | 'D' | '1' | 'S' | 'P' | 'B';
 export type OperandWidth = 'b' | 'w' | 'd' | 'q' | 'v' | 'z' | 'y' | 's';
 
 export interface OperandForm {
@@ -54,6 +55,7 @@ export interface InstructionDefinition {
 export interface Form {
   readonly definition: InstructionDefinition;
   readonly text: string;
+  readonly vex: boolean;
   /** 0 none, 1 0F, 2 0F 38, 3 0F 3A. */
   readonly map: 0 | 1 | 2 | 3;
   readonly opcode: number;
@@ -70,7 +72,7 @@ export interface Form {
   readonly forced64: boolean;
 }
 
-const PLACES = 'EMRGZIJOACD1SP';
+const PLACES = 'EMRGZIJOACD1SPB';
 const WIDTHS = 'bwdqvzys';
 
 function parseOperand(text: string, form: string): OperandForm {
@@ -91,7 +93,8 @@ export function parseForm(definition: InstructionDefinition, text: FormText): Fo
   let plusRegister = false;
   let operands: OperandForm[] = [];
   const attributes = new Set<string>();
-  for (const word of words) {
+  const vex = words[0] === 'VEX';
+  for (const word of vex ? words.slice(1) : words) {
     const opcode = /^([0-9A-F]{2})(?:\/([0-7])|(\+))?$/.exec(word);
     if (opcode?.[1]) {
       bytes.push(Number.parseInt(opcode[1], 16));
@@ -123,6 +126,7 @@ export function parseForm(definition: InstructionDefinition, text: FormText): Fo
   return {
     definition,
     text,
+    vex,
     map,
     opcode,
     prefix,

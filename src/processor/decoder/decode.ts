@@ -10,11 +10,18 @@ const MAX_LENGTH = 15;
 /** Register number that stands for "none". */
 export const NO_REGISTER = 16;
 
-/** Forms by map and opcode. */
+/** Set in the key of forms with a VEX prefix. */
+const VEX_TABLE = 1 << 16;
+
+function tableKey(vex: boolean, map: number, opcode: number): number {
+  return (vex ? VEX_TABLE : 0) | (map << 8) | opcode;
+}
+
+/** Forms by prefix kind, map and opcode. */
 const byOpcode = new Map<number, Form[]>();
 for (const form of forms) {
   for (let add = 0; add < (form.plusRegister ? 8 : 1); add++) {
-    const key = (form.map << 8) | (form.opcode + add);
+    const key = tableKey(form.vex, form.map, form.opcode + add);
     const list = byOpcode.get(key);
     if (list) list.push(form);
     else byOpcode.set(key, [form]);
@@ -25,6 +32,8 @@ for (const form of forms) {
 export interface DecodeMode {
   readonly mode: CodeMode;
   readonly stackWidth: 16 | 32 | 64;
+  /** C4 and C5 can be VEX prefixes: not in real and virtual-8086 mode. */
+  readonly vex: boolean;
   has(feature: string): boolean;
 }
 
@@ -34,6 +43,8 @@ export interface Decoded {
   readonly request: HandlerRequest;
   /** The 8-bit register operands SPL–DIL are meant, not AH–BH. */
   readonly uniformBytes: boolean;
+  /** General register in VEX.vvvv. */
+  readonly vexRegister: number;
 }
 
 /** Reads the bytes of one instruction in order; counts them against the limit. */
@@ -44,6 +55,11 @@ class ByteReader {
   u8(): number {
     if (this.length >= MAX_LENGTH) throw new GuestFault(Vector.GP, 0);
     return this.byteAt(this.length++);
+  }
+  /** The next byte, which stays to be read. */
+  peek(): number {
+    if (this.length >= MAX_LENGTH) throw new GuestFault(Vector.GP, 0);
+    return this.byteAt(this.length);
   }
   u16(): number {
     const low = this.u8();
@@ -101,6 +117,32 @@ function readPrefixes(reader: ByteReader, long: boolean): { prefixes: Prefixes; 
     } else return { prefixes, opcode: byte };
     prefixes.rex = 0;
   }
+}
+
+interface Vex {
+  readonly map: number;
+  /** vvvv, inverted as it stands for a register. */
+  readonly register: number;
+}
+
+/**
+ * Reads a VEX prefix after its first byte, and makes of it what the older prefixes would say. Throws #UD where it stands
+ * behind prefixes that it replaces, or asks for vectors of 256 bits.
+ */
+function readVex(reader: ByteReader, first: number, prefixes: Prefixes, long: boolean): Vex {
+  if (prefixes.operandSize || prefixes.lock || prefixes.rep !== 0 || prefixes.rex !== 0) throw new GuestFault(Vector.UD);
+  const second = reader.u8();
+  const third = first === 0xc4 ? reader.u8() : second;
+  const map = first === 0xc4 ? second & 0x1f : 1;
+  // R, X and B are stored inverted; outside 64-bit mode there are eight registers.
+  const extension = first === 0xc4 ? ~(second >> 5) & 7 : ~(second >> 5) & 4;
+  const wide = first === 0xc4 && third & 0x80 ? 8 : 0;
+  prefixes.rex = long ? extension | wide : 0;
+  const mandatory = third & 3;
+  prefixes.operandSize = mandatory === 1;
+  prefixes.rep = mandatory === 2 ? 0xf3 : mandatory === 3 ? 0xf2 : 0;
+  if (third & 4 || map < 1 || map > 3) throw new GuestFault(Vector.UD);
+  return { map, register: ~(third >> 3) & (long ? 15 : 7) };
 }
 
 interface MemoryOperand {
@@ -200,7 +242,9 @@ function chooseForm(
   // In group 15 another prefix makes another instruction, and so do F2 and F3 in the map 0F 38.
   const strict = candidates.some(
     (candidate) =>
-      (candidate.map === 1 && candidate.opcode === 0xae && mandatory !== 0) || (candidate.map === 2 && prefixes.rep !== 0),
+      (candidate.vex && mandatory !== 0) ||
+      (candidate.map === 1 && candidate.opcode === 0xae && mandatory !== 0) ||
+      (candidate.map === 2 && prefixes.rep !== 0),
   );
   const form = prefixed ?? (strict ? undefined : exact(0));
   if (!form) throw new GuestFault(Vector.UD);
@@ -227,7 +271,12 @@ export function decode(byteAt: (index: number) => number, rip: bigint, mode: Dec
   const { prefixes, opcode: first } = readPrefixes(reader, long);
   let map = 0;
   let opcode = first;
-  if (opcode === 0x0f) {
+  let vex: Vex | undefined;
+  if ((first === 0xc4 || first === 0xc5) && (long || (mode.vex && reader.peek() >= 0xc0))) {
+    vex = readVex(reader, first, prefixes, long);
+    map = vex.map;
+    opcode = reader.u8();
+  } else if (opcode === 0x0f) {
     opcode = reader.u8();
     map = 1;
     if (opcode === 0x38 || opcode === 0x3a) {
@@ -235,10 +284,11 @@ export function decode(byteAt: (index: number) => number, rip: bigint, mode: Dec
       opcode = reader.u8();
     }
   }
-  const candidates = byOpcode.get((map << 8) | opcode);
+  const candidates = byOpcode.get(tableKey(vex !== undefined, map, opcode));
   if (!candidates) throw new GuestFault(Vector.UD);
   const modrm = candidates.some((form) => form.hasModrm) ? reader.u8() : undefined;
   const form = chooseForm(candidates, prefixes, long, modrm, mode);
+  if (vex && vex.register !== 0 && !form.operands.some(({ place }) => place === 'B')) throw new GuestFault(Vector.UD);
   const operandSize = operandSizeOf(form, prefixes, mode.mode);
   const addressSize = long ? (prefixes.addressSize ? 32 : 64) : (mode.mode === 16) === prefixes.addressSize ? 32 : 16;
   let size = formSize(form, operandSize);
@@ -287,11 +337,12 @@ export function decode(byteAt: (index: number) => number, rip: bigint, mode: Dec
     if (!form.definition.lock || !inMemory || (place !== 'E' && place !== 'M')) throw new GuestFault(Vector.UD);
   }
   if (operand.ripRelative) operand = { ...operand, displacement: rip + BigInt(reader.length) + operand.displacement };
-  const rep = prefixes.rep === 0xf3 ? 'rep' : prefixes.rep === 0xf2 ? 'repne' : 'none';
+  const rep = vex ? 'none' : prefixes.rep === 0xf3 ? 'rep' : prefixes.rep === 0xf2 ? 'repne' : 'none';
   const { rex } = prefixes;
   return {
     form,
     uniformBytes: rex !== 0,
+    vexRegister: vex?.register ?? 0,
     request: { size, memory: inMemory, addressSize, stackWidth: mode.stackWidth, rep },
     instruction: {
       mnemonic: form.definition.mnemonic,

@@ -44,6 +44,7 @@ export function encodeOperation(
 
   let a = L.ZERO;
   let b = L.ZERO;
+  let c = L.ZERO;
   for (const { place, width } of form.operands) {
     const byte = width === 'b';
     const number = place === 'Z' ? (instruction.opcode & 7) | ((instruction.rex & 1) << 3) : (instruction.modrm?.rm ?? 0);
@@ -51,10 +52,12 @@ export function encodeOperation(
       a = byte ? byteRegister(number, decoded.uniformBytes) : L.GPR + number * 8;
     const reg = instruction.modrm?.reg ?? 0;
     if (place === 'G') b = byte ? byteRegister(reg, decoded.uniformBytes) : L.GPR + reg * 8;
+    if (place === 'B') c = L.GPR + decoded.vexRegister * 8;
     if (place === 'S') b = L.SEGMENTS + (reg & 7) * L.SEGMENT_SIZE + L.SEG_SELECTOR;
   }
   view.setInt32(at + O.OP_REGISTER_A, a, true);
   view.setInt32(at + O.OP_REGISTER_B, b, true);
+  view.setInt32(at + O.OP_REGISTER_C, c, true);
 }
 
 /** Writes an operation that is no instruction. */

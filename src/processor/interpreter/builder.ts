@@ -177,6 +177,8 @@ export class HandlerBuilder implements Semantics {
         return this.keep(this.readRegisterField(O.OP_REGISTER_A, size));
       case 'G':
         return this.keep(this.readRegisterField(O.OP_REGISTER_B, size));
+      case 'B':
+        return this.keep(this.readRegisterField(O.OP_REGISTER_C, size));
       case 'S':
         return this.keep(this.readRegisterField(O.OP_REGISTER_B, 16));
       case 'A':
@@ -206,6 +208,7 @@ export class HandlerBuilder implements Semantics {
     const size = this.operandSize(index);
     if (this.isMemory(index)) this.store('operand', this.effectiveAddress(), size, value);
     else if (place === 'G') this.writeRegisterField(O.OP_REGISTER_B, size, value);
+    else if (place === 'B') this.writeRegisterField(O.OP_REGISTER_C, size, value);
     else if (place === 'A') this.setRegister(0, size, value);
     else if (place === 'E' || place === 'R' || place === 'Z') this.writeRegisterField(O.OP_REGISTER_A, size, value);
     else throw new Error(`operand place ${place} can't be written`);

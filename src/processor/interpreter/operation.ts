@@ -24,6 +24,7 @@ export const OP_SEGMENT = 60; // i32: number of the memory operand's segment
 export const OP_ADDRESS_MASK = 64; // i64
 /** Index of the decoded instruction for a TypeScript helper. */
 export const OP_INSTRUCTION = 72; // i32
+export const OP_REGISTER_C = 76; // i32: register in VEX.vvvv
 
 /** Handlers that are no instructions, at the front of the table. */
 export const Handler = {

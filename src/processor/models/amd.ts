@@ -33,7 +33,6 @@ export const amd = makeModel({
   maxExtended: 0x8000_0008,
   physicalAddressBits: PHYSICAL_BITS,
   features: [...COMMON_FEATURES, 'altmovcr8'],
-  unadvertised: ['bmi1'],
   leaves: {
     6: [[4, 0, 0, 0]],
     7: [[0, 0, 0, 0]],

@@ -41,6 +41,8 @@ const rows: Rows = [
   [7, 'ebx', 1, 'tscadjust'],
   [7, 'ebx', 3, 'bmi1'],
   [7, 'ebx', 7, 'smep'],
+  [7, 'ebx', 8, 'bmi2'],
+  [7, 'ebx', 19, 'adx'],
   [7, 'ebx', 20, 'smap'],
   [7, 'ecx', 2, 'umip'],
   [0x8000_0001, 'ecx', 0, 'lahf'],
@@ -62,5 +64,6 @@ export const FEATURES: ReadonlyMap<string, FeatureBit> = new Map(
 export const COMMON_FEATURES: readonly string[] = [
   ...['de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush'],
   ...['cx16', 'x2apic', 'movbe', 'popcnt', 'tscdeadline', 'smep', 'smap', 'umip', 'fsgsbase'],
+  ...['bmi1', 'bmi2', 'adx'],
   ...['lahf', 'lzcnt', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm', 'invtsc'],
 ];

@@ -43,7 +43,6 @@ export const intel = makeModel({
   maxExtended: 0x8000_0008,
   physicalAddressBits: PHYSICAL_BITS,
   features: [...COMMON_FEATURES, 'tscadjust'],
-  unadvertised: ['bmi1'],
   leaves: {
     // Caches are in leaf 4.
     2: [[0x00fe_ff01, 0, 0, 0]],

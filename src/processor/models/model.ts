@@ -19,8 +19,6 @@ export interface ModelTable {
   readonly physicalAddressBits: number;
   /** What CPUID advertises, by names of `features.ts`. */
   readonly features: readonly string[];
-  /** What the decoder knows although CPUID doesn't advertise it. */
-  readonly unadvertised: readonly string[];
   /** Leaves with their subleaves; the features' bits come on top. */
   readonly leaves: Readonly<Record<number, readonly Leaf[]>>;
   readonly msrs: readonly Msr[];
@@ -66,7 +64,7 @@ export function makeModel(table: ModelTable): CpuModel {
     if (!bit) throw new Error(`The model ${table.name} has an unknown feature ${name}.`);
     return bit;
   });
-  const known = new Set([...table.features, ...table.unadvertised]);
+  const known = new Set(table.features);
   const msrs = new Map(table.msrs.map((msr) => [msr.index, msr]));
 
   const lookUp = (leaf: number, subleaf: number): CpuidResult => {

@@ -1,5 +1,6 @@
 import type { InstructionDefinition } from '../notation.ts';
 import { arithmetic } from './arithmetic.ts';
+import { bitManipulation } from './bit-manipulation.ts';
 import { bits } from './bits.ts';
 import { controlFlow } from './control-flow.ts';
 import { decimal } from './decimal.ts';
@@ -17,6 +18,7 @@ export const instructionDefinitions: readonly InstructionDefinition[] = [
   ...multiplyDivide,
   ...moves,
   ...bits,
+  ...bitManipulation,
   ...strings,
   ...controlFlow,
   ...flags,

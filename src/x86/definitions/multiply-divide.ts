@@ -7,7 +7,7 @@ const RDX = 2;
 const DIVIDE_ERROR = 0;
 
 /** High 64 bits of an unsigned 64 × 64 multiplication, by 32-bit halves. */
-function highProduct(s: Semantics, a: Value, b: Value): Value {
+export function highProduct(s: Semantics, a: Value, b: Value): Value {
   const half = s.constant(32);
   const low = s.constant(0xffff_ffffn);
   const aLow = s.keep(s.and(a, low));
