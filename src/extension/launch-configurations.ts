@@ -60,7 +60,8 @@ async function resolve(
 }
 
 export function isGuestProgram(document: vscode.TextDocument): boolean {
-  return document.languageId === LANGUAGE || ASSEMBLY_FILE.test(document.fileName);
+  if (document.isUntitled) return document.languageId === LANGUAGE;
+  return ASSEMBLY_FILE.test(document.fileName) || (document.languageId === LANGUAGE && !document.fileName.endsWith('.S'));
 }
 
 async function offerSample(sentence: string): Promise<void> {

@@ -2,8 +2,8 @@
 
 export const DEBUG_TYPE = 'hyperscope';
 export const LANGUAGE = 'hyperscope-asm';
-/** Files that F5 takes for guest assembly even when another extension has claimed their language. */
-export const ASSEMBLY_FILE = /\.(asm|nasm|s)$/i;
+/** Files that F5 takes for guest assembly even when another extension has claimed their language. `.S` is the C compiler's. */
+export const ASSEMBLY_FILE = /\.(asm|ASM|nasm|s)$/;
 export const ASSEMBLY_GLOB = '**/*.{asm,nasm,s}';
 
 export const Command = {

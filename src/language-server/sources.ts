@@ -16,6 +16,10 @@ interface Entry {
   check?: Check;
 }
 
+/** Directives of the GNU assembler, whose files have the same extension. What is in its syntax isn't ours to judge. */
+const GNU_DIRECTIVE =
+  /^\s*(?:\.(?:globa?l|text|data|section|code(?:16|32|64)|intel_syntax|att_syntax|type|size|file|cfi_\w+)\b(?!\s*:)|#\s*include\b)/m;
+
 /** Assembling stops to be something for each key press when a source is larger than this. */
 const MAX_CHECKED_LENGTH = 1_000_000;
 
@@ -74,7 +78,8 @@ export class Sources {
   /** Assembles an open source. */
   check(path: string): Check {
     const entry = this.entry(path);
-    if (!entry || entry.text.length > MAX_CHECKED_LENGTH) return { diagnostics: [], symbols: new Map() };
+    if (!entry || entry.text.length > MAX_CHECKED_LENGTH || GNU_DIRECTIVE.test(entry.text))
+      return { diagnostics: [], symbols: new Map() };
     entry.check ??= this.assemble(path);
     return entry.check;
   }

@@ -63,6 +63,11 @@ describe('diagnostics', () => {
     expect(diagnose(sources, MAIN).get('/part.inc')).toMatchObject([{ range: { start: { line: 1 } } }]);
   });
 
+  test('are none in a source of the GNU assembler', () => {
+    const { sources } = open('    .globl _start\n_start:\n    movq %rax, %rbx\n');
+    expect(diagnose(sources, MAIN).get(MAIN)).toEqual([]);
+  });
+
   test('follow a change', () => {
     const { sources } = open('  wrong');
     sources.set(MAIN, '  nop');

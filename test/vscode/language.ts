@@ -43,6 +43,22 @@ describe('language server', () => {
     assert(references.length >= 2);
   });
 
+  it('renames a label everywhere, and refuses a word of the assembler', async () => {
+    const at = new vscode.Position(lineOf(uri, /^print:/) - 1, 1);
+    const rename = (name: string) =>
+      vscode.commands.executeCommand<vscode.WorkspaceEdit>('vscode.executeDocumentRenameProvider', uri, at, name);
+    const edits = (await rename('write_text')).get(uri);
+    assert(edits.length >= 2 && edits.every(({ newText }) => newText === 'write_text'));
+    await assert.rejects(Promise.resolve(rename('rax')), /word of the assembler/);
+  });
+
+  it('leaves sources of the GNU assembler alone', async () => {
+    const gnu = sample('c/start.S');
+    await open(gnu);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    assert.deepEqual(vscode.languages.getDiagnostics(gnu), []);
+  });
+
   it('shows labels in the outline', async () => {
     const symbols = await vscode.commands.executeCommand<vscode.DocumentSymbol[]>('vscode.executeDocumentSymbolProvider', uri);
     assert(symbols.some(({ name }) => name === '_start'));
