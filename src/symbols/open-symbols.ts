@@ -1,16 +1,12 @@
+import { DwarfSymbols } from './dwarf/dwarf-symbols.ts';
 import { LineSymbols } from './line-symbols.ts';
 import type { SymbolSource } from './symbol-source.ts';
+import type { TableSymbol } from './symbol-table.ts';
 
 /** What symbols are made from; a program of programs/ has this shape. */
 export interface SymbolInput {
   readonly mode: 16 | 32 | 64;
-  readonly symbols: readonly {
-    readonly name: string;
-    readonly address: bigint;
-    readonly size: number;
-    readonly kind: 'function' | 'object' | 'label';
-    readonly global: boolean;
-  }[];
+  readonly symbols: readonly TableSymbol[];
   readonly sourceLines?: {
     readonly files: readonly string[];
     readonly lines: readonly {
@@ -20,9 +16,14 @@ export interface SymbolInput {
       readonly line: number;
     }[];
   };
+  /** Sections by name, uncompressed, with the addresses they are linked to. */
+  readonly sections?: ReadonlyMap<string, { readonly address: bigint; readonly bytes: Uint8Array }>;
 }
 
-/** Opens the debug information of a program: the assembler's lines and labels, or an ELF file's symbols. */
+/** Opens the debug information of a program: DWARF, the assembler's lines and labels, or an ELF file's symbols. Never throws. */
 export function openSymbols(input: SymbolInput): SymbolSource {
+  const { sections } = input;
+  const hasDwarf = sections?.has('.debug_info') || sections?.has('.eh_frame') || sections?.has('.debug_frame');
+  if (!input.sourceLines && sections && hasDwarf) return new DwarfSymbols({ ...input, sections });
   return new LineSymbols(input);
 }

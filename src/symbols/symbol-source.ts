@@ -45,6 +45,13 @@ export interface FrameContext {
   readonly memory: MemoryReader;
   /** Bytes of a pointer in the code's mode: 4 or 8 (2 in real mode). */
   readonly pointerSize: number;
+  /** The frame is in the middle of a call: `pc` is a return address, and the call before it is what counts. */
+  readonly isCaller?: boolean;
+  /** A register by its name in lower case (`rax`, `cr3`), for `$rax` in expressions. */
+  readonly namedRegister?: (name: string) => bigint | undefined;
+  /** Linear address of the stack segment and of the code segment, where they aren't 0. */
+  readonly stackBase?: bigint;
+  readonly codeBase?: bigint;
 }
 
 /** One inlined call at an address, innermost first. */
