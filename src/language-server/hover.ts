@@ -63,6 +63,7 @@ function describeOperand({ place, width }: OperandForm): string | undefined {
     case 'M':
       return width === 'b' && bits === '8' ? 'm8' : `m${bits}`;
     case 'R':
+    case 'B':
     case 'G':
     case 'Z':
       return `r${bits}`;
@@ -94,7 +95,7 @@ function describeForms(mnemonic: string, definitions: readonly InstructionDefini
       // A lone accumulator is how a form says that it has no operands.
       const lone = form.operands.length === 1 && form.operands[0]?.place === 'A';
       const operands = lone ? [] : form.operands.map(describeOperand).filter((operand) => operand !== undefined);
-      const opcode = text.split(' ').filter((part) => /^[=0-9A-F]{2,3}(\/\d|\+)?$/.test(part));
+      const opcode = text.split(' ').filter((part) => /^(VEX|[=0-9A-F]{2,3}(\/\d|\+)?)$/.test(part));
       const mode = form.only64 ? '  ; 64-bit code only' : form.not64 ? '  ; not in 64-bit code' : '';
       return { syntax: `${mnemonic} ${operands.join(', ')}`.trim(), opcode: opcode.join(' ').replace('=', ''), mode };
     }),

@@ -131,6 +131,16 @@ describe('instructions', () => {
     expect(machine.processor.run(1)).toMatchObject({ exit: { reason: 'exception', vector: 13 } });
   });
 
+  test('with a VEX prefix are LDS and LES in real mode', () => {
+    // andn eax, ecx, edx, which real mode takes for LES with a register
+    expect(withCode('real', 'C4 E2 70 F2 C2').processor.run(1)).toMatchObject({ exit: { vector: 6 } });
+    const { processor, state } = withCode('protected', 'C4 E2 70 F2 C2');
+    state.setGpr(1, 0xf0n);
+    state.setGpr(2, 0xffn);
+    expect(processor.run(1).kind).toBe('budget');
+    expect(state.gpr(RAX)).toBe(0xfn);
+  });
+
   test.each([
     ['F0 01 C0', 'LOCK with a register'],
     ['F0 8B 07', 'LOCK with an instruction that only reads'],
@@ -140,6 +150,10 @@ describe('instructions', () => {
     ['8C F8', 'a segment register that does not exist'],
     ['8D C0', 'LEA of a register'],
     ['0F 10 C0', 'SSE'],
+    ['C5 F8 77', 'AVX'],
+    ['C4 E2 74 F2 C2', 'ANDN with a length of 256 bits'],
+    ['66 C4 E2 70 F2 C2', 'ANDN behind an operand-size prefix'],
+    ['C4 E3 73 F0 C2 01', 'RORX with a register that it has no use for'],
   ])('%s (%s) raises #UD', (code) => {
     const { processor } = withCode('protected', code);
     expect(processor.run(1)).toMatchObject({ exit: { reason: 'exception', vector: 6 } });

@@ -10,18 +10,17 @@ import { randomEncodings } from './random-encodings.ts';
 /** CPUID.7.0:EBX bits of the extensions that a model may do without, by the name that Linux gives them. */
 const OPTIONAL = { fsgsbase: 0, bmi1: 3, bmi2: 8, adx: 19 } as const;
 
-/** Features of the host that the emulated processor has too. TZCNT is always decoded, so BMI1 stays for it (see below). */
+/** Features of the host that the emulated processor has too. */
 function commonFeatures(model: CpuModel): ReadonlySet<string> {
   const features = new Set(hostFeatures());
   const { ebx } = model.cpuid(7, 0);
-  for (const [name, bit] of Object.entries(OPTIONAL)) if (((ebx >>> bit) & 1) === 0 && name !== 'bmi1') features.delete(name);
+  for (const [name, bit] of Object.entries(OPTIONAL)) if (((ebx >>> bit) & 1) === 0) features.delete(name);
   return features;
 }
 
 /** Forms to compare. Those of extensions that the model does not advertise are left out. */
 function commonForms(model: CpuModel, bits: 16 | 32 | 64): InstructionForm[] {
-  const vex = ((model.cpuid(7, 0).ebx >>> OPTIONAL.bmi1) & 1) !== 0;
-  return integerForms(commonFeatures(model), bits).filter((form) => vex || !form.vex);
+  return integerForms(commonFeatures(model), bits);
 }
 
 /** Defines one test per mnemonic of 16-, 32- or 64-bit code that compares `count` random cases of each of its forms. */
