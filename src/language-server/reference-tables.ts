@@ -2,8 +2,8 @@ import { PORT_REFERENCE, type PortReference } from '../devices/port-reference.ts
 import { HYPERCALL_REFERENCE } from '../platforms/kvm/abi/hypercalls.ts';
 import { MSR_REFERENCE } from '../platforms/kvm/abi/msrs.ts';
 import { msrReference } from '../processor/models/msr-table.ts';
-import { mnemonicNames } from '../programs/assembler/encoder.ts';
-import { findRegister, type RegisterClass, registerNames } from '../programs/assembler/operands.ts';
+import { mnemonicNames } from '../programs/assembler/opcodes.ts';
+import { findRegister, type RegisterClass, registerNames } from '../programs/assembler/registers.ts';
 import { instructionDefinitions } from '../x86/definitions/index.ts';
 import type { InstructionDefinition } from '../x86/notation.ts';
 
@@ -197,6 +197,9 @@ const REGISTER_CLASSES: Readonly<Record<RegisterClass, string>> = {
   mm: 'MMX register.',
   xmm: 'SSE register.',
   ymm: 'AVX register.',
+  zmm: 'AVX-512 register.',
+  k: 'AVX-512 mask register: one bit for each element.',
+  bnd: 'MPX bounds register: a lower and an upper bound.',
 };
 
 /** One line about a register in any case; undefined for other words. */

@@ -4,6 +4,7 @@ import { AssemblyError, type Diagnostic } from './diagnostic.ts';
 import { encodeInstruction } from './encoder.ts';
 import { ExpressionParser, type Scope, type Value } from './expression.ts';
 import { fill } from './fill.ts';
+import { floatBytes } from './floats.ts';
 import type { Token } from './lexer.ts';
 import { parseOperands } from './operands.ts';
 import type { Statement } from './statement.ts';
@@ -62,7 +63,6 @@ const PREFIX_BYTES: Readonly<Record<string, number>> = {
   ds: 0x3e,
   fs: 0x64,
   gs: 0x65,
-  o64: 0x48,
 };
 const NOP_FILL = 0x90;
 
@@ -334,10 +334,15 @@ export class Assembly {
   }
 
   private instruction(statement: Statement, word: string): void {
-    const operands = parseOperands(statement.operands, this.bits, this.defaultRelative, this.scope);
+    const operands = parseOperands(statement.operands, {
+      mode: this.bits,
+      defaultRelative: this.defaultRelative,
+      scope: this.scope,
+    });
     const prefixes = prefixBytes(statement.prefixes, this.bits);
     const address = this.absolute ? 0n : this.section.start + BigInt(this.section.size);
-    const request = { mnemonic: word, prefixes, operands, mode: this.bits, address };
+    const rexW = statement.prefixes.includes('o64');
+    const request = { mnemonic: word, prefixes, operands, mode: this.bits, address, rexW };
     const near = this.nearJumps.has(statement);
     const [target] = operands;
     // Where a jump leads isn't known in the first pass: hope for the short form.
@@ -370,12 +375,7 @@ export class Assembly {
         padded.set(only.bytes);
         this.emit(padded);
       } else if (only?.kind === 'float' || negative)
-        this.emit(
-          floatBytes(
-            negative ? -(negative.kind === 'float' ? negative.value : 0) : only?.kind === 'float' ? only.value : 0,
-            size,
-          ),
-        );
+        this.emit(floatBytes((negative ?? only)?.text ?? '', negative !== undefined, size));
       else if (only?.kind === 'operator' && only.text === '?') this.reserve(size);
       else this.emit(integerBytes(this.expression(item), size, item));
     }
@@ -549,6 +549,7 @@ function prefixBytes(words: readonly string[], bits: number): number[] {
   return words.flatMap((word) => {
     const byte = PREFIX_BYTES[word];
     if (byte !== undefined) return [byte];
+    if (word === 'o64') return [];
     const size = Number(word.slice(1));
     if (word.startsWith('a')) return size === bits ? [] : [0x67];
     return (size === 16) === (bits === 16) ? [] : [0x66];
@@ -568,12 +569,4 @@ function integerBytes(value: Value, size: number, tokens: readonly Token[]): Uin
   for (let index = 0; index < size; index++)
     bytes[index] = index < 8 ? Number((value.number >> BigInt(index * 8)) & 0xffn) : negative;
   return bytes;
-}
-
-function floatBytes(value: number, size: number): Uint8Array {
-  const view = new DataView(new ArrayBuffer(size));
-  if (size === 4) view.setFloat32(0, value, true);
-  else if (size === 8) view.setFloat64(0, value, true);
-  else throw new AssemblyError('A floating-point number stands in dd or dq here.');
-  return new Uint8Array(view.buffer);
 }

@@ -1,5 +1,6 @@
 import { AssemblyError } from './diagnostic.ts';
 import type { Token } from './lexer.ts';
+import { findRegister, type RegisterInfo } from './registers.ts';
 
 /** A value: a plain number, or an address that moves with a section. */
 export interface Value {
@@ -8,6 +9,15 @@ export interface Value {
   readonly section?: string;
   /** Not known yet in this pass. */
   readonly unknown?: boolean;
+  /** Registers of an address with their factors, in the order in which they were written. */
+  readonly registers?: readonly RegisterTerm[];
+}
+
+export interface RegisterTerm {
+  readonly register: RegisterInfo;
+  readonly factor: number;
+  /** Written with a factor, so that it prefers to be the index. */
+  readonly scaled: boolean;
 }
 
 export interface Scope {
@@ -18,6 +28,8 @@ export interface Scope {
   sectionStart(): Value;
 }
 
+/** Deeper nesting would only exhaust the stack. */
+const MAX_NESTING = 200;
 const MASK = 0xffff_ffff_ffff_ffffn;
 const signed = (value: bigint): bigint => BigInt.asIntN(64, value);
 
@@ -26,11 +38,11 @@ const LEVELS: readonly (readonly string[])[] = [
   ['||'],
   ['^^'],
   ['&&'],
-  ['=', '==', '!=', '<>', '<', '<=', '>', '>='],
+  ['=', '==', '!=', '<>', '<', '<=', '>', '>=', '<=>'],
   ['|'],
   ['^'],
   ['&'],
-  ['<<', '>>'],
+  ['<<', '<<<', '>>', '>>>'],
   ['+', '-'],
   ['*', '/', '//', '%', '%%'],
 ];
@@ -41,7 +53,10 @@ export class ExpressionParser {
     private readonly tokens: readonly Token[],
     public at: number,
     private readonly scope: Scope,
+    /** Inside of an address: names of registers are terms. */
+    private readonly inAddress = false,
   ) {}
+  private depth = 0;
 
   private peek(): Token | undefined {
     return this.tokens[this.at];
@@ -53,6 +68,9 @@ export class ExpressionParser {
 
   parse(): Value {
     const condition = this.level(0);
+    const next = this.peek();
+    if (next?.kind === 'name' && next.text.toLowerCase() === 'wrt')
+      throw new AssemblyError('WRT needs a linker, and there is none here.', 'Leave "wrt …" out.', next.column, 3);
     if (!this.isOperator('?')) return condition;
     this.at++;
     const yes = this.parse();
@@ -75,6 +93,14 @@ export class ExpressionParser {
   }
 
   private unary(): Value {
+    if (++this.depth > MAX_NESTING)
+      throw new AssemblyError('This expression is nested too deep.', undefined, this.peek()?.column);
+    const value = this.operand();
+    this.depth--;
+    return value;
+  }
+
+  private operand(): Value {
     const token = this.peek();
     if (!token) throw new AssemblyError('An expression is missing here.', undefined, this.tokens.at(-1)?.column);
     if (token.kind === 'operator') {
@@ -82,6 +108,7 @@ export class ExpressionParser {
         this.at++;
         const value = this.unary();
         if (token.text === '+') return value;
+        if (token.text === '-' && value.registers) return combine('-', { number: 0n }, value, token.column);
         if (value.section !== undefined)
           throw new AssemblyError(`"${token.text}" can't be applied to an address.`, undefined, token.column);
         const number = token.text === '-' ? -value.number : token.text === '~' ? ~value.number : value.number === 0n ? 1n : 0n;
@@ -102,7 +129,7 @@ export class ExpressionParser {
     }
     this.at++;
     if (token.kind === 'number') return { number: signed(token.value) };
-    if (token.kind === 'name') return this.scope.symbol(token.text, token.column);
+    if (token.kind === 'name') return this.named(token);
     if (token.kind === 'string') {
       if (token.bytes.length > 8)
         throw new AssemblyError(
@@ -120,10 +147,23 @@ export class ExpressionParser {
       token.text.length,
     );
   }
+
+  private named(token: Token & { readonly kind: 'name' }): Value {
+    const register = findRegister(token.text);
+    if (!register) return this.scope.symbol(token.text, token.column);
+    if (this.inAddress) return { number: 0n, registers: [{ register, factor: 1, scaled: false }] };
+    throw new AssemblyError(
+      `The register ${token.text} can't be part of this expression.`,
+      'Registers are added up only in an address, in brackets.',
+      token.column,
+      token.text.length,
+    );
+  }
 }
 
 function combine(operator: string, a: Value, b: Value, column: number): Value {
   const unknown = a.unknown || b.unknown || undefined;
+  if (a.registers || b.registers) return combineRegisters(operator, a, b, column);
   if (operator === '+') {
     if (a.section !== undefined && b.section !== undefined)
       throw new AssemblyError("Two addresses can't be added.", undefined, column);
@@ -143,6 +183,33 @@ function combine(operator: string, a: Value, b: Value, column: number): Value {
       column,
     );
   return { number: signed(arithmetic(operator, a.number, b.number, column, unknown ?? false)), unknown };
+}
+
+/** Sums of registers and their products with numbers. */
+function combineRegisters(operator: string, a: Value, b: Value, column: number): Value {
+  const plain = (value: Value): Value => ({ ...value, registers: undefined });
+  if (operator === '+' || operator === '-') {
+    const sign = operator === '+' ? 1 : -1;
+    const terms = [...(a.registers ?? [])];
+    for (const { register, factor, scaled } of b.registers ?? []) {
+      const at = terms.findIndex((term) => term.register === register);
+      const sum = (terms[at]?.factor ?? 0) + sign * factor;
+      if (at < 0) terms.push({ register, factor: sum, scaled });
+      else if (sum === 0) terms.splice(at, 1);
+      else terms[at] = { register, factor: sum, scaled: false };
+    }
+    return { ...combine(operator, plain(a), plain(b), column), registers: terms };
+  }
+  const [sum, number] = a.registers ? [a, b] : [b, a];
+  if (operator !== '*' || number.registers || number.section !== undefined)
+    throw new AssemblyError(
+      `"${operator}" can't be applied to a register.`,
+      'In an address registers are added up, each with a factor of 1, 2, 4 or 8.',
+      column,
+    );
+  const factor = Number(BigInt.asIntN(32, number.number));
+  const terms = (sum.registers ?? []).map((term) => ({ ...term, factor: term.factor * factor, scaled: true }));
+  return { ...combine('*', plain(sum), number, column), registers: terms };
 }
 
 function compare(operator: string, a: bigint, b: bigint): boolean | undefined {
@@ -183,9 +250,14 @@ function arithmetic(operator: string, a: bigint, b: bigint, column: number, unkn
     case '&':
       return a & b;
     case '<<':
+    case '<<<':
       return ub > 63n ? 0n : a << ub;
     case '>>':
       return ub > 63n ? 0n : ua >> ub;
+    case '>>>':
+      return a >> (ub > 63n ? 63n : ub);
+    case '<=>':
+      return a < b ? -1n : a > b ? 1n : 0n;
     case '*':
       return a * b;
     default:

@@ -1,7 +1,8 @@
 import { AssemblyError } from './diagnostic.ts';
-import { encodeInstruction, isMnemonic } from './encoder.ts';
+import { encodeInstruction } from './encoder.ts';
 import type { Value } from './expression.ts';
 import type { Token } from './lexer.ts';
+import { isMnemonic } from './opcodes.ts';
 
 const WIDTHS: Readonly<Record<string, number>> = { db: 1, dw: 2, dd: 4, dq: 8 };
 

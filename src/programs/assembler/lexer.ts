@@ -1,15 +1,19 @@
 import { AssemblyError } from './diagnostic.ts';
+import { isFloat, specialName } from './floats.ts';
 
 /** A token of one line. `column` counts from 1. */
 export type Token =
   | { readonly kind: 'name'; readonly text: string; readonly column: number }
   | { readonly kind: 'number'; readonly value: bigint; readonly text: string; readonly column: number }
-  | { readonly kind: 'float'; readonly value: number; readonly text: string; readonly column: number }
+  | { readonly kind: 'float'; readonly text: string; readonly column: number }
   | { readonly kind: 'string'; readonly bytes: Uint8Array; readonly text: string; readonly column: number }
-  | { readonly kind: 'operator'; readonly text: string; readonly column: number };
+  | { readonly kind: 'operator'; readonly text: string; readonly column: number }
+  /** `{k1}`, `{1to8}`, `{rn-sae}`, `{evex}`: the text without braces, lower case. */
+  | { readonly kind: 'decorator'; readonly text: string; readonly column: number };
 
 const NAME = /^[A-Za-z_?.@$][A-Za-z0-9_$#@~.?]*/;
-const OPERATORS = ['<<', '>>', '//', '%%', '==', '!=', '<>', '<=', '>=', '&&', '||', '^^', '<=>'];
+const DECORATOR = /^\{\s*(k[0-7]|z|1to(?:2|4|8|16|32)|r[nduz]-sae|sae|vex[23]?|evex)\s*\}/i;
+const OPERATORS = ['<=>', '<<<', '>>>', '<<', '>>', '//', '%%', '==', '!=', '<>', '<=', '>=', '&&', '||', '^^'];
 const ESCAPES: Readonly<Record<string, number>> = {
   n: 10,
   t: 9,
@@ -25,6 +29,10 @@ const ESCAPES: Readonly<Record<string, number>> = {
   '"': 34,
   '`': 96,
 };
+
+/** A number with all letters that hang on it; a sign belongs to it only in an exponent. */
+const NUMBER =
+  /^(?:0[xXhH][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?[pP][+-]?[0-9_]+|0[xXhH][0-9a-fA-F_]*\.[0-9a-fA-F_]*|[0-9][0-9_]*(?:\.[0-9_]*)?[eE][+-]?[0-9_]+(?![0-9A-Za-z_])|[0-9][0-9_]*\.[0-9_]*|\$?[0-9][0-9A-Za-z_]*)/;
 
 /** Cuts a comment off, minding strings. */
 export function stripComment(line: string): string {
@@ -109,15 +117,22 @@ export function tokenize(text: string): Token[] {
       at = end;
       continue;
     }
-    const number = /^(?:\$?[0-9][0-9A-Za-z_]*(?:\.[0-9_]*(?:[eE][+-]?[0-9]+)?)?)/.exec(rest);
-    if (number && /^\$?[0-9]/.test(rest)) {
+    const decorator = first === '{' ? DECORATOR.exec(rest) : undefined;
+    if (decorator?.[1] !== undefined) {
+      tokens.push({ kind: 'decorator', text: decorator[1].toLowerCase(), column });
+      at += decorator[0].length;
+      continue;
+    }
+    const number = NUMBER.exec(rest);
+    if (number) {
       tokens.push(numberToken(number[0], column));
       at += number[0].length;
       continue;
     }
     const name = NAME.exec(rest);
     if (name && !(first === '$' && !/^\$[A-Za-z_]/.test(rest))) {
-      tokens.push({ kind: 'name', text: first === '$' ? name[0].slice(1) : name[0], column });
+      const text = first === '$' ? name[0].slice(1) : name[0];
+      tokens.push({ kind: specialName(text) ? 'float' : 'name', text, column });
       at += name[0].length;
       continue;
     }
@@ -131,10 +146,7 @@ export function tokenize(text: string): Token[] {
 }
 
 function numberToken(text: string, column: number): Token {
-  if (/^[0-9]/.test(text) && /[.]/.test(text)) {
-    const value = Number(text.replaceAll('_', ''));
-    if (Number.isFinite(value)) return { kind: 'float', value, text, column };
-  }
+  if (isFloat(text)) return { kind: 'float', text, column };
   const value = parseNumber(text);
   if (value === undefined)
     throw new AssemblyError(

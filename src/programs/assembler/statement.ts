@@ -1,6 +1,6 @@
 import { AssemblyError, type SourcePlace } from './diagnostic.ts';
-import { isMnemonic } from './encoder.ts';
 import { type Token, tokenize } from './lexer.ts';
+import { isMnemonic } from './opcodes.ts';
 
 /** A line, taken apart: label, then an instruction or directive with its tokens. */
 export interface Statement {
