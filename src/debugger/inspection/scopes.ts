@@ -5,6 +5,7 @@ import { vmcbView } from '../../hypervisor/views/vmcb.ts';
 import { vmcsView } from '../../hypervisor/views/vmcs.ts';
 import { msrReference, readMsr } from '../../processor/models/msr-table.ts';
 import * as L from '../../processor/state/layout.ts';
+import type { TypedValue } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import type { DebugSession } from '../debug-session.ts';
 import type { StackEntry } from './call-stack.ts';
@@ -41,6 +42,22 @@ export interface ShownScope {
   readonly variables: () => readonly ShownVariable[];
 }
 
+/** Members and elements are read only when they are looked at; a long array shows its beginning. */
+const MOST_CHILDREN = 1000;
+
+function typed(name: string, expression: string, value: TypedValue): ShownVariable {
+  return {
+    name,
+    value: value.text,
+    type: value.typeName,
+    memory: value.address,
+    expression,
+    children: value.hasChildren
+      ? () => value.children(0, MOST_CHILDREN).map((child) => typed(child.name, child.expression, child.value))
+      : undefined,
+  };
+}
+
 /** The scopes of a frame: the stage's values in a handler, the registers in the guest. Only the first is cheap. */
 export function scopesOf(session: DebugSession, vcpu: number, entry: StackEntry): ShownScope[] {
   const registers = registerScopes(session, vcpu);
@@ -55,12 +72,7 @@ export function scopesOf(session: DebugSession, vcpu: number, entry: StackEntry)
   const context = entry.context;
   const locals = context ? session.symbols.variables(context) : [];
   const shown = (kinds: readonly string[]) => () =>
-    locals
-      .filter(({ kind }) => kinds.includes(kind))
-      .map((variable): ShownVariable => {
-        const value = variable.read();
-        return { name: variable.name, value: value.text, type: value.typeName, memory: value.address, expression: variable.name };
-      });
+    locals.filter(({ kind }) => kinds.includes(kind)).map((variable) => typed(variable.name, variable.name, variable.read()));
   const own: ShownScope[] = [];
   if (locals.some(({ kind }) => kind === 'argument'))
     own.push({ name: 'Arguments', hint: 'arguments', expensive: false, variables: shown(['argument']) });
