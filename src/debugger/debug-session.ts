@@ -5,10 +5,10 @@ import type { Watch } from '../processor/processor.ts';
 import type { SymbolSource } from '../symbols/symbol-source.ts';
 import { hex } from '../x86/address.ts';
 import { type CodeBreakpoint, judge } from './breakpoints/breakpoint.ts';
-import { exitVariable, filterById, matchingFilters } from './breakpoints/exit-filters.ts';
+import { filterById, matchingFilters } from './breakpoints/exit-filters.ts';
 import { ExpressionError, evaluateExpression } from './expressions/evaluator.ts';
+import { guestScope } from './expressions/guest-scope.ts';
 import { instructionAt } from './inspection/disassembly.ts';
-import { findRegister } from './inspection/registers.ts';
 
 /** Why the guest stands still now. */
 export interface StopEvent {
@@ -139,19 +139,7 @@ export class DebugSession {
 
   /** Evaluates over registers, flags, MSRs, symbols, memory and, at an exit, what the exit carries. Throws ExpressionError. */
   evaluate(text: string, vcpuIndex = this.current, exit?: VmExit): bigint {
-    const { processor } = this.vcpu(vcpuIndex);
-    return evaluateExpression(text, {
-      lookUp: (name) => {
-        const fromExit = exit === undefined ? undefined : exitVariable(exit, name);
-        return fromExit ?? findRegister(processor, name)?.get() ?? this.symbols.symbol(name)?.address;
-      },
-      read: (address, bytes) => {
-        const found = processor.readMemory('gva', address, bytes);
-        if (found.length < bytes)
-          throw new ExpressionError(`The memory at ${hex(address)} can't be read${reason(processor.walk(address).problem)}.`);
-        return found.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
-      },
-    });
+    return evaluateExpression(text, guestScope(this.vcpu(vcpuIndex), this.symbols, exit));
   }
 
   private wantsExit(vcpu: number, exit: VmExit): boolean {
@@ -486,8 +474,4 @@ export class DebugSession {
     this.setDataBreakpoints(this.dataBreakpoints);
     this.setFilters(this.filters);
   }
-}
-
-function reason(problem: string | undefined): string {
-  return problem === undefined ? '' : `: ${problem.charAt(0).toLowerCase()}${problem.slice(1).replace(/\.$/, '')}`;
 }

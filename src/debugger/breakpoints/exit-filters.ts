@@ -1,4 +1,5 @@
 import type { ExitReason, VmExit } from '../../processor/exit.ts';
+import { packText } from '../expressions/evaluator.ts';
 
 /** A kind of VM exit that can be stopped at, as an exception breakpoint of the editor. */
 export interface ExitFilter {
@@ -22,7 +23,7 @@ export const exitFilters: readonly ExitFilter[] = [
     id: 'any',
     label: 'Any VM exit',
     description: 'Stops at every VM exit, before its handler begins.',
-    conditionHint: "reason == 'io' is not needed here: rip, cpl and all registers can be used",
+    conditionHint: "reason and every register; for example: reason == 'msr-write' && rip >= 0x100000",
     default: false,
   },
   {
@@ -85,7 +86,7 @@ export const exitFilters: readonly ExitFilter[] = [
     id: 'second-level',
     label: 'EPT/NPT violation',
     description: 'Violations and misconfigurations of second-level translation.',
-    conditionHint: 'gpa, gva',
+    conditionHint: 'gpa, gva, access, write; for example: gpa >= 0xfee00000 && write',
     reasons: ['second-level-violation', 'second-level-misconfiguration'],
     default: false,
   },
@@ -136,14 +137,16 @@ export function exitVariable(exit: VmExit, name: string): bigint | undefined {
   if (name === 'write') {
     if (exit.reason === 'msr-write') return 1n;
     if (exit.reason === 'msr-read') return 0n;
-    if (exit.reason === 'cr') return bool(exit.access !== 'mov-from');
+    if (exit.reason === 'cr') return bool(exit.access !== 'mov-from' && exit.access !== 'smsw');
+    if (exit.reason === 'second-level-violation') return bool(exit.access === 'write');
     if ('write' in exit) return bool(exit.write);
     return undefined;
   }
   if (name === 'read' && 'write' in exit) return bool(!exit.write);
   const value = Object.hasOwn(detail, name) ? detail[name] : undefined;
   if (typeof value === 'bigint') return value;
-  if (typeof value === 'number') return BigInt(value);
+  if (typeof value === 'number') return BigInt(value < 0 ? value >>> 0 : value);
+  if (typeof value === 'string') return packText(value);
   return typeof value === 'boolean' ? bool(value) : undefined;
 }
 

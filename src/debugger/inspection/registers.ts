@@ -27,6 +27,11 @@ const NAMES_16 = ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di'] as const;
 const NAMES_8 = ['al', 'cl', 'dl', 'bl'] as const;
 const NAMES_8_HIGH = ['ah', 'ch', 'dh', 'bh'] as const;
 export const SEGMENT_NAMES = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'] as const;
+/** Number of a segment register in encoding order (LDTR 6, TR 7), or -1. */
+export function segmentIndex(name: string): number {
+  return (SEGMENT_NAMES as readonly string[]).indexOf(name);
+}
+
 const FLAG_NAMES: readonly (readonly [string, number])[] = [
   ['cf', Flag.CF],
   ['pf', Flag.PF],
@@ -113,7 +118,7 @@ export function findRegister(processor: Processor, raw: string): NamedRegister |
       get: () => (state.rflags & flag ? 1n : 0n),
       set: (value) => (state.rflags = value !== 0n ? state.rflags | flag : state.rflags & ~flag),
     };
-  const segment = (SEGMENT_NAMES as readonly string[]).indexOf(name);
+  const segment = segmentIndex(name);
   if (segment >= 0)
     return {
       name,
@@ -123,7 +128,7 @@ export function findRegister(processor: Processor, raw: string): NamedRegister |
     };
   const base = /^(es|cs|ss|ds|fs|gs|ldtr|tr)\.base$/.exec(name)?.[1];
   if (base !== undefined) {
-    const index = (SEGMENT_NAMES as readonly string[]).indexOf(base);
+    const index = segmentIndex(base);
     return {
       name,
       bits: 64,
