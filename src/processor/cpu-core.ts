@@ -1,7 +1,7 @@
 import { isCanonical, MASK_32, MASK_64 } from '../x86/address.ts';
 import type { DecodedInstruction } from '../x86/instruction.ts';
+import type { DecodeMode } from './decoder/choose-form.ts';
 import { CodeCache, type CodeSource } from './decoder/code-cache.ts';
-import type { DecodeMode } from './decoder/decode.ts';
 import type { ExitDetail } from './exit.ts';
 import { GuestFault, Vector } from './faults/guest-fault.ts';
 import { instantiateInterpreter, interpreterModule, type RunFunction } from './interpreter/interpreter-module.ts';
@@ -122,6 +122,12 @@ export class CpuCore implements SystemContext, CodeSource {
     return this.mmu.translate(this.linearOf(rip), { write: false, fetch: true, user: state.cpl === 3 }).gpa;
   }
 
+  codeRoom(rip: bigint): number {
+    if (this.mode === 64) return 16;
+    const room = this.state.get32(O.ENGINE_CODE_LIMIT) + 1 - Number(rip);
+    return Math.max(0, Math.min(room, 16));
+  }
+
   checks(segment: number): boolean {
     return (this.flat & IMPLIED_SEGMENTS) !== IMPLIED_SEGMENTS || !(this.flat & (1 << segment));
   }
@@ -132,6 +138,7 @@ export class CpuCore implements SystemContext, CodeSource {
   }
 
   breaksAt(rip: bigint): boolean {
+    if (this.breakpoints.size === 0 && this.hardwareBreakpoints.size === 0) return false;
     const linear = this.linearOf(rip);
     return this.breakpoints.has(linear) || this.hardwareBreakpoints.has(linear);
   }

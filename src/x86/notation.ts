@@ -66,6 +66,8 @@ export interface Form {
   readonly hasModrm: boolean;
   readonly plusRegister: boolean;
   readonly operands: readonly OperandForm[];
+  /** Place letters of the operands in their order. */
+  readonly places: string;
   readonly only64: boolean;
   readonly not64: boolean;
   readonly default64: boolean;
@@ -135,6 +137,7 @@ export function parseForm(definition: InstructionDefinition, text: FormText): Fo
     hasModrm,
     plusRegister,
     operands,
+    places: operands.map(({ place }) => place).join(''),
     only64: attributes.has('o64'),
     not64: attributes.has('i64'),
     default64: attributes.has('d64') || attributes.has('f64'),

@@ -4,7 +4,8 @@ import * as O from '../interpreter/operation.ts';
 import { type CodeHolder, type CodeRegistry, codeRegistry } from '../memory/code-registry.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
 import * as L from '../state/layout.ts';
-import { type Decoded, type DecodeMode, decode } from './decode.ts';
+import type { DecodeMode } from './choose-form.ts';
+import { type Decoded, decode } from './decode.ts';
 import { encodeMarker, encodeOperation } from './encode-operation.ts';
 
 const MAX_BLOCK = 32;
@@ -30,6 +31,8 @@ export interface CodeSource {
   checks(segment: number): boolean;
   /** Guest physical address of a code byte; throws GuestFault when it can't be fetched. `rip` is an offset in CS. */
   fetchAddress(rip: bigint): bigint;
+  /** How many bytes of code CS has from `rip` on, at most 16: 0 when it is beyond the limit. */
+  codeRoom(rip: bigint): number;
   /** RIP plus bytes, wrapped as the mode does. */
   advance(rip: bigint, bytes: number): bigint;
   /** A breakpoint of the debugger or of DR0–DR3 is on this instruction. */
@@ -45,7 +48,8 @@ export class CodeCache implements CodeHolder {
   private readonly byPage = new Map<bigint, Set<Block>>();
   /** Physical address of the second part of blocks that cross into another page. */
   private readonly tails = new WeakMap<Block, bigint>();
-  private readonly instructions: Decoded[] = [];
+  /** What helpers need to know; the first place is for a single instruction. */
+  private readonly instructions: (Decoded | undefined)[] = [undefined];
   private next = FIRST;
   private mode = '';
 
@@ -98,7 +102,23 @@ export class CodeCache implements CodeHolder {
   }
 
   decodeAt(rip: bigint): Decoded {
-    return decode((index) => this.byteAt(this.source.advance(rip, index)), rip, this.source.decodeMode);
+    return this.decodeWith(rip, this.source.fetchAddress(rip));
+  }
+
+  /** Decodes at `rip`, whose first byte is at a guest physical address. */
+  private decodeWith(rip: bigint, gpa: bigint): Decoded {
+    const place = this.memory.locate(gpa);
+    const inPage = 0x1000 - Number(gpa & 0xfffn);
+    return decode(
+      {
+        bytes: this.memory.bytes,
+        at: place?.offset ?? 0,
+        room: place ? Math.min(inPage, this.source.codeRoom(rip)) : 0,
+        byteAt: (index) => this.byteAt(this.source.advance(rip, index)),
+      },
+      rip,
+      this.source.decodeMode,
+    );
   }
 
   dropCode(gpa: bigint, length: number): void {
@@ -140,17 +160,19 @@ export class CodeCache implements CodeHolder {
     if (this.next > END) this.dropAll();
     const { source } = this;
     const at = this.next;
+    const inPage = 0x1000 - Number(gpa & 0xfffn);
     let place = this.base + at;
     let rip = start;
     let count = 0;
     let length = 0;
     for (let instructions = 0; instructions < MAX_BLOCK; instructions++) {
       // Only the first instruction may lie in another page than the block's start.
-      if (instructions > 0 && (gpa & 0xfffn) + BigInt(length) > 0xfffn) break;
+      if (instructions > 0 && length >= inPage) break;
       let decoded: Decoded;
       try {
-        decoded = this.decodeAt(rip);
-        if (instructions > 0 && (gpa & 0xfffn) + BigInt(length + decoded.instruction.length) > 0x1000n) break;
+        // Within the page the translation is the block's.
+        decoded = this.decodeWith(rip, gpa + BigInt(length));
+        if (instructions > 0 && length + decoded.instruction.length > inPage) break;
       } catch (error) {
         // The fault belongs to its own instruction, when it is reached.
         if (instructions > 0 && error instanceof GuestFault) break;
@@ -161,9 +183,9 @@ export class CodeCache implements CodeHolder {
         place += O.OPERATION_SIZE;
         count++;
       }
-      const index = this.instructions.length === 0 ? 1 : this.instructions.length;
-      this.instructions[index] = decoded;
-      encodeOperation(this.view, place, decoded, rip, this.table, index, source.checks(decoded.instruction.segment));
+      const index = this.instructions.length;
+      const checked = source.checks(decoded.instruction.segment);
+      if (encodeOperation(this.view, place, decoded, rip, this.table, index, checked)) this.instructions.push(decoded);
       place += O.OPERATION_SIZE;
       count++;
       length += decoded.instruction.length;

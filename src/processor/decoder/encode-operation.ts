@@ -15,7 +15,8 @@ const slot = (register: number): number => (register === NO_REGISTER ? L.ZERO : 
 
 /**
  * Writes the operation for a decoded instruction at byte offset `at` of the partition's memory. `instructionIndex` tells
- * helpers which instruction it is; `checked` makes memory operands go through the segment checks.
+ * helpers which instruction it is; `checked` makes memory operands go through the segment checks. Returns true when a helper
+ * does the instruction.
  */
 export function encodeOperation(
   view: DataView,
@@ -25,7 +26,7 @@ export function encodeOperation(
   table: HandlerTable,
   instructionIndex: number,
   checked: boolean,
-): void {
+): boolean {
   const { form, instruction, request } = decoded;
   const handler = form.definition.semantics ? table.find(form, request) : undefined;
   view.setInt32(at + O.OP_HANDLER, handler ?? O.Handler.HELPER, true);
@@ -58,6 +59,7 @@ export function encodeOperation(
   view.setInt32(at + O.OP_REGISTER_A, a, true);
   view.setInt32(at + O.OP_REGISTER_B, b, true);
   view.setInt32(at + O.OP_REGISTER_C, c, true);
+  return handler === undefined;
 }
 
 /** Writes an operation that is no instruction. */

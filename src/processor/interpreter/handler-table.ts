@@ -51,6 +51,18 @@ function keyOf(definition: number, form: Form, request: HandlerRequest): string 
   return parts.join(':');
 }
 
+/** Requests have this many different indices. */
+const REQUESTS = 512;
+const UNKNOWN = -1;
+const NONE = -2;
+const SIZE_INDEX = { 8: 0, 16: 1, 32: 2, 64: 3 } as const;
+const REP_INDEX = { none: 0, rep: 1, repne: 2 } as const;
+
+function requestIndex({ size, memory, addressSize, stackWidth, rep }: HandlerRequest): number {
+  const widths = SIZE_INDEX[size] | (SIZE_INDEX[addressSize] << 2) | (SIZE_INDEX[stackWidth] << 4);
+  return widths | (REP_INDEX[rep] << 6) | (memory ? 0x100 : 0);
+}
+
 /**
  * The handlers of the interpreter: each definition in each operand size and kind that can be encoded. Built once; the
  * decoder asks it for handler numbers.
@@ -58,6 +70,8 @@ function keyOf(definition: number, form: Form, request: HandlerRequest): string 
 export class HandlerTable {
   readonly entries: HandlerEntry[] = [];
   private readonly ids = new Map<string, number>();
+  /** Answers of {@link find}, by form and request. */
+  private readonly found = new Map<Form, Int16Array>();
   private readonly definitionIndex = new Map(instructionDefinitions.map((definition, index) => [definition, index]));
 
   constructor() {
@@ -66,7 +80,18 @@ export class HandlerTable {
 
   /** Number of the handler for a form; undefined when the form has no handler in that shape. */
   find(form: Form, request: HandlerRequest): number | undefined {
-    return this.ids.get(keyOf(this.definitionIndex.get(form.definition) ?? -1, form, request));
+    let numbers = this.found.get(form);
+    if (!numbers) {
+      numbers = new Int16Array(REQUESTS).fill(UNKNOWN);
+      this.found.set(form, numbers);
+    }
+    const index = requestIndex(request);
+    let id = numbers[index] ?? UNKNOWN;
+    if (id === UNKNOWN) {
+      id = this.ids.get(keyOf(this.definitionIndex.get(form.definition) ?? -1, form, request)) ?? NONE;
+      numbers[index] = id;
+    }
+    return id === NONE ? undefined : id;
   }
 
   private enumerate(form: Form): void {
