@@ -4,7 +4,7 @@ import { fileProblem, nodeFiles } from './node-files.ts';
 import { parse } from './options.ts';
 import { UsageError } from './usage.ts';
 
-const FORMATS = ['bin', 'elf32', 'elf64'] as const;
+const FORMATS = ['bin', 'elf', 'elf32', 'elf64'] as const;
 
 /** `hyperscope asm FILE -o OUT`: returns the exit status, 1 when the source has errors. */
 export function asmCommand(args: readonly string[]): number {
@@ -16,7 +16,7 @@ export function asmCommand(args: readonly string[]): number {
   const [file, ...rest] = positionals;
   if (file === undefined || rest.length > 0) throw new UsageError('asm takes one source file; see `hyperscope help asm`.');
   if (values.output === undefined) throw new UsageError('asm needs -o OUT: where the result goes.');
-  const format = FORMATS.find((name) => name === (values.format ?? 'elf64'));
+  const format = FORMATS.find((name) => name === (values.format ?? 'elf'));
   if (format === undefined) throw new UsageError(`-f takes ${FORMATS.join(', ')}, not "${values.format}".`);
   const result = assemble(file, nodeFiles, { format });
   for (const { path, line, column, message, hint, severity } of result.diagnostics)

@@ -6,7 +6,7 @@ import {
   type SourceLine,
   type SourceLines,
 } from '../program.ts';
-import { assembleSource, flatImage, labels, PROGRAM_ORIGIN } from './assemble.ts';
+import { assembleSource, labels, orderedSections, PROGRAM_ORIGIN } from './assemble.ts';
 import type { Assembly } from './assembly.ts';
 
 const BOOT_SECTOR_ADDRESS = 0x7c00n;
@@ -23,16 +23,17 @@ export function assembleProgram(path: string, files: FileAccess): Program {
   if (error) throw new ProgramError(error.message, error.path, error.line, error.column, error.hint);
   const { assembly } = source;
   const mode = assembly.firstBits ?? (assembly.origin === BOOT_SECTOR_ADDRESS ? 16 : 64);
-  const image = flatImage(assembly);
-  if (image.size === 0) throw new ProgramError(`${path} assembles to nothing; there is no instruction to run.`, path);
+  const sections = orderedSections(assembly);
+  const [first] = sections;
+  if (!first) throw new ProgramError(`${path} assembles to nothing; there is no instruction to run.`, path);
   const sourceLines = linesOf(assembly);
   return {
     kind: 'assembly',
     path,
     protocol: 'plain',
     mode,
-    entry: assembly.symbols.get('_start')?.value.number ?? image.start,
-    segments: [{ gpa: image.start, bytes: image.bytes, size: image.size }],
+    entry: BigInt.asUintN(64, assembly.symbols.get('_start')?.value.number ?? first.start),
+    segments: sections.map(({ load, bytes, size }) => ({ gpa: load, bytes, size })),
     symbols: sourceLines.symbols,
     sourceLines,
     sections: new Map(),
@@ -41,25 +42,30 @@ export function assembleProgram(path: string, files: FileAccess): Program {
 
 /** The line table: each statement that made bytes, at its place in the source. */
 export function linesOf(assembly: Assembly): SourceLines {
-  const files: string[] = [];
+  const files = new Map<string, number>();
   const lines: SourceLine[] = [];
   for (const { statement, section, offset, length, isCode } of assembly.lines) {
     if (!isCode) continue;
     const { path, line } = statement.place;
-    let file = files.indexOf(path);
-    if (file < 0) file = files.push(path) - 1;
+    let file = files.get(path);
+    if (file === undefined) {
+      file = files.size;
+      files.set(path, file);
+    }
     lines.push({ address: (assembly.sections.get(section)?.start ?? 0n) + BigInt(offset), length, file, line });
   }
   lines.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
-  return { files, lines, symbols: symbolsOf(assembly) };
+  return { files: [...files.keys()], lines, symbols: symbolsOf(assembly) };
 }
+
+const KINDS: Readonly<Record<string, ProgramSymbol['kind']>> = { function: 'function', data: 'object', object: 'object' };
 
 function symbolsOf(assembly: Assembly): ProgramSymbol[] {
   return labels(assembly).map(({ name, value }) => ({
     name,
     address: BigInt.asUintN(64, value.number),
     size: 0,
-    kind: 'label',
+    kind: KINDS[assembly.globals.get(name) ?? ''] ?? 'label',
     global: assembly.globals.has(name),
   }));
 }

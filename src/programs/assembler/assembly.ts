@@ -1,12 +1,14 @@
 import type { FileAccess } from '../program.ts';
 import { ProgramError } from '../program.ts';
+import { emitData } from './data.ts';
 import { AssemblyError, type Diagnostic } from './diagnostic.ts';
+import { directives } from './directives.ts';
 import { encodeInstruction } from './encoder.ts';
 import { ExpressionParser, type Scope, type Value } from './expression.ts';
-import { fill } from './fill.ts';
-import { floatBytes } from './floats.ts';
 import type { Token } from './lexer.ts';
-import { parseOperands } from './operands.ts';
+import { type Operand, parseOperands } from './operands.ts';
+import { prefixBytes } from './prefixes.ts';
+import { layOut, MAX_SIZE, Section, type SectionAttributes } from './section.ts';
 import type { Statement } from './statement.ts';
 
 /** A symbol with its value in the last pass. */
@@ -26,17 +28,6 @@ export interface AssembledLine {
   readonly isCode: boolean;
 }
 
-export interface Section {
-  readonly name: string;
-  readonly noBits: boolean;
-  readonly code: boolean;
-  align: number;
-  bytes: number[];
-  size: number;
-  /** Address of the first byte, laid out after each pass. */
-  start: bigint;
-}
-
 export interface AssemblyOptions {
   /** Where the first section goes unless the source says `org`. */
   readonly origin: bigint;
@@ -45,26 +36,15 @@ export interface AssemblyOptions {
 const MAX_PASSES = 60;
 /** Passes in which a jump may still become shorter again. */
 const FREE_PASSES = 30;
-const MAX_SIZE = 256 * 1024 * 1024;
-const DATA_SIZES: Readonly<Record<string, number>> = { b: 1, w: 2, d: 4, q: 8, t: 10, o: 16 };
-const PREFIX_BYTES: Readonly<Record<string, number>> = {
-  lock: 0xf0,
-  rep: 0xf3,
-  repe: 0xf3,
-  repz: 0xf3,
-  repne: 0xf2,
-  repnz: 0xf2,
-  bnd: 0xf2,
-  xacquire: 0xf2,
-  xrelease: 0xf3,
-  es: 0x26,
-  cs: 0x2e,
-  ss: 0x36,
-  ds: 0x3e,
-  fs: 0x64,
-  gs: 0x65,
-};
-const NOP_FILL = 0x90;
+const MAX_DIAGNOSTICS = 100;
+/** Repetitions of one pass: each takes about a microsecond. */
+const MAX_REPETITIONS = 2_000_000;
+
+/** Bytes of a statement, and what they were made from: the same again needs no encoding. */
+interface Remembered {
+  readonly signature: string;
+  readonly bytes: Uint8Array;
+}
 
 /** Assembles statements in passes until no address changes any more. */
 export class Assembly {
@@ -75,21 +55,27 @@ export class Assembly {
   origin: bigint | undefined;
   /** The first `bits` of the source. */
   firstBits: 16 | 32 | 64 | undefined;
-  readonly globals = new Set<string>();
+  /** Names that the source exports, with the type that it gives them. */
+  readonly globals = new Map<string, string>();
+  readonly externals = new Set<string>();
+  bits: 16 | 32 | 64 = 16;
+  defaultRelative = false;
+  /** Set under `absolute` and in STRUC: no bytes, only offsets. */
+  absolute: { readonly base: Value; offset: number } | undefined;
+  structure: { readonly name: string; readonly base: number; readonly outer: Assembly['absolute'] } | undefined;
+  instance: { readonly start: number; readonly name: string } | undefined;
+  /** The label that local labels belong to. */
+  parent = '';
+  section: Section;
   private previous = new Map<string, Value>();
   private readonly nearJumps = new Set<Statement>();
+  private readonly remembered = new Map<Statement, Remembered>();
   private readonly incbins = new Map<string, Uint8Array>();
-  private section: Section;
-  private bits: 16 | 32 | 64 = 16;
-  private defaultRelative = false;
-  private parent = '';
+  private current: Statement | undefined;
   private changed = false;
   private final = false;
-  private absolute: { base: Value; offset: number } | undefined;
-  private structure: { name: string; outer: { base: Value; offset: number } | undefined } | undefined;
-  private instance: { start: number; name: string } | undefined;
   private lineStart = 0;
-  private totalSize = 0;
+  private repetitions = 0;
   private passes = 0;
 
   constructor(
@@ -97,17 +83,22 @@ export class Assembly {
     private readonly files: FileAccess,
     private readonly options: AssemblyOptions,
   ) {
-    this.section = this.openSection('.text', '');
+    this.section = this.openSection('.text', {});
   }
 
   /** Runs all passes; errors are in `diagnostics`. */
   run(): void {
     for (let pass = 0; pass < MAX_PASSES; pass++) {
       this.pass(false);
-      if (this.diagnostics.some(({ severity }) => severity === 'error')) return;
+      // The second pass knows all labels: it finds those that are missing.
+      if (pass > 0 && this.hasErrors()) return;
       if (!this.changed && pass > 0) break;
     }
     this.pass(true);
+  }
+
+  private hasErrors(): boolean {
+    return this.diagnostics.some(({ severity }) => severity === 'error');
   }
 
   private pass(final: boolean): void {
@@ -120,49 +111,57 @@ export class Assembly {
     this.absolute = undefined;
     this.structure = undefined;
     this.instance = undefined;
+    this.origin = undefined;
     this.bits = 16;
     this.defaultRelative = false;
     this.parent = '';
-    this.totalSize = 0;
-    for (const section of this.sections.values()) {
-      section.bytes = [];
-      section.size = 0;
-    }
-    this.section = this.openSection('.text', '');
+    this.repetitions = 0;
+    for (const section of this.sections.values()) section.clear();
+    this.section = this.openSection('.text', {});
     for (const statement of this.statements) {
+      this.current = statement;
       try {
         this.statement(statement);
       } catch (error) {
         this.report(statement, error);
+        if (this.diagnostics.length >= MAX_DIAGNOSTICS || this.isExhausted()) break;
       }
     }
+    this.warnOfOpenStructure();
     this.layOut();
-    for (const [name, { value }] of this.symbols) {
-      const before = this.previous.get(name);
-      if (before?.number !== value.number) this.changed = true;
-    }
+    for (const [name, { value }] of this.symbols) if (this.previous.get(name)?.number !== value.number) this.changed = true;
+  }
+
+  private warnOfOpenStructure(): void {
+    if (this.structure) this.warn(`STRUC ${this.structure.name} has no ENDSTRUC.`);
+  }
+
+  private isExhausted(): boolean {
+    return this.repetitions > MAX_REPETITIONS;
   }
 
   private report(statement: Statement, error: unknown): void {
     if (!(error instanceof AssemblyError) && !(error instanceof ProgramError)) throw error;
-    if (this.diagnostics.length >= 100) return;
     const { column = statement.column, length = 1, hint } = error instanceof AssemblyError ? error : {};
-    const { place } = statement;
-    if (this.diagnostics.some((old) => old.line === place.line && old.path === place.path && old.message === error.message))
-      return;
-    this.diagnostics.push({ ...place, column, length, severity: 'error', message: error.message, hint });
+    this.addDiagnostic(statement, { column, length, severity: 'error', message: error.message, hint });
   }
 
-  /** Sections follow each other: .text first, then those with bytes in order, then those without. */
+  private addDiagnostic(statement: Statement, rest: Omit<Diagnostic, 'path' | 'line'>): void {
+    const { place } = statement;
+    const isOld = (old: Diagnostic) => old.line === place.line && old.path === place.path && old.message === rest.message;
+    if (this.diagnostics.length < MAX_DIAGNOSTICS && !this.diagnostics.some(isOld)) this.diagnostics.push({ ...place, ...rest });
+  }
+
+  /** Reports what is assembled but looks wrong: only in the last pass, when numbers are what they will be. */
+  warn(message: string, column?: number): void {
+    if (this.final && this.current)
+      this.addDiagnostic(this.current, { column: column ?? this.current.column, length: 1, severity: 'warning', message });
+  }
+
   private layOut(): void {
-    let at = this.origin ?? this.options.origin;
-    const ordered = [...this.sections.values()]
-      .filter((section) => !section.noBits)
-      .concat([...this.sections.values()].filter((section) => section.noBits));
-    ordered.forEach((section, index) => {
-      if (index > 0) at = (at + BigInt(section.align - 1)) & ~BigInt(section.align - 1);
-      if (section.start !== at) this.moveSection(section, at);
-      at += BigInt(section.size);
+    layOut([...this.sections.values()], this.origin ?? this.options.origin, (section, start, load) => {
+      section.load = load;
+      if (section.start !== start) this.moveSection(section, start);
     });
   }
 
@@ -176,22 +175,11 @@ export class Assembly {
         this.symbols.set(name, { ...symbol, value: { ...symbol.value, number: symbol.value.number + distance } });
   }
 
-  private openSection(name: string, attributes: string): Section {
+  openSection(name: string, attributes: SectionAttributes): Section {
     const known = this.sections.get(name);
     if (known) return known;
-    const words = attributes.toLowerCase();
-    const align = /align=(\d+)/.exec(words)?.[1];
-    const section: Section = {
-      name,
-      noBits: name === '.bss' || /\bnobits\b/.test(words),
-      code: name === '.text' || /\bexec\b/.test(words),
-      align: align ? Math.max(1, Number(align)) : name === '.text' ? 16 : 4,
-      bytes: [],
-      size: 0,
-      start: this.options.origin,
-    };
-    if (section.align > 0x10000 || (section.align & (section.align - 1)) !== 0)
-      throw new AssemblyError(`${section.align} is no alignment.`, 'Use a power of two up to 65536.');
+    const section = new Section(name, attributes);
+    section.start = this.options.origin;
     this.sections.set(name, section);
     return section;
   }
@@ -208,22 +196,25 @@ export class Assembly {
     sectionStart: () => (this.absolute ? this.absolute.base : { number: this.section.start, section: this.section.name }),
   };
 
-  private lookUp(name: string, column: number): Value {
+  lookUp(name: string, column?: number): Value {
     const full = this.fullName(name);
     const now = this.symbols.get(full)?.value ?? this.previous.get(full);
     if (now) return now;
-    if (this.final || this.previous.size > 0) {
-      const similar = [...this.symbols.keys(), ...this.previous.keys()].find(
-        (other) => other.toLowerCase() === full.toLowerCase(),
-      );
+    if (this.passes === 1) return { number: this.section.start, section: this.section.name, unknown: true };
+    if (this.externals.has(full))
       throw new AssemblyError(
-        `The symbol "${name}" is not defined.`,
-        similar === undefined ? 'Check its spelling, or define it as a label or with equ.' : `Did you mean "${similar}"?`,
+        `"${name}" is external, and there is no linker here that could find it.`,
+        'Put the code that defines it into this source with %include.',
         column,
         name.length,
       );
-    }
-    return { number: this.section.start, section: this.section.name, unknown: true };
+    const similar = [...this.symbols.keys(), ...this.previous.keys()].find((other) => other.toLowerCase() === full.toLowerCase());
+    throw new AssemblyError(
+      `The symbol "${name}" is not defined.`,
+      similar === undefined ? 'Check its spelling, or define it as a label or with equ.' : `Did you mean "${similar}"?`,
+      column,
+      name.length,
+    );
   }
 
   private position(offset: number): Value {
@@ -231,14 +222,15 @@ export class Assembly {
     return { number: this.section.start + BigInt(offset), section: this.section.name };
   }
 
-  private get offset(): number {
+  /** Bytes so far in the section, or under `absolute`. */
+  get offset(): number {
     return this.absolute ? this.absolute.offset : this.section.size;
   }
 
-  private define(statement: Statement, name: string, value: Value, kind: AssembledSymbol['kind']): void {
+  define(statement: Statement, name: string, value: Value, kind: AssembledSymbol['kind']): void {
     const full = this.fullName(name);
     const old = this.symbols.get(full);
-    if (old && kind !== 'struc') {
+    if (old) {
       const { path, line } = old.statement.place;
       throw new AssemblyError(
         `"${name}" is defined already, at ${path}:${line}.`,
@@ -248,10 +240,10 @@ export class Assembly {
       );
     }
     this.symbols.set(full, { name: full, value, kind, statement });
-    if (!name.startsWith('.') && kind === 'label') this.parent = name;
+    if (!name.startsWith('.') && kind !== 'equ') this.parent = name;
   }
 
-  private expression(tokens: readonly Token[]): Value {
+  expression(tokens: readonly Token[]): Value {
     const parser = new ExpressionParser(tokens, 0, this.scope);
     const value = parser.parse();
     if (parser.at < tokens.length)
@@ -260,11 +252,11 @@ export class Assembly {
   }
 
   /** An expression that must be a number known at this place. */
-  private constant(tokens: readonly Token[], what: string): number {
+  constant(tokens: readonly Token[], what: string): number {
     const value = this.expression(tokens);
     if (value.section !== undefined && !value.unknown)
       throw new AssemblyError(`${what} must be a number, not an address.`, undefined, tokens[0]?.column);
-    if (value.unknown && this.previous.size === 0) return 0;
+    if (value.unknown) return 0;
     if (value.number < 0n || value.number > BigInt(MAX_SIZE))
       throw new AssemblyError(`${what} is ${value.number}; it must be between 0 and ${MAX_SIZE}.`, undefined, tokens[0]?.column);
     return Number(value.number);
@@ -282,36 +274,53 @@ export class Assembly {
     }
     if (label !== undefined) this.define(statement, label, this.position(this.offset), 'label');
     if (word === undefined) {
-      if (statement.prefixes.length > 0) this.emit(prefixBytes(statement.prefixes, this.bits));
+      if (statement.prefixes.length > 0) this.emit(Uint8Array.from(prefixBytes(statement.prefixes, this.bits)));
       return;
     }
-    const count = statement.times ? this.constant(statement.times, 'The count of TIMES') : 1;
-    const section = this.section.name;
+    const { section } = this;
     const start = this.offset;
-    for (let index = 0; index < count; index++) {
-      this.lineStart = this.offset;
-      this.once(statement, word);
-      if (this.totalSize > MAX_SIZE)
-        throw new AssemblyError(`The program grows beyond ${MAX_SIZE} bytes.`, 'Look at its TIMES and RES directives.');
+    this.repeated(statement, word, statement.times ? this.constant(statement.times, 'The count of TIMES') : 1);
+    if (!this.absolute && this.offset > start && section === this.section) {
+      const isCode = !directives.has(word) && !/^(d|res)[bwdqto]$/.test(word);
+      this.lines.push({ statement, section: section.name, offset: start, length: this.offset - start, isCode });
     }
-    if (!this.absolute && this.offset > start && section === this.section.name)
-      this.lines.push({
-        statement,
-        section,
-        offset: start,
-        length: this.offset - start,
-        isCode: !/^(d[bwdqto]|res[bwdqto]|align|alignb|incbin)$/.test(word),
-      });
   }
 
+  private repeated(statement: Statement, word: string, count: number): void {
+    if (count === 0) return;
+    const start = this.section.size;
+    this.once(statement, word);
+    if (count === 1) return;
+    // What depends on no symbol is the same each time.
+    const isConstant = statement.operands.every((token) => token.kind !== 'name' && token.kind !== 'operator');
+    if (isConstant && !this.absolute && !this.section.noBits && this.section.size > start) {
+      this.section.repeat(this.section.bytes.slice(start), count - 1);
+      return;
+    }
+    for (let index = 1; index < count; index++) {
+      this.spend();
+      this.once(statement, word);
+    }
+  }
+
+  /** Counts a repetition; ends a source that would run for minutes. */
+  spend(): void {
+    if (++this.repetitions > MAX_REPETITIONS)
+      throw new AssemblyError(
+        `TIMES and DUP repeat more than ${MAX_REPETITIONS} times in all.`,
+        'Reserve room with RESB, or read it from a file with INCBIN.',
+      );
+  }
+
+  /** A data directive, another directive, or an instruction. */
   private once(statement: Statement, word: string): void {
-    const data = /^(d|res)([bwdqto])$/.exec(word);
-    if (data?.[1] === 'd' && data[2]) this.data(statement.operands, DATA_SIZES[data[2]] ?? 1);
-    else if (data?.[2]) this.reserve(this.constant(statement.operands, 'The count') * (DATA_SIZES[data[2]] ?? 1));
-    else if (!this.directive(statement, word)) this.instruction(statement, word);
+    if (emitData(this, statement.operands, word)) return;
+    const directive = directives.get(word);
+    if (directive) directive(this, statement);
+    else this.instruction(statement, word);
   }
 
-  private emit(bytes: ArrayLike<number>): void {
+  emit(bytes: Uint8Array): void {
     if (this.absolute)
       throw new AssemblyError(
         'Code and data need a section; this is an absolute one.',
@@ -319,254 +328,79 @@ export class Assembly {
       );
     if (this.section.noBits)
       throw new AssemblyError(`The section ${this.section.name} holds no bytes.`, 'Use RES directives here, or another section.');
-    this.totalSize += bytes.length;
-    if (this.totalSize > MAX_SIZE) throw new AssemblyError(`The program grows beyond ${MAX_SIZE} bytes.`);
-    for (let index = 0; index < bytes.length; index++) this.section.bytes.push(bytes[index] ?? 0);
-    this.section.size += bytes.length;
+    this.section.append(bytes);
   }
 
-  private reserve(count: number): void {
+  reserve(count: number): void {
     if (this.absolute) this.absolute.offset += count;
-    else if (this.section.noBits) {
-      this.section.size += count;
-      this.totalSize += count;
-    } else this.emit(new Uint8Array(count));
+    else this.section.reserve(count);
+  }
+
+  /** The content of a file beside the source, read once. */
+  binary(statement: Statement, name: string): Uint8Array {
+    const path = this.files.resolve(statement.place.path, name);
+    const known = this.incbins.get(path);
+    if (known) return known;
+    const bytes = this.files.read(path);
+    this.incbins.set(path, bytes);
+    return bytes;
   }
 
   private instruction(statement: Statement, word: string): void {
-    const operands = parseOperands(statement.operands, {
-      mode: this.bits,
-      defaultRelative: this.defaultRelative,
-      scope: this.scope,
-    });
-    const prefixes = prefixBytes(statement.prefixes, this.bits);
-    const address = this.absolute ? 0n : this.section.start + BigInt(this.section.size);
-    const rexW = statement.prefixes.includes('o64');
-    const request = { mnemonic: word, prefixes, operands, mode: this.bits, address, rexW };
-    const near = this.nearJumps.has(statement);
+    const { bits: mode, section } = this;
+    const operands = parseOperands(statement.operands, { mode, defaultRelative: this.defaultRelative, scope: this.scope });
+    const address = this.absolute ? 0n : section.start + BigInt(section.size);
+    const isBranch = /^(j|call|loop|xbegin)/.test(word);
     const [target] = operands;
+    const isPlainJump = isBranch && target?.type === 'immediate' && target.distance === undefined;
     // Where a jump leads isn't known in the first pass: hope for the short form.
-    if (
-      this.previous.size === 0 &&
-      /^j/.test(word) &&
-      target?.type === 'immediate' &&
-      target.value.unknown &&
-      target.distance === undefined
-    ) {
-      this.emit([...prefixes, 0, 0]);
+    if (isBranch && target?.type === 'immediate' && target.value.unknown && target.distance !== 'far') {
+      const isShort = target.distance === 'short' || (isPlainJump && !word.startsWith('call') && word !== 'xbegin');
+      this.emit(new Uint8Array(prefixBytes(statement.prefixes, mode).length + (isShort ? 2 : mode === 16 ? 3 : 5)));
       return;
     }
-    const bytes = encodeInstruction({ ...request, near });
+    // A jump to a number instead of a label is near in any case, as with nasm.
+    const toNumber = isPlainJump && word.startsWith('j') && target.value.section === undefined && !/^j[er]?cxz$/.test(word);
+    const near = this.nearJumps.has(statement) || toNumber;
+    const signature = signatureOf(operands, mode, near, isBranch, address);
+    let bytes = this.final ? undefined : this.recall(statement, signature);
+    if (!bytes) {
+      bytes = encodeInstruction({
+        mnemonic: word,
+        prefixes: prefixBytes(statement.prefixes, mode),
+        operands,
+        mode,
+        address,
+        near,
+        rexW: statement.prefixes.includes('o64'),
+        form: statement.form,
+        warn: (message) => this.warn(message),
+      });
+      this.remembered.set(statement, { signature, bytes });
+    }
     // Jumps may change back and forth between passes; later ones stay near, so that the passes come to an end.
-    const isJump = operands[0]?.type === 'immediate' && operands[0].distance === undefined && /^(j|call)/.test(word);
-    if (isJump && !near && bytes.length - prefixes.length > 2 && this.passes > FREE_PASSES) this.nearJumps.add(statement);
+    const isLong = bytes.length - prefixBytes(statement.prefixes, mode).length > 2;
+    if (isPlainJump && isLong && this.passes > FREE_PASSES) this.nearJumps.add(statement);
     this.emit(bytes);
   }
 
-  private data(tokens: readonly Token[], size: number): void {
-    for (const item of splitAtCommas(tokens)) {
-      const only = item.length === 1 ? item[0] : undefined;
-      const negative =
-        item[0]?.kind === 'operator' && item[0].text === '-' && item[1]?.kind === 'float' && item.length === 2
-          ? item[1]
-          : undefined;
-      if (only?.kind === 'string') {
-        const padded = new Uint8Array(Math.ceil(only.bytes.length / size) * size);
-        padded.set(only.bytes);
-        this.emit(padded);
-      } else if (only?.kind === 'float' || negative)
-        this.emit(floatBytes((negative ?? only)?.text ?? '', negative !== undefined, size));
-      else if (only?.kind === 'operator' && only.text === '?') this.reserve(size);
-      else this.emit(integerBytes(this.expression(item), size, item));
-    }
-  }
-
-  /** True when the word was a directive. */
-  private directive(statement: Statement, word: string): boolean {
-    const { operands } = statement;
-    switch (word) {
-      case 'bits':
-      case 'use16':
-      case 'use32':
-      case 'use64': {
-        const bits = word === 'bits' ? this.constant(operands, 'The code size') : Number(word.slice(3));
-        if (bits !== 16 && bits !== 32 && bits !== 64)
-          throw new AssemblyError(`There is no ${bits}-bit code.`, 'Use bits 16, bits 32 or bits 64.', operands[0]?.column);
-        this.bits = bits;
-        this.firstBits ??= bits;
-        return true;
-      }
-      case 'default':
-        for (const token of operands)
-          if (token.kind === 'name')
-            this.defaultRelative =
-              token.text.toLowerCase() === 'rel' || (this.defaultRelative && token.text.toLowerCase() !== 'abs');
-        return true;
-      case 'org':
-        this.origin = BigInt.asUintN(64, this.expression(operands).number);
-        return true;
-      case 'section':
-      case 'segment': {
-        const [name, ...rest] = operands;
-        if (name?.kind !== 'name')
-          throw new AssemblyError('A section needs a name.', 'For example: section .data', operands[0]?.column);
-        this.absolute = undefined;
-        this.section = this.openSection(
-          name.text,
-          rest
-            .map((token) => token.text)
-            .join('')
-            .replace(/align=/gi, ' align='),
-        );
-        return true;
-      }
-      case 'absolute': {
-        const base = this.expression(operands);
-        this.absolute = { base, offset: 0 };
-        return true;
-      }
-      case 'align':
-      case 'alignb': {
-        this.align(operands, word === 'alignb');
-        return true;
-      }
-      case 'global':
-      case 'static':
-      case 'required':
-        for (const token of operands) if (token.kind === 'name') this.globals.add(token.text);
-        return true;
-      case 'extern':
-      case 'common':
-        throw new AssemblyError(`${word} needs a linker, and there is none here.`, 'Put the code into one source with %include.');
-      case 'cpu':
-      case 'warning':
-        return true;
-      case 'incbin':
-        this.includeBinary(statement);
-        return true;
-      default:
-        return this.structureDirective(statement, word);
-    }
-  }
-
-  private align(operands: readonly Token[], reserve: boolean): void {
-    const [size = [], filler] = splitAtCommas(operands);
-    const alignment = this.constant(size, 'The alignment');
-    if (alignment === 0 || (alignment & (alignment - 1)) !== 0)
-      throw new AssemblyError(`${alignment} is no alignment.`, 'Use a power of two.', operands[0]?.column);
-    // The section itself must start at least as well aligned.
-    if (!this.absolute && alignment <= 0x1_0000) this.section.align = Math.max(this.section.align, alignment);
-    const gap = (alignment - (this.offset % alignment)) % alignment;
-    const isReserve = filler?.[0]?.kind === 'name' && /^res[bwdqto]$/i.test(filler[0].text);
-    if (this.absolute || this.section.noBits || (reserve && !filler) || isReserve) this.reserve(gap);
-    else if (!filler) this.emit(new Uint8Array(gap).fill(NOP_FILL));
-    else this.emit(fill(filler, gap, (tokens) => this.expression(tokens)));
-  }
-
-  private includeBinary(statement: Statement): void {
-    const [name = [], skip, limit] = splitAtCommas(statement.operands);
-    const token = name[0];
-    if (token?.kind !== 'string') throw new AssemblyError('INCBIN needs a file name in quotes.', undefined, token?.column);
-    const path = this.files.resolve(statement.place.path, new TextDecoder().decode(token.bytes));
-    let bytes = this.incbins.get(path);
-    if (!bytes) {
-      bytes = this.files.read(path);
-      this.incbins.set(path, bytes);
-    }
-    const start = skip ? this.constant(skip, 'The offset') : 0;
-    const length = limit ? this.constant(limit, 'The length') : bytes.length;
-    this.emit(bytes.subarray(start, start + length));
-  }
-
-  private structureDirective(statement: Statement, word: string): boolean {
-    const name = statement.operands[0];
-    if (word === 'struc') {
-      if (name?.kind !== 'name') throw new AssemblyError('STRUC needs a name.', undefined, name?.column);
-      this.structure = { name: name.text, outer: this.absolute };
-      const base = splitAtCommas(statement.operands)[1];
-      this.absolute = { base: { number: 0n }, offset: base ? this.constant(base, 'The offset') : 0 };
-      this.define(statement, name.text, { number: 0n }, 'struc');
-      this.parent = name.text;
-      return true;
-    }
-    if (word === 'endstruc') {
-      if (!this.structure || !this.absolute) throw new AssemblyError('ENDSTRUC stands without its STRUC.');
-      this.define(statement, `${this.structure.name}_size`, { number: BigInt(this.absolute.offset) }, 'struc');
-      this.absolute = this.structure.outer;
-      this.structure = undefined;
-      return true;
-    }
-    if (word === 'istruc') {
-      if (name?.kind !== 'name') throw new AssemblyError('ISTRUC needs the name of a structure.', undefined, name?.column);
-      this.instance = { start: this.offset, name: name.text };
-      this.parent = name.text;
-      return true;
-    }
-    if (word === 'at' || word === 'iend') {
-      if (!this.instance) throw new AssemblyError(`${word.toUpperCase()} stands without its ISTRUC.`);
-      const [target = [], ...rest] = splitAtCommas(statement.operands);
-      const end = word === 'iend' ? this.lookUp(`${this.instance.name}_size`, 1) : this.expression(target);
-      const gap = Number(end.number) - (this.offset - this.instance.start);
-      if (gap < 0)
-        throw new AssemblyError(
-          'This member lies before what is written already.',
-          'Members must come in the order of the structure.',
-        );
-      this.emit(new Uint8Array(Math.min(gap, MAX_SIZE)));
-      if (word === 'iend') this.instance = undefined;
-      else if (rest.length > 0) this.member(statement, rest);
-      return true;
-    }
-    return false;
-  }
-
-  /** `at member, db 1, 2`: the directive after the comma. */
-  private member(statement: Statement, parts: readonly (readonly Token[])[]): void {
-    const [first, ...values] = parts[0] ?? [];
-    const word = first?.kind === 'name' ? first.text.toLowerCase() : '';
-    const size = /^d([bwdqto])$/.exec(word)?.[1];
-    if (size === undefined)
-      throw new AssemblyError('AT takes a data directive after its comma.', 'For example: at point.x, dd 1', statement.column);
-    for (const item of [values, ...parts.slice(1)]) this.data(item, DATA_SIZES[size] ?? 1);
+  private recall(statement: Statement, signature: string): Uint8Array | undefined {
+    const known = this.remembered.get(statement);
+    return known?.signature === signature ? known.bytes : undefined;
   }
 }
 
-function splitAtCommas(tokens: readonly Token[]): Token[][] {
-  const parts: Token[][] = [[]];
-  let depth = 0;
-  for (const token of tokens) {
-    if (token.kind === 'operator') depth += token.text === '(' ? 1 : token.text === ')' ? -1 : 0;
-    if (token.kind === 'operator' && token.text === ',' && depth === 0) parts.push([]);
-    else parts.at(-1)?.push(token);
+/** All that the bytes of a statement depend on beside its text. Branches and relative addresses depend on distances alone. */
+function signatureOf(operands: readonly Operand[], mode: number, near: boolean, isBranch: boolean, address: bigint): string {
+  const parts: (string | bigint)[] = [`${mode}${near}`];
+  for (const operand of operands) {
+    if (operand.type === 'immediate') parts.push(valueText(operand.value, isBranch ? address : 0n));
+    else if (operand.type === 'memory' && operand.displacement)
+      parts.push(valueText(operand.displacement, operand.relative ? address : 0n), `${operand.relative}`);
+    else if (operand.type === 'far') parts.push(valueText(operand.selector, 0n), valueText(operand.offset, 0n));
   }
-  // NASM allows a comma after the last item.
-  if (parts.length > 1 && parts.at(-1)?.length === 0) parts.pop();
-  return parts;
+  return parts.join();
 }
 
-/** Prefix words as bytes; sizes only where they differ from the mode's. */
-function prefixBytes(words: readonly string[], bits: number): number[] {
-  return words.flatMap((word) => {
-    const byte = PREFIX_BYTES[word];
-    if (byte !== undefined) return [byte];
-    if (word === 'o64') return [];
-    const size = Number(word.slice(1));
-    if (word.startsWith('a')) return size === bits ? [] : [0x67];
-    return (size === 16) === (bits === 16) ? [] : [0x66];
-  });
-}
-
-function integerBytes(value: Value, size: number, tokens: readonly Token[]): Uint8Array {
-  const limit = 1n << BigInt(Math.min(size, 8) * 8);
-  if (value.section === undefined && !value.unknown && size < 8 && (value.number >= limit || value.number < -limit / 2n))
-    throw new AssemblyError(
-      `${value.number} doesn't fit into ${size} byte${size === 1 ? '' : 's'}.`,
-      'Use a larger data directive, or mask it with "&".',
-      tokens[0]?.column,
-    );
-  const bytes = new Uint8Array(size);
-  const negative = value.number < 0n ? 0xff : 0;
-  for (let index = 0; index < size; index++)
-    bytes[index] = index < 8 ? Number((value.number >> BigInt(index * 8)) & 0xffn) : negative;
-  return bytes;
-}
+const valueText = ({ number, section, unknown }: Value, from: bigint): string =>
+  `${number - from}${section === undefined ? '' : 's'}${unknown ? 'u' : ''}`;

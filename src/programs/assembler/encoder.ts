@@ -1,6 +1,6 @@
 import { AssemblyError } from './diagnostic.ts';
 import { encodeOpcode } from './encode-opcode.ts';
-import { candidates, fitsEither, fitsSigned, immediateBits, isPlain, SHORT_IMMEDIATES, settleMemorySize } from './match.ts';
+import { candidates, fitsEither, fitsSigned, immediateBits, isPlain, SHORT_IMMEDIATES } from './match.ts';
 import {
   aliases,
   evexFirst,
@@ -51,22 +51,31 @@ export function encodeInstruction(request: EncodeRequest): Uint8Array {
   const { mode } = request;
   const alias = aliases.get(request.mnemonic);
   const mnemonic = modeAliases.get(request.mnemonic)?.[mode] ?? alias?.mnemonic ?? request.mnemonic;
+  const counted = loopCounter(mnemonic, request);
+  if (counted) return encodeInstruction(counted);
   const string = stringInstructions.get(mnemonic);
   if (string && request.operands.length === 0) return finish(request, string(mode));
-  const list = opcodesOf(mnemonic);
+  const [target, source] = request.operands;
+  const isDoubleword = mnemonic === 'movsx' && source !== undefined && target !== undefined && sizeOf(source) === 32;
+  const list = opcodesOf(isDoubleword ? 'movsxd' : mnemonic);
   if (!list) throw new AssemblyError(`"${request.mnemonic}" is not an instruction.`);
   const rounding = request.operands.find(({ type }) => type === 'rounding');
   const written = request.operands.filter(({ type }) => type !== 'rounding');
-  const operands = normalize(mnemonic, alias?.immediate === undefined ? written : [...written, immediate(alias.immediate)], mode);
+  const operands = repeatTarget(
+    list,
+    normalize(mnemonic, alias?.immediate === undefined ? written : [...written, immediate(alias.immediate)], mode),
+  );
+  // 90h would leave the upper half of RAX as it is.
+  const isEaxTwice =
+    mnemonic === 'xchg' && mode === 64 && written.every((operand) => isRegister(operand) && operand.name === 'eax');
+  if (isEaxTwice && written.length === 2) return finish(request, Uint8Array.of(0x87, 0xc0));
   // Without operands x87 arithmetic pops.
   if (written.length === 0 && /^f(add|mul|subr?|divr?)$/.test(mnemonic))
     return encodeInstruction({ ...request, mnemonic: `${mnemonic}p` });
   const named = { ...request, mnemonic, operands };
-  const fitting = candidates(named, list, operands, rounding?.type === 'rounding' ? rounding.mode : undefined);
-  const usable = settleMemorySize(preferForm(fitting, request.form, mnemonic), operands);
-  if (usable === undefined)
-    throw new AssemblyError('The size of the operation is not stated.', 'Write byte, word, dword or qword before the "[".');
-  const best = shortest(usable, operands, named, rounding?.type === 'rounding' ? rounding.mode : undefined);
+  const roundingMode = rounding?.type === 'rounding' ? rounding.mode : undefined;
+  const usable = preferForm(candidates(named, list, operands, roundingMode), request.form, mnemonic);
+  const best = shortest(usable, operands, named, roundingMode);
   if (!best) throw explain(request, list, operands, usable.length > 0);
   if (request.warn) warnOfLostBits(operands, best.opcode, request.warn);
   const [first] = operands;
@@ -75,6 +84,16 @@ export function encodeInstruction(request: EncodeRequest): Uint8Array {
   if (isAddress && address.size !== mode) return finish(request, Uint8Array.of(0x67, ...best.bytes));
   const superfluous = superfluousRexW.has(mnemonic) && first?.type === 'register' && first.class === 'r64';
   return finish(superfluous ? { ...request, rexW: true } : request, best.bytes);
+}
+
+const sizeOf = (operand: Operand): number => (operand.type === 'rounding' ? 0 : operand.size);
+
+/** `loop label, ecx`: the counter's size is the address size. */
+function loopCounter(mnemonic: string, request: EncodeRequest): EncodeRequest | undefined {
+  const [target, counter] = request.operands;
+  if (!/^loop(n?e)?$/.test(mnemonic) || !target || !isRegister(counter) || !/^[er]?cx$/.test(counter.name)) return undefined;
+  const prefixes = counter.size === request.mode ? request.prefixes : [...request.prefixes, 0x67];
+  return { ...request, prefixes, operands: [target] };
 }
 
 function shortest(
@@ -124,6 +143,15 @@ function immediate(number: number): ImmediateOperand {
 const isRegister = (operand: Operand | undefined, ...classes: readonly string[]): operand is RegisterOperand =>
   operand?.type === 'register' && (classes.length === 0 || classes.includes(operand.class));
 
+/** `vaddps ymm1, ymm2` is `vaddps ymm1, ymm1, ymm2`. */
+function repeatTarget(list: readonly Opcode[], operands: readonly Operand[]): readonly Operand[] {
+  const [first] = operands;
+  const count = operands.length;
+  if (!isRegister(first, 'xmm', 'ymm', 'zmm') || list.some(({ kinds }) => kinds.length === count)) return operands;
+  const longer = list.some(({ kinds, vex, evex }) => (vex || evex) && kinds.length === count + 1);
+  return longer ? [first, first, ...operands.slice(1)] : operands;
+}
+
 /** The operands are those that the instruction implies. */
 function isImplied(mnemonic: string, operands: readonly Operand[]): boolean {
   const implied = impliedOperands.get(mnemonic);
@@ -149,8 +177,10 @@ function normalize(mnemonic: string, operands: readonly Operand[], mode: 16 | 32
   }
   if ((mnemonic === 'aam' || mnemonic === 'aad') && operands.length === 0) return [immediate(10)];
   if (mnemonic === 'imul' && operands.length === 2 && isRegister(a) && b?.type === 'immediate') return [a, a, b];
-  if (/^(rcl|rcr|rol|ror|sar|shl|shr)$/.test(mnemonic) && operands.length === 1 && a) return [a, immediate(1)];
   if (mnemonic === 'mov') return normalizeMove(operands, mode);
+  if ((mnemonic === 'lar' || mnemonic === 'lsl') && isRegister(a, 'r16', 'r32', 'r64') && isRegister(b))
+    return [a, { ...b, ...inWidth(b, a.class === 'r64' ? 64 : a.class === 'r32' ? 32 : 16) }];
+  if (mnemonic === 'rdpid' && mode === 64 && isRegister(a, 'r32')) return [{ ...a, ...inWidth(a, 64) }];
   if (noOperandPrefix.has(mnemonic) && isRegister(a, 'r16')) return [widen(a, mode)];
   if (mnemonic === 'arpl') return operands.map((operand) => (isRegister(operand, 'r16') ? widen(operand, mode) : operand));
   if (narrowRegister.has(mnemonic))

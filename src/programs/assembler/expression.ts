@@ -38,7 +38,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['||'],
   ['^^'],
   ['&&'],
-  ['=', '==', '!=', '<>', '<', '<=', '>', '>=', '<=>'],
+  ['=', '==', '!=', '<>', '<', '<=', '>', '>='],
   ['|'],
   ['^'],
   ['&'],
@@ -149,7 +149,7 @@ export class ExpressionParser {
   }
 
   private named(token: Token & { readonly kind: 'name' }): Value {
-    const register = findRegister(token.text);
+    const register = token.escaped ? undefined : findRegister(token.text);
     if (!register) return this.scope.symbol(token.text, token.column);
     if (this.inAddress) return { number: 0n, registers: [{ register, factor: 1, scaled: false }] };
     throw new AssemblyError(
@@ -256,8 +256,6 @@ function arithmetic(operator: string, a: bigint, b: bigint, column: number, unkn
       return ub > 63n ? 0n : ua >> ub;
     case '>>>':
       return a >> (ub > 63n ? 63n : ub);
-    case '<=>':
-      return a < b ? -1n : a > b ? 1n : 0n;
     case '*':
       return a * b;
     default:

@@ -1,9 +1,15 @@
 import { AssemblyError } from './diagnostic.ts';
-import { isFloat, specialName } from './floats.ts';
+import { floatBytes, isFloat, specialName } from './floats.ts';
 
 /** A token of one line. `column` counts from 1. */
 export type Token =
-  | { readonly kind: 'name'; readonly text: string; readonly column: number }
+  | {
+      readonly kind: 'name';
+      readonly text: string;
+      readonly column: number;
+      /** Written with `$` in front: a symbol, though a register may have that name. */
+      readonly escaped?: boolean;
+    }
   | { readonly kind: 'number'; readonly value: bigint; readonly text: string; readonly column: number }
   | { readonly kind: 'float'; readonly text: string; readonly column: number }
   | { readonly kind: 'string'; readonly bytes: Uint8Array; readonly text: string; readonly column: number }
@@ -13,7 +19,7 @@ export type Token =
 
 const NAME = /^[A-Za-z_?.@$][A-Za-z0-9_$#@~.?]*/;
 const DECORATOR = /^\{\s*(k[0-7]|z|1to(?:2|4|8|16|32)|r[nduz]-sae|sae|vex[23]?|evex)\s*\}/i;
-const OPERATORS = ['<=>', '<<<', '>>>', '<<', '>>', '//', '%%', '==', '!=', '<>', '<=', '>=', '&&', '||', '^^'];
+const OPERATORS = ['<<<', '>>>', '<<', '>>', '//', '%%', '==', '!=', '<>', '<=', '>=', '&&', '||', '^^'];
 const ESCAPES: Readonly<Record<string, number>> = {
   n: 10,
   t: 9,
@@ -78,9 +84,14 @@ function readString(text: string, start: number): { bytes: number[]; end: number
     if (character === quote) return { bytes, end: index + 1 };
     if (character === '\\' && quote === '`') {
       const next = text[++index] ?? '';
+      const unicode = /^u([0-9a-fA-F]{4})|^U([0-9a-fA-F]{8})/.exec(text.slice(index));
       const hexDigits = /^x([0-9a-fA-F]{1,2})/.exec(text.slice(index));
       const octal = /^[0-7]{1,3}/.exec(text.slice(index));
-      if (hexDigits?.[1]) {
+      if (unicode) {
+        const point = Number.parseInt(unicode[1] ?? unicode[2] ?? '0', 16);
+        bytes.push(...encoder.encode(point <= 0x10ffff ? String.fromCodePoint(point) : '?'));
+        index += unicode[0].length - 1;
+      } else if (hexDigits?.[1]) {
         bytes.push(Number.parseInt(hexDigits[1], 16));
         index += hexDigits[0].length - 1;
       } else if (octal) {
@@ -130,19 +141,62 @@ export function tokenize(text: string): Token[] {
       continue;
     }
     const name = NAME.exec(rest);
-    if (name && !(first === '$' && !/^\$[A-Za-z_]/.test(rest))) {
+    if (name && name[0] !== '?' && !(first === '$' && !/^\$[A-Za-z_]/.test(rest))) {
       const text = first === '$' ? name[0].slice(1) : name[0];
-      tokens.push({ kind: specialName(text) ? 'float' : 'name', text, column });
+      if (specialName(text)) tokens.push({ kind: 'float', text, column });
+      else tokens.push(first === '$' ? { kind: 'name', text, column, escaped: true } : { kind: 'name', text, column });
       at += name[0].length;
       continue;
     }
     const operator = rest.startsWith('$$') ? '$$' : (OPERATORS.find((candidate) => rest.startsWith(candidate)) ?? first);
-    if (!'$$+-*/%&|^~!<>=()[]{},:?#'.includes(operator[0] ?? '\0'))
+    if (!'$+-*/%&|^~!<>=()[]{},:?#'.includes(operator[0] ?? '\0'))
       throw new AssemblyError(`The character "${first}" means nothing here.`, undefined, column);
     tokens.push({ kind: 'operator', text: operator, column });
     at += operator.length;
   }
-  return tokens;
+  return tokens.some(({ kind, text }) => kind === 'name' && CONVERSION.test(text)) ? foldConversions(tokens) : tokens;
+}
+
+const CONVERSION = /^__\??(utf16|utf16le|utf16be|utf32|utf32le|utf32be|float8|float16|float32|float64)\??__$/i;
+
+/** `__utf16__('text')` becomes a string, `__float32__(1.5)` a number. */
+function foldConversions(tokens: readonly Token[]): Token[] {
+  const result: Token[] = [];
+  for (let at = 0; at < tokens.length; at++) {
+    const token = tokens[at];
+    if (!token) break;
+    const conversion = token.kind === 'name' ? CONVERSION.exec(token.text)?.[1]?.toLowerCase() : undefined;
+    const sign = tokens[at + 2];
+    const negative = sign?.kind === 'operator' && sign.text === '-';
+    const value = tokens[at + (negative ? 3 : 2)];
+    if (conversion === undefined || value === undefined) result.push(token);
+    else {
+      const { column } = token;
+      if (conversion.startsWith('utf') && value.kind === 'string')
+        result.push({ kind: 'string', bytes: convertText(value.bytes, conversion), text: value.text, column });
+      else if (conversion.startsWith('float') && (value.kind === 'float' || value.kind === 'number')) {
+        const bytes = floatBytes(value.text, negative, Number(conversion.slice(5)) / 8);
+        const number = bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+        result.push({ kind: 'number', value: number, text: value.text, column });
+      } else throw new AssemblyError(`${token.text} takes a constant in parentheses.`, undefined, column, token.text.length);
+      at += negative ? 4 : 3;
+    }
+  }
+  return result;
+}
+
+/** UTF-8 bytes as UTF-16 or UTF-32. */
+function convertText(bytes: Uint8Array, form: string): Uint8Array {
+  const text = new TextDecoder().decode(bytes);
+  const width = form.includes('16') ? 2 : 4;
+  const values =
+    width === 2 ? text.split('').map((unit) => unit.charCodeAt(0)) : [...text].map((point) => point.codePointAt(0) ?? 0);
+  const view = new DataView(new ArrayBuffer(values.length * width));
+  values.forEach((value, index) => {
+    if (width === 2) view.setUint16(index * 2, value, !form.endsWith('be'));
+    else view.setUint32(index * 4, value, !form.endsWith('be'));
+  });
+  return new Uint8Array(view.buffer);
 }
 
 function numberToken(text: string, column: number): Token {

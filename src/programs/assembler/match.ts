@@ -1,4 +1,5 @@
 import { OpCodeOperandKind as Kind } from 'iced-x86';
+import { AssemblyError } from './diagnostic.ts';
 import type { EncodeRequest } from './encoder.ts';
 import type { Value } from './expression.ts';
 import { MODE_BIT, type Opcode } from './opcodes.ts';
@@ -173,6 +174,9 @@ function memoryFits(kind: number, memory: MemoryOperand, opcode: Opcode, mode: n
     const alone = memory.base === undefined && index === undefined && !memory.relative;
     return alone && (mode !== 64 || memory.displacementSize === 8);
   }
+  // `[qword 5]` is the form with a 64-bit address, where there is one.
+  const isWide = mode === 64 && memory.displacementSize === 8 && memory.base === undefined && index === undefined;
+  if (isWide) return false;
   return (
     REGISTER_OR_MEMORY[kind] !== undefined ||
     kind === Kind.mem ||
@@ -252,8 +256,9 @@ export function candidates(
         return operand !== undefined && operandFits(kind, operand, opcode, request);
       }),
   );
+  const settled = settleMemorySize(request.mnemonic, fitting, operands);
   const sized = statedSize(operands);
-  const natural = fitting.filter(({ operandSize, default64 }) => {
+  const natural = settled.filter(({ operandSize, default64 }) => {
     if (operandSize === 0) return true;
     if (mode !== 64) return operandSize === mode;
     return operandSize === (default64 || (far && request.operands[0]?.type === 'memory') ? 64 : 32);
@@ -266,24 +271,30 @@ export function candidates(
     !operands.some((operand) => operand.type === 'immediate' && operand.size !== 0 && operands.length > 1)
   ) {
     const bySize = operands.length === 1 && only?.type !== 'register';
-    return bySize ? fitting.filter(({ operandSize }) => operandSize === 0 || operandSize === sized) : fitting;
+    return bySize ? settled.filter(({ operandSize }) => operandSize === 0 || operandSize === sized) : settled;
   }
-  return natural.length > 0 ? natural : fitting;
+  return natural.length > 0 ? natural : settled;
 }
 
-/**
- * Memory of unstated size: with vector registers NASM takes the smallest, with general ones it refuses.
- * Returns undefined when the size is ambiguous.
- */
-export function settleMemorySize(usable: readonly Opcode[], operands: readonly Operand[]): readonly Opcode[] | undefined {
+/** Memory of unstated size: with vector registers NASM takes the smallest, with general ones it refuses, but for jumps. */
+function settleMemorySize(mnemonic: string, fitting: readonly Opcode[], operands: readonly Operand[]): readonly Opcode[] {
   const memory = operands.find((operand) => operand.type === 'memory');
-  if (memory?.type !== 'memory' || memory.size !== 0 || memory.far || memory.broadcast !== undefined) return usable;
-  const sizes = new Set(usable.map(({ memoryBits }) => memoryBits));
-  if (sizes.size < 2) return usable;
+  if (memory?.type !== 'memory' || memory.size !== 0 || memory.far || memory.broadcast !== undefined) return fitting;
+  const sizes = new Set(fitting.map(({ memoryBits }) => memoryBits));
+  if (sizes.size < 2 || mnemonic === 'jmp' || mnemonic === 'call') return fitting;
+  const isSized = operands.some((operand) => operand.type === 'immediate' && operand.size !== 0);
+  if (isSized && fitting.some(({ memoryBits }) => memoryBits === 8))
+    return fitting.filter((opcode) => isStatedByImmediate(opcode, operands));
   const isVector = operands.some(
     (operand) => operand.type === 'register' && ['mm', 'xmm', 'ymm', 'zmm', 'k'].includes(operand.class),
   );
-  if (!isVector) return undefined;
+  if (!isVector)
+    throw new AssemblyError('The size of the operation is not stated.', 'Write byte, word, dword or qword before the "[".');
   const smallest = Math.min(...sizes);
-  return usable.filter(({ memoryBits }) => memoryBits === smallest);
+  return fitting.filter(({ memoryBits }) => memoryBits === smallest);
+}
+
+/** `mov [x], dword 5`: the immediate says how wide the memory is. */
+function isStatedByImmediate(opcode: Opcode, operands: readonly Operand[]): boolean {
+  return operands.some((operand) => operand.type === 'immediate' && operand.size === opcode.memoryBits);
 }

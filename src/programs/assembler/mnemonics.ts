@@ -266,7 +266,7 @@ function element(opcode: number, size: 8 | 16 | 32 | 64): ByMode {
   };
 }
 
-/** String instructions, whose operands are implied. */
+/** String instructions, whose operands are implied, and others without an opcode of the table when they have no operands. */
 export const stringInstructions: ReadonlyMap<string, (mode: 16 | 32 | 64) => Uint8Array> = new Map<
   string,
   (mode: 16 | 32 | 64) => Uint8Array
@@ -296,4 +296,7 @@ export const stringInstructions: ReadonlyMap<string, (mode: 16 | 32 | 64) => Uin
         return [name + suffix, (mode) => Uint8Array.from(bytes(mode))];
       }),
   ),
-).set('xlatb', () => Uint8Array.of(0xd7));
+)
+  .set('xlatb', () => Uint8Array.of(0xd7))
+  .set('ud0', () => Uint8Array.of(0x0f, 0xff))
+  .set('ud1', () => Uint8Array.of(0x0f, 0xb9));

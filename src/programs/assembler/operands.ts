@@ -107,7 +107,7 @@ class OperandParser {
 
   private word(): string | undefined {
     const token = this.tokens[this.at];
-    return token?.kind === 'name' ? token.text.toLowerCase() : undefined;
+    return token?.kind === 'name' && !token.escaped ? token.text.toLowerCase() : undefined;
   }
   private operator(text: string): boolean {
     const token = this.tokens[this.at];
@@ -216,12 +216,15 @@ class OperandParser {
       index,
       scale,
       addressSize: statedAddressSize || (isWide ? 64 : statedSize && mode !== 64 ? statedSize : (registerSize ?? mode)),
-      relative: alone && mode === 64 && !isWide && (relative ?? (defaultRelative && segment === 0)),
+      relative: alone && mode === 64 && !isWide && isAddress(value) && (relative ?? (defaultRelative && segment === 0)),
       displacement: alone || hasDisplacement(value) ? { ...value, registers: undefined } : undefined,
       ...this.decorations(),
     };
   }
 }
+
+/** A plain number isn't relative to anything. */
+const isAddress = ({ section, unknown }: Value): boolean => section !== undefined || unknown === true;
 
 /** An address of registers alone has no displacement; a zero that may become something else in a later pass is one. */
 function hasDisplacement({ number, section, unknown }: Value): boolean {

@@ -1,4 +1,5 @@
 import { AssemblyError, type SourcePlace } from './diagnostic.ts';
+import { directives } from './directives.ts';
 import { type Token, tokenize } from './lexer.ts';
 import { isMnemonic } from './opcodes.ts';
 
@@ -12,6 +13,8 @@ export interface Statement {
   readonly column: number;
   /** Instruction prefixes in front of the mnemonic, lower case. */
   readonly prefixes: readonly string[];
+  /** `{vex}` or `{evex}` in front of the mnemonic. */
+  readonly form?: 'vex' | 'evex';
   readonly times?: readonly Token[];
   readonly operands: readonly Token[];
 }
@@ -40,53 +43,44 @@ const PREFIXES: ReadonlySet<string> = new Set([
   'xrelease',
 ]);
 
-export const DIRECTIVES: ReadonlySet<string> = new Set([
-  'bits',
-  'use16',
-  'use32',
-  'use64',
-  'default',
-  'section',
-  'segment',
-  'absolute',
-  'extern',
-  'global',
-  'common',
-  'cpu',
-  'org',
-  'align',
-  'alignb',
-  'equ',
-  'db',
-  'dw',
-  'dd',
-  'dq',
-  'dt',
-  'do',
-  'resb',
-  'resw',
-  'resd',
-  'resq',
-  'rest',
-  'reso',
-  'incbin',
-  'struc',
-  'endstruc',
-  'istruc',
-  'at',
-  'iend',
-  'static',
-  'required',
+/** WAIT is an instruction, and a prefix where another one follows. */
+const WAIT: ReadonlySet<string> = new Set(['wait', 'fwait']);
+const isInstruction = (token: Token | undefined): boolean => token?.kind === 'name' && isMnemonic(token.text.toLowerCase());
+
+/** What NASM knows only in brackets; without them these are names. */
+const BRACKETED: ReadonlySet<string> = new Set([
+  'list',
+  'map',
+  'float',
+  'debug',
+  'pragma',
+  'uppercase',
+  'osabi',
   'warning',
+  'required',
+  'static',
+]);
+const DATA = /^(d|res)[bwdqtoyz]$/;
+
+/** Directives as completion offers them. */
+export const DIRECTIVES: ReadonlySet<string> = new Set([
+  ...[...directives.keys()].filter((name) => !BRACKETED.has(name)),
+  'equ',
+  'times',
+  ...['b', 'w', 'd', 'q', 't', 'o', 'y', 'z'].flatMap((letter) => [`d${letter}`, `res${letter}`]),
 ]);
 
-const isWord = (text: string): boolean => DIRECTIVES.has(text) || isMnemonic(text) || PREFIXES.has(text) || text === 'times';
+const isWord = (text: string): boolean =>
+  isMnemonic(text) || directives.has(text)
+    ? !BRACKETED.has(text)
+    : PREFIXES.has(text) || text === 'times' || text === 'equ' || DATA.test(text);
 
 /** Takes one line apart. Undefined for an empty one. Throws AssemblyError. */
 export function parseStatement(text: string, place: SourcePlace): Statement | undefined {
-  let tokens = tokenize(text);
+  const tokens = tokenize(text);
   if (tokens.length === 0) return undefined;
-  tokens = unwrapBrackets(tokens);
+  const bracketed = unwrapBrackets(tokens);
+  if (bracketed) return bracketedDirective(bracketed, place);
   let at = 0;
   let label: string | undefined;
   let labelColumn = 1;
@@ -95,7 +89,7 @@ export function parseStatement(text: string, place: SourcePlace): Statement | un
   const second = tokens[1];
   if (first?.kind === 'name') {
     const colon = second?.kind === 'operator' && second.text === ':';
-    if (colon || !isWord(first.text.toLowerCase())) {
+    if (colon || first.escaped || !isWord(first.text.toLowerCase())) {
       label = first.text;
       labelColumn = first.column;
       colonAfterLabel = colon;
@@ -104,16 +98,22 @@ export function parseStatement(text: string, place: SourcePlace): Statement | un
   }
   const prefixes: string[] = [];
   let times: Token[] | undefined;
+  let form: Statement['form'];
   for (;;) {
     const token = tokens[at];
     if (!token) return { place, label, labelColumn, column: 1, prefixes, times, operands: [] };
+    if (token.kind === 'decorator' && /^e?vex/.test(token.text)) {
+      form = token.text === 'evex' ? 'evex' : 'vex';
+      at++;
+      continue;
+    }
     if (token.kind !== 'name') throw new AssemblyError('An instruction or directive is expected here.', undefined, token.column);
     const word = token.text.toLowerCase();
     if (word === 'times' && !times) {
       const end = timesEnd(tokens, at + 1);
       times = tokens.slice(at + 1, end);
       at = end;
-    } else if (PREFIXES.has(word)) {
+    } else if (PREFIXES.has(word) || (WAIT.has(word) && isInstruction(tokens[at + 1]))) {
       prefixes.push(word);
       at++;
     } else {
@@ -127,18 +127,30 @@ export function parseStatement(text: string, place: SourcePlace): Statement | un
           wrong.text.length,
         );
       }
-      return { place, label, labelColumn, word, column: token.column, prefixes, times, operands: tokens.slice(at + 1) };
+      return { place, label, labelColumn, word, column: token.column, prefixes, form, times, operands: tokens.slice(at + 1) };
     }
   }
 }
 
-/** `[bits 64]` is the same as `bits 64`. */
-function unwrapBrackets(tokens: Token[]): Token[] {
+/** The inside of `[bits 64]`; undefined for another line. */
+function unwrapBrackets(tokens: readonly Token[]): readonly Token[] | undefined {
   const open = tokens[0];
   const close = tokens.at(-1);
-  if (open?.kind === 'operator' && open.text === '[' && close?.kind === 'operator' && close.text === ']')
-    return tokens.slice(1, -1);
-  return tokens;
+  const holds = open?.kind === 'operator' && open.text === '[' && close?.kind === 'operator' && close.text === ']';
+  return holds ? tokens.slice(1, -1) : undefined;
+}
+
+/** `[bits 64]` is `bits 64`. */
+function bracketedDirective(tokens: readonly Token[], place: SourcePlace): Statement {
+  const [first, ...operands] = tokens;
+  const word = first?.kind === 'name' ? first.text.toLowerCase() : '';
+  if (!directives.has(word))
+    throw new AssemblyError(
+      'In brackets at the beginning of a line stands a directive.',
+      'For example: [bits 64]',
+      first?.column,
+    );
+  return { place, labelColumn: 1, word, column: first?.column ?? 1, prefixes: [], operands };
 }
 
 /** The count of TIMES ends where an instruction or directive begins. */
