@@ -23,7 +23,7 @@ export interface SymbolInput {
 /** Opens the debug information of a program: DWARF, the assembler's lines and labels, or an ELF file's symbols. Never throws. */
 export function openSymbols(input: SymbolInput): SymbolSource {
   const { sections } = input;
-  const hasDwarf = sections?.has('.debug_info') || sections?.has('.eh_frame') || sections?.has('.debug_frame');
+  const hasDwarf = ['.debug_info', '.eh_frame', '.debug_frame'].some((name) => sections?.has(name));
   if (!input.sourceLines && sections && hasDwarf) return new DwarfSymbols({ ...input, sections });
   return new LineSymbols(input);
 }

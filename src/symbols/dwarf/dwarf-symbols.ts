@@ -344,7 +344,7 @@ export class DwarfSymbols implements SymbolSource {
       const found: Variable[] = [];
       const seen = new Set<string>();
       for (const scope of this.scopesAt(unit, place))
-        for (const die of scope.childrenWith(Tag.FORMAL_PARAMETER, Tag.VARIABLE)) {
+        for (const die of variablesOf(scope)) {
           const name = die.name;
           // An inner variable hides an outer one of the same name.
           if (name === undefined || seen.has(name) || die.flag(At.DECLARATION)) continue;
@@ -408,7 +408,7 @@ export class DwarfSymbols implements SymbolSource {
   private lookUp(name: string, frame: FrameContext, unit: CodeUnit | undefined, place: bigint): Value | undefined {
     if (unit)
       for (const scope of this.scopesAt(unit, place))
-        for (const die of scope.childrenWith(Tag.FORMAL_PARAMETER, Tag.VARIABLE))
+        for (const die of variablesOf(scope))
           if (die.name === name && !die.flag(At.DECLARATION)) return this.frames.variable(die, frame);
     for (const kind of ['variable', 'function', 'enumerator'] as const) {
       const own = unit ? this.names.inUnit(unit.unit, name, kind) : [];
@@ -477,6 +477,15 @@ export class DwarfSymbols implements SymbolSource {
     const value = frame.namedRegister?.(name.toLowerCase());
     return value === undefined ? undefined : integerValue(value, integerType(8, false, 8));
   }
+}
+
+/** Variables of a scope; with those of the abstract function that this copy of it has nothing of. */
+function variablesOf(scope: Die): Die[] {
+  const own = scope.childrenWith(Tag.FORMAL_PARAMETER, Tag.VARIABLE);
+  const origin = scope.reference(At.ABSTRACT_ORIGIN);
+  if (!origin) return own;
+  const used = new Set(own.map((die) => die.reference(At.ABSTRACT_ORIGIN)?.key));
+  return [...own, ...origin.childrenWith(Tag.FORMAL_PARAMETER, Tag.VARIABLE).filter(({ key }) => !used.has(key))];
 }
 
 function registerType(size: number): Type {

@@ -1,8 +1,9 @@
+import { integerType } from '../expressions/builtin-types.ts';
 import { frameRegister, programRegister, RBP, RETURN_ADDRESS, RSP } from '../registers.ts';
 import type { FrameContext, FrameRegisters } from '../symbol-source.ts';
 import type { ArrayType, Type } from '../values/type.ts';
 import { sizeOf, stripped } from '../values/type.ts';
-import { OPTIMIZED_OUT, type Storage, type Value } from '../values/value.ts';
+import { OPTIMIZED_OUT, readInteger, type Storage, type Value } from '../values/value.ts';
 import { DwarfError, toLittleEndian } from './byte-reader.ts';
 import { type CallFrameInfo, callerRegister, frameAddress } from './call-frame.ts';
 import type { CodeIndex, FunctionCode } from './code-index.ts';
@@ -270,11 +271,21 @@ export class FrameReader {
     if (plain.kind !== 'array' || !hasBound(plain)) return type;
     const element = this.concrete(plain.element, frame, unit);
     if (!plain.bound) return { kind: 'array', element, count: plain.count };
-    const { expression, isUpperBound } = plain.bound;
+    const { isUpperBound, objectSize } = plain.bound;
     try {
+      const expression = plain.bound.expressionAt(placeOf(frame));
+      if (!expression) return { kind: 'array', element, count: undefined };
       const context = this.context(frame, unit);
-      const location = evaluateLocation(expression, context);
-      const found = location.kind === 'memory' ? location.address : evaluateValue(expression, context);
+      const found =
+        objectSize === undefined
+          ? evaluateValue(expression, context)
+          : readInteger(
+              {
+                type: integerType(objectSize, true, 8),
+                storage: this.place(evaluateLocation(expression, context), objectSize, frame, 0),
+              },
+              frame,
+            );
       const count = Number(BigInt.asIntN(64, found)) + (isUpperBound ? 1 : 0);
       return { kind: 'array', element, count: Number.isSafeInteger(count) && count >= 0 ? count : 0 };
     } catch (error) {
@@ -308,7 +319,7 @@ function copyBits(source: Uint8Array, from: number, target: Uint8Array, to: numb
   if (from % 8 === 0 && to % 8 === 0 && count % 8 === 0) {
     const slice = source.subarray(from / 8, (from + count) / 8);
     target.set(slice, to / 8);
-    known.fill(1, to / 8, to / 8 + slice.length);
+    known.fill(0xff, to / 8, to / 8 + slice.length);
     return;
   }
   for (let bit = 0; bit < count; bit++) {
@@ -316,6 +327,6 @@ function copyBits(source: Uint8Array, from: number, target: Uint8Array, to: numb
     if (at >> 3 >= source.length) return;
     if (((source[at >> 3] ?? 0) >> (at & 7)) & 1)
       target[(to + bit) >> 3] = (target[(to + bit) >> 3] ?? 0) | (1 << ((to + bit) & 7));
-    known[(to + bit) >> 3] = 1;
+    known[(to + bit) >> 3] = (known[(to + bit) >> 3] ?? 0) | (1 << ((to + bit) & 7));
   }
 }

@@ -10,12 +10,13 @@ import type {
   TypeLanguage,
   Variants,
 } from '../values/type.ts';
-import { VOID } from '../values/type.ts';
+import { sizeOf, VOID } from '../values/type.ts';
 import { DwarfError } from './byte-reader.ts';
 import { At, Encoding, Tag } from './constants.ts';
 import type { DebugInfo } from './debug-info.ts';
 import type { Die } from './die.ts';
 import { evaluateValue } from './expression.ts';
+import { expressionAt } from './locations.ts';
 
 const ENCODINGS: Readonly<Record<number, BaseEncoding>> = {
   [Encoding.ADDRESS]: 'unsigned',
@@ -143,15 +144,16 @@ export class TypeReader {
         const count = isEmpty ? 0 : Number(raw.value) + (isUpperBound ? 1 : 0);
         return { kind: 'array', element, count: Number.isSafeInteger(count) && count >= 0 ? count : undefined };
       }
-      if (raw?.kind === 'block')
-        return { kind: 'array', element, count: undefined, bound: { expression: raw.bytes, isUpperBound } };
-      if (raw?.kind === 'reference') {
-        const location = die.reference(attribute)?.raw(At.LOCATION);
-        if (location?.kind === 'block') {
-          // The variable holds the bound: its value lies at its location.
-          const expression = new Uint8Array([...location.bytes, 0x06]);
-          return { kind: 'array', element, count: undefined, bound: { expression, isUpperBound } };
-        }
+      if (raw?.kind === 'block' || raw?.kind === 'list-index' || raw?.kind === 'offset') {
+        const expressionAtPc = (pc: bigint) => expressionAt(die, attribute, pc);
+        return { kind: 'array', element, count: undefined, bound: { expressionAt: expressionAtPc, isUpperBound } };
+      }
+      const variable = raw?.kind === 'reference' ? die.reference(attribute) : undefined;
+      if (variable) {
+        const holder = variable.owner(At.LOCATION) ?? variable;
+        const objectSize = sizeOf(this.typeOf(variable)) || die.unit.addressSize;
+        const expressionAtPc = (pc: bigint) => expressionAt(holder, At.LOCATION, pc);
+        return { kind: 'array', element, count: undefined, bound: { expressionAt: expressionAtPc, objectSize, isUpperBound } };
       }
     }
     return { kind: 'array', element, count: undefined };
@@ -160,7 +162,7 @@ export class TypeReader {
   private structure(die: Die, language: TypeLanguage): Type {
     const name = this.qualifiedName(die);
     const keyword = die.tag === Tag.UNION_TYPE ? 'union' : die.tag === Tag.CLASS_TYPE ? 'class' : 'struct';
-    if (die.flag(At.DECLARATION)) {
+    if (die.flag(At.DECLARATION) || die.has(At.SIGNATURE)) {
       const own = die.name;
       const complete = die.reference(At.SIGNATURE) ?? (own === undefined ? undefined : this.definition(own, die.tag));
       if (complete && complete.key !== die.key && !complete.flag(At.DECLARATION)) return this.read(complete);

@@ -267,8 +267,7 @@ class Evaluator {
     const right = this.scalar(expression.right);
     const pointer = this.pointerArithmetic(operator, left, right);
     if (pointer) return pointer;
-    if (left.scalar.kind === 'float' || right.scalar.kind === 'float')
-      return this.floatArithmetic(operator, Number(left.scalar.value), Number(right.scalar.value), at);
+    if (left.scalar.kind === 'float' || right.scalar.kind === 'float') return this.floatArithmetic(operator, left, right, at);
     const a = left.scalar.value;
     const b = right.scalar.value;
     if (operator === '<<' || operator === '>>') {
@@ -315,17 +314,26 @@ class Evaluator {
     }
   }
 
-  private floatArithmetic(operator: string, a: number, b: number, at: number): Value {
+  private floatArithmetic(
+    operator: string,
+    left: { value: Value; scalar: Scalar },
+    right: { value: Value; scalar: Scalar },
+    at: number,
+  ): Value {
+    const a = Number(left.scalar.value);
+    const b = Number(right.scalar.value);
+    const isSingle = [left, right].every(({ value, scalar }) => scalar.kind === 'integer' || sizeOf(value.type) <= 4);
+    const number = (value: number) => floatValue(value, isSingle ? FLOAT : DOUBLE);
     const flag = (condition: boolean) => integerValue(condition ? 1n : 0n, INT);
     switch (operator) {
       case '+':
-        return floatValue(a + b);
+        return number(a + b);
       case '-':
-        return floatValue(a - b);
+        return number(a - b);
       case '*':
-        return floatValue(a * b);
+        return number(a * b);
       case '/':
-        return floatValue(a / b);
+        return number(a / b);
       case '==':
         return flag(a === b);
       case '!=':

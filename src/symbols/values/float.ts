@@ -17,7 +17,9 @@ export function formatFloat(bytes: Uint8Array): string {
   const sign = high & 0x8000 ? '-' : '';
   const exponent = high & 0x7fff;
   if (exponent === 0x7fff) return BigInt.asUintN(63, mantissa) === 0n ? `${sign}inf` : `${sign}nan(0x${mantissa.toString(16)})`;
-  return general(sign, ...exactDecimals(mantissa, Math.max(exponent, 1) - 16_383 - 63, 18));
+  // The highest bit of the mantissa is explicit, and must be set (Intel SDM volume 1, 8.2.2).
+  if (exponent !== 0 && mantissa >> 63n === 0n) return '<invalid float value>';
+  return general(sign, ...exactDecimals(mantissa, Math.max(exponent, 1) - 16_383 - 63, 21));
 }
 
 export function readFloat(bytes: Uint8Array): number {

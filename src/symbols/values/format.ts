@@ -82,7 +82,7 @@ function formatPlain(value: Value, show: ShowContext, depth: number, budget: Bud
     case 'pointer':
       return formatPointer(value, type.style, type.target, show, depth, budget);
     case 'array':
-      return formatArray(value, type.element, type.count ?? 0, show, depth, budget);
+      return formatArray(value, type.element, type.count, show, depth, budget);
     case 'struct':
       return formatStruct(value, type, show, depth, budget);
   }
@@ -221,10 +221,21 @@ export function quote(bytes: ArrayLike<number>): string {
   return parts.length === 0 ? '""' : parts.join(', ');
 }
 
-function formatArray(value: Value, element: Type, count: number, show: ShowContext, depth: number, budget: Budget): string {
+function formatArray(
+  value: Value,
+  element: Type,
+  count: number | undefined,
+  show: ShowContext,
+  depth: number,
+  budget: Budget,
+): string {
   const size = sizeOf(element);
-  if (count === 0 || size === 0) return isCharacter(element) ? '""' : '{}';
-  if (isCharacter(element) && !show.format) {
+  const address = addressOf(value);
+  // As gdb does: of an array of unknown length there is only the address.
+  if (count === undefined && address !== undefined) return withName(address, show);
+  if (count === undefined || count === 0 || size === 0) return isCharacter(element) ? '""' : '{}';
+  const isPartial = value.storage.kind === 'bytes' && (value.storage.known?.some((mask) => mask !== 0xff) ?? false);
+  if (isCharacter(element) && !show.format && !isPartial) {
     const shown = Math.min(count, MAX_ELEMENTS);
     const bytes = readBytes(value, show.frame, shown);
     if (shown < count) return `${quote(bytes)}...`;

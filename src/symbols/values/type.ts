@@ -34,7 +34,10 @@ export interface ArrayType {
 }
 /** How the length of a variable-length array is found in a frame; made and understood by the reader of types. */
 export interface ArrayBound {
-  readonly expression: Uint8Array;
+  /** Throws DwarfError. */
+  expressionAt(pc: bigint): Uint8Array | undefined;
+  /** The expression gives the place of an object of so many bytes that holds the bound; else it gives the bound itself. */
+  readonly objectSize?: number;
   readonly isUpperBound: boolean;
 }
 export interface Member {

@@ -7,7 +7,7 @@ import { isSigned, type Member, sizeOf, stripped, type Type } from './type.ts';
 export type Storage =
   | { readonly kind: 'memory'; readonly address: bigint }
   | { readonly kind: 'register'; readonly register: number; readonly offset: number }
-  /** `known` marks the bytes that are available; all are where it is missing. */
+  /** `known` has the bits that are available; all are where it is missing. */
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly known?: Uint8Array }
   /** A pointer that the compiler removed: what it points at is known all the same. */
   | { readonly kind: 'synthetic-pointer'; readonly target: () => Value }
@@ -44,7 +44,7 @@ export function readBytes(value: Value, frame: FrameContext, size = byteLength(v
       return bytes;
     }
     case 'bytes': {
-      if (storage.known?.subarray(0, size).some((flag) => flag === 0)) throw new UnavailableError(OPTIMIZED_OUT);
+      if (storage.known && !isKnown(storage.known, size, value.bits)) throw new UnavailableError(OPTIMIZED_OUT);
       if (storage.bytes.length >= size) return storage.bytes.subarray(0, size);
       // A value computed in fewer bytes than its type has.
       const bytes = new Uint8Array(size);
@@ -56,6 +56,12 @@ export function readBytes(value: Value, frame: FrameContext, size = byteLength(v
     case 'unavailable':
       throw new UnavailableError(storage.reason);
   }
+}
+
+function isKnown(known: Uint8Array, size: number, bits: Value['bits']): boolean {
+  if (!bits) return known.subarray(0, size).every((mask) => mask === 0xff);
+  const mask = ((1n << BigInt(bits.size)) - 1n) << BigInt(bits.offset);
+  return (littleEndian(known.subarray(0, size)) & mask) === mask;
 }
 
 export function cannotAccess(address: bigint): string {
