@@ -1,9 +1,9 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
-import type { SessionEvent, StopEvent } from '../debugger/debug-session.ts';
 import { ExpressionError } from '../debugger/expressions/evaluator.ts';
 import type { StackEntry } from '../debugger/inspection/call-stack.ts';
 import type { ShownVariable } from '../debugger/inspection/scopes.ts';
+import type { SessionEvent, StopEvent } from '../debugger/run-control/events.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { type FileAccess, ProgramError } from '../programs/program.ts';
 import { EvaluationError } from '../symbols/symbol-source.ts';
@@ -130,7 +130,7 @@ export class AdapterSession {
     this.event('process', { name: configuration.program, isLocalProcess: false, startMethod: 'launch' });
     this.event('thread', { reason: 'started', threadId: 1 });
     if (this.free) session.forgetStops();
-    if (!this.free && (configuration.stopOnEntry ?? true)) this.reportStop({ reason: 'entry', vcpu: 0, description: 'Entry' });
+    if (!this.free && (configuration.stopOnEntry ?? true)) this.reportStop(session.stopAtEntry());
     else session.continue();
   }
 
@@ -144,7 +144,7 @@ export class AdapterSession {
   /** Runs the guest for a few milliseconds; true when it wants to go on. */
   slice(): boolean {
     const guest = this.guest;
-    if (!guest || !this.configured || this.terminated || !guest.session.running) return false;
+    if (!guest || !this.configured || this.terminated || !guest.session.hasWork) return false;
     try {
       const event = guest.session.slice();
       if (event) this.report(event);
@@ -152,7 +152,7 @@ export class AdapterSession {
       this.output(`The debugger met an error of its own: ${describeError(error)}\n`, 'stderr');
       this.terminate();
     }
-    return guest.session.running;
+    return guest.session.hasWork;
   }
 
   private report(event: SessionEvent): void {
@@ -190,7 +190,7 @@ export class AdapterSession {
     session.restart();
     this.terminated = false;
     this.moving();
-    if (configuration.stopOnEntry ?? true) this.reportStop({ reason: 'entry', vcpu: 0, description: 'Entry' });
+    if (configuration.stopOnEntry ?? true) this.reportStop(session.stopAtEntry());
     else session.continue();
   }
 }

@@ -4,44 +4,46 @@
  */
 
 /** The words of the exit journal (docs/reference/exit-journal.md). */
-export type ExitReason =
-  | 'cpuid'
-  | 'io'
-  | 'mmio'
-  | 'msr-read'
-  | 'msr-write'
-  | 'hypercall'
-  | 'hlt'
-  | 'pause'
-  | 'cr'
-  | 'dr'
-  | 'descriptor-table'
-  | 'second-level-violation'
-  | 'second-level-misconfiguration'
-  | 'exception'
-  | 'external-interrupt'
-  | 'nmi'
-  | 'interrupt-window'
-  | 'nmi-window'
-  | 'apic'
-  | 'tpr'
-  | 'invlpg'
-  | 'rdtsc'
-  | 'rdpmc'
-  | 'xsetbv'
-  | 'wbinvd'
-  | 'monitor'
-  | 'mwait'
-  | 'task-switch'
-  | 'init'
-  | 'sipi'
-  | 'triple-fault'
-  | 'shutdown'
-  | 'vmx'
-  | 'svm'
-  | 'vm-entry-failure'
-  | 'dirty-log'
-  | 'preemption-timer';
+export const EXIT_REASONS = [
+  'cpuid',
+  'io',
+  'mmio',
+  'msr-read',
+  'msr-write',
+  'hypercall',
+  'hlt',
+  'pause',
+  'cr',
+  'dr',
+  'descriptor-table',
+  'second-level-violation',
+  'second-level-misconfiguration',
+  'exception',
+  'external-interrupt',
+  'nmi',
+  'interrupt-window',
+  'nmi-window',
+  'apic',
+  'tpr',
+  'invlpg',
+  'rdtsc',
+  'rdpmc',
+  'xsetbv',
+  'wbinvd',
+  'monitor',
+  'mwait',
+  'task-switch',
+  'init',
+  'sipi',
+  'triple-fault',
+  'shutdown',
+  'vmx',
+  'svm',
+  'vm-entry-failure',
+  'dirty-log',
+  'preemption-timer',
+] as const;
+export type ExitReason = (typeof EXIT_REASONS)[number];
 
 export type AccessSize = 1 | 2 | 4 | 8;
 

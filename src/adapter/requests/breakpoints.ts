@@ -1,6 +1,5 @@
-import { type CodeBreakpoint, isHitCondition } from '../../debugger/breakpoints/breakpoint.ts';
+import { type CodeBreakpoint, type DataBreakpoint, isHitCondition } from '../../debugger/breakpoints/breakpoint.ts';
 import { filterById } from '../../debugger/breakpoints/exit-filters.ts';
-import type { DataBreakpoint } from '../../debugger/debug-session.ts';
 import { ExpressionError } from '../../debugger/expressions/evaluator.ts';
 import { findRegister } from '../../debugger/inspection/registers.ts';
 import { hex } from '../../x86/address.ts';

@@ -9,7 +9,12 @@ function move(adapter: AdapterSession, parameters: Parameters, motion: () => voi
   if (parameters.threadId !== undefined) session.current = vcpuOf(adapter, parameters);
   adapter.moving();
   motion();
-  return { body: { allThreadsContinued: true } };
+  // An extension that steps by a request of its own asks for this: its editor doesn't know yet that the guest goes on.
+  const announced = parameters.announce === true;
+  return {
+    body: { allThreadsContinued: true },
+    after: announced ? () => adapter.event('continued', { threadId: session.current + 1, allThreadsContinued: true }) : undefined,
+  };
 }
 
 const unitOf = (parameters: Parameters): 'instruction' | 'line' =>

@@ -16,12 +16,21 @@ export interface CodeBreakpoint extends BreakpointRules {
   hits: number;
 }
 
-/** What a breakpoint wants when it is reached. */
+/** Stops before an access to a range of memory, of any size. */
+export interface DataBreakpoint extends BreakpointRules {
+  readonly id: number;
+  readonly space: 'gva' | 'gpa';
+  readonly address: bigint;
+  readonly length: bigint;
+  readonly access: 'read' | 'write' | 'readWrite';
+  hits: number;
+}
+
+/** What a breakpoint wants when it is reached. `problem`: why it stops although its condition can't be evaluated. */
 export type Verdict =
-  | { readonly kind: 'stop' }
+  | { readonly kind: 'stop'; readonly problem?: string }
   | { readonly kind: 'pass' }
-  | { readonly kind: 'log'; readonly text: string }
-  | { readonly kind: 'stop-with'; readonly problem: string };
+  | { readonly kind: 'log'; readonly text: string };
 
 const HIT = /^\s*(==|=|>=|>|<=|<|%)?\s*(\d+)\s*$/;
 
@@ -58,7 +67,7 @@ export function judge(breakpoint: BreakpointRules & { hits: number }, evaluate: 
     } catch (error) {
       // A condition that can't be evaluated stops: silence would hide the mistake.
       if (error instanceof ExpressionError)
-        return { kind: 'stop-with', problem: `The condition \`${breakpoint.condition}\` can't be evaluated: ${error.message}` };
+        return { kind: 'stop', problem: `The condition \`${breakpoint.condition}\` can't be evaluated: ${error.message}` };
       throw error;
     }
   }

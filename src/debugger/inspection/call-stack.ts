@@ -2,9 +2,11 @@ import type { ActiveFrame } from '../../hypervisor/exits/exit-activity.ts';
 import { exitNumbers } from '../../hypervisor/exits/reasons.ts';
 import { stagePosition } from '../../hypervisor/exits/stage-position.ts';
 import type { VmExit } from '../../processor/exit.ts';
+import { Segment } from '../../processor/state/layout.ts';
 import type { FrameContext, FrameRegisters } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
-import type { DebugSession } from '../debug-session.ts';
+import type { RunControl } from '../run-control/control.ts';
+import { findRegister } from './registers.ts';
 
 /** A frame of the call stack that goes from the hypervisor down into the guest, newest first. */
 export interface StackEntry {
@@ -18,6 +20,8 @@ export interface StackEntry {
   readonly context?: FrameContext;
 }
 
+type Inspected = Pick<RunControl, 'partition' | 'symbols' | 'vcpu'>;
+
 const MAX_FRAMES = 256;
 /** DWARF register numbers of the general registers in encoding order. */
 const DWARF = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -30,7 +34,7 @@ export function exitLabel(vendor: 'intel' | 'amd', exit: VmExit): string {
 }
 
 /** Registers of the newest guest frame. */
-function currentRegisters(session: DebugSession, vcpu: number): FrameRegisters {
+function currentRegisters(session: Inspected, vcpu: number): FrameRegisters {
   const { processor } = session.vcpu(vcpu);
   return {
     get: (number) => (number === 16 ? processor.linearRip : number < 16 ? processor.state.gpr(DWARF.indexOf(number)) : undefined),
@@ -38,12 +42,15 @@ function currentRegisters(session: DebugSession, vcpu: number): FrameRegisters {
 }
 
 /** The context in which variables and expressions of the newest guest frame are read. */
-export function guestContext(session: DebugSession, vcpu: number): FrameContext {
+export function guestContext(session: Inspected, vcpu: number): FrameContext {
   const { processor } = session.vcpu(vcpu);
   return {
     pc: processor.linearRip,
     registers: currentRegisters(session, vcpu),
     pointerSize: processor.mode / 8,
+    stackBase: processor.state.segment(Segment.SS).base,
+    codeBase: processor.state.segment(Segment.CS).base,
+    namedRegister: (name) => findRegister(processor, name)?.get(),
     memory: (address, length) => {
       const bytes = processor.readMemory('gva', address, length);
       return bytes.length === length ? bytes : undefined;
@@ -51,7 +58,7 @@ export function guestContext(session: DebugSession, vcpu: number): FrameContext 
   };
 }
 
-export function callStack(session: DebugSession, index: number): StackEntry[] {
+export function callStack(session: Inspected, index: number): StackEntry[] {
   const vcpu = session.vcpu(index);
   const entries: StackEntry[] = [];
   const { activity } = vcpu;
@@ -59,16 +66,10 @@ export function callStack(session: DebugSession, index: number): StackEntry[] {
     for (const frame of [...activity.frames].reverse()) entries.push(handlerEntry(frame));
     entries.push({ kind: 'label', name: exitLabel(session.partition.vendor, activity.exit) });
   }
-  let context: FrameContext | undefined = guestContext(session, index);
+  let context: FrameContext = guestContext(session, index);
   const seen = new Set<string>();
-  while (context && entries.length < MAX_FRAMES) {
-    entries.push(
-      guestEntry(
-        session,
-        context,
-        entries.some(({ kind }) => kind === 'guest'),
-      ),
-    );
+  while (entries.length < MAX_FRAMES) {
+    entries.push(...guestEntries(session, context));
     const caller = session.symbols.unwind(context);
     const pc = caller?.get(16);
     const sp = caller?.get(7);
@@ -77,7 +78,7 @@ export function callStack(session: DebugSession, index: number): StackEntry[] {
     const key = `${pc}:${sp}`;
     if (seen.has(key)) break;
     seen.add(key);
-    context = { ...context, pc, registers: caller };
+    context = { ...context, pc, registers: caller, isCaller: true };
   }
   return entries;
 }
@@ -92,16 +93,24 @@ function handlerEntry(frame: ActiveFrame): StackEntry {
   };
 }
 
-function guestEntry(session: DebugSession, context: FrameContext, isCaller: boolean): StackEntry {
+/** The frames at one place of the guest's stack, innermost first: the calls that were inlined there, then the function. */
+function guestEntries(session: Inspected, context: FrameContext): StackEntry[] {
+  const { symbols } = session;
   // A return address may lie behind the last instruction of its line.
-  const place = isCaller ? context.pc - 1n : context.pc;
-  const line = session.symbols.lineAt(place);
-  const name = session.symbols.functionAt(place)?.name ?? session.symbols.describe(place) ?? hex(context.pc);
-  return {
-    kind: 'guest',
-    name,
-    address: context.pc,
-    context,
-    source: line && { path: line.position.path, line: line.position.line, column: line.position.column, shipped: false },
-  };
+  const place = context.isCaller ? context.pc - 1n : context.pc;
+  const inlined = symbols.inlineFramesAt(place);
+  const functionName = symbols.functionAt(place)?.name ?? symbols.describe(place) ?? hex(context.pc);
+  const line = symbols.lineAt(place)?.position;
+  const names = [...inlined.map(({ name }) => name), functionName];
+  const positions = [line, ...inlined.map(({ callSite }) => callSite)];
+  return names.map((name, level) => {
+    const position = positions[level];
+    return {
+      kind: 'guest',
+      name: level < inlined.length ? `${name} (inlined)` : name,
+      address: context.pc,
+      context,
+      source: position && { path: position.path, line: position.line, column: position.column, shipped: false },
+    };
+  });
 }

@@ -1,0 +1,27 @@
+import { STAGE_POSITIONS } from '../../hypervisor/exits/generated/stage-positions.ts';
+import type { BreakpointRules } from './breakpoint.ts';
+
+/** A breakpoint in the source of an exit handler: it stops where a handler reaches one of the stages. */
+export interface StageBreakpoint extends BreakpointRules {
+  readonly id: number;
+  readonly stages: readonly string[];
+  hits: number;
+}
+
+/** Lines of a handler's source on which a stage is, sorted. The path is from the project's folder. */
+export function stageLines(path: string): readonly number[] {
+  const lines = Object.values(STAGE_POSITIONS)
+    .filter((position) => position.path === path)
+    .map(({ line }) => line);
+  return [...new Set(lines)].sort((a, b) => a - b);
+}
+
+/** Stages at a line of a handler's source, or at the next line that has some. */
+export function stagesAt(path: string, line: number): { readonly line: number; readonly stages: readonly string[] } {
+  const found = stageLines(path).find((candidate) => candidate >= line);
+  if (found === undefined) return { line, stages: [] };
+  const stages = Object.entries(STAGE_POSITIONS)
+    .filter(([, position]) => position.path === path && position.line === found)
+    .map(([id]) => id);
+  return { line: found, stages };
+}

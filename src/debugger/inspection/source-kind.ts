@@ -1,0 +1,4 @@
+/** Whether a source file is assembly: one instruction a line, no variables. */
+export function isAssembly(path: string): boolean {
+  return /\.(asm|nasm|s|inc)$/i.test(path);
+}

@@ -1,0 +1,22 @@
+import type { PartitionEnd } from '../../hypervisor/partition/run.ts';
+import type { VmExit } from '../../processor/exit.ts';
+
+/** Why the guest stands still now. */
+export interface StopEvent {
+  readonly reason: 'entry' | 'step' | 'breakpoint' | 'data breakpoint' | 'exception' | 'pause' | 'goto';
+  readonly vcpu: number;
+  /** One line for the editor's call stack. */
+  readonly description: string;
+  /** A longer text, where there is one. */
+  readonly text?: string;
+  readonly hitBreakpoints?: readonly number[];
+  readonly exit?: VmExit;
+}
+
+export type SessionEvent =
+  | { readonly kind: 'stopped'; readonly stop: StopEvent }
+  | { readonly kind: 'ended'; readonly end: PartitionEnd }
+  | { readonly kind: 'log'; readonly text: string };
+
+/** What a step stands on: one instruction, or a line of the source. */
+export type StepUnit = 'instruction' | 'line';

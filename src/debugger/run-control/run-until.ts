@@ -1,0 +1,33 @@
+import type { Processor } from '../../processor/processor.ts';
+import { type RunControl, SLICE_INSTRUCTIONS } from './control.ts';
+import type { SessionEvent } from './events.ts';
+
+/** Runs at full speed until the vCPU is at one of some addresses in a state that is accepted. */
+export class RunUntil {
+  private readonly addresses: ReadonlySet<bigint>;
+
+  constructor(
+    private readonly control: RunControl,
+    addresses: readonly bigint[],
+    private readonly accepts: (processor: Processor) => boolean = () => true,
+  ) {
+    this.addresses = new Set(addresses);
+    control.enterRun(addresses);
+    const { processor } = control.vcpu();
+    // A halted vCPU is not at the instruction any more that it would pass.
+    if (!processor.halted) processor.resumePast();
+  }
+
+  slice(): SessionEvent | 'arrived' | undefined {
+    const { control } = this;
+    const stop = control.partition.run({ instructions: SLICE_INSTRUCTIONS });
+    if (stop.kind !== 'breakpoint' || stop.vcpu !== control.current) return control.after(stop);
+    const { processor } = control.vcpu();
+    if (!this.addresses.has(processor.linearRip)) return control.after(stop);
+    const event = control.judgeHere(stop.vcpu);
+    if (event) return event;
+    if (this.accepts(processor)) return 'arrived';
+    processor.resumePast();
+    return undefined;
+  }
+}
