@@ -17,7 +17,9 @@ export function registerAssemblyValues(): vscode.Disposable {
     vscode.languages.registerInlineValuesProvider(LANGUAGE, {
       provideInlineValues(document, viewport, { stoppedLocation }) {
         const last = stoppedLocation.start.line;
-        const first = Math.max(viewport.start.line, last - LINES_WITH_VALUES);
+        let first = Math.max(viewport.start.line, last - LINES_WITH_VALUES);
+        // What stands above the function's label runs at another time.
+        for (let line = last; line > first; line--) if (/^[A-Za-z_?@][\w$#@~.?]*:/.test(document.lineAt(line).text)) first = line;
         // A value is shown once, at the line nearest to the stop.
         const values = new Map<string, vscode.InlineValue>();
         for (let line = first; line <= Math.min(last, document.lineCount - 1); line++)

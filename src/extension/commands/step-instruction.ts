@@ -21,7 +21,7 @@ async function step(request: 'stepIn' | 'next'): Promise<void> {
   const threadId = vscode.debug.activeStackItem?.threadId ?? (await firstThread(session));
   if (threadId === undefined) return;
   try {
-    await session.customRequest(request, { threadId, granularity: 'instruction' });
+    await session.customRequest(request, { threadId, granularity: 'instruction', announce: true });
   } catch (error) {
     void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error));
   }
