@@ -7,9 +7,12 @@ import type { SessionEvent, StopEvent } from '../debugger/run-control/events.ts'
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { type FileAccess, ProgramError } from '../programs/program.ts';
 import { EvaluationError } from '../symbols/symbol-source.ts';
+import { BreakpointBook } from './breakpoints/breakpoint-book.ts';
+import { Dialect } from './dialect.ts';
 import { errors, RequestError } from './errors.ts';
 import { type Guest, launchGuest } from './guest.ts';
 import { Handles } from './references.ts';
+import type { Parameters } from './requests/handler.ts';
 import { requestHandlers } from './requests/index.ts';
 
 export interface AdapterOptions {
@@ -33,12 +36,13 @@ export class AdapterSession {
   readonly variables = new Handles<() => readonly ShownVariable[]>();
   readonly gotoTargets = new Handles<bigint>();
   guest: Guest | undefined;
-  linesFromOne = true;
-  breakpointIds = 1;
+  dialect = Dialect.of({});
+  readonly breakpoints = new BreakpointBook();
   private listener: (message: DebugProtocol.ProtocolMessage) => void = () => {};
   private seq = 1;
   private configured = false;
   private terminated = false;
+  private launchArguments: Parameters = {};
   /** Run without debugging: nothing stops the guest. */
   private free = false;
   private readonly decoders = new Map<string, TextDecoder>();
@@ -80,7 +84,13 @@ export class AdapterSession {
       success: false,
       command,
       message: text,
-      body: { error: { id, format: text.replaceAll('{', '(').replaceAll('}', ')'), showUser: command === 'launch' } },
+      body: {
+        error: {
+          id,
+          format: text.replaceAll('{', '(').replaceAll('}', ')'),
+          showUser: command === 'launch' || command === 'restart',
+        },
+      },
     });
   }
 
@@ -111,10 +121,13 @@ export class AdapterSession {
     return guest;
   }
 
-  launch(raw: unknown): void {
+  /** Loads a guest, or another one in its place when it is started anew. Throws what `launchGuest` does. */
+  launch(raw: Parameters): void {
     const guest = launchGuest(raw, this.options.files);
     this.guest = guest;
-    this.free = typeof raw === 'object' && raw !== null && 'noDebug' in raw && raw.noDebug === true;
+    this.launchArguments = raw;
+    this.decoders.clear();
+    this.free = raw.noDebug === true;
     guest.partition.onConsole((source, bytes) => {
       const decoder = this.decoders.get(source) ?? new TextDecoder();
       this.decoders.set(source, decoder);
@@ -125,13 +138,11 @@ export class AdapterSession {
 
   /** Breakpoints are set: the guest may go. */
   start(): void {
-    const { session, configuration } = this.launched;
+    const guest = this.launched;
     this.configured = true;
-    this.event('process', { name: configuration.program, isLocalProcess: false, startMethod: 'launch' });
+    this.event('process', { name: guest.configuration.program, isLocalProcess: false, startMethod: 'launch' });
     this.event('thread', { reason: 'started', threadId: 1 });
-    if (this.free) session.forgetStops();
-    if (!this.free && (configuration.stopOnEntry ?? true)) this.reportStop(session.stopAtEntry());
-    else session.continue();
+    this.begin(guest);
   }
 
   /** The guest is about to move: what was shown of it is over. */
@@ -185,12 +196,27 @@ export class AdapterSession {
     this.event('terminated');
   }
 
-  restart(): void {
-    const { session, configuration } = this.launched;
-    session.restart();
+  /**
+   * Starts the guest anew from its program as it is now, with the breakpoints of before. When it can't be loaded the old one
+   * stays as it is.
+   */
+  restart(raw: Parameters | undefined): void {
+    this.launched;
+    this.launch(raw ?? this.launchArguments);
+  }
+
+  /** What follows a restart's response. */
+  restarted(): void {
+    const guest = this.launched;
     this.terminated = false;
+    for (const breakpoint of this.breakpoints.renew(guest)) this.event('breakpoint', { reason: 'changed', breakpoint });
     this.moving();
-    if (configuration.stopOnEntry ?? true) this.reportStop(session.stopAtEntry());
+    this.begin(guest);
+  }
+
+  private begin({ session, configuration }: Guest): void {
+    if (this.free) session.forgetStops();
+    if (!this.free && (configuration.stopOnEntry ?? true)) this.reportStop(session.stopAtEntry());
     else session.continue();
   }
 }

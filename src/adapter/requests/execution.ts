@@ -1,6 +1,7 @@
 import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
+import { sourcePath } from '../sources.ts';
 import { numberOf, type Parameters, type RequestHandler, vcpuOf } from './handler.ts';
 
 /** Sets the guest moving after the response. */
@@ -39,15 +40,13 @@ export const executionRequests: Readonly<Record<string, RequestHandler>> = {
   }),
   gotoTargets: (adapter, parameters) => {
     const { session } = adapter.still;
-    const source = parameters.source;
-    const path = typeof source === 'object' && source !== null && 'path' in source ? String(source.path) : '';
-    const wanted = numberOf(parameters, 'line', 'gotoTargets');
-    const { line, addresses } = session.symbols.addressesOf(path, wanted);
+    const wanted = adapter.dialect.readLine(numberOf(parameters, 'line', 'gotoTargets'));
+    const { line, addresses } = session.symbols.addressesOf(sourcePath(adapter, parameters), wanted);
     if (addresses.length === 0) throw errors.noCode(wanted);
     const targets = addresses.map((address) => ({
       id: adapter.gotoTargets.add(address),
       label: hex(address),
-      line,
+      line: adapter.dialect.writeLine(line),
       instructionPointerReference: hex(address),
     }));
     return { body: { targets } };

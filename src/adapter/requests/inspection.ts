@@ -8,6 +8,7 @@ import { EvaluationError } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
+import { describeSource } from '../sources.ts';
 import { optionalNumber, optionalText, type RequestHandler, textOf, vcpuOf } from './handler.ts';
 
 const stackTrace: RequestHandler = (adapter, parameters) => {
@@ -19,16 +20,12 @@ const stackTrace: RequestHandler = (adapter, parameters) => {
   const shown = all.slice(start, levels > 0 ? start + levels : undefined);
   const stackFrames = shown.map((entry) => {
     const { source } = entry;
-    const path = source?.shipped ? `${adapter.options.sourceRoot}/${source.path}` : source?.path;
     return {
       id: adapter.frames.add({ vcpu, entry }),
       name: entry.name,
-      line: source?.line ?? 0,
-      column: source ? (source.column ?? 1) : 0,
-      source:
-        path === undefined
-          ? undefined
-          : { name: path.split(/[\\/]/).at(-1), path, origin: source?.shipped ? 'hypervisor' : undefined },
+      line: source ? adapter.dialect.writeLine(source.line) : 0,
+      column: source ? adapter.dialect.writeColumn(source.column ?? 1) : 0,
+      source: source && describeSource(adapter, source.path, source.shipped),
       instructionPointerReference: entry.address === undefined ? undefined : hex(entry.address),
       presentationHint: entry.kind === 'label' ? 'label' : 'normal',
     };
@@ -158,7 +155,8 @@ const evaluate: RequestHandler = (adapter, parameters) => {
 const completions: RequestHandler = (adapter, parameters) => {
   const { session } = adapter.still;
   const text = textOf(parameters, 'text', 'completions');
-  const column = (optionalNumber(parameters, 'column') ?? text.length + 1) - 1;
+  const asked = optionalNumber(parameters, 'column');
+  const column = asked === undefined ? text.length : adapter.dialect.readColumn(asked) - 1;
   const prefix = /[\w.$@]*$/.exec(text.slice(0, column))?.[0] ?? '';
   const plain = prefix.replace(/^\$/, '').toLowerCase();
   const { processor } = session.vcpu();

@@ -1,9 +1,10 @@
 import { capabilities } from '../capabilities.ts';
+import { Dialect } from '../dialect.ts';
 import { errors } from '../errors.ts';
 import type { RequestHandler } from './handler.ts';
 
 const initialize: RequestHandler = (adapter, parameters) => {
-  adapter.linesFromOne = parameters.linesStartAt1 !== false;
+  adapter.dialect = Dialect.of(parameters);
   return { body: capabilities };
 };
 
@@ -22,9 +23,10 @@ const configurationDone: RequestHandler = (adapter) => {
   return { after: () => adapter.start() };
 };
 
-const restart: RequestHandler = (adapter) => {
-  adapter.launched;
-  return { after: () => adapter.restart() };
+const restart: RequestHandler = (adapter, parameters) => {
+  const { arguments: raw } = parameters;
+  adapter.restart(typeof raw === 'object' && raw !== null ? { ...raw } : undefined);
+  return { after: () => adapter.restarted() };
 };
 
 const terminate: RequestHandler = (adapter) => ({ after: () => adapter.terminate() });

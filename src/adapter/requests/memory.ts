@@ -2,9 +2,11 @@ import { disassembleAround } from '../../debugger/inspection/disassembly.ts';
 import { hex } from '../../x86/address.ts';
 import { errors } from '../errors.ts';
 import { fromBase64, parseReference, toBase64, writeReference } from '../references.ts';
+import { describeSource } from '../sources.ts';
 import { numberOf, optionalNumber, type RequestHandler, textOf } from './handler.ts';
 
-const MAX_READ = 16 * 1024 * 1024;
+/** Bytes of one read: a few milliseconds' work. A client that wants more asks again. */
+const MAX_READ = 1024 * 1024;
 const MAX_INSTRUCTIONS = 10_000;
 
 const readMemory: RequestHandler = (adapter, parameters) => {
@@ -52,8 +54,8 @@ const disassemble: RequestHandler = (adapter, parameters) => {
       instruction: line.text,
       instructionBytes: [...line.bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' '),
       symbol: line.symbol,
-      location: position && { name: position.path.split(/[\\/]/).at(-1), path: position.path },
-      line: position?.line,
+      location: position && describeSource(adapter, position.path),
+      line: position && adapter.dialect.writeLine(position.line),
       presentationHint: line.valid ? undefined : 'invalid',
     };
   });
@@ -75,7 +77,7 @@ const modules: RequestHandler = (adapter) => {
 };
 
 const loadedSources: RequestHandler = (adapter) => ({
-  body: { sources: adapter.launched.session.symbols.files.map((path) => ({ name: path.split(/[\\/]/).at(-1), path })) },
+  body: { sources: adapter.launched.session.symbols.files.map((path) => describeSource(adapter, path)) },
 });
 
 const source: RequestHandler = () => {

@@ -8,12 +8,17 @@ export interface BreakpointRules {
   readonly hitCondition?: string;
   /** Print this instead of stopping; `{expression}` is replaced. */
   readonly logMessage?: string;
+  /** How often it was reached with its condition true. Whoever made the breakpoint keeps the count over its changes. */
+  readonly counter: HitCounter;
+}
+
+export interface HitCounter {
+  hits: number;
 }
 
 export interface CodeBreakpoint extends BreakpointRules {
   readonly id: number;
   readonly addresses: readonly bigint[];
-  hits: number;
 }
 
 /** Stops before an access to a range of memory, of any size. */
@@ -23,7 +28,6 @@ export interface DataBreakpoint extends BreakpointRules {
   readonly address: bigint;
   readonly length: bigint;
   readonly access: 'read' | 'write' | 'readWrite';
-  hits: number;
 }
 
 /** What a breakpoint wants when it is reached. `problem`: why it stops although its condition can't be evaluated. */
@@ -60,7 +64,7 @@ function hitHolds(text: string, hits: number): boolean {
 }
 
 /** Decides about a breakpoint that was reached; counts the hit. */
-export function judge(breakpoint: BreakpointRules & { hits: number }, evaluate: (expression: string) => bigint): Verdict {
+export function judge(breakpoint: BreakpointRules, evaluate: (expression: string) => bigint): Verdict {
   if (breakpoint.condition) {
     try {
       if (evaluate(breakpoint.condition) === 0n) return { kind: 'pass' };
@@ -71,8 +75,8 @@ export function judge(breakpoint: BreakpointRules & { hits: number }, evaluate: 
       throw error;
     }
   }
-  breakpoint.hits++;
-  if (breakpoint.hitCondition && !hitHolds(breakpoint.hitCondition, breakpoint.hits)) return { kind: 'pass' };
+  breakpoint.counter.hits++;
+  if (breakpoint.hitCondition && !hitHolds(breakpoint.hitCondition, breakpoint.counter.hits)) return { kind: 'pass' };
   if (breakpoint.logMessage === undefined || breakpoint.logMessage === '') return { kind: 'stop' };
   const text = breakpoint.logMessage.replaceAll(/\{([^{}]*)\}/g, (_whole, expression: string) => {
     try {

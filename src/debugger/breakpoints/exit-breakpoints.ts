@@ -7,7 +7,6 @@ import type { BreakpointRules } from './breakpoint.ts';
 export interface ExitBreakpoint extends BreakpointRules {
   readonly id: number;
   readonly pattern: ExitPattern;
-  hits: number;
 }
 
 export interface ExitPattern {

@@ -5,7 +5,6 @@ import type { BreakpointRules } from './breakpoint.ts';
 export interface StageBreakpoint extends BreakpointRules {
   readonly id: number;
   readonly stages: readonly string[];
-  hits: number;
 }
 
 /** Lines of a handler's source on which a stage is, sorted. The path is from the project's folder. */
