@@ -39,14 +39,7 @@ const disassemble: RequestHandler = (adapter, parameters) => {
   const count = Math.min(Math.max(0, numberOf(parameters, 'instructionCount', 'disassemble')), MAX_INSTRUCTIONS);
   const offset = Math.max(-MAX_INSTRUCTIONS, Math.min(MAX_INSTRUCTIONS, optionalNumber(parameters, 'instructionOffset') ?? 0));
   const { symbols } = session;
-  const lines = disassembleAround(
-    session.vcpu().processor,
-    address,
-    offset,
-    count,
-    (place) => symbols.describe(place),
-    (place) => symbols.functionAt(place - 1n)?.low,
-  );
+  const lines = disassembleAround(session.vcpu().processor, symbols, address, offset, count);
   const instructions = lines.map((line) => {
     const position = line.valid ? symbols.lineAt(line.address)?.position : undefined;
     return {

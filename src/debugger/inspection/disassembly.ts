@@ -1,18 +1,31 @@
-import { Decoder, DecoderOptions, FlowControl, Formatter, FormatterSyntax, Instruction, Mnemonic, OpKind } from 'iced-x86';
+import { Formatter, FormatterSyntax, Instruction, OpKind } from 'iced-x86';
 import type { Processor } from '../../processor/processor.ts';
-import { hex, MASK_64 } from '../../x86/address.ts';
+import type { SymbolSource } from '../../symbols/symbol-source.ts';
+import { hex } from '../../x86/address.ts';
+import { CodeBytes } from './code-bytes.ts';
+import { LONGEST_INSTRUCTION } from './instruction-flow.ts';
 
 /** One line of a disassembly. */
 export interface DisassembledInstruction {
+  /** Linear. */
   readonly address: bigint;
+  /** Empty where nothing can be read. */
   readonly bytes: Uint8Array;
+  /** The instruction as nasm writes it; `db 0x…` for a byte that is none, `??` for one that can't be read. */
   readonly text: string;
+  /** A symbol that begins here. */
   readonly symbol?: string;
-  /** False for padding where nothing can be read or decoded. */
+  /** False where nothing can be read. */
   readonly valid: boolean;
 }
 
-const LONGEST = 15;
+type Symbols = Pick<SymbolSource, 'describe' | 'functionAt' | 'lineAt'>;
+
+/** A line or a function that begins further back is no help: what lies between may be data. */
+const FURTHEST_BOUNDARY = 4096n;
+/** Bytes that are searched at once for a start from which instructions meet an address. */
+const SEARCHED = 256;
+const FAR = BigInt(LONGEST_INSTRUCTION);
 let formatter: Formatter | undefined;
 
 function nasm(): Formatter {
@@ -27,199 +40,133 @@ function nasm(): Formatter {
   return formatter;
 }
 
-/** Length and kind of the instruction at RIP, for stepping: `call`, `ret`, `int`, `rep` … */
-export function instructionAt(processor: Processor): { readonly length: number; readonly flow: string } | undefined {
-  const address = processor.linearRip;
-  const bytes = processor.readMemory('gva', address, LONGEST);
-  if (bytes.length === 0) return undefined;
-  const decoder = new Decoder(processor.mode, bytes, DecoderOptions.None);
-  const instruction = new Instruction();
-  try {
-    decoder.ip = address;
-    decoder.decodeOut(instruction);
-    if (instruction.isInvalid) return undefined;
-    return { length: instruction.length, flow: flowOf(instruction) };
-  } finally {
-    instruction.free();
-    decoder.free();
-  }
-}
-
-const RETURN_NAMES: Readonly<Record<number, string>> = {
-  [Mnemonic.Ret]: 'ret',
-  [Mnemonic.Retf]: 'retf',
-  [Mnemonic.Iret]: 'iret',
-  [Mnemonic.Iretd]: 'iretd',
-  [Mnemonic.Iretq]: 'iretq',
-  [Mnemonic.Sysret]: 'sysret',
-  [Mnemonic.Sysexit]: 'sysexit',
-};
-
-function flowOf(instruction: Instruction): string {
-  if (instruction.hasRepPrefix || instruction.hasRepnePrefix) return instruction.isStringInstruction ? 'rep' : '';
-  const flow = instruction.flowControl;
-  // VMCALL and SYSCALL count as calls for iced; a hypercall is one instruction for the guest.
-  if (flow === FlowControl.Call || flow === FlowControl.IndirectCall)
-    return instruction.mnemonic === Mnemonic.Call ? 'call' : instruction.mnemonic === Mnemonic.Syscall ? 'syscall' : '';
-  if (flow === FlowControl.Interrupt) return 'int';
-  return RETURN_NAMES[instruction.mnemonic] ?? '';
-}
-
-/** Disassembles up to `count` instructions from an address on. Unreadable or undecodable bytes are single `db` lines. */
-export function disassemble(
-  processor: Processor,
-  address: bigint,
-  count: number,
-  describe: (address: bigint) => string | undefined,
-): DisassembledInstruction[] {
-  const result: DisassembledInstruction[] = [];
-  const bytes = processor.readMemory('gva', address, count * LONGEST);
-  const decoder = new Decoder(processor.mode, bytes, DecoderOptions.None);
-  const instruction = new Instruction();
-  try {
-    decoder.ip = address;
-    while (result.length < count) {
-      const offset = decoder.position;
-      const at = BigInt.asUintN(64, address + BigInt(offset));
-      if (offset >= bytes.length) {
-        const missing = BigInt.asUintN(64, address + BigInt(bytes.length) + BigInt(result.length - countValid(result)));
-        result.push({ address: missing, bytes: new Uint8Array(), text: '??', valid: false });
-        continue;
-      }
-      decoder.decodeOut(instruction);
-      if (instruction.isInvalid) {
-        const byte = bytes[offset] ?? 0;
-        result.push({
-          address: at,
-          bytes: bytes.subarray(offset, offset + 1),
-          text: `db ${hex(byte, 2)}`,
-          symbol: exact(describe, at),
-          valid: true,
-        });
-        decoder.position = offset + 1;
-        decoder.ip = BigInt.asUintN(64, at + 1n);
-        continue;
-      }
-      result.push({
-        address: at,
-        bytes: bytes.subarray(offset, offset + instruction.length),
-        text: withSymbols(instruction, nasm().format(instruction), describe),
-        symbol: exact(describe, at),
-        valid: true,
-      });
-    }
-  } finally {
-    instruction.free();
-    decoder.free();
-  }
-  return result;
-}
-
-function countValid(lines: readonly DisassembledInstruction[]): number {
-  return lines.filter(({ valid }) => valid).length;
-}
-
-function exact(describe: (address: bigint) => string | undefined, address: bigint): string | undefined {
-  const name = describe(address);
-  return name?.includes('+') ? undefined : name;
-}
-
-function withSymbols(instruction: Instruction, text: string, describe: (address: bigint) => string | undefined): string {
-  const kind = instruction.opCount > 0 ? instruction.opKind(0) : undefined;
-  const isBranch = kind === OpKind.NearBranch16 || kind === OpKind.NearBranch32 || kind === OpKind.NearBranch64;
-  const target = isBranch
-    ? instruction.nearBranchTarget
-    : instruction.isIpRelMemoryOperand
-      ? instruction.ipRelMemoryAddress
-      : undefined;
-  const name = target === undefined ? undefined : describe(target);
-  return name === undefined ? text : `${text} ; ${name}`;
-}
-
 /**
- * The instructions around an address: `offset` of them before (negative) or after it. Going back on x86 means trying
- * starts until one run of instructions meets the address; `known` gives a boundary before it (a function's start).
+ * Exactly `count` lines around an address: from `offset` lines before it (negative) or after it on. The address begins a
+ * line, and each line ends where the next begins. Going back takes a guess, since instructions differ in length: lines and
+ * functions that are known to begin somewhere are trusted, else the start is taken that lies furthest back and still leads
+ * to the address. A byte that leads nowhere is a line of its own.
  */
 export function disassembleAround(
   processor: Processor,
+  symbols: Symbols,
   address: bigint,
   offset: number,
   count: number,
-  describe: (address: bigint) => string | undefined,
-  known: (before: bigint) => bigint | undefined,
 ): DisassembledInstruction[] {
-  const forward = Math.max(0, offset + count);
-  const after = forward > 0 ? disassemble(processor, address, forward, describe) : [];
-  if (offset >= 0) return after.slice(offset);
-  const before = backwards(processor, address, -offset, describe, known);
-  return [...before, ...after].slice(0, count);
-}
-
-function backwards(
-  processor: Processor,
-  address: bigint,
-  wanted: number,
-  describe: (address: bigint) => string | undefined,
-  known: (before: bigint) => bigint | undefined,
-): DisassembledInstruction[] {
-  const lines: DisassembledInstruction[] = [];
-  let end = address;
-  const boundary = known(address);
-  if (boundary !== undefined && boundary < address && address - boundary < 0x2000n) {
-    const run = alignedRun(processor, boundary, address, describe);
-    if (run) {
-      lines.unshift(...run);
-      end = boundary;
-    }
-  }
-  // Where no boundary is known, the longest start within reach that meets the address.
-  for (let distance = 64n; lines.length < wanted && distance > 0n && end >= distance; distance -= 1n) {
-    const run = alignedRun(processor, end - distance, end, describe);
-    if (!run) continue;
-    lines.unshift(...run);
-    end -= distance;
-    distance = 65n;
-    if (lines.length > wanted * 2) break;
-  }
-  const found = lines.slice(-wanted);
-  const first = found[0]?.address ?? address;
-  const padding = Array.from({ length: wanted - found.length }, (_, index): DisassembledInstruction => {
-    const at = first - BigInt(wanted - found.length - index);
-    return { address: at < 0n ? at & MASK_64 : at, bytes: new Uint8Array(), text: '??', valid: false };
-  });
-  return [...padding, ...found];
-}
-
-/** The instructions from `start` up to exactly `end`; undefined when they don't meet it or can't be read. */
-function alignedRun(
-  processor: Processor,
-  start: bigint,
-  end: bigint,
-  describe: (address: bigint) => string | undefined,
-): DisassembledInstruction[] | undefined {
-  const bytes = processor.readMemory('gva', start, Number(end - start));
-  if (bytes.length < Number(end - start)) return undefined;
-  const decoder = new Decoder(processor.mode, bytes, DecoderOptions.None);
+  const code = new CodeBytes(processor);
   const instruction = new Instruction();
-  const lines: DisassembledInstruction[] = [];
   try {
-    decoder.ip = start;
-    while (decoder.canDecode) {
-      const offset = decoder.position;
-      decoder.decodeOut(instruction);
-      if (instruction.isInvalid) return undefined;
-      const at = start + BigInt(offset);
-      lines.push({
-        address: at,
-        bytes: bytes.subarray(offset, offset + instruction.length),
-        text: withSymbols(instruction, nasm().format(instruction), describe),
-        symbol: exact(describe, at),
-        valid: true,
-      });
+    const start = code.wrap(address);
+    const before = offset < 0 ? startsBefore(code, symbols, start, -offset).slice(0, count) : [];
+    const after: bigint[] = [];
+    for (let at = start, index = 0; index < offset + count; index++) {
+      if (index >= offset) after.push(at);
+      at = code.wrap(at + BigInt(code.lengthAt(at)));
     }
-    return lines;
+    const starts = [...before, ...after];
+    return starts.map((at, index) => line(code, instruction, symbols, at, starts[index + 1] ?? code.wrap(at + FAR)));
   } finally {
     instruction.free();
-    decoder.free();
+    code.free();
   }
+}
+
+/** A line that ends at `next` at the latest. */
+function line(
+  code: CodeBytes,
+  instruction: Instruction,
+  symbols: Symbols,
+  address: bigint,
+  next: bigint,
+): DisassembledInstruction {
+  const name = symbols.describe(address);
+  const symbol = name === undefined || isInside(name) ? undefined : name;
+  if (code.decode(address, instruction) && code.wrap(next - address) >= instruction.length) {
+    const text = nasm().format(instruction);
+    const target = targetOf(code, instruction);
+    const targetName = target === undefined ? undefined : symbols.describe(target);
+    return {
+      address,
+      bytes: code.bytes(address, instruction.length),
+      text: targetName === undefined ? text : `${text} ; ${targetName}`,
+      symbol,
+      valid: true,
+    };
+  }
+  const bytes = code.bytes(address, 1);
+  const [byte] = bytes;
+  return { address, bytes, text: byte === undefined ? '??' : `db ${hex(byte, 2)}`, symbol, valid: byte !== undefined };
+}
+
+/** `main+0x12`: a place behind a symbol. */
+function isInside(name: string): boolean {
+  return /\+(0x)?[0-9a-f]+$/.test(name);
+}
+
+/** Linear address that a branch goes to or a RIP-relative operand has. */
+function targetOf(code: CodeBytes, instruction: Instruction): bigint | undefined {
+  const kind = instruction.opCount > 0 ? instruction.opKind(0) : undefined;
+  if (kind === OpKind.NearBranch16 || kind === OpKind.NearBranch32 || kind === OpKind.NearBranch64)
+    return code.toLinear(instruction.nearBranchTarget);
+  return instruction.isIpRelMemoryOperand ? instruction.ipRelMemoryAddress : undefined;
+}
+
+/** Where the `wanted` lines before an address begin, ascending. */
+function startsBefore(code: CodeBytes, symbols: Symbols, address: bigint, wanted: number): bigint[] {
+  const found: bigint[] = [];
+  for (let end = address; found.length < wanted; ) {
+    const run = runTo(code, symbols, end);
+    for (let index = run.length - 1; index >= 0; index--) found.push(run[index] ?? end);
+    end = run[0] ?? code.wrap(end - 1n);
+  }
+  return found.slice(0, wanted).reverse();
+}
+
+/** Lines that lead to an address, ascending: at least one. */
+function runTo(code: CodeBytes, symbols: Symbols, end: bigint): readonly bigint[] {
+  const last = code.wrap(end - 1n);
+  for (const boundary of [symbols.lineAt(last)?.low, symbols.functionAt(last)?.low]) {
+    if (boundary === undefined || boundary >= end || end - boundary > FURTHEST_BOUNDARY) continue;
+    const run = follow(code, boundary, end);
+    if (run.length > 0) return run;
+  }
+  return searchTo(code, end);
+}
+
+/** Starts of the instructions from one address to another; empty when they don't meet it. */
+function follow(code: CodeBytes, start: bigint, end: bigint): bigint[] {
+  const run: bigint[] = [];
+  for (let at = start; at < end; at += BigInt(code.lengthAt(at))) {
+    run.push(at);
+    if (!code.isInstruction(at)) return [];
+    if (at + BigInt(code.lengthAt(at)) > end) return [];
+  }
+  return run;
+}
+
+/**
+ * The start furthest back, within reach, whose instructions lead to `end`. The first quarter of such a run may be out of
+ * step with the real code, which streams of x86 instructions mend soon, so it is left to the next search. A byte that no
+ * instruction ends with is a line of its own.
+ */
+function searchTo(code: CodeBytes, end: bigint): readonly bigint[] {
+  /** By distance to the end: whether instructions from there meet it. */
+  const meets: boolean[] = [true];
+  let furthest = 0;
+  for (let distance = 1; distance <= SEARCHED; distance++) {
+    const at = code.wrap(end - BigInt(distance));
+    const length = code.isInstruction(at) ? code.lengthAt(at) : 0;
+    meets[distance] = length > 0 && length <= distance && meets[distance - length] === true;
+    if (meets[distance]) furthest = distance;
+    // No instruction reaches over so many bytes.
+    else if (distance - furthest > LONGEST_INSTRUCTION) break;
+  }
+  if (furthest === 0) return [code.wrap(end - 1n)];
+  const run: bigint[] = [];
+  for (let distance = furthest; distance > 0; ) {
+    const at = code.wrap(end - BigInt(distance));
+    run.push(at);
+    distance -= code.lengthAt(at);
+  }
+  return furthest < SEARCHED / 2 ? run : run.slice(Math.floor(run.length / 4));
 }

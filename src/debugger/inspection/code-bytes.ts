@@ -1,0 +1,98 @@
+import { Decoder, DecoderOptions, Instruction } from 'iced-x86';
+import type { CodeMode, Processor } from '../../processor/processor.ts';
+import { Segment } from '../../processor/state/layout.ts';
+import { MASK_32, MASK_64 } from '../../x86/address.ts';
+import { LONGEST_INSTRUCTION } from './instruction-flow.ts';
+
+const PAGE = 4096n;
+/** What can't be decoded has this length, and what can't be read has none. */
+const UNDECODABLE = -1;
+
+/**
+ * The guest's code by linear address, as it is now: bytes, and where instructions end. Pages are read once, without side
+ * effects; addresses wrap as the mode's do.
+ */
+export class CodeBytes {
+  readonly mode: CodeMode;
+  private readonly mask: bigint;
+  /** Linear address of the code segment: what instruction pointers count from outside of 64-bit code. */
+  private readonly base: bigint;
+  private readonly pages = new Map<bigint, Uint8Array>();
+  private readonly lengths = new Map<bigint, number>();
+  private readonly scratch = new Instruction();
+
+  constructor(private readonly processor: Processor) {
+    this.mode = processor.mode;
+    this.mask = this.mode === 64 ? MASK_64 : MASK_32;
+    this.base = this.mode === 64 ? 0n : processor.state.segment(Segment.CS).base;
+  }
+
+  /** Frees what lies outside of the garbage collector's reach. */
+  free(): void {
+    this.scratch.free();
+  }
+
+  wrap(address: bigint): bigint {
+    return address & this.mask;
+  }
+
+  /** Instruction pointer (offset in CS) of a linear address, and back. */
+  toOffset(linear: bigint): bigint {
+    return BigInt.asUintN(this.mode, linear - this.base);
+  }
+  toLinear(offset: bigint): bigint {
+    return this.wrap(BigInt.asUintN(this.mode, offset) + this.base);
+  }
+
+  /** Up to `count` bytes from an address on; fewer where the next one can't be read. */
+  bytes(address: bigint, count: number): Uint8Array {
+    const within = Number(address % PAGE);
+    const page = this.page(address - BigInt(within));
+    const first = page.subarray(within, within + count);
+    if (first.length === count || page.length < Number(PAGE)) return first;
+    const rest = this.bytes(this.wrap(address + BigInt(first.length)), count - first.length);
+    const all = new Uint8Array(first.length + rest.length);
+    all.set(first);
+    all.set(rest, first.length);
+    return all;
+  }
+
+  private page(address: bigint): Uint8Array {
+    const known = this.pages.get(address);
+    if (known) return known;
+    const page = this.processor.readMemory('gva', address, Number(PAGE));
+    this.pages.set(address, page);
+    return page;
+  }
+
+  /** Decodes into `into`; false where there is no instruction. */
+  decode(address: bigint, into: Instruction): boolean {
+    const bytes = this.bytes(address, LONGEST_INSTRUCTION);
+    if (bytes.length === 0) return false;
+    const decoder = new Decoder(this.mode, bytes, DecoderOptions.None);
+    try {
+      decoder.ip = this.toOffset(address);
+      decoder.decodeOut(into);
+      return !into.isInvalid;
+    } finally {
+      decoder.free();
+    }
+  }
+
+  /** Bytes of the line at an address: of its instruction, or 1 where nothing can be decoded or read. */
+  lengthAt(address: bigint): number {
+    return Math.max(1, this.instructionLength(address));
+  }
+
+  isInstruction(address: bigint): boolean {
+    return this.instructionLength(address) > 0;
+  }
+
+  private instructionLength(address: bigint): number {
+    const known = this.lengths.get(address);
+    if (known !== undefined) return known;
+    const length = this.decode(address, this.scratch) ? this.scratch.length : UNDECODABLE;
+    this.lengths.set(address, length);
+    return length;
+  }
+}
