@@ -1,4 +1,6 @@
 import { breakpointRequests } from './breakpoints.ts';
+import { evaluationRequests } from './evaluation.ts';
+import { exceptionRequests } from './exception-info.ts';
 import { executionRequests } from './execution.ts';
 import type { RequestHandler } from './handler.ts';
 import { inspectionRequests } from './inspection.ts';
@@ -11,5 +13,7 @@ export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
   ...executionRequests,
   ...breakpointRequests,
   ...inspectionRequests,
+  ...evaluationRequests,
+  ...exceptionRequests,
   ...memoryRequests,
 };
