@@ -45,33 +45,33 @@ function pageFaultDetails(errorCode: number, address: bigint, processor: Process
     `A ${who} ${access} ${hex(address)}.`,
     `Page walk of ${hex(address)}:`,
     ...walkLines(walk).map((line) => `  ${line}`),
-    pageFaultCause(errorCode, walk, processor),
+    pageFaultCause(errorCode, walk, processor.state.cr4),
   ];
 }
 
 /** The entries of a page walk, in columns. */
 export function walkLines({ steps }: WalkResult): string[] {
-  return steps.map(
-    ({ level, entryGpa, entry, flags }) => `${level.padEnd(5)} entry at gpa ${hex(entryGpa, 8)}: ${hex(entry, 16)}  ${flags}`,
+  return steps.map(({ level, entryGpa, entry, flags }) =>
+    `${level.padEnd(5)} entry at gpa ${hex(entryGpa, 8)}: ${hex(entry, 16)}  ${flags}`.trimEnd(),
   );
 }
 
 /** Why the tables forbid an access. A guest that changed them since sees what they say now. */
-export function pageFaultCause(errorCode: number, walk: WalkResult, { state }: Pick<Processor, 'state'>): string {
+export function pageFaultCause(errorCode: number, walk: WalkResult, cr4: bigint): string {
   const isUser = (errorCode & PageFault.USER) !== 0;
   if (walk.problem !== undefined) return walk.problem;
   if (!(errorCode & PageFault.PRESENT)) return 'The page is there now; it was not when the access was made.';
   if (errorCode & PageFault.RESERVED) return 'A reserved bit was set in an entry.';
-  if (isUser && !walk.user) return 'The page is the supervisor’s alone (U/S is 0).';
+  if (isUser && !walk.user) return "The page is the supervisor's alone (U/S is 0).";
   if (errorCode & PageFault.FETCH) {
     if (!walk.executable) return 'The page is not executable (XD is 1).';
-    if (!isUser && walk.user && (state.cr4 & CR4_SMEP) !== 0n) return 'CR4.SMEP keeps the supervisor from executing a user page.';
+    if (!isUser && walk.user && (cr4 & CR4_SMEP) !== 0n) return 'CR4.SMEP keeps the supervisor from executing a user page.';
   }
   if (errorCode & PageFault.WRITE && !walk.writable)
     return isUser
       ? 'The page is read-only (R/W is 0).'
       : 'The page is read-only (R/W is 0), and CR0.WP makes that hold for the supervisor.';
-  if (!isUser && walk.user && (state.cr4 & CR4_SMAP) !== 0n)
+  if (!isUser && walk.user && (cr4 & CR4_SMAP) !== 0n)
     return 'CR4.SMAP keeps the supervisor from using a user page (EFLAGS.AC is 0).';
   return 'The page allows this access now; it did not when the access was made.';
 }
