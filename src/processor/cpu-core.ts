@@ -8,6 +8,7 @@ import { instantiateInterpreter, interpreterModule, type RunFunction } from './i
 import * as O from './interpreter/operation.ts';
 import { LinearAccess, type Size } from './memory/linear-access.ts';
 import type { PartitionMemory } from './memory/partition-memory.ts';
+import { type TranslationHolder, tableRegistry } from './memory/table-registry.ts';
 import { Mmu } from './mmu/mmu.ts';
 import type { CpuModel } from './models/cpu-model.ts';
 import type { CodeMode, InterceptSet, InterruptSource } from './processor.ts';
@@ -54,12 +55,12 @@ function noIntercepts(): InterceptSet {
  * One vCPU's state with its memory access, decoded code and generated interpreter: everything but the run loop. It is what
  * the processor's TypeScript parts work on.
  */
-export class CpuCore implements SystemContext, CodeSource {
+export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   readonly state: CpuState;
   readonly access: LinearAccess;
   readonly mmu: Mmu;
   readonly code: CodeCache;
-  readonly runGenerated: RunFunction;
+  private readonly runInterpreter: RunFunction;
   readonly wanted: InterceptSet = noIntercepts();
   private readonly none = noIntercepts();
   /** The instruction is done as on bare hardware, whatever is intercepted. */
@@ -75,6 +76,8 @@ export class CpuCore implements SystemContext, CodeSource {
   hardwareBreakpoints: ReadonlySet<bigint> = new Set();
   /** Error thrown in a call out of generated code. */
   pendingError: unknown;
+  /** Translations were dropped: the next instruction must be fetched anew. */
+  private refetch = false;
   private contexts = new Map<string, number>();
   private contextCounter = 0;
 
@@ -88,7 +91,8 @@ export class CpuCore implements SystemContext, CodeSource {
     this.access = new LinearAccess(this.state, memory, this.mmu);
     this.decodeMode = { mode: 16, stackWidth: 16, vex: false, has: (feature) => model.has(feature) };
     this.code = new CodeCache(memory, this.state.base, interpreterModule().table, this, () => this.access.flushWrites());
-    this.runGenerated = instantiateInterpreter(memory.wasm, {
+    tableRegistry(memory).join(this);
+    this.runInterpreter = instantiateInterpreter(memory.wasm, {
       slowRead: (operation, linear, access) => this.slowRead(operation, linear, access),
       slowWrite: (operation, linear, value, access) => this.slowWrite(operation, linear, value, access),
     });
@@ -205,6 +209,7 @@ export class CpuCore implements SystemContext, CodeSource {
       const size = (access & 15) as Size;
       const address = this.checkedLinear(operation, BigInt.asUintN(64, linear), access, true);
       this.access.write(address, size, BigInt.asUintN(64, value), this.state.cpl === 3);
+      if (this.refetch) this.code.endBlockAfter(operation);
     } catch (error) {
       this.abandon(error);
     }
@@ -221,6 +226,14 @@ export class CpuCore implements SystemContext, CodeSource {
     return this.linearAddress(segment, offset, size, write);
   }
 
+  /** Runs generated code from an operation (0: the one at RIP); gives a value of `Left`. */
+  runGenerated(operation: number, budget: number): number {
+    this.refetch = false;
+    const left = this.runInterpreter(this.state.base, operation, budget);
+    this.code.mendBlock();
+    return left;
+  }
+
   private abandon(error: unknown): void {
     this.pendingError = error;
     this.state.set32(O.ENGINE_ABORT, 1);
@@ -229,12 +242,16 @@ export class CpuCore implements SystemContext, CodeSource {
   // --- translations and mode --------------------------------------------------------------------------------------------
 
   flushTlb(_global: boolean): void {
+    this.flushTranslations();
+  }
+  flushTranslations(): void {
     this.access.flushTlb();
     this.contexts.clear();
     this.selectContext();
+    this.refetch = true;
   }
-  flushPage(_linear: bigint): void {
-    this.flushTlb(true);
+  flushWriteTranslations(): void {
+    this.access.flushWrites();
   }
 
   modeChanged(): void {

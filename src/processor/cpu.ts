@@ -18,8 +18,8 @@ import { AccessExit } from './system/context.ts';
 import { systemHelpers } from './system/helpers.ts';
 import { softwareException, trapsAfter } from './system/interrupts.ts';
 
-/** Rounds of the run loop that retire nothing before it comes back. */
-const IDLE_ROUNDS = 5000;
+/** Events delivered without an instruction between them before the run loop comes back. */
+const MOST_DELIVERIES = 5000;
 const SHADOW = 3;
 const NMI_BLOCKED = 8;
 const MOV_SS_SHADOW = 2;
@@ -55,6 +55,8 @@ class Cpu implements Processor {
   /** An event whose delivery left for a task switch. */
   private interrupted: GuestEvent | undefined;
   private passing = false;
+  /** Events delivered since an instruction retired. */
+  private deliveries = 0;
   private stopRequested = false;
 
   constructor(options: ProcessorOptions) {
@@ -97,6 +99,7 @@ class Cpu implements Processor {
     this.nmiPending = this.initPending = this.passing = this.stopRequested = false;
     this.sipiVector = undefined;
     this.pendingDebug = 0n;
+    this.deliveries = 0;
     this.core.access.completed.length = 0;
     this.core.code.dropAll();
     this.stateChanged();
@@ -108,16 +111,15 @@ class Cpu implements Processor {
     const end = this.state.icount + BigInt(budget);
     this.stopRequested = false;
     this.interrupted = undefined;
-    let last = this.state.icount;
-    for (let idle = 0; ; ) {
+    for (;;) {
       const result = this.boundary() ?? this.stretch(Number(end - this.state.icount));
       if (result) return result;
-      const { icount } = this.state;
-      if (icount >= end) return { kind: 'budget' };
-      idle = icount === last ? idle + 1 : 0;
-      last = icount;
+      if (this.state.icount >= end) return { kind: 'budget' };
       // Faults whose handlers fault at once, without end: whoever runs the guest gets a say now and then.
-      if (idle > IDLE_ROUNDS) return { kind: 'stop-requested' };
+      if (this.deliveries > MOST_DELIVERIES) {
+        this.deliveries = 0;
+        return { kind: 'stop-requested' };
+      }
       if (this.stopRequested) return { kind: 'stop-requested' };
     }
   }
@@ -226,7 +228,7 @@ class Cpu implements Processor {
       }
     }
     const rip = state.rip;
-    const left = core.runGenerated(state.base, operation, count);
+    const left = core.runGenerated(operation, count);
     const executed = count - state.get32(O.ENGINE_BUDGET);
     if (executed > 0) this.retired(executed, shadow, trap, rip);
     switch (left) {
@@ -328,6 +330,7 @@ class Cpu implements Processor {
   private retired(count: number, shadow: number, trap: boolean, rip: bigint): void {
     const { state, core } = this;
     state.set64(L.ICOUNT, state.icount + BigInt(count));
+    this.deliveries = 0;
     core.access.completed.length = 0;
     core.access.taken = 0;
     // A REP instruction that goes on is still the one that the breakpoint let pass.
@@ -384,6 +387,7 @@ class Cpu implements Processor {
   }
 
   private deliver(event: GuestEvent): RunResult | undefined {
+    this.deliveries++;
     const { access } = this.core;
     // Delivery is not left halfway: neither for device memory nor for watches.
     const ignoreWatches = access.ignoreWatches;

@@ -50,6 +50,8 @@ export class CodeCache implements CodeHolder {
   private readonly tails = new WeakMap<Block, bigint>();
   /** What helpers need to know; the first place is for a single instruction. */
   private readonly instructions: (Decoded | undefined)[] = [undefined];
+  /** Operations of the running block that were made to leave it, with their handlers. */
+  private ended: { readonly at: number; readonly handler: number }[] = [];
   private next = FIRST;
   private mode = '';
 
@@ -132,6 +134,25 @@ export class CodeCache implements CodeHolder {
 
   flushWriteTranslations(): void {
     this.onFlushWrites();
+  }
+
+  /**
+   * Makes the running block end behind an operation, or behind its pass of a REP instruction: the next instruction is
+   * fetched anew. Until {@link mendBlock}.
+   */
+  endBlockAfter(operation: number): void {
+    if (this.ended.length > 0) return;
+    for (const at of [operation, operation + O.OPERATION_SIZE]) {
+      this.ended.push({ at, handler: this.view.getInt32(at + O.OP_HANDLER, true) });
+      this.view.setInt32(at + O.OP_HANDLER, O.Handler.DROPPED, true);
+    }
+  }
+
+  /** Generated code was left: the block may be used again. */
+  mendBlock(): void {
+    if (this.ended.length === 0) return;
+    for (const { at, handler } of this.ended) this.view.setInt32(at + O.OP_HANDLER, handler, true);
+    this.ended = [];
   }
 
   /** Drops all decoded code of this vCPU (breakpoints changed, the area is full). */
@@ -240,6 +261,8 @@ export class CodeCache implements CodeHolder {
 
   /** The operations may be running: each becomes one that asks to be decoded again. */
   private markDropped(block: Block): void {
+    const start = this.base + block.at;
+    this.ended = this.ended.filter(({ at }) => at < start || at >= start + block.count * O.OPERATION_SIZE);
     for (let index = 0; index < block.count; index++)
       this.view.setInt32(this.base + block.at + index * O.OPERATION_SIZE + O.OP_HANDLER, O.Handler.DROPPED, true);
   }

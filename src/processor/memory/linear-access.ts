@@ -9,6 +9,7 @@ import * as L from '../state/layout.ts';
 import { AccessExit } from '../system/context.ts';
 import { type CodeRegistry, codeRegistry } from './code-registry.ts';
 import type { PartitionMemory } from './partition-memory.ts';
+import { type TableRegistry, tableRegistry } from './table-registry.ts';
 
 export type Size = 1 | 2 | 4 | 8;
 
@@ -27,6 +28,7 @@ const CR0_AM = 1n << 18n;
  */
 export class LinearAccess {
   private readonly registry: CodeRegistry;
+  private readonly tables: TableRegistry;
   /** Values of device accesses that were completed for the instruction that is run again, and how many it took so far. */
   readonly completed: bigint[] = [];
   taken = 0;
@@ -45,6 +47,7 @@ export class LinearAccess {
     private readonly mmu: Mmu,
   ) {
     this.registry = codeRegistry(memory);
+    this.tables = tableRegistry(memory);
   }
 
   /** Takes the value of a device access from the completed ones, or leaves to have it made. */
@@ -208,8 +211,10 @@ export class LinearAccess {
       return;
     }
     this.fillTlb(linear, translation, place.offset, user, true);
+    const isTable = this.tables.mayChange(gpa, size);
     this.store(place.offset, size, value);
     if (this.registry.hasCode(gpa)) this.registry.written(gpa, size);
+    if (isTable) this.tables.changed();
   }
 
   /** Lets the interpreter's inline path reach the page, unless something must be asked at each access. */
@@ -232,7 +237,7 @@ export class LinearAccess {
       this.memory.view.setInt32(at + 8, (offset - Number(BigInt.asUintN(32, linear))) | 0, true);
     };
     enter(user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR);
-    if (write && translation.writable && !this.registry.hasCode(gpa))
+    if (write && translation.writable && !this.registry.hasCode(gpa) && !this.tables.hasTables(gpa))
       enter(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR);
   }
 

@@ -9,8 +9,11 @@ export interface RamRegion {
   readonly length: number;
 }
 
-/** Told of every write that did not come from the guest's own instructions, and of code pages that changed. */
-export type WriteListener = (gpa: bigint, length: number) => void;
+/** A page walk sets accessed and dirty bits; all else is `other`. */
+export type WriteCause = 'walk' | 'other';
+
+/** Told of every write that did not come from the guest's own instructions. */
+export type WriteListener = (gpa: bigint, length: number, cause: WriteCause) => void;
 
 /**
  * The memory of one partition: one WebAssembly memory that holds the vCPUs' state blocks and then the guest's RAM. Between
@@ -97,8 +100,8 @@ export class PartitionMemory {
     this.listeners.push(listener);
   }
 
-  /** Says that RAM changed (by another vCPU's store to a page with decoded code, say). */
-  notifyWrite(gpa: bigint, length: number): void {
-    for (const listener of this.listeners) listener(gpa, length);
+  /** Says that RAM changed without {@link write}. */
+  notifyWrite(gpa: bigint, length: number, cause: WriteCause = 'other'): void {
+    for (const listener of this.listeners) listener(gpa, length, cause);
   }
 }

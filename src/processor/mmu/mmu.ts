@@ -1,6 +1,7 @@
 import { isCanonical } from '../../x86/address.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
+import { type TableRegistry, tableRegistry } from '../memory/table-registry.ts';
 import type { CpuModel } from '../models/cpu-model.ts';
 import type { WalkResult } from '../processor.ts';
 import { type CpuState, Flag } from '../state/cpu-state.ts';
@@ -40,6 +41,7 @@ export interface Translation {
 /** Translates linear addresses by the guest's page tables, with the side effects and faults of the architecture. */
 export class Mmu {
   private readonly path: PageWalk;
+  private readonly tables: TableRegistry;
 
   constructor(
     private readonly state: CpuState,
@@ -47,6 +49,7 @@ export class Mmu {
     private readonly model: CpuModel,
   ) {
     this.path = new PageWalk(state, memory, model);
+    this.tables = tableRegistry(memory);
   }
 
   private get paging(): boolean {
@@ -103,17 +106,18 @@ export class Mmu {
     return (cr4 & CR4_SMAP) === 0 || ((state.get32(L.EFLAGS) & Flag.AC) !== 0 && state.cpl !== 3);
   }
 
-  /** Sets accessed bits on the way and the dirty bit of the leaf. */
+  /** Sets accessed bits on the way and the dirty bit of the leaf, and has the tables watched: the translation will be kept. */
   private mark(last: number, write: boolean): void {
     const { path } = this;
-    // PDPTEs of PAE paging have no accessed bit.
+    // PDPTEs of PAE paging have no accessed bit, and are read only when CR3 is loaded.
     for (let step = path.mode === 'PAE' ? 1 : 0; step <= last; step++) {
+      this.tables.add(path.entryGpa[step] ?? 0);
       const value = path.entryLow[step] ?? 0;
       const wanted = value | Entry.A | (step === last && write ? Entry.D : 0);
       if (wanted === (value | 0)) continue;
       const gpa = path.entryGpa[step] ?? 0;
       this.memory.view.setUint32(path.offsetOf(gpa), wanted, true);
-      this.memory.notifyWrite(BigInt(gpa), 4);
+      this.memory.notifyWrite(BigInt(gpa), 4, 'walk');
     }
   }
 

@@ -43,9 +43,8 @@ export interface SystemContext {
     form: { readonly string: boolean; readonly rep: boolean; readonly immediate: boolean },
   ): number;
 
-  /** Drops all translations (`global` ones too), or one page's. */
+  /** Drops all translations (`global` ones too). Changes of page tables do it by themselves (TableRegistry). */
   flushTlb(global: boolean): void;
-  flushPage(linear: bigint): void;
   /** Must be called after CS, SS, CPL, CR0, CR4, EFER or a segment's hidden part changed. */
   modeChanged(): void;
   /** Must be called when IF, the interrupt shadow, TPR or TF changed, so that events are looked at again. */

@@ -34,7 +34,7 @@ const invlpg: SystemHelper = (context, instruction) => {
     context.mode === 64 && instruction.segment < L.Segment.FS ? 0n : context.state.segment(instruction.segment).base;
   const address = BigInt.asUintN(64, segmentBase + context.effectiveAddress(instruction));
   if (context.intercepts.invlpg) return { reason: 'invlpg', address };
-  context.flushPage(address);
+  // Translations follow the page tables by themselves: there is nothing stale to drop.
   return 'next';
 };
 
