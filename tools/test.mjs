@@ -1,4 +1,5 @@
-// `npm test`: installs, builds, and runs every test; the last line is `N passed, N failed`. `--long` adds the long tests.
+// `npm test`: installs, builds, and runs every test; the last line is `N passed, N failed`. `--long` runs the
+// long tests instead.
 // Parts that can't run on this machine are named as skipped, with the reason.
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -50,9 +51,11 @@ async function script(title, file) {
 try {
   await installPackages();
   await step('Building', () => run(npm, ['run', 'build', '--silent']));
-  await vitest('Unit tests', 'vitest.config.ts');
-  if (existsSync(path.join(root, 'tools/test-vscode.mjs'))) await script('Tests in the real VS Code', 'tools/test-vscode.mjs');
   if (long) await vitest('Long tests', 'vitest.long.config.ts');
+  else {
+    await vitest('Unit tests', 'vitest.config.ts');
+    await script('Tests in the real VS Code', 'tools/test-vscode.mjs');
+  }
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   broken = true;
