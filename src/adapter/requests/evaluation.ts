@@ -1,4 +1,4 @@
-import { consoleCommands, runConsoleCommand } from '../../debugger/console.ts';
+import { consoleCommands, runConsoleCommand } from '../../debugger/console/console.ts';
 import { ExpressionError } from '../../debugger/expressions/evaluator.ts';
 import { guestContext } from '../../debugger/inspection/call-stack.ts';
 import { findRegister, generalRegisters } from '../../debugger/inspection/registers.ts';
@@ -97,7 +97,7 @@ const completions: RequestHandler = (adapter, parameters) => {
   const plain = prefix.replace(/^\$/, '').toLowerCase();
   const { processor } = session.vcpu();
   const names = [
-    ...(column === prefix.length ? consoleCommands.map((name) => ({ name, type: 'function' })) : []),
+    ...(column === prefix.length ? consoleCommands.map(({ name }) => ({ name, type: 'function' })) : []),
     ...generalRegisters(processor).map(({ name }) => ({ name, type: 'variable' })),
     ...['cf', 'zf', 'sf', 'of', 'if', 'df', 'cr0', 'cr2', 'cr3', 'cr4', 'efer', 'cs', 'ds', 'es', 'ss', 'fs', 'gs', 'cpl'].map(
       (name) => ({ name, type: 'variable' }),

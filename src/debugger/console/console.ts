@@ -1,0 +1,40 @@
+import type { DebugSession } from '../debug-session.ts';
+import { ExpressionError } from '../expressions/evaluator.ts';
+import { type ConsoleCommand, columns } from './command.ts';
+import { exitCommands } from './exits.ts';
+import { memoryCommands } from './memory.ts';
+import { registerCommands } from './registers.ts';
+import { tableCommands } from './tables.ts';
+
+const help: ConsoleCommand = {
+  name: 'help',
+  usage: 'help [COMMAND]',
+  summary: 'this list, or more about one command',
+  details: ['For example: help mem'],
+  run: (_session, rest) => (rest === '' ? overview() : helpOn(rest)),
+};
+
+const commands: readonly ConsoleCommand[] = [...registerCommands, ...exitCommands, ...memoryCommands, ...tableCommands, help];
+
+/** Every command's name and what it is good for. */
+export const consoleCommands: readonly Pick<ConsoleCommand, 'name' | 'usage' | 'summary'>[] = commands;
+
+/** Runs a command of the debug console; undefined when the text is no command. Throws ExpressionError. */
+export function runConsoleCommand(session: DebugSession, text: string): string | undefined {
+  const [, word, rest = ''] = /^\s*(\w+)(?:\s+(.*?))?\s*$/s.exec(text) ?? [];
+  return commands.find(({ name }) => name === word)?.run(session, rest);
+}
+
+function overview(): string {
+  return [
+    ...columns(commands.map(({ usage, summary }) => [usage, summary])),
+    'Anything else is an expression: rax + 8, dword [rsp], fs:[0x28], byte gpa:[0x1000], zf, a symbol. With = it sets: rax = 5.',
+  ].join('\n');
+}
+
+function helpOn(text: string): string {
+  const found = commands.find(({ name }) => name === text.toLowerCase());
+  if (!found)
+    throw new ExpressionError(`There is no command "${text}"; they are ${commands.map(({ name }) => name).join(', ')}.`);
+  return [`${found.usage}: ${found.summary}.`, ...found.details].join('\n');
+}

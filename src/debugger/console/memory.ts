@@ -1,0 +1,81 @@
+import { hex } from '../../x86/address.ts';
+import type { DebugSession } from '../debug-session.ts';
+import { ExpressionError } from '../expressions/evaluator.ts';
+import { walkLines } from '../inspection/exception-details.ts';
+import { addressOf, type ConsoleCommand, countOf } from './command.ts';
+
+const WALK = 'walk ADDRESS';
+const MEM = 'mem ADDRESS [BYTES]';
+const SHOWN = 64;
+const MOST = 4096;
+const PER_ROW = 16;
+const PAGE = 4096n;
+
+function size(bytes: bigint): string {
+  if (bytes >= 1n << 30n) return `${bytes >> 30n} GiB`;
+  return bytes >= 1n << 20n ? `${bytes >> 20n} MiB` : `${bytes >> 10n} KiB`;
+}
+
+function walk(session: DebugSession, rest: string): string {
+  const { space, address } = addressOf(session, rest, WALK);
+  if (space === 'gpa')
+    throw new ExpressionError('A physical address is not looked up in page tables; give walk a virtual one, without gpa:.');
+  const result = session.vcpu().processor.walk(address);
+  if (result.gpa === undefined)
+    return [...walkLines(result), `${hex(address)} is not mapped. ${result.problem ?? ''}`.trimEnd()].join('\n');
+  const rights = [
+    result.writable ? 'writable' : 'read-only',
+    result.user ? 'user' : 'supervisor',
+    result.executable ? 'executable' : 'no-execute',
+  ].join(', ');
+  const page = result.steps.length === 0 ? 'paging is off' : `page of ${size(result.pageSize ?? PAGE)}, ${rights}`;
+  return [...walkLines(result), `${hex(address)} → gpa ${hex(result.gpa)}, ${page}`].join('\n');
+}
+
+/** A count at the end is one unless it belongs to the expression: `rsp 16`, but `rsp + 16`. */
+function splitCount(text: string): readonly [expression: string, count: string | undefined] {
+  const [, expression, count] = /^(.*[^\s+\-*/%&|^~!<>=(,:?])\s+(0x[0-9a-f]+|\d+)$/is.exec(text) ?? [];
+  return expression === undefined ? [text, undefined] : [expression, count];
+}
+
+function mem(session: DebugSession, rest: string): string {
+  const [expression, count] = splitCount(rest);
+  const { space, address } = addressOf(session, expression, MEM);
+  const length = Math.min(count === undefined ? SHOWN : countOf(count, MEM), MOST);
+  const { processor } = session.vcpu();
+  const bytes = processor.readMemory(space, address, length);
+  const rows: string[] = [];
+  for (let at = 0; at < bytes.length; at += PER_ROW) {
+    const row = [...bytes.subarray(at, at + PER_ROW)];
+    const digits = row.map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    const text = row.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : '.')).join('');
+    const place = BigInt.asUintN(64, address + BigInt(at));
+    rows.push(`${space === 'gpa' ? 'gpa:' : ''}${hex(place, 16)}  ${digits.padEnd(PER_ROW * 3)} ${text}`);
+  }
+  if (bytes.length < length) {
+    const hole = BigInt.asUintN(64, address + BigInt(bytes.length));
+    const reason = space === 'gva' ? processor.walk(hole).problem : undefined;
+    rows.push(`The memory at ${space} ${hex(hole)} can't be read. ${reason ?? 'No RAM is there.'}`);
+  }
+  return rows.join('\n');
+}
+
+export const memoryCommands: readonly ConsoleCommand[] = [
+  {
+    name: 'walk',
+    usage: WALK,
+    summary: 'the page walk of a virtual address',
+    details: [
+      'Shows each entry with where it lies and its bits, then the physical address and the rights.',
+      'For example: walk rip, walk [rsp]',
+    ],
+    run: walk,
+  },
+  {
+    name: 'mem',
+    usage: MEM,
+    summary: `memory at a virtual address, or at gpa:ADDRESS`,
+    details: [`${SHOWN} bytes unless told, ${MOST} at most.`, 'For example: mem rsp, mem message 16, mem gpa:0x1000 256'],
+    run: mem,
+  },
+];

@@ -1,0 +1,120 @@
+import { describe, expect, test } from 'vitest';
+import { Client, sample } from '../adapter/client.ts';
+import { atEntry } from '../adapter/guests.ts';
+
+function stopped(program: string, options: object = {}): Client {
+  const client = new Client();
+  client.launch(sample(program), options);
+  client.ask('configurationDone');
+  client.run();
+  return client;
+}
+
+const hello = () => stopped('hello/hello.asm');
+const run = (client: Client, text: string): string => client.evaluate(text, 'repl');
+const problem = (client: Client, text: string): string | undefined =>
+  client.request('evaluate', { expression: text, context: 'repl' }).message;
+
+describe('a console command', () => {
+  test('lists all commands in columns with help, and says more of one', () => {
+    const client = hello();
+    const lines = run(client, 'help').split('\n').slice(0, -1);
+    expect(lines.map((line) => line.split(/\W/)[0])).toEqual(['regs', 'cpuid', 'exits', 'walk', 'mem', 'idt', 'gdt', 'help']);
+    const starts = lines.map((line) => line.search(/ {2}\S/));
+    for (const [index, line] of lines.entries())
+      expect(line.slice(Math.max(...starts), Math.max(...starts) + 2), lines[index]).toBe('  ');
+    expect(run(client, 'help mem')).toMatch(/^mem ADDRESS \[BYTES\]: .*\n[\s\S]*For example: mem rsp/);
+  });
+
+  test.each<[string, RegExp]>([
+    ['help nonsense', /^There is no command "nonsense"; they are regs, /],
+    ['regs all', /^regs takes no "all"/],
+    ['exits many', /^"many" is no count; the command is exits \[N\]\.$/],
+    ['exits 0', /is no count/],
+    ['walk', /^An address is missing; the command is walk ADDRESS\.$/],
+    ['walk gpa:0x1000', /without gpa:/],
+    ['walk nowhere', /"nowhere" is not a register/],
+    ['mem', /^An address is missing; the command is mem ADDRESS \[BYTES\]\.$/],
+    ['mem rsp 0', /is no count/],
+    ['idt 256', /^There is no vector 0x100; they go from 0 to 0xff\.$/],
+    ['gdt 1', /^gdt takes no "1"/],
+    ['cpuid nobody', /"nobody" is not a register/],
+  ])('%s is refused with a sentence', (text, sentence) => {
+    expect(problem(hello(), text)).toMatch(sentence);
+  });
+
+  test('regs shows the registers of the mode, the flags by name and the place', () => {
+    const long = run(hello(), 'regs');
+    expect(long).toMatch(/rax +0x[0-9a-f]{16} +rbx/);
+    expect(long).toMatch(/cr0 +0x[0-9a-f]+ +PE .*PG/);
+    expect(long).toMatch(/64-bit code, CPL 0, 0 instructions retired, at _start/);
+    const real = run(stopped('bare/boot-sector.asm', { platform: 'bare' }), 'regs');
+    expect(real).toMatch(/^ax +0x[0-9a-f]{4} /);
+    expect(real).toContain('16-bit code');
+  });
+
+  test('exits counts by reason and shows the newest with what came of them', () => {
+    const client = hello();
+    expect(run(client, 'exits')).toBe('No VM exit yet.');
+    client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'exit:io', hitCondition: '12' }] });
+    client.move('continue');
+    const text = run(client, 'exits 3');
+    expect(text).toMatch(/^11 {2}io\n11 {2}in all; the last 3:\n#\s*\d+ {2}0x\w+ {2}io {2}/);
+    expect(text.split('\n')).toHaveLength(5);
+  });
+
+  test('walk shows the entries and where they lead', () => {
+    const client = hello();
+    expect(run(client, 'walk rip')).toMatch(
+      /^PML4 .*\nPDPT .*\nPD .*\n0x100000 → gpa 0x100000, page of 2 MiB, writable, supervisor, executable$/,
+    );
+    expect(run(client, 'walk 0x8000000000')).toMatch(/0x8000000000 is not mapped\. The PML4 entry is not present\.$/);
+    expect(run(client, 'walk 1 << 63')).toMatch(/not canonical/);
+    expect(run(stopped('bare/boot-sector.asm', { platform: 'bare' }), 'walk 0x7c00')).toBe('0x7c00 → gpa 0x7c00, paging is off');
+  });
+
+  test('mem shows bytes and text, takes an expression and a count, and says where memory ends', () => {
+    const client = hello();
+    expect(run(client, 'mem message 16')).toMatch(/^0x0000000000[0-9a-f]{6} {2}48 65 6c 6c 6f .* Hello from a gue$/);
+    expect(run(client, 'mem message + 16').split('\n')).toHaveLength(4);
+    expect(run(client, 'mem gpa:0x100000 1')).toMatch(/^gpa:0x0000000000100000 {2}[0-9a-f]{2} /);
+    expect(run(client, 'mem 0x8000000000')).toBe("The memory at gva 0x8000000000 can't be read. The PML4 entry is not present.");
+    expect(run(client, 'mem gpa:0x3fffff0 32')).toMatch(/\nThe memory at gpa 0x4000000 can't be read\. No RAM is there\.$/);
+  });
+
+  test('idt shows gates with names and places, in real mode the vectors', () => {
+    const client = hello();
+    expect(run(client, 'idt')).toMatch(/^IDT at 0x\w+, limit 0x\w+\n0x00 .*interrupt .*DPL 0/);
+    expect(run(client, 'idt 14')).toMatch(/\n0x0e {2}#PF {2}interrupt {2}0x0020:0x/);
+    expect(run(client, 'idt 0xf0')).toMatch(/Vector 0xf0 has no gate|0xf0/);
+    const real = run(stopped('bare/boot-sector.asm', { platform: 'bare' }), 'idt');
+    expect(real).toMatch(/^Interrupt vectors at 0x0, limit 0x3ff\n0x00.*0xf000:0x/);
+    expect(real.split('\n').length).toBeLessThan(100);
+  });
+
+  test('gdt shows descriptors by selector, a 16-byte one of long mode as one', () => {
+    expect(run(hello(), 'gdt')).toMatch(/\n0x0020 {2}base 0x00000000 {2}limit 0xffffffff {2}code 64-bit +read +DPL 0/);
+    const { client } = atEntry(`bits 64
+_start:
+    lgdt [register]
+    nop
+    hlt
+register: dw table.end - table - 1
+    dq table
+table: dq 0
+    dq 0x00209a0000000000
+    dq 0x4500893400000067
+    dq 0xffff8000
+.end:
+`);
+    client.move('next');
+    expect(run(client, 'gdt')).toMatch(/\n0x0010 {2}base 0xffff800045340000 {2}limit 0x00000067 {2}TSS +DPL 0$/);
+  });
+
+  test('cpuid shows leaves with the texts that they hold', () => {
+    const client = hello();
+    expect(run(client, 'cpuid')).toMatch(/\nleaf +eax +ebx +ecx +edx\n0x00000000 {2}0x\w{8} .*"GenuineIntel"/);
+    expect(run(client, 'cpuid 4 1')).toMatch(/\n0x00000004\.0x1 {2}0x/);
+    expect(run(client, 'cpuid 0x80000000 + 2').split('\n')).toHaveLength(3);
+  });
+});
