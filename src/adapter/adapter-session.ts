@@ -1,4 +1,4 @@
-import type { DebugProtocol } from '@vscode/debugprotocol';
+import { Event, type Message, Response } from '@vscode/debugadapter/lib/messages.js';
 import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
 import { ExpressionError } from '../debugger/expressions/evaluator.ts';
 import type { StackEntry } from '../debugger/inspection/call-stack.ts';
@@ -11,6 +11,8 @@ import { BreakpointBook } from './breakpoints/breakpoint-book.ts';
 import { Dialect } from './dialect.ts';
 import { errors, RequestError } from './errors.ts';
 import { type Guest, launchGuest } from './guest.ts';
+import { MessageQueue } from './message-queue.ts';
+import { MotionProgress } from './motion-progress.ts';
 import { Handles } from './references.ts';
 import type { Parameters } from './requests/handler.ts';
 import { requestHandlers } from './requests/index.ts';
@@ -38,7 +40,9 @@ export class AdapterSession {
   guest: Guest | undefined;
   dialect = Dialect.of({});
   readonly breakpoints = new BreakpointBook();
-  private listener: (message: DebugProtocol.ProtocolMessage) => void = () => {};
+  readonly progress = new MotionProgress((event, body) => this.event(event, body));
+  private readonly queue = new MessageQueue();
+  private listener: (message: Message) => void = () => {};
   private seq = 1;
   private configured = false;
   private terminated = false;
@@ -53,7 +57,12 @@ export class AdapterSession {
     this.listener = listener;
   }
 
-  /** Takes one message of the client. Whatever it is, nothing is thrown. */
+  /** Takes a message of the client, to be handled by one of the next slices. */
+  receive(message: unknown): void {
+    this.queue.push(message);
+  }
+
+  /** Handles one message of the client. Whatever it is, nothing is thrown. */
   handle(message: unknown): void {
     if (typeof message !== 'object' || message === null || !('type' in message) || message.type !== 'request') return;
     const command = 'command' in message && typeof message.command === 'string' ? message.command : '';
@@ -72,34 +81,31 @@ export class AdapterSession {
   }
 
   private respond(requestSeq: number, command: string, body: object | undefined): void {
-    this.send({ type: 'response', request_seq: requestSeq, success: true, command, body });
+    this.send(Object.assign(response(requestSeq, command), { body }));
   }
 
   private fail(requestSeq: number, command: string, error: unknown): void {
     const text = describeError(error);
     const id = error instanceof RequestError ? error.id : 1000;
-    this.send({
-      type: 'response',
-      request_seq: requestSeq,
-      success: false,
-      command,
-      message: text,
-      body: {
-        error: {
-          id,
-          format: text.replaceAll('{', '(').replaceAll('}', ')'),
-          showUser: command === 'launch' || command === 'restart',
-        },
-      },
-    });
+    const showUser = command === 'launch' || command === 'restart';
+    const body = { error: { id, format: text.replaceAll('{', '(').replaceAll('}', ')'), showUser } };
+    this.send(Object.assign(response(requestSeq, command, text), { body }));
   }
 
-  private send(message: object): void {
-    this.listener({ seq: this.seq++, type: 'event', ...message });
+  private send(message: Message): void {
+    message.seq = this.seq++;
+    this.listener(message);
   }
 
   event(event: string, body: object = {}): void {
-    this.send({ type: 'event', event, body });
+    this.send(new Event(event, body));
+  }
+
+  /** Cancels a request that waits for its turn, or the motion whose progress is shown. What is over already stays as it is. */
+  cancel(requestId: unknown, progressId: unknown): void {
+    const request = this.queue.take(requestId);
+    if (request) this.send(response(request.seq, request.command, 'cancelled'));
+    if (this.progress.isShown(progressId)) this.launched.session.pause();
   }
 
   output(text: string, category: 'stdout' | 'console' | 'stderr' | 'important' = 'console'): void {
@@ -152,18 +158,27 @@ export class AdapterSession {
     this.gotoTargets.clear();
   }
 
-  /** Runs the guest for a few milliseconds; true when it wants to go on. */
+  /** Handles a message that waits, or runs the guest for a few milliseconds; true when there is more to do. */
   slice(): boolean {
+    if (!this.queue.isEmpty) {
+      this.handle(this.queue.next());
+      return !this.queue.isEmpty || this.hasWork;
+    }
     const guest = this.guest;
-    if (!guest || !this.configured || this.terminated || !guest.session.hasWork) return false;
+    if (!guest || !this.hasWork) return false;
     try {
       const event = guest.session.slice();
       if (event) this.report(event);
+      else this.progress.tick(guest.session.vcpu().processor.icount);
     } catch (error) {
       this.output(`The debugger met an error of its own: ${describeError(error)}\n`, 'stderr');
       this.terminate();
     }
-    return guest.session.hasWork;
+    return this.hasWork;
+  }
+
+  private get hasWork(): boolean {
+    return this.configured && !this.terminated && this.guest?.session.hasWork === true;
   }
 
   private report(event: SessionEvent): void {
@@ -178,6 +193,7 @@ export class AdapterSession {
 
   reportStop(stop: StopEvent): void {
     this.moving();
+    this.progress.end();
     if (stop.text !== undefined && stop.reason === 'breakpoint') this.output(`${stop.text}\n`, 'important');
     this.event('stopped', {
       reason: stop.reason,
@@ -192,6 +208,7 @@ export class AdapterSession {
   terminate(): void {
     if (this.terminated) return;
     this.terminated = true;
+    this.progress.end();
     if (this.guest) this.guest.session.running = false;
     this.event('terminated');
   }
@@ -219,6 +236,10 @@ export class AdapterSession {
     if (!this.free && (configuration.stopOnEntry ?? true)) this.reportStop(session.stopAtEntry());
     else session.continue();
   }
+}
+
+function response(seq: number, command: string, problem?: string): Response {
+  return new Response({ seq, type: 'request', command }, problem);
 }
 
 /** One sentence for the user. */

@@ -4,11 +4,12 @@ import { FramingError, frame, MessageReader } from './dap-framing.ts';
 import { parse } from './options.ts';
 import { UsageError } from './usage.ts';
 
-/** The adapter's session as its transport sees it: messages in, messages out, and a call that runs the guest for a slice. */
+/** The adapter's session as its transport sees it: messages in, messages out, and a call that does a slice of the work. */
 export interface DapSession {
-  handle(message: unknown): void;
+  /** Takes a message; a slice will handle it. */
+  receive(message: unknown): void;
   onMessage(listener: (message: unknown) => void): void;
-  /** Runs the guest for a few milliseconds; true when it wants to go on. */
+  /** Handles one message or runs the guest for a few milliseconds; true when there is more to do. */
   slice(): boolean;
 }
 
@@ -44,7 +45,7 @@ function listen(port: number, createSession: () => DapSession): Promise<void> {
 }
 
 /**
- * Moves messages between a client and a session. Between two messages the guest runs in slices, each from a fresh turn of
+ * Moves messages between a client and a session, which handles them and runs the guest in slices, each from a fresh turn of
  * the event loop, so that what the client sends is always heard.
  */
 export function serve(input: Readable, output: Writable, session: DapSession): Promise<void> {
@@ -76,7 +77,7 @@ export function serve(input: Readable, output: Writable, session: DapSession): P
       if (!closed) output.write(frame(message));
     });
     const reader = new MessageReader((text) => {
-      session.handle(parseMessage(text));
+      session.receive(parseMessage(text));
       schedule();
     });
     input.on('data', (chunk: Buffer) => guarded(() => reader.push(chunk)));

@@ -9,7 +9,7 @@ class EchoSession implements DapSession {
   running = false;
   private listener: (message: unknown) => void = () => {};
 
-  handle(message: unknown): void {
+  receive(message: unknown): void {
     if (message === 'not json') this.listener({ error: 'not a message' });
     else if (typeof message === 'object' && message !== null && 'go' in message) this.running = message.go === true;
     this.listener({ echo: message, slices: this.slices });

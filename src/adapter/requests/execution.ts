@@ -4,12 +4,13 @@ import { errors } from '../errors.ts';
 import { sourcePath } from '../sources.ts';
 import { numberOf, type Parameters, type RequestHandler, vcpuOf } from './handler.ts';
 
-/** Sets the guest moving after the response. */
-function move(adapter: AdapterSession, parameters: Parameters, motion: () => void): ReturnType<RequestHandler> {
+/** Sets the guest moving after the response. `title` names a motion whose progress is shown when it takes long. */
+function move(adapter: AdapterSession, parameters: Parameters, motion: () => void, title?: string): ReturnType<RequestHandler> {
   const { session } = adapter.still;
   if (parameters.threadId !== undefined) session.current = vcpuOf(adapter, parameters);
   adapter.moving();
   motion();
+  if (title !== undefined) adapter.progress.begin(title);
   // An extension that steps by a request of its own asks for this: its editor doesn't know yet that the guest goes on.
   const announced = parameters.announce === true;
   return {
@@ -23,9 +24,11 @@ const unitOf = (parameters: Parameters): 'instruction' | 'line' =>
 
 export const executionRequests: Readonly<Record<string, RequestHandler>> = {
   continue: (adapter, parameters) => move(adapter, parameters, () => adapter.launched.session.continue()),
-  next: (adapter, parameters) => move(adapter, parameters, () => adapter.launched.session.stepOver(unitOf(parameters))),
-  stepIn: (adapter, parameters) => move(adapter, parameters, () => adapter.launched.session.stepInto(unitOf(parameters))),
-  stepOut: (adapter, parameters) => move(adapter, parameters, () => adapter.launched.session.stepOut()),
+  next: (adapter, parameters) =>
+    move(adapter, parameters, () => adapter.launched.session.stepOver(unitOf(parameters)), 'Step Over'),
+  stepIn: (adapter, parameters) =>
+    move(adapter, parameters, () => adapter.launched.session.stepInto(unitOf(parameters)), 'Step Into'),
+  stepOut: (adapter, parameters) => move(adapter, parameters, () => adapter.launched.session.stepOut(), 'Step Out'),
   pause: (adapter) => {
     adapter.launched.session.pause();
     return {};

@@ -5,6 +5,7 @@ import type { RequestHandler } from './handler.ts';
 
 const initialize: RequestHandler = (adapter, parameters) => {
   adapter.dialect = Dialect.of(parameters);
+  adapter.progress.supported = parameters.supportsProgressReporting === true;
   return { body: capabilities };
 };
 
@@ -31,7 +32,10 @@ const restart: RequestHandler = (adapter, parameters) => {
 
 const terminate: RequestHandler = (adapter) => ({ after: () => adapter.terminate() });
 
-const cancel: RequestHandler = () => ({});
+const cancel: RequestHandler = (adapter, { requestId, progressId }) => {
+  adapter.cancel(requestId, progressId);
+  return {};
+};
 
 export const lifecycleRequests: Readonly<Record<string, RequestHandler>> = {
   initialize,
