@@ -2,13 +2,11 @@ import type { Partition, VirtualCpu } from '../hypervisor/partition/partition.ts
 import type { PartitionEnd, RunStop } from '../hypervisor/partition/run.ts';
 import type { VmExit, WatchHit } from '../processor/exit.ts';
 import type { SymbolSource } from '../symbols/symbol-source.ts';
-import { hex } from '../x86/address.ts';
-import { type CodeBreakpoint, type DataBreakpoint, judge, type Verdict } from './breakpoints/breakpoint.ts';
-import { type ExitBreakpoint, matchesPattern } from './breakpoints/exit-breakpoints.ts';
-import { filterById, matchingFilters } from './breakpoints/exit-filters.ts';
+import type { CodeBreakpoint, DataBreakpoint } from './breakpoints/breakpoint.ts';
+import type { ExitBreakpoint } from './breakpoints/exit-breakpoints.ts';
 import type { StageBreakpoint } from './breakpoints/stage-breakpoints.ts';
+import { exitStop, StopRules } from './breakpoints/stop-rules.ts';
 import { evaluateNumber } from './expressions/evaluate.ts';
-import { ExpressionError } from './expressions/evaluator.ts';
 import { type RunControl, SLICE_INSTRUCTIONS, type Step } from './run-control/control.ts';
 import type { SessionEvent, StepUnit, StopEvent } from './run-control/events.ts';
 import { GuestStep } from './run-control/guest-step.ts';
@@ -29,11 +27,7 @@ export class DebugSession implements RunControl {
   idle = false;
   lastStop: StopEvent | undefined;
   interruptsWhileStepping = false;
-  private readonly codeBreakpoints = new Map<string, readonly CodeBreakpoint[]>();
-  private readonly stageBreakpoints = new Map<string, readonly StageBreakpoint[]>();
-  private exitBreakpoints: readonly ExitBreakpoint[] = [];
-  private dataBreakpoints: readonly DataBreakpoint[] = [];
-  private filters = new Map<string, string | undefined>();
+  private readonly rules = new StopRules(this);
   /** Addresses that a motion runs to, besides the breakpoints. */
   private targets = NO_ADDRESSES;
   /** What the processors have been given. */
@@ -59,69 +53,54 @@ export class DebugSession implements RunControl {
     return vcpu;
   }
 
-  // --- breakpoints -------------------------------------------------------------------------------------------------------
+  // --- what to stop at ---------------------------------------------------------------------------------------------------
 
   /** Replaces the code breakpoints of one group (a source file, the functions, the instructions). */
   setCodeBreakpoints(group: string, breakpoints: readonly CodeBreakpoint[]): void {
-    this.codeBreakpoints.set(group, breakpoints);
+    this.rules.setCode(group, breakpoints);
     this.applyBreakpoints();
   }
 
   /** Replaces the breakpoints in one source file of exit handlers. */
   setStageBreakpoints(group: string, breakpoints: readonly StageBreakpoint[]): void {
-    this.stageBreakpoints.set(group, breakpoints);
+    this.rules.setStages(group, breakpoints);
   }
 
   setExitBreakpoints(breakpoints: readonly ExitBreakpoint[]): void {
-    this.exitBreakpoints = breakpoints;
+    this.rules.setExits(breakpoints);
   }
 
   setDataBreakpoints(breakpoints: readonly DataBreakpoint[]): void {
-    this.dataBreakpoints = breakpoints;
-    const watches = breakpoints.map(({ id, space, address, length, access }) => ({
-      id,
-      space,
-      address,
-      length,
-      read: access !== 'write',
-      write: access !== 'read',
-    }));
-    for (const { processor } of this.partition.vcpus) processor.setWatches(watches);
+    this.rules.setData(breakpoints);
+    this.applyWatches();
   }
 
   /** Exit filters by id, each with its condition. */
   setFilters(filters: ReadonlyMap<string, string | undefined>): void {
-    this.filters = new Map(filters);
+    this.rules.setFilters(filters);
     this.askForExceptions();
   }
 
   /** Lets the guest run past everything, as a run without debugging does. */
   forgetStops(): void {
-    this.codeBreakpoints.clear();
-    this.stageBreakpoints.clear();
-    this.setExitBreakpoints([]);
-    this.setDataBreakpoints([]);
-    this.setFilters(new Map());
+    this.rules.clear();
+    this.applyWatches();
+    this.askForExceptions();
     this.applyBreakpoints();
   }
 
   private askForExceptions(): void {
-    const exceptions = [...this.filters.keys()].reduce((bits, id) => bits | (filterById(id)?.exceptions ?? 0), 0);
+    const { exceptions } = this.rules;
     for (const { processor } of this.partition.vcpus) processor.debugExceptions = exceptions;
   }
 
-  private breakpointsAt(address: bigint): CodeBreakpoint[] {
-    const found: CodeBreakpoint[] = [];
-    for (const group of this.codeBreakpoints.values())
-      for (const breakpoint of group) if (breakpoint.addresses.includes(address)) found.push(breakpoint);
-    return found;
+  private applyWatches(): void {
+    const { watches } = this.rules;
+    for (const { processor } of this.partition.vcpus) processor.setWatches(watches);
   }
 
   private applyBreakpoints(): void {
-    const all = new Set(this.targets);
-    for (const group of this.codeBreakpoints.values())
-      for (const { addresses } of group) for (const address of addresses) all.add(address);
-    this.giveProcessors(all);
+    this.giveProcessors(new Set([...this.targets, ...this.rules.addresses]));
   }
 
   /** A processor drops its decoded code when it gets breakpoints, so it gets them only when they are others. */
@@ -160,11 +139,8 @@ export class DebugSession implements RunControl {
     return evaluateNumber(this, text, vcpu, exit);
   }
 
-  /** Asks a breakpoint; what it logs waits for the next slice. */
-  private ask(breakpoint: Parameters<typeof judge>[0], vcpu: number, exit?: VmExit): Verdict {
-    const verdict = judge(breakpoint, (text) => this.evaluate(text, vcpu, exit));
-    if (verdict.kind === 'log') this.waiting.push({ kind: 'log', text: verdict.text });
-    return verdict;
+  log(text: string): void {
+    this.waiting.push({ kind: 'log', text });
   }
 
   // --- motions -----------------------------------------------------------------------------------------------------------
@@ -246,7 +222,7 @@ export class DebugSession implements RunControl {
     this.applied = NO_ADDRESSES;
     for (const { processor } of this.partition.vcpus) processor.setBreakpoints(NO_ADDRESSES);
     this.enterRun([]);
-    this.setDataBreakpoints(this.dataBreakpoints);
+    this.applyWatches();
   }
 
   /** True when another slice has something to do at once. */
@@ -269,8 +245,7 @@ export class DebugSession implements RunControl {
     const held = this.step !== undefined && !this.interruptsWhileStepping;
     for (const { processor } of this.partition.vcpus) processor.holdInterrupts = held;
     if (this.step) return this.step.slice();
-    const stopAtStage = [...this.stageBreakpoints.values()].some((group) => group.length > 0);
-    return this.after(this.partition.run({ instructions: SLICE_INSTRUCTIONS, stopAtStage }));
+    return this.after(this.partition.run({ instructions: SLICE_INSTRUCTIONS, stopAtStage: this.rules.hasStages }));
   }
 
   // --- stops -------------------------------------------------------------------------------------------------------------
@@ -284,7 +259,7 @@ export class DebugSession implements RunControl {
       case 'entry':
         return undefined;
       case 'stage':
-        return this.reachedStage(stop.vcpu);
+        return this.stoppedBy(this.rules.judgeStage(stop.vcpu));
       case 'ended':
         return this.ended(stop.end);
       case 'breakpoint':
@@ -292,7 +267,7 @@ export class DebugSession implements RunControl {
       case 'watch':
         return this.reachedWatch(stop.vcpu, stop.hit);
       case 'exit':
-        return this.stopped(this.takePending() ?? this.exitStop(stop.vcpu, stop.exit));
+        return this.stopped(this.takePending() ?? exitStop(stop.vcpu, stop.exit));
       case 'exception':
         return this.reachedException(stop.vcpu, stop.exit);
     }
@@ -304,11 +279,6 @@ export class DebugSession implements RunControl {
     return stop;
   }
 
-  private exitStop(vcpu: number, exit: VmExit, text?: string): StopEvent {
-    const isFault = exit.reason === 'exception';
-    return { reason: 'exception', vcpu, description: isFault ? 'Guest exception' : `VM exit: ${exit.reason}`, text, exit };
-  }
-
   private ended(end: PartitionEnd): SessionEvent | undefined {
     this.running = false;
     if (this.endReported) return undefined;
@@ -316,71 +286,14 @@ export class DebugSession implements RunControl {
     return { kind: 'ended', end };
   }
 
-  /** Whether a filter or an exit breakpoint stops at an exit; what it says is kept for the stop that follows. */
+  /** Whether the user wants to stop at an exit; what says so is kept for the stop that follows. */
   private wantsExit(vcpu: number, exit: VmExit): boolean {
-    this.pendingStop = this.judgeFilters(vcpu, exit) ?? this.judgeExitBreakpoints(vcpu, exit);
+    this.pendingStop = this.rules.judgeExit(vcpu, exit);
     return this.pendingStop !== undefined;
   }
 
-  private judgeFilters(vcpu: number, exit: VmExit): StopEvent | undefined {
-    if (this.filters.size === 0) return undefined;
-    for (const { filter, condition } of matchingFilters(exit, this.filters)) {
-      try {
-        if (condition && this.evaluate(condition, vcpu, exit) === 0n) continue;
-      } catch (error) {
-        if (!(error instanceof ExpressionError)) throw error;
-        const text = `The condition \`${condition}\` of ${filter.label} can't be evaluated: ${error.message}`;
-        return this.exitStop(vcpu, exit, text);
-      }
-      return this.exitStop(vcpu, exit, filter.description);
-    }
-    return undefined;
-  }
-
-  private judgeExitBreakpoints(vcpu: number, exit: VmExit): StopEvent | undefined {
-    if (this.exitBreakpoints.length === 0) return undefined;
-    const { processor } = this.vcpu(vcpu);
-    const rax = BigInt.asUintN(processor.mode === 64 ? 64 : 32, processor.state.gpr(0));
-    for (const breakpoint of this.exitBreakpoints) {
-      if (!matchesPattern(breakpoint.pattern, exit, rax)) continue;
-      const verdict = this.ask(breakpoint, vcpu, exit);
-      if (verdict.kind !== 'stop') continue;
-      const stop = this.exitStop(vcpu, exit, verdict.problem);
-      return { ...stop, reason: 'breakpoint', hitBreakpoints: [breakpoint.id] };
-    }
-    return undefined;
-  }
-
-  private reachedStage(index: number): SessionEvent | undefined {
-    const { activity } = this.vcpu(index);
-    const stage = activity?.frames.at(-1)?.stage?.id;
-    if (stage === undefined) return undefined;
-    for (const breakpoint of [...this.stageBreakpoints.values()].flat()) {
-      if (!breakpoint.stages.includes(stage)) continue;
-      const verdict = this.ask(breakpoint, index, activity?.exit);
-      if (verdict.kind === 'stop')
-        return this.stopped({
-          reason: 'breakpoint',
-          vcpu: index,
-          description: 'Breakpoint in an exit handler',
-          text: verdict.problem,
-          hitBreakpoints: [breakpoint.id],
-        });
-    }
-    return undefined;
-  }
-
   judgeHere(index: number): SessionEvent | undefined {
-    const hit: number[] = [];
-    let problem: string | undefined;
-    for (const breakpoint of this.breakpointsAt(this.vcpu(index).processor.linearRip)) {
-      const verdict = this.ask(breakpoint, index);
-      if (verdict.kind !== 'stop') continue;
-      hit.push(breakpoint.id);
-      problem ??= verdict.problem;
-    }
-    if (hit.length === 0) return undefined;
-    return this.stopped({ reason: 'breakpoint', vcpu: index, description: 'Breakpoint', text: problem, hitBreakpoints: hit });
+    return this.stoppedBy(this.rules.judgeCode(index, this.vcpu(index).processor.linearRip));
   }
 
   private reachedBreakpoint(index: number): SessionEvent | undefined {
@@ -394,27 +307,20 @@ export class DebugSession implements RunControl {
   }
 
   private reachedWatch(index: number, hit: WatchHit): SessionEvent | undefined {
-    const breakpoint = this.dataBreakpoints.find(({ id }) => id === hit.watch);
-    const verdict: Verdict = breakpoint ? this.ask(breakpoint, index) : { kind: 'stop' };
-    if (verdict.kind !== 'stop') {
-      this.vcpu(index).processor.resumePast();
-      return undefined;
-    }
-    const text = `About to ${hit.write ? 'write' : 'read'} ${hit.size} byte${hit.size === 1 ? '' : 's'} at ${hex(hit.address)}.`;
-    return this.stopped({
-      reason: 'data breakpoint',
-      vcpu: index,
-      description: 'Data breakpoint',
-      text: verdict.problem ?? text,
-      hitBreakpoints: breakpoint ? [breakpoint.id] : [],
-    });
+    return this.stoppedOrPast(index, this.rules.judgeWatch(index, hit));
   }
 
   private reachedException(index: number, exit: VmExit): SessionEvent | undefined {
-    const stop = this.judgeFilters(index, exit);
-    if (stop) return this.stopped(stop);
-    this.vcpu(index).processor.resumePast();
-    return undefined;
+    return this.stoppedOrPast(index, this.rules.judgeFilters(index, exit));
+  }
+
+  private stoppedOrPast(index: number, stop: StopEvent | undefined): SessionEvent | undefined {
+    if (!stop) this.vcpu(index).processor.resumePast();
+    return this.stoppedBy(stop);
+  }
+
+  private stoppedBy(stop: StopEvent | undefined): SessionEvent | undefined {
+    return stop && this.stopped(stop);
   }
 
   private stopped(stop: StopEvent): SessionEvent {

@@ -1,0 +1,180 @@
+import type { VirtualCpu } from '../../hypervisor/partition/partition.ts';
+import type { VmExit, WatchHit } from '../../processor/exit.ts';
+import type { Watch } from '../../processor/processor.ts';
+import { hex } from '../../x86/address.ts';
+import { ExpressionError } from '../expressions/evaluator.ts';
+import type { StopEvent } from '../run-control/events.ts';
+import { type CodeBreakpoint, type DataBreakpoint, judge, type Verdict } from './breakpoint.ts';
+import { type ExitBreakpoint, matchesPattern } from './exit-breakpoints.ts';
+import { filterById, matchingFilters } from './exit-filters.ts';
+import type { StageBreakpoint } from './stage-breakpoints.ts';
+
+/** What judging needs of the session. */
+interface Session {
+  vcpu(index?: number): VirtualCpu;
+  /** Throws ExpressionError. */
+  evaluate(text: string, vcpu?: number, exit?: VmExit): bigint;
+  /** Prints what a logpoint says. */
+  log(text: string): void;
+}
+
+/**
+ * What the user wants to stop at: breakpoints in code, in the sources of exit handlers, on data and on exits, and exit
+ * filters. Judging one that was reached counts the hit, prints logs and gives the stop, if it is one.
+ */
+export class StopRules {
+  private readonly code = new Map<string, readonly CodeBreakpoint[]>();
+  private readonly stages = new Map<string, readonly StageBreakpoint[]>();
+  private exits: readonly ExitBreakpoint[] = [];
+  private data: readonly DataBreakpoint[] = [];
+  private filters = new Map<string, string | undefined>();
+
+  constructor(private readonly session: Session) {}
+
+  // --- what is wanted ----------------------------------------------------------------------------------------------------
+
+  /** Replaces the code breakpoints of one group (a source file, the functions, the instructions). */
+  setCode(group: string, breakpoints: readonly CodeBreakpoint[]): void {
+    this.code.set(group, breakpoints);
+  }
+  /** Replaces the breakpoints in one source file of exit handlers. */
+  setStages(group: string, breakpoints: readonly StageBreakpoint[]): void {
+    this.stages.set(group, breakpoints);
+  }
+  setExits(breakpoints: readonly ExitBreakpoint[]): void {
+    this.exits = breakpoints;
+  }
+  setData(breakpoints: readonly DataBreakpoint[]): void {
+    this.data = breakpoints;
+  }
+  /** Exit filters by id, each with its condition. */
+  setFilters(filters: ReadonlyMap<string, string | undefined>): void {
+    this.filters = new Map(filters);
+  }
+  clear(): void {
+    this.code.clear();
+    this.stages.clear();
+    this.exits = [];
+    this.data = [];
+    this.filters.clear();
+  }
+
+  /** Linear addresses of all code breakpoints. */
+  get addresses(): ReadonlySet<bigint> {
+    return new Set([...this.code.values()].flat().flatMap(({ addresses }) => addresses));
+  }
+  get watches(): readonly Watch[] {
+    return this.data.map(({ id, space, address, length, access }) => ({
+      id,
+      space,
+      address,
+      length,
+      read: access !== 'write',
+      write: access !== 'read',
+    }));
+  }
+  /** Guest exceptions that a filter wants, as a bit for each vector. */
+  get exceptions(): number {
+    return [...this.filters.keys()].reduce((bits, id) => bits | (filterById(id)?.exceptions ?? 0), 0);
+  }
+  get hasStages(): boolean {
+    return [...this.stages.values()].some((group) => group.length > 0);
+  }
+
+  // --- judging -----------------------------------------------------------------------------------------------------------
+
+  private ask(breakpoint: Parameters<typeof judge>[0], vcpu: number, exit?: VmExit): Verdict {
+    const verdict = judge(breakpoint, (text) => this.session.evaluate(text, vcpu, exit));
+    if (verdict.kind === 'log') this.session.log(verdict.text);
+    return verdict;
+  }
+
+  /** The code breakpoints at an address. */
+  judgeCode(vcpu: number, address: bigint): StopEvent | undefined {
+    const hit: number[] = [];
+    let text: string | undefined;
+    for (const group of this.code.values())
+      for (const breakpoint of group) {
+        if (!breakpoint.addresses.includes(address)) continue;
+        const verdict = this.ask(breakpoint, vcpu);
+        if (verdict.kind !== 'stop') continue;
+        hit.push(breakpoint.id);
+        text ??= verdict.problem;
+      }
+    return hit.length === 0 ? undefined : { reason: 'breakpoint', vcpu, description: 'Breakpoint', text, hitBreakpoints: hit };
+  }
+
+  /** The breakpoints at the stage that a vCPU's exit handler is at. */
+  judgeStage(vcpu: number): StopEvent | undefined {
+    const { activity } = this.session.vcpu(vcpu);
+    const stage = activity?.frames.at(-1)?.stage?.id;
+    if (stage === undefined) return undefined;
+    for (const breakpoint of [...this.stages.values()].flat()) {
+      if (!breakpoint.stages.includes(stage)) continue;
+      const verdict = this.ask(breakpoint, vcpu, activity?.exit);
+      if (verdict.kind === 'stop')
+        return {
+          reason: 'breakpoint',
+          vcpu,
+          description: 'Breakpoint in an exit handler',
+          text: verdict.problem,
+          hitBreakpoints: [breakpoint.id],
+        };
+    }
+    return undefined;
+  }
+
+  /** Filters and breakpoints on an exit whose handler has not begun. */
+  judgeExit(vcpu: number, exit: VmExit): StopEvent | undefined {
+    return this.judgeFilters(vcpu, exit) ?? this.judgeExitBreakpoints(vcpu, exit);
+  }
+
+  judgeFilters(vcpu: number, exit: VmExit): StopEvent | undefined {
+    if (this.filters.size === 0) return undefined;
+    for (const { filter, condition } of matchingFilters(exit, this.filters)) {
+      try {
+        if (condition && this.session.evaluate(condition, vcpu, exit) === 0n) continue;
+      } catch (error) {
+        if (!(error instanceof ExpressionError)) throw error;
+        const text = `The condition \`${condition}\` of ${filter.label} can't be evaluated: ${error.message}`;
+        return exitStop(vcpu, exit, text);
+      }
+      return exitStop(vcpu, exit, filter.description);
+    }
+    return undefined;
+  }
+
+  private judgeExitBreakpoints(vcpu: number, exit: VmExit): StopEvent | undefined {
+    if (this.exits.length === 0) return undefined;
+    const { processor } = this.session.vcpu(vcpu);
+    const rax = BigInt.asUintN(processor.mode === 64 ? 64 : 32, processor.state.gpr(0));
+    for (const breakpoint of this.exits) {
+      if (!matchesPattern(breakpoint.pattern, exit, rax)) continue;
+      const verdict = this.ask(breakpoint, vcpu, exit);
+      if (verdict.kind !== 'stop') continue;
+      return { ...exitStop(vcpu, exit, verdict.problem), reason: 'breakpoint', hitBreakpoints: [breakpoint.id] };
+    }
+    return undefined;
+  }
+
+  /** The data breakpoint whose range is about to be accessed. */
+  judgeWatch(vcpu: number, hit: WatchHit): StopEvent | undefined {
+    const breakpoint = this.data.find(({ id }) => id === hit.watch);
+    const verdict: Verdict = breakpoint ? this.ask(breakpoint, vcpu) : { kind: 'stop' };
+    if (verdict.kind !== 'stop') return undefined;
+    const text = `About to ${hit.write ? 'write' : 'read'} ${hit.size} byte${hit.size === 1 ? '' : 's'} at ${hex(hit.address)}.`;
+    return {
+      reason: 'data breakpoint',
+      vcpu,
+      description: 'Data breakpoint',
+      text: verdict.problem ?? text,
+      hitBreakpoints: breakpoint ? [breakpoint.id] : [],
+    };
+  }
+}
+
+/** A stop at an exit, or before the delivery of a guest exception. */
+export function exitStop(vcpu: number, exit: VmExit, text?: string): StopEvent {
+  const isFault = exit.reason === 'exception';
+  return { reason: 'exception', vcpu, description: isFault ? 'Guest exception' : `VM exit: ${exit.reason}`, text, exit };
+}
