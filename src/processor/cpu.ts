@@ -9,7 +9,17 @@ import * as O from './interpreter/operation.ts';
 import { WatchStop } from './memory/linear-access.ts';
 import type { PartitionMemory } from './memory/partition-memory.ts';
 import type { CpuModel } from './models/cpu-model.ts';
-import type { CodeMode, EventInjection, InterceptSet, InterruptSource, Processor, WalkResult, Watch } from './processor.ts';
+import type {
+  CodeMode,
+  EventInjection,
+  InterceptSet,
+  InterruptSource,
+  Processor,
+  RegisterTarget,
+  WalkResult,
+  Watch,
+  WriteRefusal,
+} from './processor.ts';
 import { type CpuState, Flag } from './state/cpu-state.ts';
 import * as L from './state/layout.ts';
 import { resetState } from './state/reset.ts';
@@ -17,6 +27,7 @@ import { hashState } from './state/state-hash.ts';
 import { AccessExit } from './system/context.ts';
 import { systemHelpers } from './system/helpers.ts';
 import { softwareException, trapsAfter } from './system/interrupts.ts';
+import { writeFromOutside } from './system/outside-writes.ts';
 
 /** Events delivered without an instruction between them before the run loop comes back. */
 const MOST_DELIVERIES = 5000;
@@ -554,6 +565,12 @@ class Cpu implements Processor {
       if (written < room) break;
     }
     return done;
+  }
+
+  writeRegister(target: RegisterTarget, value: bigint): WriteRefusal | undefined {
+    const refusal = writeFromOutside(this.core, target, value);
+    this.stateChanged();
+    return refusal;
   }
 
   stateChanged(): void {

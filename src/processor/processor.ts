@@ -72,6 +72,20 @@ export interface Watch {
   readonly write: boolean;
 }
 
+/** A register that can't just be stored: a write of it has checks and consequences. */
+export type RegisterTarget =
+  /** CR0, CR2, CR3, CR4. */
+  | { readonly kind: 'control'; readonly number: number }
+  /** DR0–DR3, DR6, DR7. */
+  | { readonly kind: 'debug'; readonly number: number }
+  /** One that the processor owns. */
+  | { readonly kind: 'msr'; readonly index: number }
+  /** A selector, in encoding order (LDTR 6, TR 7), to be loaded from its descriptor table; not CS. */
+  | { readonly kind: 'segment'; readonly number: number };
+
+/** Why a register was not written: the fault that the guest's own instruction would raise, or there is nothing to write. */
+export type WriteRefusal = { readonly vector: number; readonly errorCode?: number } | 'no such register' | 'unreadable';
+
 /** One step of a page walk, for the debugger. */
 export interface WalkStep {
   readonly level: 'PML4' | 'PDPT' | 'PD' | 'PT';
@@ -167,6 +181,10 @@ export interface Processor {
   readMemory(space: 'gva' | 'gpa', address: bigint, length: number): Uint8Array;
   /** Writes and drops decoded code; returns the number of bytes written from the start. */
   writeMemory(space: 'gva' | 'gpa', address: bigint, bytes: Uint8Array): number;
+  /**
+   * Writes a register as the instruction for it would at CPL 0, without exits. What would fault is refused and changes nothing.
+   */
+  writeRegister(target: RegisterTarget, value: bigint): WriteRefusal | undefined;
   /** Must be called after registers in `state` were changed from outside (mode, segments, paging, RIP may have). */
   stateChanged(): void;
 

@@ -162,6 +162,9 @@ export class FakeProcessor implements Processor {
   writeMemory(_space: 'gva' | 'gpa', address: bigint, bytes: Uint8Array): number {
     return this.memory.write(address, bytes);
   }
+  writeRegister(): 'no such register' {
+    return 'no such register';
+  }
   stateChanged(): void {}
   stateHash(): bigint {
     return this.icount * 0x9e37_79b9n + this.state.rip;

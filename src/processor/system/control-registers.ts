@@ -48,7 +48,7 @@ function loadPdptesIfNeeded(context: SystemContext, cr0: bigint, cr3: bigint, cr
 }
 
 /** MOV to CR0 and LMSW, with all checks and the entry into and exit from long mode. */
-function writeCr0(context: SystemContext, value: bigint): void {
+export function writeCr0(context: SystemContext, value: bigint): void {
   const { state } = context;
   const old = state.cr0;
   if (value >> 32n !== 0n) generalFault();
@@ -72,7 +72,8 @@ function writeCr0(context: SystemContext, value: bigint): void {
   context.modeChanged();
 }
 
-function writeCr3(context: SystemContext, value: bigint): void {
+/** MOV to CR3. */
+export function writeCr3(context: SystemContext, value: bigint): void {
   const { state } = context;
   const long = (state.efer & EFER_LMA) !== 0n;
   let next = value;
@@ -88,7 +89,8 @@ function writeCr3(context: SystemContext, value: bigint): void {
   context.flushTlb(false);
 }
 
-function writeCr4(context: SystemContext, value: bigint): void {
+/** MOV to CR4. */
+export function writeCr4(context: SystemContext, value: bigint): void {
   const { state } = context;
   const old = state.cr4;
   if ((value & ~cr4Mask(context)) !== 0n) generalFault();

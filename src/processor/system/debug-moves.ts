@@ -32,13 +32,19 @@ export const movToDebug: SystemHelper = (context, instruction) => {
   checkGeneralDetect(context);
   const raw = state.gpr(rm(instruction));
   const value = context.mode === 64 ? raw : raw & 0xffff_ffffn;
+  writeDebugRegister(context, register, value);
+  return 'next';
+};
+
+/** Writes DR0–DR3, DR6 or DR7 with their fixed bits. Throws #GP(0) for what can't be written. */
+export function writeDebugRegister(context: SystemContext, register: number, value: bigint): void {
+  const { state } = context;
   if (register >= 6 && value >> 32n !== 0n) throw new GuestFault(Vector.GP, 0);
   if (register === 6) state.set64(L.DR + 48, (value & DR6_WRITABLE) | DR6_FIXED);
   else if (register === 7) state.set64(L.DR + 56, (value & 0xffff_2bffn) | 0x400n);
   else state.set64(L.DR + register * 8, value);
   context.debugRegistersChanged();
-  return 'next';
-};
+}
 
 export const movFromDebug: SystemHelper = (context, instruction) => {
   const { state } = context;
