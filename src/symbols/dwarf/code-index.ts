@@ -1,6 +1,6 @@
 import { compareAddresses, lastAtOrBefore } from '../symbol-table.ts';
 import { ByteReader } from './byte-reader.ts';
-import { At, Tag } from './constants.ts';
+import { ASSEMBLER_LANGUAGE, At, Tag } from './constants.ts';
 import type { DebugInfo } from './debug-info.ts';
 import type { Die } from './die.ts';
 import { LineTable } from './line-table.ts';
@@ -57,7 +57,9 @@ export class CodeUnit {
   ranges(): AddressRange[] {
     const own = this.unit.guard<AddressRange[]>([], () => (this.unit.root ? rangesOf(this.unit.root) : []));
     const live = own.filter(({ low }) => this.isLive(low));
-    if (live.length > 0 || own.length > 0) return live;
+    // NASM gives a unit with several sections one range, from the first section's start and as long as all of them.
+    const isAssembly = this.unit.root?.number(At.LANGUAGE) === ASSEMBLER_LANGUAGE;
+    if ((live.length > 0 || own.length > 0) && !isAssembly) return live;
     return (this.table?.sequences ?? []).filter(({ low }) => this.isLive(low)).map(({ low, high }) => ({ low, high }));
   }
 

@@ -95,6 +95,9 @@ export const At = {
   GNU_ADDR_BASE: 0x2133,
 } as const;
 
+/** DW_LANG_Mips_Assembler (DWARF5 7.12), which NASM and the GNU assembler write. */
+export const ASSEMBLER_LANGUAGE = 0x8001;
+
 export const Form = {
   ADDR: 0x01,
   BLOCK2: 0x03,
