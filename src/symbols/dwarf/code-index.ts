@@ -58,7 +58,7 @@ export class CodeUnit {
     const own = this.unit.guard<AddressRange[]>([], () => (this.unit.root ? rangesOf(this.unit.root) : []));
     const live = own.filter(({ low }) => this.isLive(low));
     // NASM gives a unit with several sections one range, from the first section's start and as long as all of them.
-    const isAssembly = this.unit.root?.number(At.LANGUAGE) === ASSEMBLER_LANGUAGE;
+    const isAssembly = this.unit.guard(false, () => this.unit.root?.number(At.LANGUAGE) === ASSEMBLER_LANGUAGE);
     if ((live.length > 0 || own.length > 0) && !isAssembly) return live;
     return (this.table?.sequences ?? []).filter(({ low }) => this.isLive(low)).map(({ low, high }) => ({ low, high }));
   }
