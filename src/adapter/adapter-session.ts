@@ -2,7 +2,7 @@ import { Event, type Message, Response } from '@vscode/debugadapter/lib/messages
 import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
 import { ExpressionError } from '../debugger/expressions/evaluator.ts';
 import type { StackEntry } from '../debugger/inspection/call-stack.ts';
-import type { ShownVariable } from '../debugger/inspection/scopes.ts';
+import type { ShownVariable } from '../debugger/inspection/shown.ts';
 import type { SessionEvent, StopEvent } from '../debugger/run-control/events.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { type FileAccess, ProgramError } from '../programs/program.ts';

@@ -7,5 +7,7 @@ export interface InspectNode {
   readonly detail?: string;
   /** Where in memory the thing lies, for "view memory". */
   readonly memory?: { readonly space: 'gva' | 'gpa'; readonly address: bigint };
+  /** Writes it from outside as the guest would; false when it can't be written so. Missing for what is only shown. */
+  readonly set?: (value: bigint) => boolean;
   readonly children?: readonly InspectNode[];
 }

@@ -1,5 +1,6 @@
 import { callStack } from '../../debugger/inspection/call-stack.ts';
-import { type ShownVariable, scopesOf } from '../../debugger/inspection/scopes.ts';
+import { scopesOf } from '../../debugger/inspection/scopes.ts';
+import type { ShownVariable } from '../../debugger/inspection/shown.ts';
 import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';

@@ -1,7 +1,10 @@
-import type { Processor } from '../../processor/processor.ts';
+import { describeFault } from '../../hypervisor/exits/describe.ts';
+import type { Processor, RegisterTarget, WriteRefusal } from '../../processor/processor.ts';
 import { Flag } from '../../processor/state/cpu-state.ts';
 import * as L from '../../processor/state/layout.ts';
-import { hex } from '../../x86/address.ts';
+import { Segment } from '../../processor/state/layout.ts';
+import { hex, isCanonical, MASK_32 } from '../../x86/address.ts';
+import { ExpressionError } from '../expressions/evaluator.ts';
 
 const NAMES_64 = [
   'rax',
@@ -50,7 +53,7 @@ const FLAG_NAMES: readonly (readonly [string, number])[] = [
   ['vip', Flag.VIP],
   ['id', Flag.ID],
 ];
-const CONTROL: Readonly<Record<string, number>> = { cr0: L.CR0, cr2: L.CR2, cr3: L.CR3, cr4: L.CR4, efer: L.EFER, xcr0: L.XCR0 };
+const CONTROL: Readonly<Record<number, number>> = { 0: L.CR0, 2: L.CR2, 3: L.CR3, 4: L.CR4 };
 
 /** A register that can be read and written by name. */
 export interface NamedRegister {
@@ -90,7 +93,95 @@ function generalRegister(processor: Processor, name: string): NamedRegister | un
   return low >= 0 ? part(processor, name, low + 4, 8, 0n) : undefined;
 }
 
-/** Finds a register by the name that assembly and manuals use. */
+/** Bits of RFLAGS that exist; bit 1 is always set. */
+const FLAGS_WRITABLE = FLAG_NAMES.reduce((bits, [, bit]) => bits | bit, Flag.IOPL);
+const FLAGS_FIXED = 2;
+const EFER_MSR = 0xc000_0080;
+const EFER_LMA = 1n << 10n;
+
+/** A register whose writes the processor checks. */
+function checked(processor: Processor, name: string, bits: number, target: RegisterTarget, get: () => bigint): NamedRegister {
+  return {
+    name,
+    bits,
+    get,
+    set: (value) => {
+      const refusal = processor.writeRegister(target, value);
+      if (refusal !== undefined) throw new ExpressionError(refused(name, value, refusal));
+    },
+  };
+}
+
+/** Why a write was refused, as a sentence. */
+export function refused(name: string, value: bigint, refusal: WriteRefusal): string {
+  const what = `${name} can't be ${hex(value)}`;
+  if (refusal === 'no such register') return `${name} can't be written.`;
+  if (refusal === 'unreadable') return `${what}: the descriptor lies in device memory.`;
+  return `${what}: the guest's own write would raise ${describeFault(refusal.vector, refusal.errorCode)}.`;
+}
+
+function segmentRegister(processor: Processor, name: string, index: number): NamedRegister {
+  const get = () => BigInt(processor.state.segment(index).selector);
+  if (index !== Segment.CS) return checked(processor, name, 16, { kind: 'segment', number: index }, get);
+  const sentence = 'cs is loaded by far jumps alone; set cs.base, cs.limit or cs.rights, or rip.';
+  return { name, bits: 16, get, set: () => refuse(sentence) };
+}
+
+function refuse(sentence: string): never {
+  throw new ExpressionError(sentence);
+}
+
+/** `cs.base`, `gs.limit`, `ldtr.rights`: the hidden parts of a segment register. */
+function hiddenPart(processor: Processor, name: string, index: number, part: string): NamedRegister {
+  const { state } = processor;
+  const change = (parts: object) => state.setSegment(index, { ...state.segment(index), ...parts });
+  if (part === 'limit')
+    return {
+      name,
+      bits: 32,
+      get: () => BigInt(state.segment(index).limit >>> 0),
+      set: (value) => change({ limit: Number(value) }),
+    };
+  if (part === 'rights')
+    return { name, bits: 17, get: () => BigInt(state.segment(index).rights), set: (value) => change({ rights: Number(value) }) };
+  return {
+    name,
+    bits: 64,
+    get: () => state.segment(index).base,
+    set: (value) => {
+      checkBase(processor, name, value);
+      change({ base: value });
+    },
+  };
+}
+
+function checkBase({ state }: Processor, name: string, value: bigint): void {
+  const isLong = (state.efer & EFER_LMA) !== 0n;
+  if (isLong && !isCanonical(value)) refuse(`${name} can't be ${hex(value)}: it is not canonical.`);
+  if (!isLong && value > MASK_32) refuse(`${name} can't be ${hex(value)}: outside of long mode it has 32 bits.`);
+}
+
+/** `gdtr.base`, `idtr.limit`. */
+function tableRegister(processor: Processor, name: string, part: string): NamedRegister {
+  const { state } = processor;
+  const isGdt = name.startsWith('gdtr');
+  if (part === 'limit') {
+    const offset = isGdt ? L.GDTR_LIMIT : L.IDTR_LIMIT;
+    return { name, bits: 16, get: () => BigInt(state.get32(offset)), set: (value) => state.set32(offset, Number(value)) };
+  }
+  const offset = isGdt ? L.GDTR_BASE : L.IDTR_BASE;
+  return {
+    name,
+    bits: 64,
+    get: () => state.get64(offset),
+    set: (value) => {
+      checkBase(processor, name, value);
+      state.set64(offset, value);
+    },
+  };
+}
+
+/** Finds a register by the name that assembly and manuals use. Its `set` throws ExpressionError for what can't be. */
 export function findRegister(processor: Processor, raw: string): NamedRegister | undefined {
   const name = raw.toLowerCase();
   const { state } = processor;
@@ -101,7 +192,12 @@ export function findRegister(processor: Processor, raw: string): NamedRegister |
     return { name, bits, get: () => BigInt.asUintN(bits, state.rip), set: (value) => (state.rip = BigInt.asUintN(bits, value)) };
   }
   if (name === 'rflags' || name === 'eflags')
-    return { name, bits: 32, get: () => BigInt(state.rflags), set: (value) => (state.rflags = Number(value & 0xffff_ffffn)) };
+    return {
+      name,
+      bits: 32,
+      get: () => BigInt(state.rflags),
+      set: (value) => (state.rflags = (Number(value) & FLAGS_WRITABLE) | FLAGS_FIXED),
+    };
   if (name === 'iopl')
     return {
       name,
@@ -109,7 +205,13 @@ export function findRegister(processor: Processor, raw: string): NamedRegister |
       get: () => BigInt((state.rflags >> 12) & 3),
       set: (value) => (state.rflags = (state.rflags & ~Flag.IOPL) | (Number(value & 3n) << 12)),
     };
-  if (name === 'cpl') return { name, bits: 2, get: () => BigInt(state.cpl), set: (value) => (state.cpl = Number(value & 3n)) };
+  if (name === 'cpl')
+    return {
+      name,
+      bits: 2,
+      get: () => BigInt(state.cpl),
+      set: () => refuse('The CPL follows from the code that runs; it is set by far transfers alone.'),
+    };
   const flag = FLAG_NAMES.find(([known]) => known === name)?.[1];
   if (flag !== undefined)
     return {
@@ -118,40 +220,52 @@ export function findRegister(processor: Processor, raw: string): NamedRegister |
       get: () => (state.rflags & flag ? 1n : 0n),
       set: (value) => (state.rflags = value !== 0n ? state.rflags | flag : state.rflags & ~flag),
     };
+  return systemRegister(processor, name);
+}
+
+function systemRegister(processor: Processor, name: string): NamedRegister | undefined {
+  const { state } = processor;
   const segment = segmentIndex(name);
-  if (segment >= 0)
-    return {
-      name,
-      bits: 16,
-      get: () => BigInt(state.segment(segment).selector),
-      set: (value) => state.setSegment(segment, { ...state.segment(segment), selector: Number(value & 0xffffn) }),
-    };
-  const base = /^(es|cs|ss|ds|fs|gs|ldtr|tr)\.base$/.exec(name)?.[1];
-  if (base !== undefined) {
-    const index = segmentIndex(base);
-    return {
-      name,
-      bits: 64,
-      get: () => state.segment(index).base,
-      set: (value) => state.setSegment(index, { ...state.segment(index), base: value }),
-    };
+  if (segment >= 0) return segmentRegister(processor, name, segment);
+  const [, owner = '', part = ''] = /^(\w+)\.(base|limit|rights)$/.exec(name) ?? [];
+  if (segmentIndex(owner) >= 0) return hiddenPart(processor, name, segmentIndex(owner), part);
+  const table = /^(?:gdtr|idtr)(?:\.(base|limit))?$/.exec(name);
+  if (table) return tableRegister(processor, name, table[1] ?? 'base');
+  const control = /^cr([0234])$/.exec(name)?.[1];
+  if (control !== undefined) {
+    const number = Number(control);
+    return checked(processor, name, 64, { kind: 'control', number }, () => state.get64(CONTROL[number] ?? L.CR0));
   }
-  const control = CONTROL[name];
-  if (control !== undefined)
-    return { name, bits: 64, get: () => state.get64(control), set: (value) => state.set64(control, value) };
-  const debug = /^dr([0-367])$/.exec(name)?.[1];
-  if (debug !== undefined)
+  if (name === 'efer') return checked(processor, name, 64, { kind: 'msr', index: EFER_MSR }, () => state.efer);
+  if (name === 'xcr0')
     return {
       name,
       bits: 64,
-      get: () => state.get64(L.DR + Number(debug) * 8),
-      set: (value) => state.set64(L.DR + Number(debug) * 8, value),
+      get: () => state.get64(L.XCR0),
+      set: (value) => {
+        // XSETBV: x87 state is always there (Intel SDM vol. 1, 13.3).
+        if ((value & 1n) === 0n || value > 7n) refuse(`xcr0 can't be ${hex(value)}: XSETBV would raise #GP(0).`);
+        state.set64(L.XCR0, value);
+      },
     };
-  if (name === 'gdtr.base' || name === 'gdtr')
-    return { name, bits: 64, get: () => state.get64(L.GDTR_BASE), set: (value) => state.set64(L.GDTR_BASE, value) };
-  if (name === 'idtr.base' || name === 'idtr')
-    return { name, bits: 64, get: () => state.get64(L.IDTR_BASE), set: (value) => state.set64(L.IDTR_BASE, value) };
-  return undefined;
+  const debug = /^dr([0-367])$/.exec(name)?.[1];
+  if (debug === undefined) return undefined;
+  const number = Number(debug);
+  return checked(processor, name, 64, { kind: 'debug', number }, () => state.get64(L.DR + number * 8));
+}
+
+/**
+ * Sets a register by a value as expressions give it: 64 bits, a negative one in two's complement. Throws ExpressionError
+ * when the register has no room for it, or when the processor would refuse it.
+ */
+export function setRegister(processor: Processor, register: NamedRegister, value: bigint): void {
+  const { name, bits } = register;
+  const isSmall = value < 1n << BigInt(bits);
+  const isNegative = bits > 2 && value >= (1n << 64n) - (1n << BigInt(bits - 1));
+  if (!isSmall && !isNegative)
+    throw new ExpressionError(`${hex(value)} doesn't fit into ${name}, which has ${bits} bit${bits === 1 ? '' : 's'}.`);
+  register.set(BigInt.asUintN(bits, value));
+  processor.stateChanged();
 }
 
 /** The general registers of the current mode, in the order that people read them, with RIP and the flags. */

@@ -406,6 +406,7 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
 
   inspect(): InspectNode {
     const vectors = (set: VectorSet) => set.vectors.map((vector) => hex(vector)).join(' ') || 'none';
+    const set = (offset: number) => (value: bigint) => value <= 0xffff_ffffn && this.writeRegister(offset, Number(value));
     const lvt = (name: string, offset: number): InspectNode => {
       const value = this.get(offset);
       const mode = offset === R.Reg.LVT_TIMER ? '' : `, ${R.DELIVERY_NAMES[(value >> 8) & 7]}`;
@@ -413,6 +414,7 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
         name,
         value: hex(value, 8),
         detail: value & R.Lvt.MASKED ? 'masked' : `vector ${hex(value & R.Lvt.VECTOR)}${mode}`,
+        set: set(offset),
       };
     };
     const icr = this.get(R.Reg.ICR_LOW);
@@ -421,11 +423,11 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
       value: !this.enabled ? 'disabled' : this.x2apic ? 'x2APIC' : 'xAPIC',
       detail: `id ${this.id}, software ${this.softwareEnabled ? 'enabled' : 'disabled'}`,
       children: [
-        { name: 'TPR', value: hex(this.get(R.Reg.TPR), 2) },
+        { name: 'TPR', value: hex(this.get(R.Reg.TPR), 2), set: set(R.Reg.TPR) },
         { name: 'PPR', value: hex(this.ppr, 2) },
-        { name: 'LDR', value: hex(this.ldr >>> 0, 8) },
-        { name: 'DFR', value: hex(this.get(R.Reg.DFR), 8) },
-        { name: 'SVR', value: hex(this.get(R.Reg.SVR), 3) },
+        { name: 'LDR', value: hex(this.ldr >>> 0, 8), set: set(R.Reg.LDR) },
+        { name: 'DFR', value: hex(this.get(R.Reg.DFR), 8), set: set(R.Reg.DFR) },
+        { name: 'SVR', value: hex(this.get(R.Reg.SVR), 3), set: set(R.Reg.SVR) },
         { name: 'IRR', value: vectors(this.irr) },
         { name: 'ISR', value: vectors(this.isr) },
         { name: 'TMR', value: vectors(this.tmr) },

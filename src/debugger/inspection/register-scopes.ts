@@ -1,0 +1,172 @@
+import type { InspectNode } from '../../devices/inspect.ts';
+import { describeRequest } from '../../hypervisor/exits/describe.ts';
+import { exitNumbers } from '../../hypervisor/exits/reasons.ts';
+import type { VirtualCpu } from '../../hypervisor/partition/partition.ts';
+import { vmcbView } from '../../hypervisor/views/vmcb.ts';
+import { vmcsView } from '../../hypervisor/views/vmcs.ts';
+import { type MsrReference, msrReference, readMsr } from '../../processor/models/msr-table.ts';
+import type { Processor } from '../../processor/processor.ts';
+import { hex } from '../../x86/address.ts';
+import { ExpressionError } from '../expressions/evaluator.ts';
+import type { RunControl } from '../run-control/control.ts';
+import {
+  describeControl,
+  describeSegment,
+  findRegister,
+  flagRegisters,
+  flagSummary,
+  formatRegister,
+  generalRegisters,
+  type NamedRegister,
+  refused,
+  SEGMENT_NAMES,
+  setRegister,
+} from './registers.ts';
+import type { ShownScope, ShownVariable } from './shown.ts';
+
+type Inspected = Pick<RunControl, 'partition' | 'symbols' | 'vcpu'>;
+
+const EXIT_FIXED = 'The last VM exit is over; it can be looked at, not changed.';
+const DEVICE_FIXED = 'A device is only shown; the guest changes it through its registers.';
+
+/** The scopes of a vCPU: its registers, what the hypervisor keeps of it, the devices. Only the first is cheap. */
+export function registerScopes(session: Inspected, index: number): ShownScope[] {
+  const { partition, symbols } = session;
+  const vcpu = session.vcpu(index);
+  const { processor } = vcpu;
+  const scope = (name: string, variables: ShownScope['variables']): ShownScope => ({ name, expensive: true, variables });
+  const named = (names: readonly string[]) => () => names.flatMap((name) => shown(processor, name));
+  const general = () =>
+    generalRegisters(processor).map((found) => {
+      if (found.name.endsWith('flags')) return register(processor, found, flagSummary(processor.state.rflags));
+      const place = found.name.endsWith('ip') ? processor.linearRip : found.get();
+      const symbol = symbols.describe(place);
+      return register(processor, found, symbol === undefined || place === 0n ? '' : `<${symbol}>`);
+    });
+  const control = partition.vendor === 'intel' ? 'VMCS' : 'VMCB';
+  const controlFixed = `The ${control} is shown as the vCPU is now; change its registers instead.`;
+  const controlView = () => (partition.vendor === 'intel' ? vmcsView : vmcbView)(processor, vcpu.lastExit).children ?? [];
+  return [
+    { name: 'Registers', hint: 'registers', expensive: false, variables: general },
+    scope('Flags', () => flagRegisters(processor).map((found) => register(processor, found))),
+    scope('Segments', () => [
+      ...SEGMENT_NAMES.map((name, segment) => segmentVariable(processor, name, segment)),
+      tableVariable(processor, 'gdtr'),
+      tableVariable(processor, 'idtr'),
+    ]),
+    scope('Control registers', named(['cr0', 'cr2', 'cr3', 'cr4', 'efer', 'xcr0', 'cpl'])),
+    scope('Debug registers', named(['dr0', 'dr1', 'dr2', 'dr3', 'dr6', 'dr7'])),
+    scope('MSRs', () => msrReference(processor.model.vendor).map((msr) => msrVariable(processor, msr))),
+    scope('Local APIC', () => localApic(partition.inspect(), index)),
+    scope(control, () => controlView().map((node) => nodeVariable(node, controlFixed))),
+    scope('Last VM exit', () => lastExit(vcpu)),
+    scope('Devices', () => (partition.inspect().children ?? []).map((node) => nodeVariable(node, DEVICE_FIXED))),
+  ];
+}
+
+function register(processor: Processor, found: NamedRegister, note = ''): ShownVariable {
+  return {
+    name: found.name,
+    value: formatRegister(found) + (note === '' ? '' : `  ${note}`),
+    expression: found.name,
+    memory: found.bits >= 16 && /^[er]?(.[xip]|sp|si|di|r\d+)$/.test(found.name) ? found.get() : undefined,
+    set: (value) => setRegister(processor, found, value),
+  };
+}
+
+function shown(processor: Processor, name: string): ShownVariable[] {
+  const found = findRegister(processor, name);
+  return found ? [register(processor, found, describeControl(name, found.get()))] : [];
+}
+
+/** A part of a register by its short name. */
+function partOf(processor: Processor, owner: string, part: string): ShownVariable[] {
+  return shown(processor, `${owner}.${part}`).map((variable) => ({ ...variable, name: part }));
+}
+
+function segmentVariable(processor: Processor, name: string, segment: number): ShownVariable {
+  return {
+    name,
+    value: describeSegment(processor, segment),
+    expression: name,
+    set: (value) => {
+      const found = findRegister(processor, name);
+      if (found) setRegister(processor, found, value);
+    },
+    children: () => [
+      ...shown(processor, name).map((variable) => ({ ...variable, name: 'selector' })),
+      ...['base', 'limit', 'rights'].flatMap((part) => partOf(processor, name, part)),
+    ],
+  };
+}
+
+function tableVariable(processor: Processor, name: 'gdtr' | 'idtr'): ShownVariable {
+  const value = (part: string) => hex(findRegister(processor, `${name}.${part}`)?.get() ?? 0n);
+  return {
+    name,
+    value: `base ${value('base')} limit ${value('limit')}`,
+    memory: findRegister(processor, `${name}.base`)?.get(),
+    fixed: `Set ${name}.base or ${name}.limit.`,
+    children: () => ['base', 'limit'].flatMap((part) => partOf(processor, name, part)),
+  };
+}
+
+function msrVariable(processor: Processor, { name, index, description }: MsrReference): ShownVariable {
+  return {
+    name,
+    value: hex(readMsr(processor, index) ?? 0n),
+    type: `${hex(index)}: ${description}`,
+    expression: `msr:${hex(index)}`,
+    set: (value) => {
+      const refusal = processor.writeRegister({ kind: 'msr', index }, value);
+      if (refusal !== undefined) throw new ExpressionError(refused(name, value, refusal));
+    },
+  };
+}
+
+function nodeVariable(node: InspectNode, fixed: string): ShownVariable {
+  const { set, children } = node;
+  return {
+    name: node.name,
+    value: [node.value, node.detail].filter((part) => part !== undefined).join('  '),
+    memory: node.memory?.space === 'gva' ? node.memory.address : undefined,
+    children: children ? () => children.map((child) => nodeVariable(child, fixed)) : undefined,
+    fixed: set ? undefined : fixed,
+    set: set
+      ? (value) => {
+          if (!set(value))
+            throw new ExpressionError(`${node.name} can't be ${hex(value)}: it has 32 bits, and x2APIC mode may fix it.`);
+        }
+      : undefined,
+  };
+}
+
+function localApic(root: InspectNode, index: number): ShownVariable[] {
+  const apic = findNode(root, new RegExp(`local apic.*${index}$|^local apic$`, 'i'));
+  const fixed = 'This part of the local APIC follows from the others.';
+  return apic ? (apic.children ?? [apic]).map((node) => nodeVariable(node, fixed)) : [];
+}
+
+function findNode(root: InspectNode, name: RegExp): InspectNode | undefined {
+  if (name.test(root.name)) return root;
+  for (const child of root.children ?? []) {
+    const found = findNode(child, name);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function lastExit({ activity, lastExit: last, processor }: VirtualCpu): ShownVariable[] {
+  const exit = activity?.exit ?? last;
+  if (!exit) return [{ name: 'none', value: 'this vCPU has not left the guest yet', fixed: EXIT_FIXED }];
+  const { vmx, svm } = exitNumbers(exit);
+  const show = (value: unknown): string =>
+    typeof value === 'bigint' ? hex(value) : typeof value === 'number' ? hex(value < 0 ? value >>> 0 : value) : String(value);
+  const details = Object.entries(exit).filter(([, value]) => value !== undefined && typeof value !== 'object');
+  return [
+    ['request', describeRequest(exit, processor)] as const,
+    ['VMX reason', String(vmx)] as const,
+    ['SVM code', hex(svm)] as const,
+    ...details.map(([name, value]) => [name, name === 'reason' ? String(value) : show(value)] as const),
+  ].map(([name, value]) => ({ name, value, fixed: EXIT_FIXED }));
+}

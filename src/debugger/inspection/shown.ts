@@ -1,0 +1,22 @@
+/** A variable as the debugger shows it. Children are made only when asked for. */
+export interface ShownVariable {
+  readonly name: string;
+  readonly value: string;
+  readonly type?: string;
+  /** An expression that gives the same value. */
+  readonly expression?: string;
+  /** A guest virtual address to view memory at. */
+  readonly memory?: bigint;
+  readonly children?: () => readonly ShownVariable[];
+  /** Sets it from a number. Throws ExpressionError with a sentence for what it can't be. */
+  readonly set?: (value: bigint) => void;
+  /** Why it can't be set, as a sentence, where there is more to say. */
+  readonly fixed?: string;
+}
+
+export interface ShownScope {
+  readonly name: string;
+  readonly hint?: 'registers' | 'locals' | 'arguments';
+  readonly expensive: boolean;
+  readonly variables: () => readonly ShownVariable[];
+}
