@@ -18,9 +18,11 @@ export const errors = {
   unknownFrame: (id: unknown) => new RequestError(1006, `There is no stack frame ${id} any more; the guest has moved on.`),
   badReference: (text: unknown) =>
     new RequestError(1007, `"${text}" is not a memory reference; write 0x…, or gpa:0x… for a physical address.`),
-  notSettable: (name: string) => new RequestError(1008, `${name} can't be changed.`),
+  notSettable: (name: string, why?: string) => new RequestError(1008, why ?? `${name} can't be changed.`),
   noTarget: (id: unknown) => new RequestError(1009, `There is no jump target ${id} any more; ask again.`),
   badArguments: (command: string, what: string) => new RequestError(1010, `The request "${command}" needs ${what}.`),
   noCode: (line: unknown) => new RequestError(1011, `Line ${line} has no code.`),
   noSource: () => new RequestError(1012, 'This source is a file; open it by its path.'),
+  onlyInConsole: (text: string) =>
+    new RequestError(1013, `"${text}" sets something; that is done in the debug console, not by looking at it.`),
 } as const;

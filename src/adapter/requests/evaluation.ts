@@ -1,42 +1,60 @@
+import type { DebugProtocol } from '@vscode/debugprotocol';
 import { consoleCommands, runConsoleCommand } from '../../debugger/console/console.ts';
+import { type Assignment, assign, splitAssignment, type WrittenMemory } from '../../debugger/expressions/assignment.ts';
+import { evaluateTyped } from '../../debugger/expressions/evaluate.ts';
 import { ExpressionError } from '../../debugger/expressions/evaluator.ts';
 import { guestContext } from '../../debugger/inspection/call-stack.ts';
 import { findRegister, generalRegisters } from '../../debugger/inspection/registers.ts';
-import { EvaluationError } from '../../symbols/symbol-source.ts';
+import { EvaluationError, type FrameContext } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
+import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
-import { optionalNumber, optionalText, type RequestHandler, textOf } from './handler.ts';
+import { writeReference } from '../references.ts';
+import { optionalNumber, optionalText, type Parameters, type RequestHandler, textOf } from './handler.ts';
+
+/** The frame that a request is about, else the newest one of the guest. */
+function frameOf(adapter: AdapterSession, parameters: Parameters): { readonly vcpu: number; readonly context: FrameContext } {
+  const { session } = adapter.still;
+  const frame = adapter.frames.get(parameters.frameId);
+  const vcpu = frame?.vcpu ?? session.current;
+  return { vcpu, context: frame?.entry.context ?? guestContext(session, vcpu) };
+}
+
+/** Views that show what was changed ask again. */
+function changed(adapter: AdapterSession, written?: WrittenMemory): void {
+  if (written) adapter.event('memory', { memoryReference: writeReference(written), offset: 0, count: written.length });
+  adapter.event('invalidated', { areas: ['variables', 'stacks'] });
+}
 
 const setVariable: RequestHandler = (adapter, parameters) => {
   const { session } = adapter.still;
   const name = textOf(parameters, 'name', 'setVariable');
-  const get = adapter.variables.get(parameters.variablesReference);
-  const variable = get?.().find((candidate) => candidate.name === name);
-  if (!variable?.set) throw errors.notSettable(name);
-  variable.set(session.evaluate(textOf(parameters, 'value', 'setVariable')));
-  const after = get?.().find((candidate) => candidate.name === name);
-  return { body: { value: after?.value ?? '' }, after: () => adapter.event('invalidated', { areas: ['variables', 'stacks'] }) };
+  const text = textOf(parameters, 'value', 'setVariable');
+  const find = () =>
+    adapter.variables
+      .get(parameters.variablesReference)?.()
+      .find((candidate) => candidate.name === name);
+  const variable = find();
+  if (!variable?.set) throw errors.notSettable(name, variable?.fixed);
+  // What the Variables view shows is edited: `0x5  <label>` or `0x1 PE` ends at its value.
+  variable.set(session.evaluate(/^\s*(0x[0-9a-f]+)\s{2,}\S/i.exec(text)?.[1] ?? text));
+  const { value = '', type, memory } = find() ?? {};
+  const memoryReference = memory === undefined ? undefined : hex(memory);
+  return { body: { value, type, memoryReference }, after: () => changed(adapter) };
 };
 
-const setExpression: RequestHandler = (adapter, parameters) => {
+/** Sets what an expression names; gives its new value and what follows. */
+function set(adapter: AdapterSession, parameters: Parameters, assignment: Assignment): { value: string; after: () => void } {
+  const { vcpu, context } = frameOf(adapter, parameters);
   const { session } = adapter.still;
-  const expression = textOf(parameters, 'expression', 'setExpression').trim();
-  const value = session.evaluate(textOf(parameters, 'value', 'setExpression'));
-  const { processor } = session.vcpu();
-  const register = findRegister(processor, expression.replace(/^\$/, ''));
-  const memory = /^(byte|word|dword|qword)?\s*\[(.*)\]$/.exec(expression);
-  if (register) {
-    register.set(value);
-    processor.stateChanged();
-  } else if (memory?.[2] !== undefined) {
-    const bytes = { byte: 1, word: 2, dword: 4, qword: 8 }[memory[1] ?? 'qword'] ?? 8;
-    const data = Uint8Array.from({ length: bytes }, (_, index) => Number((value >> BigInt(index * 8)) & 0xffn));
-    if (processor.writeMemory('gva', session.evaluate(memory[2]), data) < bytes) throw errors.notSettable(expression);
-  } else throw errors.notSettable(expression);
-  return {
-    body: { value: hex(session.evaluate(expression)) },
-    after: () => adapter.event('invalidated', { areas: ['variables'] }),
-  };
+  const written = assign(session, assignment, vcpu, context);
+  return { value: evaluated(adapter, parameters, assignment.target, '').result, after: () => changed(adapter, written) };
+}
+
+const setExpression: RequestHandler = (adapter, parameters) => {
+  const target = textOf(parameters, 'expression', 'setExpression').trim();
+  const { value, after } = set(adapter, parameters, { target, value: textOf(parameters, 'value', 'setExpression') });
+  return { body: { value }, after };
 };
 
 const evaluate: RequestHandler = (adapter, parameters) => {
@@ -46,47 +64,42 @@ const evaluate: RequestHandler = (adapter, parameters) => {
   if (context === 'repl') {
     const output = runConsoleCommand(session, text);
     if (output !== undefined) return { body: { result: output, variablesReference: 0 } };
-    const assignment = /^([^=!<>]+?)\s*=(?!=)\s*(.+)$/.exec(text);
-    if (assignment)
-      return {
-        body: {
-          ...setExpression(adapter, { expression: assignment[1], value: assignment[2] }).body,
-          result: hex(session.evaluate(assignment[1] ?? '')),
-          variablesReference: 0,
-        },
-      };
   }
-  const frame = adapter.frames.get(parameters.frameId);
-  const vcpu = frame?.vcpu ?? session.current;
+  const assignment = splitAssignment(text);
+  if (assignment && context !== 'repl') throw errors.onlyInConsole(text);
+  if (assignment) {
+    const { value, after } = set(adapter, parameters, assignment);
+    return { body: { result: value, variablesReference: 0 }, after };
+  }
+  return { body: evaluated(adapter, parameters, text, context) };
+};
+
+/** What an expression gives, as it is shown in a context. The clipboard gets the bare value. */
+function evaluated(
+  adapter: AdapterSession,
+  parameters: Parameters,
+  text: string,
+  context: string,
+): DebugProtocol.EvaluateResponse['body'] {
+  const { session } = adapter.still;
+  const { vcpu, context: frame } = frameOf(adapter, parameters);
   const exit = session.vcpu(vcpu).activity?.exit;
   try {
     const value = session.evaluate(text, vcpu, exit);
     const register = findRegister(session.vcpu(vcpu).processor, text.trim().replace(/^\$/, ''));
-    const name = session.symbols.describe(value);
-    const decimal = value < 10n ? '' : ` (${BigInt.asIntN(64, value)})`;
-    const result =
-      register?.bits === 1
-        ? value.toString()
-        : `${hex(value)}${context === 'clipboard' ? '' : decimal}${name === undefined || context === 'clipboard' || value === 0n ? '' : ` <${name}>`}`;
-    return { body: { result, variablesReference: 0, memoryReference: hex(value) } };
+    const isBare = context === 'clipboard';
+    const name = isBare || value === 0n ? undefined : session.symbols.describe(value);
+    const decimal = isBare || value < 10n ? '' : ` (${BigInt.asIntN(64, value)})`;
+    const result = register?.bits === 1 ? value.toString() : `${hex(value)}${decimal}${name === undefined ? '' : ` <${name}>`}`;
+    return { result, variablesReference: 0, memoryReference: hex(value) };
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error;
-    try {
-      const typed = session.symbols.evaluate(text, frame?.entry.context ?? guestContext(session, vcpu));
-      return {
-        body: {
-          result: typed.text,
-          type: typed.typeName,
-          variablesReference: 0,
-          memoryReference: typed.address === undefined ? undefined : hex(typed.address),
-        },
-      };
-    } catch (other) {
-      if (other instanceof EvaluationError) throw error;
-      throw other;
-    }
+    const typed = evaluateTyped(session, text, frame);
+    if (typed === undefined || typed instanceof EvaluationError) throw error;
+    const { text: result, typeName: type, address } = typed;
+    return { result, type, variablesReference: 0, memoryReference: address === undefined ? undefined : hex(address) };
   }
-};
+}
 
 const completions: RequestHandler = (adapter, parameters) => {
   const { session } = adapter.still;

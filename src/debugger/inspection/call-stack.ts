@@ -26,6 +26,12 @@ const MAX_FRAMES = 256;
 /** DWARF register numbers of the general registers in encoding order. */
 const DWARF = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
 
+/** A general register's number in encoding order, by its DWARF number; undefined for another register. */
+export function dwarfRegister(number: number): number | undefined {
+  const index = DWARF.indexOf(number);
+  return index >= 0 ? index : undefined;
+}
+
 /** `VM exit: VMCALL, reason 18`, or the SVM code on AMD. */
 export function exitLabel(vendor: 'intel' | 'amd', exit: VmExit): string {
   const { vmx, svm } = exitNumbers(exit);

@@ -259,13 +259,17 @@ function systemRegister(processor: Processor, name: string): NamedRegister | und
  * when the register has no room for it, or when the processor would refuse it.
  */
 export function setRegister(processor: Processor, register: NamedRegister, value: bigint): void {
-  const { name, bits } = register;
+  register.set(fitted(register.name, register.bits, value));
+  processor.stateChanged();
+}
+
+/** A 64-bit value cut to the bits of what it is for. Throws ExpressionError where that would lose some. */
+export function fitted(name: string, bits: number, value: bigint): bigint {
   const isSmall = value < 1n << BigInt(bits);
   const isNegative = bits > 2 && value >= (1n << 64n) - (1n << BigInt(bits - 1));
   if (!isSmall && !isNegative)
     throw new ExpressionError(`${hex(value)} doesn't fit into ${name}, which has ${bits} bit${bits === 1 ? '' : 's'}.`);
-  register.set(BigInt.asUintN(bits, value));
-  processor.stateChanged();
+  return BigInt.asUintN(bits, value);
 }
 
 /** The general registers of the current mode, in the order that people read them, with RIP and the flags. */
