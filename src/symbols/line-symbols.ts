@@ -10,7 +10,7 @@ import {
   type TypedValue,
 } from './symbol-source.ts';
 import { lastAtOrBefore, nameMatcher, SymbolTable, type TableSymbol } from './symbol-table.ts';
-import { unwindByFramePointer } from './unwind/frame-chain.ts';
+import { unwindWithoutInformation } from './unwind/without-information.ts';
 
 /** Symbols that are labels and lines alone: no types, no variables. Frames are followed through the frame pointer. */
 export class LineSymbols implements SymbolSource {
@@ -97,7 +97,7 @@ export class LineSymbols implements SymbolSource {
 
   unwind(frame: FrameContext): FrameRegisters | undefined {
     const hasLines = this.lines.length > 0;
-    return unwindByFramePointer(frame, {
+    return unwindWithoutInformation(frame, {
       functionStart: (address) => this.table.around(address)?.symbol.address,
       isCode: (address) => (hasLines ? this.lineAt(address) !== undefined : this.table.around(address) !== undefined),
       isOutermost: (address) => this.table.around(address)?.symbol.name === '_start',

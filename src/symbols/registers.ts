@@ -5,8 +5,11 @@ export const RBP = 6;
 export const RSP = 7;
 export const RETURN_ADDRESS = 16;
 
+/** The general registers by their number in encodings: AX CX DX BX SP BP SI DI, R8–R15. */
+export const GENERAL_REGISTERS = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15] as const;
+
 /** i386 numbers (System V ABI for i386, figure 2.14) as x86-64 numbers: eax ecx edx ebx esp ebp esi edi eip. */
-const FROM_I386 = [0, 2, 1, 3, 7, 6, 4, 5, 16];
+const FROM_I386: readonly number[] = [...GENERAL_REGISTERS.slice(0, 8), RETURN_ADDRESS];
 const XMM0_I386 = 21;
 const XMM0 = 17;
 

@@ -33,6 +33,8 @@ export interface LineRange {
 /** Registers of a frame by DWARF number (x86-64: 0 RAX, 1 RDX, 2 RCX, 3 RBX, 4 RSI, 5 RDI, 6 RBP, 7 RSP, 8–15, 16 return address). */
 export interface FrameRegisters {
   get(dwarfRegister: number): bigint | undefined;
+  /** The frame was interrupted, not left by a call: its pc is the instruction that it stands at. */
+  readonly isInterrupted?: boolean;
 }
 
 /** Reads guest memory without side effects; undefined where it can't be read. */
@@ -47,6 +49,8 @@ export interface FrameContext {
   readonly pointerSize: number;
   /** The frame is in the middle of a call: `pc` is a return address, and the call before it is what counts. */
   readonly isCaller?: boolean;
+  /** Not the newest frame: its registers are what unwinding says. */
+  readonly isOuter?: boolean;
   /** A register by its name in lower case (`rax`, `cr3`), for `$rax` in expressions. */
   readonly namedRegister?: (name: string) => bigint | undefined;
   /** Linear address of the stack segment and of the code segment, where they aren't 0. */

@@ -84,7 +84,7 @@ export function callStack(session: Inspected, index: number): StackEntry[] {
     const key = `${pc}:${sp}`;
     if (seen.has(key)) break;
     seen.add(key);
-    context = { ...context, pc, registers: caller, isCaller: true };
+    context = { ...context, pc, registers: caller, isCaller: caller.isInterrupted !== true, isOuter: true };
   }
   return entries;
 }

@@ -6,6 +6,8 @@ import { vmcbView } from '../../hypervisor/views/vmcb.ts';
 import { vmcsView } from '../../hypervisor/views/vmcs.ts';
 import { type MsrReference, msrReference, readMsr } from '../../processor/models/msr-table.ts';
 import type { Processor } from '../../processor/processor.ts';
+import { GENERAL_REGISTERS } from '../../symbols/registers.ts';
+import type { FrameContext } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import type { RunControl } from '../run-control/control.ts';
@@ -62,6 +64,32 @@ export function registerScopes(session: Inspected, index: number): ShownScope[] 
     scope('Last VM exit', () => lastExit(vcpu)),
     scope('Devices', () => (partition.inspect().children ?? []).map((node) => nodeVariable(node, DEVICE_FIXED))),
   ];
+}
+
+/** The general registers of a frame that isn't the newest: as they were there, where that is known. */
+export function outerRegisters(session: Inspected, index: number, { pc, registers, codeBase = 0n }: FrameContext): ShownScope {
+  const { processor } = session.vcpu(index);
+  const values = new Map<string, bigint | undefined>();
+  const own = generalRegisters(processor);
+  for (const { name, number } of own) {
+    if (number !== undefined) values.set(name, registers.get(GENERAL_REGISTERS[number] ?? -1));
+    else if (name.endsWith('ip')) values.set(name, pc - codeBase);
+  }
+  const variables = () =>
+    own
+      .filter(({ name }) => values.has(name))
+      .map(({ name, bits }): ShownVariable => {
+        const value = values.get(name);
+        const plain = value === undefined ? undefined : BigInt.asUintN(bits, value);
+        const symbol = plain === undefined || plain === 0n ? undefined : session.symbols.describe(plain);
+        return {
+          name,
+          value: plain === undefined ? 'not known here' : `${hex(plain, bits / 4)}${symbol === undefined ? '' : `  <${symbol}>`}`,
+          memory: plain,
+          fixed: 'Only the registers of the newest frame can be changed; this one is what unwinding found.',
+        };
+      });
+  return { name: 'Registers', hint: 'registers', expensive: false, variables };
 }
 
 function register(processor: Processor, found: NamedRegister, note = ''): ShownVariable {

@@ -58,6 +58,8 @@ const CONTROL: Readonly<Record<number, number>> = { 0: L.CR0, 2: L.CR2, 3: L.CR3
 /** A register that can be read and written by name. */
 export interface NamedRegister {
   readonly name: string;
+  /** Of a general register or a part of one: its number in encodings. */
+  readonly number?: number;
   readonly bits: number;
   get(): bigint;
   set(value: bigint): void;
@@ -69,6 +71,7 @@ function part(processor: Processor, name: string, index: number, bits: number, s
   const mask = (1n << BigInt(bits)) - 1n;
   return {
     name,
+    number: index,
     bits,
     get: () => (state.gpr(index) >> shift) & mask,
     set: (value) => {

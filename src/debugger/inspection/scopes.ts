@@ -2,7 +2,7 @@ import type { TypedValue } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import type { DebugSession } from '../debug-session.ts';
 import type { StackEntry } from './call-stack.ts';
-import { registerScopes } from './register-scopes.ts';
+import { outerRegisters, registerScopes } from './register-scopes.ts';
 import type { ShownScope, ShownVariable } from './shown.ts';
 
 /** Members and elements are read only when they are looked at; a long array shows its beginning. */
@@ -24,7 +24,10 @@ function typed(name: string, expression: string, value: TypedValue): ShownVariab
 
 /** The scopes of a frame: the stage's values in a handler, the registers in the guest. Only the first is cheap. */
 export function scopesOf(session: DebugSession, vcpu: number, entry: StackEntry): ShownScope[] {
-  const registers = registerScopes(session, vcpu);
+  const { context } = entry;
+  const isOuter = context?.isOuter === true;
+  const now = registerScopes(session, vcpu);
+  const registers = isOuter ? [outerRegisters(session, vcpu, context), ...now.slice(1)] : now;
   if (entry.kind === 'handler') {
     const values = entry.handler?.stage?.values ?? {};
     const variables = () =>
@@ -34,7 +37,6 @@ export function scopesOf(session: DebugSession, vcpu: number, entry: StackEntry)
       ...registers.map((scope) => ({ ...scope, expensive: true })),
     ];
   }
-  const context = entry.context;
   const locals = context ? session.symbols.variables(context) : [];
   const shown = (kinds: readonly string[]) => () =>
     locals.filter(({ kind }) => kinds.includes(kind)).map((variable) => typed(variable.name, variable.name, variable.read()));

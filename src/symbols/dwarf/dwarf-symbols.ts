@@ -14,7 +14,7 @@ import type {
   Variable,
 } from '../symbol-source.ts';
 import { compareAddresses, nameMatcher, SymbolTable } from '../symbol-table.ts';
-import { findPrologue, unwindByFramePointer } from '../unwind/frame-chain.ts';
+import { findPrologue, unwindWithoutInformation } from '../unwind/without-information.ts';
 import type { ShowFormat } from '../values/format.ts';
 import { type Type, VOID } from '../values/type.ts';
 import { present } from '../values/typed-value.ts';
@@ -328,7 +328,7 @@ export class DwarfSymbols implements SymbolSource {
   }
 
   private unwindPlain(frame: FrameContext): FrameRegisters | undefined {
-    return unwindByFramePointer(frame, {
+    return unwindWithoutInformation(frame, {
       functionStart: (address) =>
         this.code.unitAt(address)?.functionAt(address)?.low ?? this.table.around(address)?.symbol.address,
       isCode: (address) => this.code.unitAt(address) !== undefined || this.table.around(address) !== undefined,
