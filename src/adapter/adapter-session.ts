@@ -37,6 +37,9 @@ export class AdapterSession {
   readonly frames = new Handles<FrameHandle>();
   readonly variables = new Handles<() => readonly ShownVariable[]>();
   readonly gotoTargets = new Handles<bigint>();
+  readonly stepTargets = new Handles<bigint>();
+  /** Places in code that values lead to. */
+  readonly locations = new Handles<bigint>();
   guest: Guest | undefined;
   dialect = Dialect.of({});
   readonly breakpoints = new BreakpointBook();
@@ -156,6 +159,8 @@ export class AdapterSession {
     this.frames.clear();
     this.variables.clear();
     this.gotoTargets.clear();
+    this.stepTargets.clear();
+    this.locations.clear();
   }
 
   /** Handles a message that waits, or runs the guest for a few milliseconds; true when there is more to do. */

@@ -19,6 +19,7 @@ export const capabilities: DebugProtocol.Capabilities = {
   completionTriggerCharacters: ['.', '$'],
   supportsSetVariable: true,
   supportsSetExpression: true,
+  supportsStepInTargetsRequest: true,
   supportsGotoTargetsRequest: true,
   supportsRestartRequest: true,
   supportsTerminateRequest: true,

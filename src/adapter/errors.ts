@@ -23,6 +23,7 @@ export const errors = {
   badArguments: (command: string, what: string) => new RequestError(1010, `The request "${command}" needs ${what}.`),
   noCode: (line: unknown) => new RequestError(1011, `Line ${line} has no code.`),
   noSource: () => new RequestError(1012, 'This source is a file; open it by its path.'),
+  noLocation: (id: unknown) => new RequestError(1014, `There is no location ${id} any more; the guest has moved on.`),
   onlyInConsole: (text: string) =>
     new RequestError(1013, `"${text}" sets something; that is done in the debug console, not by looking at it.`),
 } as const;

@@ -1,3 +1,4 @@
+import { parseAddress } from '../x86/address.ts';
 import type { AdapterSession } from './adapter-session.ts';
 import type { Parameters } from './requests/handler.ts';
 
@@ -17,6 +18,13 @@ export function describeSource({ options, dialect }: AdapterSession, path: strin
 export function sourcePath({ dialect }: AdapterSession, { source }: Parameters): string {
   const path = typeof source === 'object' && source !== null && 'path' in source ? source.path : undefined;
   return typeof path === 'string' ? dialect.readPath(path) : '';
+}
+
+/** A reference to the source line that a shown value leads to: a register or a pointer that holds an address of code. */
+export function locationOf(adapter: AdapterSession, value: string): number | undefined {
+  const address = parseAddress(/^0x[0-9a-f]{1,16}(?![0-9a-f])/i.exec(value)?.[0] ?? '');
+  if (address === undefined || !adapter.launched.session.symbols.lineAt(address)) return undefined;
+  return adapter.locations.add(address);
 }
 
 /** Path from the project's folder, for a file that ships with the program; undefined for another one. */

@@ -1,12 +1,14 @@
 import type { Partition, VirtualCpu } from '../hypervisor/partition/partition.ts';
 import type { PartitionEnd, RunStop } from '../hypervisor/partition/run.ts';
 import type { VmExit, WatchHit } from '../processor/exit.ts';
-import type { SymbolSource } from '../symbols/symbol-source.ts';
+import { EvaluationError, type SymbolSource } from '../symbols/symbol-source.ts';
+import { hex } from '../x86/address.ts';
 import type { CodeBreakpoint, DataBreakpoint } from './breakpoints/breakpoint.ts';
 import type { ExitBreakpoint } from './breakpoints/exit-breakpoints.ts';
 import type { StageBreakpoint } from './breakpoints/stage-breakpoints.ts';
 import { exitStop, StopRules } from './breakpoints/stop-rules.ts';
-import { evaluateNumber } from './expressions/evaluate.ts';
+import { evaluateNumber, evaluateTyped } from './expressions/evaluate.ts';
+import { guestContext } from './inspection/call-stack.ts';
 import { type RunControl, SLICE_INSTRUCTIONS, type Step } from './run-control/control.ts';
 import type { SessionEvent, StepUnit, StopEvent } from './run-control/events.ts';
 import { GuestStep } from './run-control/guest-step.ts';
@@ -139,6 +141,11 @@ export class DebugSession implements RunControl {
     return evaluateNumber(this, text, vcpu, exit);
   }
 
+  print(text: string, vcpu = this.current, exit?: VmExit): string {
+    const typed = exit ? undefined : evaluateTyped(this, text, guestContext(this, vcpu));
+    return typed === undefined || typed instanceof EvaluationError ? hex(this.evaluate(text, vcpu, exit)) : typed.text;
+  }
+
   log(text: string): void {
     this.waiting.push({ kind: 'log', text });
   }
@@ -150,19 +157,22 @@ export class DebugSession implements RunControl {
     this.enterRun([]);
   }
 
-  /** Steps one line or one instruction; `enter` names the one function that is gone into. */
   stepInto(unit: StepUnit): void {
     this.stepBy('into', unit);
   }
-  stepOver(unit: StepUnit, enter?: bigint): void {
-    this.stepBy('over', unit, enter);
+  stepOver(unit: StepUnit): void {
+    this.stepBy('over', unit);
+  }
+  /** Goes into the call or the VM exit of one instruction on the current line, over all others. */
+  stepIntoTarget(site: bigint): void {
+    this.stepBy('over', 'line', site);
   }
   stepOut(): void {
     this.begin(PASSED_BY_STEPS);
     this.step = this.vcpu().activity ? new HandlerStep(this, 'out') : new StepOut(this);
   }
 
-  private stepBy(motion: 'into' | 'over', unit: StepUnit, enter?: bigint): void {
+  private stepBy(motion: 'into' | 'over', unit: StepUnit, site?: bigint): void {
     const { lastStop } = this;
     this.begin(PASSED_BY_STEPS);
     if (this.vcpu().activity) {
@@ -171,7 +181,7 @@ export class DebugSession implements RunControl {
     }
     const exit = lastStop?.vcpu === this.current && lastStop.exit?.reason === 'exception' ? lastStop.exit : undefined;
     const isHere = exit?.rip === this.vcpu().processor.state.rip;
-    this.step = new GuestStep(this, { unit, into: motion === 'into', enter, exception: isHere ? exit?.vector : undefined });
+    this.step = new GuestStep(this, { unit, into: motion === 'into', site, exception: isHere ? exit?.vector : undefined });
   }
 
   pause(): void {

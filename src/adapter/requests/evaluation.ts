@@ -10,6 +10,7 @@ import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
 import { writeReference } from '../references.ts';
+import { locationOf } from '../sources.ts';
 import { optionalNumber, optionalText, type Parameters, type RequestHandler, textOf } from './handler.ts';
 
 /** The frame that a request is about, else the newest one of the guest. */
@@ -84,6 +85,13 @@ function evaluated(
   const { session } = adapter.still;
   const { vcpu, context: frame } = frameOf(adapter, parameters);
   const exit = session.vcpu(vcpu).activity?.exit;
+  // In C, a variable hides a register or a flag of its name; `$rax` is the register.
+  const typed = exit ? undefined : evaluateTyped(session, text, frame);
+  if (typed !== undefined && !(typed instanceof EvaluationError)) {
+    const { text: result, typeName: type, address } = typed;
+    const memoryReference = address === undefined ? undefined : hex(address);
+    return { result, type, variablesReference: 0, memoryReference, valueLocationReference: locationOf(adapter, result) };
+  }
   try {
     const value = session.evaluate(text, vcpu, exit);
     const register = findRegister(session.vcpu(vcpu).processor, text.trim().replace(/^\$/, ''));
@@ -91,13 +99,11 @@ function evaluated(
     const name = isBare || value === 0n ? undefined : session.symbols.describe(value);
     const decimal = isBare || value < 10n ? '' : ` (${BigInt.asIntN(64, value)})`;
     const result = register?.bits === 1 ? value.toString() : `${hex(value)}${decimal}${name === undefined ? '' : ` <${name}>`}`;
-    return { result, variablesReference: 0, memoryReference: hex(value) };
+    const valueLocationReference = locationOf(adapter, result);
+    return { result, variablesReference: 0, memoryReference: hex(value), valueLocationReference };
   } catch (error) {
-    if (!(error instanceof ExpressionError)) throw error;
-    const typed = evaluateTyped(session, text, frame);
-    if (typed === undefined || typed instanceof EvaluationError) throw error;
-    const { text: result, typeName: type, address } = typed;
-    return { result, type, variablesReference: 0, memoryReference: address === undefined ? undefined : hex(address) };
+    if (error instanceof ExpressionError && typed) throw new ExpressionError(typed.message);
+    throw error;
   }
 }
 

@@ -4,7 +4,7 @@ import type { ShownVariable } from '../../debugger/inspection/shown.ts';
 import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
-import { describeSource } from '../sources.ts';
+import { describeSource, locationOf } from '../sources.ts';
 import { optionalNumber, type RequestHandler, vcpuOf } from './handler.ts';
 
 const stackTrace: RequestHandler = (adapter, parameters) => {
@@ -49,6 +49,7 @@ function show(adapter: AdapterSession, variable: ShownVariable): object {
   return {
     name: variable.name,
     value: variable.value,
+    valueLocationReference: locationOf(adapter, variable.value),
     type: variable.type,
     evaluateName: variable.expression,
     variablesReference: variable.children ? adapter.variables.add(variable.children) : 0,
@@ -56,6 +57,20 @@ function show(adapter: AdapterSession, variable: ShownVariable): object {
     presentationHint: variable.set || variable.children ? undefined : { attributes: ['readOnly'] },
   };
 }
+
+const locations: RequestHandler = (adapter, parameters) => {
+  const address = adapter.locations.get(parameters.locationReference);
+  const position = address === undefined ? undefined : adapter.still.session.symbols.lineAt(address)?.position;
+  if (!position) throw errors.noLocation(parameters.locationReference);
+  const { path, line, column } = position;
+  return {
+    body: {
+      source: describeSource(adapter, path),
+      line: adapter.dialect.writeLine(line),
+      column: column === undefined ? undefined : adapter.dialect.writeColumn(column),
+    },
+  };
+};
 
 const variables: RequestHandler = (adapter, parameters) => {
   adapter.still;
@@ -71,4 +86,5 @@ export const inspectionRequests: Readonly<Record<string, RequestHandler>> = {
   stackTrace,
   scopes,
   variables,
+  locations,
 };

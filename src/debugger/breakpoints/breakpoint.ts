@@ -63,8 +63,12 @@ function hitHolds(text: string, hits: number): boolean {
   }
 }
 
-/** Decides about a breakpoint that was reached; counts the hit. */
-export function judge(breakpoint: BreakpointRules, evaluate: (expression: string) => bigint): Verdict {
+/** Decides about a breakpoint that was reached; counts the hit. `print` gives what a log message shows of an expression. */
+export function judge(
+  breakpoint: BreakpointRules,
+  evaluate: (expression: string) => bigint,
+  print: (expression: string) => string,
+): Verdict {
   if (breakpoint.condition) {
     try {
       if (evaluate(breakpoint.condition) === 0n) return { kind: 'pass' };
@@ -80,7 +84,7 @@ export function judge(breakpoint: BreakpointRules, evaluate: (expression: string
   if (breakpoint.logMessage === undefined || breakpoint.logMessage === '') return { kind: 'stop' };
   const text = breakpoint.logMessage.replaceAll(/\{([^{}]*)\}/g, (_whole, expression: string) => {
     try {
-      return `0x${evaluate(expression).toString(16)}`;
+      return print(expression);
     } catch (error) {
       return error instanceof Error ? `<${error.message}>` : '<?>';
     }

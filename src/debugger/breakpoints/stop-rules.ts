@@ -14,6 +14,8 @@ interface Session {
   vcpu(index?: number): VirtualCpu;
   /** Throws ExpressionError. */
   evaluate(text: string, vcpu?: number, exit?: VmExit): bigint;
+  /** The value of an expression as a log message shows it. Throws ExpressionError. */
+  print(text: string, vcpu: number, exit?: VmExit): string;
   /** Prints what a logpoint says. */
   log(text: string): void;
 }
@@ -84,7 +86,11 @@ export class StopRules {
   // --- judging -----------------------------------------------------------------------------------------------------------
 
   private ask(breakpoint: Parameters<typeof judge>[0], vcpu: number, exit?: VmExit): Verdict {
-    const verdict = judge(breakpoint, (text) => this.session.evaluate(text, vcpu, exit));
+    const verdict = judge(
+      breakpoint,
+      (text) => this.session.evaluate(text, vcpu, exit),
+      (text) => this.session.print(text, vcpu, exit),
+    );
     if (verdict.kind === 'log') this.session.log(verdict.text);
     return verdict;
   }

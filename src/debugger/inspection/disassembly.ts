@@ -71,6 +71,11 @@ export function disassembleAround(
   }
 }
 
+/** An instruction as nasm writes it. */
+export function instructionText(instruction: Instruction): string {
+  return nasm().format(instruction);
+}
+
 /** A line that ends at `next` at the latest. */
 function line(
   code: CodeBytes,
@@ -82,7 +87,7 @@ function line(
   const name = symbols.describe(address);
   const symbol = name === undefined || isInside(name) ? undefined : name;
   if (code.decode(address, instruction) && code.wrap(next - address) >= instruction.length) {
-    const text = nasm().format(instruction);
+    const text = instructionText(instruction);
     const target = targetOf(code, instruction);
     const targetName = target === undefined ? undefined : symbols.describe(target);
     return {

@@ -26,8 +26,8 @@ export interface GuestStepOptions {
   readonly unit: StepUnit;
   /** Into calls and into VM exits; else both count as one instruction. */
   readonly into: boolean;
-  /** Goes into the call of this function alone. */
-  readonly enter?: bigint;
+  /** Goes into what the instruction at this linear address calls or exits to, whatever `into` says. */
+  readonly site?: bigint;
   /** The vCPU stands before the delivery of this exception. */
   readonly exception?: number;
 }
@@ -108,15 +108,15 @@ export class GuestStep implements Step {
     const flow = currentFlow(processor);
     const place: Place = { rip: processor.linearRip, sp: processor.state.gpr(4) };
     const next = BigInt.asUintN(64, place.rip + BigInt(flow.length));
-    const goesIn = options.into || (options.enter !== undefined && flow.target === options.enter);
+    const goesIn = options.into || options.site === place.rip;
     // `call` to the next instruction only asks where it is; it never returns.
     if (isCallLike(flow) && !goesIn && flow.target !== next) return this.overCall(place, next);
     if (flow.kind === 'rep' && !(options.into && options.unit === 'instruction')) return this.overCall(place, next);
     const stop = control.partition.run({
       instructions: 1,
       onlyVcpu: control.current,
-      stopAtStage: options.into,
-      stopAtEntry: options.into,
+      stopAtStage: goesIn,
+      stopAtEntry: goesIn,
     });
     switch (stop.kind) {
       case 'budget':
@@ -152,8 +152,8 @@ export class GuestStep implements Step {
     if (!here) return origin.line === undefined ? control.stepDone() : undefined;
     if (flow.kind === 'return' && processor.state.gpr(4) > origin.sp) return control.stepDone();
     if (lineKey(here) !== origin.line) return here.isStatement ? control.stepDone() : undefined;
-    // A loop of one instruction, such as `jmp $`: each round is a step.
-    return isAssembly(here.position.path) && here.low === rip ? control.stepDone() : undefined;
+    // A loop of one instruction, such as `jmp $`: each round is a step. The instructions of a macro are one line.
+    return isAssembly(here.position.path) && rip === before.rip ? control.stepDone() : undefined;
   }
 
   /** A call was entered: the step ends behind the function's prologue; code without lines is left at once. */
