@@ -282,8 +282,11 @@ export class DwarfSymbols implements SymbolSource {
       if (unit.tagAtIndex(index) !== Tag.INLINED_SUBROUTINE) continue;
       const die = unit.dieAtIndex(index);
       if (!die || die.reference(At.ABSTRACT_ORIGIN)?.key !== origin.key) continue;
-      const range = rangesOf(die)[0];
-      const low = die.address(At.ENTRY_PC) ?? range?.low;
+      const ranges = rangesOf(die);
+      const range = ranges[0];
+      const entry = die.address(At.ENTRY_PC);
+      // gcc may give an entry that is none of the call's own code: there the frame isn't entered yet.
+      const low = entry !== undefined && contains(ranges, entry) ? entry : range?.low;
       if (range && low !== undefined && this.isLive(low)) found.push({ name, low, high: range.high, bodyStart: low });
     }
     return found;

@@ -66,6 +66,7 @@ export class FrameReader {
         [RSP, cfa],
       ]);
       return {
+        isInterrupted: row.isSignalFrame,
         get: (number) => {
           if (!known.has(number)) {
             const own = programRegister(number, addressSize);
@@ -92,8 +93,7 @@ export class FrameReader {
     const registers = this.unwind(frame);
     const pc = registers?.get(RETURN_ADDRESS);
     if (!registers || pc === undefined) return undefined;
-    const isSignalFrame = this.frames.rowAt(placeOf(frame))?.isSignalFrame ?? false;
-    return { ...frame, pc, registers, isCaller: !isSignalFrame };
+    return { ...frame, pc, registers, isCaller: registers.isInterrupted !== true };
   }
 
   private plainContext(frame: FrameContext): ExpressionContext {
