@@ -141,7 +141,8 @@ export class AdapterSession {
       const decoder = this.decoders.get(source) ?? new TextDecoder();
       this.decoders.set(source, decoder);
       const text = decoder.decode(bytes, { stream: true });
-      if (text !== '') this.output(text, 'stdout');
+      // `data` tells the guest's devices apart for whoever shows them apart.
+      if (text !== '') this.event('output', { category: 'stdout', output: text, data: { source } });
     });
   }
 

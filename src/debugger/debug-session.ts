@@ -188,6 +188,12 @@ export class DebugSession implements RunControl {
     this.pauseWanted = true;
   }
 
+  /** Types into the guest's serial console, through the partition's door for what comes from outside. */
+  input(bytes: Uint8Array): void {
+    this.partition.sendConsole(bytes);
+    this.idle = false;
+  }
+
   /** Stands still at the first instruction: what a launch with a stop on entry begins with. */
   stopAtEntry(): StopEvent {
     this.lastStop = { reason: 'entry', vcpu: 0, description: 'Entry' };

@@ -5,12 +5,14 @@ import { evaluateTyped } from '../../debugger/expressions/evaluate.ts';
 import { ExpressionError } from '../../debugger/expressions/evaluator.ts';
 import { guestContext } from '../../debugger/inspection/call-stack.ts';
 import { findRegister, generalRegisters } from '../../debugger/inspection/registers.ts';
+import { languageVariable } from '../../debugger/inspection/scopes.ts';
 import { EvaluationError, type FrameContext } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
 import { writeReference } from '../references.ts';
 import { locationOf } from '../sources.ts';
+import { describeVariable } from '../variables.ts';
 import { optionalNumber, optionalText, type Parameters, type RequestHandler, textOf } from './handler.ts';
 
 /** The frame that a request is about, else the newest one of the guest. */
@@ -36,9 +38,10 @@ const setVariable: RequestHandler = (adapter, parameters) => {
       .get(parameters.variablesReference)?.()
       .find((candidate) => candidate.name === name);
   const variable = find();
-  if (!variable?.set) throw errors.notSettable(name, variable?.fixed);
+  if (!variable?.set && !variable?.assign) throw errors.notSettable(name, variable?.fixed);
+  variable.assign?.(text);
   // What the Variables view shows is edited: `0x5  <label>` or `0x1 PE` ends at its value.
-  variable.set(session.evaluate(/^\s*(0x[0-9a-f]+)\s{2,}\S/i.exec(text)?.[1] ?? text));
+  variable.set?.(session.evaluate(/^\s*(0x[0-9a-f]+)\s{2,}\S/i.exec(text)?.[1] ?? text));
   const { value = '', type, memory } = find() ?? {};
   const memoryReference = memory === undefined ? undefined : hex(memory);
   return { body: { value, type, memoryReference }, after: () => changed(adapter) };
@@ -59,13 +62,14 @@ const setExpression: RequestHandler = (adapter, parameters) => {
 };
 
 const evaluate: RequestHandler = (adapter, parameters) => {
-  const { session } = adapter.still;
+  const { session } = adapter.launched;
   const text = textOf(parameters, 'expression', 'evaluate');
   const context = optionalText(parameters, 'context') ?? 'repl';
   if (context === 'repl') {
     const output = runConsoleCommand(session, text);
     if (output !== undefined) return { body: { result: output, variablesReference: 0 } };
   }
+  adapter.still;
   const assignment = splitAssignment(text);
   if (assignment && context !== 'repl') throw errors.onlyInConsole(text);
   if (assignment) {
@@ -86,11 +90,11 @@ function evaluated(
   const { vcpu, context: frame } = frameOf(adapter, parameters);
   const exit = session.vcpu(vcpu).activity?.exit;
   // In C, a variable hides a register or a flag of its name; `$rax` is the register.
-  const typed = exit ? undefined : evaluateTyped(session, text, frame);
+  const isMachine = exit !== undefined && adapter.frames.get(parameters.frameId)?.entry.kind !== 'guest';
+  const typed = isMachine ? undefined : evaluateTyped(session, text, frame);
   if (typed !== undefined && !(typed instanceof EvaluationError)) {
-    const { text: result, typeName: type, address } = typed;
-    const memoryReference = address === undefined ? undefined : hex(address);
-    return { result, type, variablesReference: 0, memoryReference, valueLocationReference: locationOf(adapter, result) };
+    const variable = languageVariable({ session, vcpu, context: frame }, text, text, typed);
+    return { ...describeVariable(adapter, variable), result: variable.value };
   }
   try {
     const value = session.evaluate(text, vcpu, exit);

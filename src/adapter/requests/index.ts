@@ -2,6 +2,7 @@ import { breakpointRequests } from './breakpoints.ts';
 import { evaluationRequests } from './evaluation.ts';
 import { exceptionRequests } from './exception-info.ts';
 import { executionRequests } from './execution.ts';
+import { guestConsoleRequests } from './guest-console.ts';
 import type { RequestHandler } from './handler.ts';
 import { inspectionRequests } from './inspection.ts';
 import { lifecycleRequests } from './lifecycle.ts';
@@ -16,4 +17,5 @@ export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
   ...evaluationRequests,
   ...exceptionRequests,
   ...memoryRequests,
+  ...guestConsoleRequests,
 };

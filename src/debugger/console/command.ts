@@ -9,6 +9,8 @@ export interface ConsoleCommand {
   readonly summary: string;
   /** What `help COMMAND` adds: examples, what the columns are. */
   readonly details: readonly string[];
+  /** True for what also works while the guest runs. */
+  readonly whileRunning?: boolean;
   /** Gives the output. Throws ExpressionError with a sentence for what can't be done. */
   readonly run: (session: DebugSession, rest: string) => string;
 }

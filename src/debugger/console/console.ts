@@ -2,6 +2,7 @@ import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import { type ConsoleCommand, columns } from './command.ts';
 import { exitCommands } from './exits.ts';
+import { inputCommands } from './input.ts';
 import { memoryCommands } from './memory.ts';
 import { registerCommands } from './registers.ts';
 import { tableCommands } from './tables.ts';
@@ -11,10 +12,18 @@ const help: ConsoleCommand = {
   usage: 'help [COMMAND]',
   summary: 'this list, or more about one command',
   details: ['For example: help mem'],
+  whileRunning: true,
   run: (_session, rest) => (rest === '' ? overview() : helpOn(rest)),
 };
 
-const commands: readonly ConsoleCommand[] = [...registerCommands, ...exitCommands, ...memoryCommands, ...tableCommands, help];
+const commands: readonly ConsoleCommand[] = [
+  ...registerCommands,
+  ...exitCommands,
+  ...memoryCommands,
+  ...tableCommands,
+  ...inputCommands,
+  help,
+];
 
 /** Every command's name and what it is good for. */
 export const consoleCommands: readonly Pick<ConsoleCommand, 'name' | 'usage' | 'summary'>[] = commands;
@@ -22,7 +31,10 @@ export const consoleCommands: readonly Pick<ConsoleCommand, 'name' | 'usage' | '
 /** Runs a command of the debug console; undefined when the text is no command. Throws ExpressionError. */
 export function runConsoleCommand(session: DebugSession, text: string): string | undefined {
   const [, word, rest = ''] = /^\s*(\w+)(?:\s+(.*?))?\s*$/s.exec(text) ?? [];
-  return commands.find(({ name }) => name === word)?.run(session, rest);
+  const command = commands.find(({ name }) => name === word);
+  if (command && session.running && !command.whileRunning)
+    throw new ExpressionError(`The guest is running; pause it before you ask for ${command.name}.`);
+  return command?.run(session, rest);
 }
 
 function overview(): string {

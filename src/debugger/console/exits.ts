@@ -32,6 +32,7 @@ export const exitCommands: readonly ConsoleCommand[] = [
     usage: USAGE,
     summary: 'VM exits so far by reason, and the last N (10)',
     details: ['Columns: number, RIP, reason, what the guest asked for, what came of it, who served it.', 'For example: exits 50'],
+    whileRunning: true,
     run: exits,
   },
 ];
