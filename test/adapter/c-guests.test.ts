@@ -132,3 +132,78 @@ for (const { compiler, level, name } of VARIANTS) {
     });
   });
 }
+
+const noGcc = hasCompiler('gcc') ? undefined : 'gcc is not installed';
+
+describe.skipIf(noGcc)(`variables of a guest in C${noGcc ? ` (skipped: ${noGcc})` : ''}`, () => {
+  const program = noGcc ? '' : buildGuest('gcc', ['-O0']);
+  /** Variables of a scope of a frame, by name. */
+  const scopeOf = (client: Client, level: number, scope: string) => {
+    const { scopes } = client.ask('scopes', { frameId: client.frames()[level].id });
+    const { variablesReference } = scopes.find(({ name }: { name: string }) => name === scope);
+    const { variables } = client.ask('variables', { variablesReference });
+    const byName = new Map<string, { value: string; variablesReference: number; memoryReference?: string; evaluateName: string }>(
+      variables.map((variable: { name: string }) => [variable.name, variable]),
+    );
+    return { variablesReference, byName };
+  };
+
+  test('are shown in each frame of the stack, unfold, and say by which expression they are reached', () => {
+    const client = stoppedAt(program, 'distance returns');
+    expect(scopeOf(client, 0, 'Locals').byName.get('x')?.value).toBe('9');
+    const locals = scopeOf(client, 1, 'Locals').byName;
+    const point = locals.get('where');
+    expect(point?.value).toMatch(/^\{x = 3, y = 4, name = 0x[0-9a-f]+ "where"\}$/);
+    const { variables } = client.ask('variables', { variablesReference: point?.variablesReference });
+    expect(variables.map(({ evaluateName }: { evaluateName: string }) => evaluateName)).toEqual([
+      'where.x',
+      'where.y',
+      'where.name',
+    ]);
+    const argument = scopeOf(client, 0, 'Arguments').byName.get('p');
+    // A pointer's memory is what it points at.
+    expect(argument?.memoryReference).toBe(client.evaluate('p', 'clipboard').split(' ').at(-1));
+  });
+
+  test('are set by values and expressions of their language; a watch on a structure unfolds', () => {
+    const client = stoppedAt(program, 'distance returns');
+    const { variablesReference } = scopeOf(client, 0, 'Locals');
+    expect(client.ask('setVariable', { variablesReference, name: 'x', value: 'y * 2 + 1' }).value).toBe('33');
+    expect(client.evaluate('x')).toBe('33');
+    expect(client.ask('setExpression', { expression: 'counter', value: '-7' }).value).toBe('-7');
+    expect(client.evaluate('counter')).toBe('-7');
+    const frameId = client.frames()[1].id;
+    client.ask('setExpression', { expression: 'where.y', value: "'A'", frameId });
+    expect(client.ask('evaluate', { expression: 'where.y', frameId, context: 'watch' }).result).toBe('65');
+    const watched = client.ask('evaluate', { expression: 'origin', frameId, context: 'watch' });
+    expect(watched.type).toBe('struct point');
+    const { variables } = client.ask('variables', { variablesReference: watched.variablesReference });
+    expect(variables.map(({ name, value }: { name: string; value: string }) => [name, value]).slice(0, 2)).toEqual([
+      ['x', '1'],
+      ['y', '2'],
+    ]);
+    const whole = client.request('setExpression', { expression: 'origin', value: '1' });
+    expect(whole).toMatchObject({ success: false, message: expect.stringMatching(/\w/) });
+  });
+
+  test('stop the guest before they are written, as wide as they are', () => {
+    const client = stoppedAt(program, 'calls factorial');
+    const info = client.ask('dataBreakpointInfo', { name: 'counter' });
+    expect(info.description).toMatch(/^4 bytes at 0x/);
+    client.ask('setDataBreakpoints', { breakpoints: [{ dataId: info.dataId, accessType: 'write' }] });
+    expect(client.move('continue').body.reason).toBe('data breakpoint');
+    expect(where(client)).toEqual(['factorial', at('factorial')]);
+    expect(client.evaluate('counter')).toBe('0');
+    const { variablesReference } = scopeOf(client, 1, 'Locals');
+    expect(client.ask('dataBreakpointInfo', { variablesReference, name: 'total' }).description).toMatch(/^4 bytes/);
+    expect(client.ask('dataBreakpointInfo', { name: 'n + 1' }).dataId).toBeNull();
+  });
+
+  test('registers keep their names beside them: rax is the register, $rax too, and a missing name is told as C tells it', () => {
+    const client = stoppedAt(program, 'add');
+    expect(client.evaluate('$rsp == rsp')).toMatch(/1/);
+    expect(client.evaluate('[rsp]', 'clipboard')).toMatch(/^0x/);
+    const { success, message } = client.request('evaluate', { expression: 'nothing + 1', context: 'watch' });
+    expect([success, message]).toEqual([false, expect.stringContaining('nothing')]);
+  });
+});

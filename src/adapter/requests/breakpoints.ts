@@ -1,4 +1,5 @@
 import { stageLines } from '../../debugger/breakpoints/stage-breakpoints.ts';
+import { evaluateTyped } from '../../debugger/expressions/evaluate.ts';
 import { ExpressionError } from '../../debugger/expressions/evaluator.ts';
 import { findRegister } from '../../debugger/inspection/registers.ts';
 import type { AdapterSession } from '../adapter-session.ts';
@@ -6,7 +7,8 @@ import type { GiveBreakpoints } from '../breakpoints/breakpoint-book.ts';
 import { functionBreakpoints, handlerBreakpoints, instructionBreakpoints, sourceBreakpoints } from '../breakpoints/code.ts';
 import { dataBreakpoints, dataId } from '../breakpoints/data.ts';
 import { exitFilterBreakpoints, filterItems } from '../breakpoints/filters.ts';
-import { writeReference } from '../references.ts';
+import { frameOf } from '../frames.ts';
+import { type MemoryReference, writeReference } from '../references.ts';
 import { shippedPath, sourcePath } from '../sources.ts';
 import { listOf, numberOf, optionalNumber, type Parameters, type RequestHandler, textOf } from './handler.ts';
 
@@ -40,18 +42,10 @@ const setDataBreakpoints: RequestHandler = (adapter, parameters) =>
   ask(adapter, 'data', listOf(parameters, 'breakpoints'), dataBreakpoints);
 
 const dataBreakpointInfo: RequestHandler = (adapter, parameters) => {
-  const { session } = adapter.still;
   const name = textOf(parameters, 'name', 'dataBreakpointInfo');
-  const bytes = optionalNumber(parameters, 'bytes');
   try {
-    const { processor } = session.vcpu();
-    const variable = adapter.variables
-      .get(parameters.variablesReference)?.()
-      .find((shown) => shown.name === name);
-    const register = findRegister(processor, name);
-    const address = variable?.memory ?? (register ? register.get() : session.evaluate(name.replace(/^g[pv]a:/, '')));
-    const length = bytes ?? (register || variable ? processor.mode / 8 : 1);
-    const place = { space: name.startsWith('gpa:') ? ('gpa' as const) : ('gva' as const), address };
+    const { size, ...place } = watchable(adapter, parameters, name);
+    const length = optionalNumber(parameters, 'bytes') ?? size;
     return {
       body: {
         dataId: dataId(place, length),
@@ -65,6 +59,27 @@ const dataBreakpointInfo: RequestHandler = (adapter, parameters) => {
     return { body: { dataId: null, description: error.message } };
   }
 };
+
+/** What a data breakpoint on a name watches: a variable, what a register points at, or an address. Throws ExpressionError. */
+function watchable(adapter: AdapterSession, parameters: Parameters, name: string): MemoryReference & { readonly size: number } {
+  const { session } = adapter.still;
+  const wordSize = session.vcpu().processor.mode / 8;
+  const variable = adapter.variables
+    .get(parameters.variablesReference)?.()
+    .find((shown) => shown.name === name);
+  if (variable?.place) return { space: 'gva', ...variable.place };
+  if (variable?.memory !== undefined) return { space: 'gva', address: variable.memory, size: wordSize };
+  if (name.startsWith('gpa:')) return { space: 'gpa', address: session.evaluate(name.slice(4)), size: 1 };
+  const { vcpu, context } = frameOf(adapter, parameters);
+  const typed = parameters.asAddress === true ? undefined : evaluateTyped(session, name, context);
+  if (typed && 'address' in typed) {
+    if (typed.address !== undefined) return { space: 'gva', address: typed.address, size: typed.byteSize };
+    throw new ExpressionError(`"${name}" doesn't lie in memory here, so nothing can watch it.`);
+  }
+  const register = findRegister(session.vcpu(vcpu).processor, name);
+  const address = register ? register.get() : session.evaluate(name.replace(/^gva:/, ''), vcpu);
+  return { space: 'gva', address, size: register ? wordSize : 1 };
+}
 
 const breakpointLocations: RequestHandler = (adapter, parameters) => {
   const { dialect } = adapter;

@@ -1,27 +1,20 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
-import { consoleCommands, runConsoleCommand } from '../../debugger/console/console.ts';
+import { type Completion, completionsFor } from '../../debugger/console/completions.ts';
+import { runConsoleCommand } from '../../debugger/console/console.ts';
 import { type Assignment, assign, splitAssignment, type WrittenMemory } from '../../debugger/expressions/assignment.ts';
 import { evaluateTyped } from '../../debugger/expressions/evaluate.ts';
 import { ExpressionError } from '../../debugger/expressions/evaluator.ts';
-import { guestContext } from '../../debugger/inspection/call-stack.ts';
-import { findRegister, generalRegisters } from '../../debugger/inspection/registers.ts';
+import { findRegister } from '../../debugger/inspection/registers.ts';
 import { languageVariable } from '../../debugger/inspection/scopes.ts';
-import { EvaluationError, type FrameContext } from '../../symbols/symbol-source.ts';
+import { EvaluationError } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
+import { frameOf } from '../frames.ts';
 import { writeReference } from '../references.ts';
 import { locationOf } from '../sources.ts';
 import { describeVariable } from '../variables.ts';
 import { optionalNumber, optionalText, type Parameters, type RequestHandler, textOf } from './handler.ts';
-
-/** The frame that a request is about, else the newest one of the guest. */
-function frameOf(adapter: AdapterSession, parameters: Parameters): { readonly vcpu: number; readonly context: FrameContext } {
-  const { session } = adapter.still;
-  const frame = adapter.frames.get(parameters.frameId);
-  const vcpu = frame?.vcpu ?? session.current;
-  return { vcpu, context: frame?.entry.context ?? guestContext(session, vcpu) };
-}
 
 /** Views that show what was changed ask again. */
 function changed(adapter: AdapterSession, written?: WrittenMemory): void {
@@ -111,26 +104,24 @@ function evaluated(
   }
 }
 
+const KINDS: Readonly<Record<Completion['kind'], DebugProtocol.CompletionItemType>> = {
+  command: 'keyword',
+  register: 'variable',
+  symbol: 'function',
+  variable: 'field',
+};
+
 const completions: RequestHandler = (adapter, parameters) => {
-  const { session } = adapter.still;
-  const text = textOf(parameters, 'text', 'completions');
+  const { session, program } = adapter.still;
+  const { dialect } = adapter;
+  const all = textOf(parameters, 'text', 'completions');
+  const line = all.split('\n')[dialect.readLine(optionalNumber(parameters, 'line') ?? dialect.writeLine(1)) - 1] ?? '';
   const asked = optionalNumber(parameters, 'column');
-  const column = asked === undefined ? text.length : adapter.dialect.readColumn(asked) - 1;
-  const prefix = /[\w.$@]*$/.exec(text.slice(0, column))?.[0] ?? '';
-  const plain = prefix.replace(/^\$/, '').toLowerCase();
-  const { processor } = session.vcpu();
-  const names = [
-    ...(column === prefix.length ? consoleCommands.map(({ name }) => ({ name, type: 'function' })) : []),
-    ...generalRegisters(processor).map(({ name }) => ({ name, type: 'variable' })),
-    ...['cf', 'zf', 'sf', 'of', 'if', 'df', 'cr0', 'cr2', 'cr3', 'cr4', 'efer', 'cs', 'ds', 'es', 'ss', 'fs', 'gs', 'cpl'].map(
-      (name) => ({ name, type: 'variable' }),
-    ),
-    ...session.symbols.functionsNamed('/./').map(({ name }) => ({ name, type: 'function' })),
-  ];
-  const targets = names
-    .filter(({ name }) => name.toLowerCase().startsWith(plain))
-    .slice(0, 200)
-    .map(({ name, type }) => ({ label: name, type, start: column - prefix.length, length: prefix.length }));
+  const column = asked === undefined ? line.length : Math.max(0, dialect.readColumn(asked) - 1);
+  const { vcpu, context } = frameOf(adapter, parameters);
+  const { replaced, items } = completionsFor(session, line.slice(0, column), program.symbols, vcpu, context);
+  const start = dialect.writeColumn(Math.min(column, line.length) - replaced + 1);
+  const targets = items.map(({ text, kind, detail }) => ({ label: text, type: KINDS[kind], detail, start, length: replaced }));
   return { body: { targets } };
 };
 

@@ -7,6 +7,7 @@ import type { RequestHandler } from './handler.ts';
 import { inspectionRequests } from './inspection.ts';
 import { lifecycleRequests } from './lifecycle.ts';
 import { memoryRequests } from './memory.ts';
+import { programRequests } from './program.ts';
 
 /** Every request that the adapter knows, by its command. */
 export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
@@ -17,5 +18,6 @@ export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
   ...evaluationRequests,
   ...exceptionRequests,
   ...memoryRequests,
+  ...programRequests,
   ...guestConsoleRequests,
 };

@@ -1,10 +1,9 @@
 import { callStack } from '../../debugger/inspection/call-stack.ts';
 import { scopesOf } from '../../debugger/inspection/scopes.ts';
-import type { ShownVariable } from '../../debugger/inspection/shown.ts';
 import { hex } from '../../x86/address.ts';
-import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
-import { describeSource, locationOf } from '../sources.ts';
+import { describeSource } from '../sources.ts';
+import { describeVariable } from '../variables.ts';
 import { optionalNumber, type RequestHandler, vcpuOf } from './handler.ts';
 
 const stackTrace: RequestHandler = (adapter, parameters) => {
@@ -45,19 +44,6 @@ const scopes: RequestHandler = (adapter, parameters) => {
   };
 };
 
-function show(adapter: AdapterSession, variable: ShownVariable): object {
-  return {
-    name: variable.name,
-    value: variable.value,
-    valueLocationReference: locationOf(adapter, variable.value),
-    type: variable.type,
-    evaluateName: variable.expression,
-    variablesReference: variable.children ? adapter.variables.add(variable.children) : 0,
-    memoryReference: variable.memory === undefined ? undefined : hex(variable.memory),
-    presentationHint: variable.set || variable.children ? undefined : { attributes: ['readOnly'] },
-  };
-}
-
 const locations: RequestHandler = (adapter, parameters) => {
   const address = adapter.locations.get(parameters.locationReference);
   const position = address === undefined ? undefined : adapter.still.session.symbols.lineAt(address)?.position;
@@ -79,7 +65,11 @@ const variables: RequestHandler = (adapter, parameters) => {
   const count = optionalNumber(parameters, 'count') ?? 0;
   const all = get?.() ?? [];
   const page = all.slice(start, count > 0 ? start + count : undefined);
-  return { body: { variables: page.map((variable) => show(adapter, variable)) } };
+  return {
+    body: {
+      variables: page.map((variable) => ({ name: variable.name, value: variable.value, ...describeVariable(adapter, variable) })),
+    },
+  };
 };
 
 export const inspectionRequests: Readonly<Record<string, RequestHandler>> = {

@@ -55,33 +55,8 @@ const disassemble: RequestHandler = (adapter, parameters) => {
   return { body: { instructions } };
 };
 
-const modules: RequestHandler = (adapter) => {
-  const { program } = adapter.launched;
-  const first = program.segments[0];
-  const range = first ? `${hex(first.gpa)}-${hex(first.gpa + BigInt(first.size))}` : undefined;
-  const module = {
-    id: 1,
-    name: program.path.split(/[\\/]/).at(-1) ?? program.path,
-    path: program.path,
-    symbolStatus: program.sourceLines ? 'Lines and labels' : 'Symbols',
-    addressRange: range,
-  };
-  return { body: { modules: [module], totalModules: 1 } };
-};
-
-const loadedSources: RequestHandler = (adapter) => ({
-  body: { sources: adapter.launched.session.symbols.files.map((path) => describeSource(adapter, path)) },
-});
-
-const source: RequestHandler = () => {
-  throw errors.noSource();
-};
-
 export const memoryRequests: Readonly<Record<string, RequestHandler>> = {
   readMemory,
   writeMemory,
   disassemble,
-  modules,
-  loadedSources,
-  source,
 };

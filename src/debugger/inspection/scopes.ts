@@ -1,6 +1,7 @@
-import type { TypedValue } from '../../symbols/symbol-source.ts';
+import type { FrameContext, TypedValue } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import type { DebugSession } from '../debug-session.ts';
+import { assign } from '../expressions/assignment.ts';
 import type { StackEntry } from './call-stack.ts';
 import { outerRegisters, registerScopes } from './register-scopes.ts';
 import type { ShownScope, ShownVariable } from './shown.ts';
@@ -9,17 +10,35 @@ import type { ShownScope, ShownVariable } from './shown.ts';
 const MOST_CHILDREN = 1000;
 const STAGE_FIXED = "A handler's values can't be changed; registers and memory of the guest can.";
 
-function typed(name: string, expression: string, value: TypedValue): ShownVariable {
+/** Where a value of the guest's language is looked at. */
+export interface LanguageFrame {
+  readonly session: DebugSession;
+  readonly vcpu: number;
+  readonly context: FrameContext;
+}
+
+/** A value of the guest's language as a variable. `expression` gives the same value. */
+export function languageVariable(frame: LanguageFrame, name: string, expression: string, value: TypedValue): ShownVariable {
+  const { text, typeName, address, byteSize, scalar } = value;
+  const target = typeName.endsWith('*') && typeof scalar === 'bigint' ? BigInt.asUintN(64, scalar) : undefined;
   return {
     name,
-    value: value.text,
-    type: value.typeName,
-    memory: value.address,
+    value: text,
+    type: typeName,
     expression,
+    // A pointer leads to the memory that it points at.
+    memory: target ?? address,
+    place: address === undefined ? undefined : { address, size: byteSize },
     children: value.hasChildren
-      ? () => value.children(0, MOST_CHILDREN).map((child) => typed(child.name, child.expression, child.value))
+      ? () => value.children(0, MOST_CHILDREN).map((child) => languageVariable(frame, child.name, child.expression, child.value))
       : undefined,
+    assign: value.encode && ((written) => assignTo(frame, expression, written)),
+    fixed: value.encode ? undefined : `${name} is no single value; change its parts.`,
   };
+}
+
+function assignTo({ session, vcpu, context }: LanguageFrame, target: string, value: string): void {
+  assign(session, { target, value }, vcpu, context);
 }
 
 /** The scopes of a frame: the stage's values in a handler, the registers in the guest. Only the first is cheap. */
@@ -39,7 +58,11 @@ export function scopesOf(session: DebugSession, vcpu: number, entry: StackEntry)
   }
   const locals = context ? session.symbols.variables(context) : [];
   const shown = (kinds: readonly string[]) => () =>
-    locals.filter(({ kind }) => kinds.includes(kind)).map((variable) => typed(variable.name, variable.name, variable.read()));
+    context === undefined
+      ? []
+      : locals
+          .filter(({ kind }) => kinds.includes(kind))
+          .map((variable) => languageVariable({ session, vcpu, context }, variable.name, variable.name, variable.read()));
   const own: ShownScope[] = [];
   if (locals.some(({ kind }) => kind === 'argument'))
     own.push({ name: 'Arguments', hint: 'arguments', expensive: false, variables: shown(['argument']) });

@@ -10,6 +10,10 @@ export interface ShownVariable {
   readonly children?: () => readonly ShownVariable[];
   /** Sets it from a number. Throws ExpressionError with a sentence for what it can't be. */
   readonly set?: (value: bigint) => void;
+  /** Sets it from an expression of the guest's language. Throws ExpressionError. */
+  readonly assign?: (text: string) => void;
+  /** Where it lies, and in how many bytes: what a data breakpoint on it watches. */
+  readonly place?: { readonly address: bigint; readonly size: number };
   /** Why it can't be set, as a sentence, where there is more to say. */
   readonly fixed?: string;
 }
