@@ -15,6 +15,13 @@ export function stageLines(path: string): readonly number[] {
   return [...new Set(lines)].sort((a, b) => a - b);
 }
 
+/** Sources of the exit handlers that can serve a guest of a platform, sorted. Paths are from the project's folder. */
+export function handlerSources(platform: string): readonly string[] {
+  const paths = new Set(Object.values(STAGE_POSITIONS).map(({ path }) => path));
+  const isOther = (path: string) => path.startsWith('src/platforms/') && !path.startsWith(`src/platforms/${platform}/`);
+  return [...paths].filter((path) => !isOther(path)).sort();
+}
+
 /** Stages at a line of a handler's source, or at the next line that has some. */
 export function stagesAt(path: string, line: number): { readonly line: number; readonly stages: readonly string[] } {
   const found = stageLines(path).find((candidate) => candidate >= line);
