@@ -19,7 +19,17 @@ describe('a console command', () => {
   test('lists all commands in columns with help, and says more of one', () => {
     const client = hello();
     const lines = run(client, 'help').split('\n').slice(0, -1);
-    expect(lines.map((line) => line.split(/\W/)[0])).toEqual(['regs', 'cpuid', 'exits', 'walk', 'mem', 'idt', 'gdt', 'input', 'help']);
+    expect(lines.map((line) => line.split(/\W/)[0])).toEqual([
+      'regs',
+      'cpuid',
+      'exits',
+      'walk',
+      'mem',
+      'idt',
+      'gdt',
+      'input',
+      'help',
+    ]);
     const starts = lines.map((line) => line.search(/ {2}\S/));
     for (const [index, line] of lines.entries())
       expect(line.slice(Math.max(...starts), Math.max(...starts) + 2), lines[index]).toBe('  ');
