@@ -8,6 +8,7 @@ import type { ExitBreakpoint } from './breakpoints/exit-breakpoints.ts';
 import type { StageBreakpoint } from './breakpoints/stage-breakpoints.ts';
 import { exitStop, StopRules } from './breakpoints/stop-rules.ts';
 import { evaluateNumber, evaluateTyped } from './expressions/evaluate.ts';
+import { ExpressionError } from './expressions/evaluator.ts';
 import { guestContext } from './inspection/call-stack.ts';
 import { type RunControl, SLICE_INSTRUCTIONS, type Step } from './run-control/control.ts';
 import type { SessionEvent, StepUnit, StopEvent } from './run-control/events.ts';
@@ -212,15 +213,10 @@ export class DebugSession implements RunControl {
       for (const { processor } of this.partition.vcpus) processor.resumePast();
   }
 
-  /** Runs to an address, or to whatever stops before. */
-  runTo(address: bigint): void {
-    this.begin(() => true);
-    this.enterRun([address]);
-  }
-
-  /** Sets RIP to a linear address. */
+  /** Sets RIP to a linear address. Throws ExpressionError while an exit is served: its handler goes on from the old place. */
   jumpTo(address: bigint): void {
-    const { processor } = this.vcpu();
+    const { processor, activity } = this.vcpu();
+    if (activity) throw new ExpressionError('A VM exit is being served; step out to the guest before you jump.');
     processor.state.rip = BigInt.asUintN(64, address - (processor.linearRip - processor.state.rip));
     processor.stateChanged();
   }

@@ -85,6 +85,34 @@ describe('memory and disassembly', () => {
   });
 });
 
+describe('a line of the disassembly', () => {
+  test('has its bytes, its symbol and its source; what can not be read is marked', () => {
+    const client = atEntry();
+    const [reference] = client.frames().map(({ instructionPointerReference }) => instructionPointerReference);
+    const { instructions } = client.ask('disassemble', { memoryReference: reference, instructionCount: 3, resolveSymbols: true });
+    expect(instructions[0]).toMatchObject({
+      address: reference,
+      symbol: '_start',
+      instructionBytes: expect.stringMatching(/^([0-9a-f]{2} ?)+$/),
+      location: { path: hello },
+      line: client.frames()[0].line,
+    });
+    expect(instructions[1].line).toBeGreaterThan(instructions[0].line);
+    const holes = client.ask('disassemble', {
+      memoryReference: '0xffff800000000000',
+      instructionOffset: -2,
+      instructionCount: 4,
+    }).instructions;
+    expect(holes).toHaveLength(4);
+    expect(holes[2]).toEqual({
+      address: '0xffff800000000000',
+      instruction: '??',
+      instructionBytes: '',
+      presentationHint: 'invalid',
+    });
+  });
+});
+
 describe('the debug console', () => {
   test('knows its commands', () => {
     const client = atEntry();

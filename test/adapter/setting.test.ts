@@ -61,6 +61,15 @@ describe('a variable of the registers', () => {
     expect(set(stopped(), scope, name, value)).toMatch(result);
   });
 
+  test('takes what was shown with a changed value', () => {
+    const client = stopped();
+    expect(set(client, 'Registers', 'rip', '0x0000000000100005  <_start>')).toMatch(/^0x0000000000100005 {2}<_start\+/);
+    expect(
+      set(client, 'Control registers', 'cr4', (client.scope('Control registers').cr4 ?? '').replace(/^0x0*/, '0x4 | 0x')),
+    ).toMatch(/TSD/);
+    expect(set(client, 'Segments', 'ds', (client.scope('Segments').ds ?? '').replace(/^0x\w+/, '0'))).toContain('unusable');
+  });
+
   test('in a segment are selector, base, limit and rights', () => {
     const client = stopped();
     expect(set(client, 'Segments', 'base', '0xffff800000000000', 'gs')).toBe('0xffff800000000000');

@@ -126,6 +126,18 @@ _start:
     expect(top(client).line).toBe(lineOf(file, '@two'));
   });
 
+  test('is refused while an exit is served', () => {
+    const { client, file } = atEntry(`bits 64
+_start:
+    cpuid
+    nop             ; @after
+    hlt
+`);
+    client.move('stepIn');
+    const [target] = client.ask('gotoTargets', { source: { path: file }, line: lineOf(file, '@after') }).targets;
+    expect(client.request('goto', { threadId: 1, targetId: target.id }).message).toMatch(/^A VM exit is being served; step out/);
+  });
+
   test('to a line without code is refused with a sentence', () => {
     const { client } = atEntry(GUEST);
     expect(client.request('gotoTargets', { source: { path: '/none.asm' }, line: 3 }).message).toBe('Line 3 has no code.');

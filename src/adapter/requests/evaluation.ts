@@ -6,6 +6,7 @@ import { evaluateTyped } from '../../debugger/expressions/evaluate.ts';
 import { ExpressionError } from '../../debugger/expressions/evaluator.ts';
 import { findRegister } from '../../debugger/inspection/registers.ts';
 import { languageVariable } from '../../debugger/inspection/scopes.ts';
+import type { ShownVariable } from '../../debugger/inspection/shown.ts';
 import { EvaluationError } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
@@ -33,12 +34,24 @@ const setVariable: RequestHandler = (adapter, parameters) => {
   const variable = find();
   if (!variable?.set && !variable?.assign) throw errors.notSettable(name, variable?.fixed);
   variable.assign?.(text);
-  // What the Variables view shows is edited: `0x5  <label>` or `0x1 PE` ends at its value.
-  variable.set?.(session.evaluate(/^\s*(0x[0-9a-f]+)\s{2,}\S/i.exec(text)?.[1] ?? text));
+  variable.set?.(session.evaluate(withoutNotes(variable.value, text)));
   const { value = '', type, memory } = find() ?? {};
   const memoryReference = memory === undefined ? undefined : hex(memory);
-  return { body: { value, type, memoryReference }, after: () => changed(adapter) };
+  return {
+    body: { value, type, memoryReference },
+    after: () => changed(adapter, variable.assign && variable.place && writtenAt(variable.place)),
+  };
 };
+
+/** A user edits the text that was shown, with what stands behind the value: `0x5  <label>`, `0x0018 base 0x0 limit …`. */
+function withoutNotes(shown: string, edited: string): string {
+  const notes = /^\s*0x[0-9a-f]+(\s.*)$/is.exec(shown)?.[1];
+  return notes !== undefined && edited.endsWith(notes) ? edited.slice(0, -notes.length) : edited;
+}
+
+function writtenAt({ address, size }: NonNullable<ShownVariable['place']>): WrittenMemory {
+  return { space: 'gva', address, length: size };
+}
 
 /** Sets what an expression names; gives its new value and what follows. */
 function set(adapter: AdapterSession, parameters: Parameters, assignment: Assignment): { value: string; after: () => void } {
