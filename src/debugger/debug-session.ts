@@ -10,6 +10,7 @@ import { exitStop, StopRules } from './breakpoints/stop-rules.ts';
 import { evaluateNumber, evaluateTyped } from './expressions/evaluate.ts';
 import { ExpressionError } from './expressions/evaluator.ts';
 import { guestContext } from './inspection/call-stack.ts';
+import { waitsForStartUp } from './inspection/vcpu-status.ts';
 import { type RunControl, SLICE_INSTRUCTIONS, type Step } from './run-control/control.ts';
 import type { SessionEvent, StepUnit, StopEvent } from './run-control/events.ts';
 import { GuestStep } from './run-control/guest-step.ts';
@@ -168,12 +169,15 @@ export class DebugSession implements RunControl {
   stepIntoTarget(site: bigint): void {
     this.stepBy('over', 'line', site);
   }
+  /** Throws ExpressionError for a vCPU that can't be stepped. */
   stepOut(): void {
+    this.checkStep();
     this.begin(PASSED_BY_STEPS);
     this.step = this.vcpu().activity ? new HandlerStep(this, 'out') : new StepOut(this);
   }
 
   private stepBy(motion: 'into' | 'over', unit: StepUnit, site?: bigint): void {
+    this.checkStep();
     const { lastStop } = this;
     this.begin(PASSED_BY_STEPS);
     if (this.vcpu().activity) {
@@ -185,8 +189,17 @@ export class DebugSession implements RunControl {
     this.step = new GuestStep(this, { unit, into: motion === 'into', site, exception: isHere ? exit?.vector : undefined });
   }
 
+  private checkStep(): void {
+    if (waitsForStartUp(this.vcpu()))
+      throw new ExpressionError(
+        `vCPU ${this.current} waits for a start-up IPI; it can be stepped once another vCPU has started it.`,
+      );
+  }
+
   pause(): void {
     this.pauseWanted = true;
+    // A guest that waits for input stops, too.
+    this.idle = false;
   }
 
   /** Types into the guest's serial console, through the partition's door for what comes from outside. */

@@ -62,7 +62,7 @@ describe("the guest's console", () => {
     expect(outputs(client, 'serial')).toBe('<a><A><\t><\\><\u0003><q>');
   });
 
-  test('wakes a guest that waits for nothing else', () => {
+  test('wakes a guest that waits for nothing else, and can be paused meanwhile', () => {
     const { client } = atEntry(`bits 64
 _start:
     mov rax, interrupted
@@ -103,6 +103,11 @@ idt: times 256 * 16 db 0
     client.ask('continue', { threadId: 1 });
     slices(client, 50);
     expect(client.session.slice()).toBe(false);
+    client.ask('pause', { threadId: 1 });
+    expect(client.run().body).toMatchObject({ reason: 'pause', threadId: 1 });
+    expect(client.ask('threads').threads[0].name).toBe('vCPU 0 (halted)');
+    client.ask('continue', { threadId: 1 });
+    slices(client, 50);
     client.ask('hyperscope/input', { text: 'x' });
     expect(client.run().event).toBe('terminated');
   });

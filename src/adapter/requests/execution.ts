@@ -1,3 +1,4 @@
+import { vcpuStatus } from '../../debugger/inspection/vcpu-status.ts';
 import { stepTargets } from '../../debugger/run-control/step-targets.ts';
 import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
@@ -10,8 +11,8 @@ import { numberOf, type Parameters, type RequestHandler, vcpuOf } from './handle
 function move(adapter: AdapterSession, parameters: Parameters, motion: () => void, title?: string): ReturnType<RequestHandler> {
   const { session } = adapter.still;
   if (parameters.threadId !== undefined) session.current = vcpuOf(adapter, parameters);
-  adapter.moving();
   motion();
+  adapter.moving();
   if (title !== undefined) adapter.progress.begin(title);
   // An extension that steps by a request of its own asks for this: its editor doesn't know yet that the guest goes on.
   const announced = parameters.announce === true;
@@ -71,10 +72,10 @@ export const executionRequests: Readonly<Record<string, RequestHandler>> = {
   },
   threads: (adapter) => ({
     body: {
-      threads: (adapter.guest?.partition.vcpus ?? []).map(({ index, processor, activity }) => ({
-        id: index + 1,
-        name: `vCPU ${index}${activity ? ' (in the hypervisor)' : processor.halted ? ' (halted)' : ''}`,
-      })),
+      threads: (adapter.guest?.partition.vcpus ?? []).map((vcpu) => {
+        const status = vcpuStatus(vcpu);
+        return { id: vcpu.index + 1, name: `vCPU ${vcpu.index}${status === undefined ? '' : ` (${status})`}` };
+      }),
     },
   }),
   gotoTargets: (adapter, parameters) => {
