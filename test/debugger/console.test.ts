@@ -25,6 +25,7 @@ describe('a console command', () => {
       'exits',
       'walk',
       'mem',
+      'find',
       'idt',
       'gdt',
       'input',
@@ -46,6 +47,8 @@ describe('a console command', () => {
     ['walk nowhere', /"nowhere" is not a register/],
     ['mem', /^An address is missing; the command is mem ADDRESS \[BYTES\]\.$/],
     ['mem rsp 0', /is no count/],
+    ['find', /^What to look for is missing; the command is find/],
+    ['find "x" nowhere', /"nowhere" is not a register/],
     ['idt 256', /^There is no vector 0x100; they go from 0 to 0xff\.$/],
     ['gdt 1', /^gdt takes no "1"/],
     ['cpuid nobody', /"nobody" is not a register/],
@@ -90,6 +93,26 @@ describe('a console command', () => {
     expect(run(client, 'mem gpa:0x100000 1')).toMatch(/^gpa:0x0000000000100000 {2}[0-9a-f]{2} /);
     expect(run(client, 'mem 0x8000000000')).toBe("The memory at gva 0x8000000000 can't be read. The PML4 entry is not present.");
     expect(run(client, 'mem gpa:0x3fffff0 32')).toMatch(/\nThe memory at gpa 0x4000000 can't be read\. No RAM is there\.$/);
+  });
+
+  test('find shows where a text or a number lies, in all RAM or from an address on, a page of them at once', () => {
+    const client = hello();
+    const message = BigInt(client.evaluate('message', 'clipboard'));
+    const place = `0x${message.toString(16).padStart(16, '0')}`;
+    expect(run(client, 'find "Hello from"')).toMatch(new RegExp(`^gpa:${place} {2}48 65 6c .* Hello from a gue$`));
+    expect(run(client, 'find 0x6c6c6548')).toMatch(new RegExp(`^gpa:${place} `));
+    expect(run(client, "find 'from' message 32")).toMatch(/^0x0000000000[0-9a-f]+ {2}66 72 6f 6d /);
+    expect(run(client, 'find "Hello" message + 1 32')).toBe('Not found.');
+    expect(run(client, 'find "no such text anywhere"')).toBe('Not found.');
+    const rows = run(client, 'find 0x00 gpa:0x200000').split('\n');
+    expect(rows).toHaveLength(21);
+    expect(rows[20]).toBe('To go on: find 0x00 gpa:0x200014');
+    // Across the border of two chunks, and to the last byte of RAM.
+    for (const address of ['0x2ffffe', '0x3fffffc']) {
+      client.ask('writeMemory', { memoryReference: `gpa:${address}`, data: Buffer.from('edge').toString('base64') });
+      expect(run(client, `find "edge" gpa:${address} - 0x1000`)).toContain(`gpa:0x${address.slice(2).padStart(16, '0')}`);
+    }
+    expect(run(client, 'find "edge"').split('\n')).toHaveLength(2);
   });
 
   test('idt shows gates with names and places, in real mode the vectors', () => {

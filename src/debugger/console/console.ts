@@ -2,6 +2,7 @@ import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import { type ConsoleCommand, columns } from './command.ts';
 import { exitCommands } from './exits.ts';
+import { findCommands } from './find.ts';
 import { inputCommands } from './input.ts';
 import { memoryCommands } from './memory.ts';
 import { registerCommands } from './registers.ts';
@@ -20,6 +21,7 @@ const commands: readonly ConsoleCommand[] = [
   ...registerCommands,
   ...exitCommands,
   ...memoryCommands,
+  ...findCommands,
   ...tableCommands,
   ...inputCommands,
   help,

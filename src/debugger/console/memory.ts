@@ -2,7 +2,7 @@ import { hex } from '../../x86/address.ts';
 import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import { walkLines } from '../inspection/exception-details.ts';
-import { addressOf, type ConsoleCommand, countOf } from './command.ts';
+import { addressOf, type CommandAddress, type ConsoleCommand, countOf } from './command.ts';
 
 const WALK = 'walk ADDRESS';
 const MEM = 'mem ADDRESS [BYTES]';
@@ -33,9 +33,17 @@ function walk(session: DebugSession, rest: string): string {
 }
 
 /** A count at the end is one unless it belongs to the expression: `rsp 16`, but `rsp + 16`. */
-function splitCount(text: string): readonly [expression: string, count: string | undefined] {
+export function splitCount(text: string): readonly [expression: string, count: string | undefined] {
   const [, expression, count] = /^(.*[^\s+\-*/%&|^~!<>=(,:?])\s+(0x[0-9a-f]+|\d+)$/is.exec(text) ?? [];
   return expression === undefined ? [text, undefined] : [expression, count];
+}
+
+/** Up to 16 bytes at an address, as digits and as text. */
+export function dumpRow({ space, address }: CommandAddress, bytes: Uint8Array): string {
+  const row = [...bytes];
+  const digits = row.map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+  const text = row.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : '.')).join('');
+  return `${space === 'gpa' ? 'gpa:' : ''}${hex(address, 16)}  ${digits.padEnd(PER_ROW * 3)} ${text}`;
 }
 
 function mem(session: DebugSession, rest: string): string {
@@ -45,13 +53,8 @@ function mem(session: DebugSession, rest: string): string {
   const { processor } = session.vcpu();
   const bytes = processor.readMemory(space, address, length);
   const rows: string[] = [];
-  for (let at = 0; at < bytes.length; at += PER_ROW) {
-    const row = [...bytes.subarray(at, at + PER_ROW)];
-    const digits = row.map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    const text = row.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : '.')).join('');
-    const place = BigInt.asUintN(64, address + BigInt(at));
-    rows.push(`${space === 'gpa' ? 'gpa:' : ''}${hex(place, 16)}  ${digits.padEnd(PER_ROW * 3)} ${text}`);
-  }
+  for (let at = 0; at < bytes.length; at += PER_ROW)
+    rows.push(dumpRow({ space, address: BigInt.asUintN(64, address + BigInt(at)) }, bytes.subarray(at, at + PER_ROW)));
   if (bytes.length < length) {
     const hole = BigInt.asUintN(64, address + BigInt(bytes.length));
     const reason = space === 'gva' ? processor.walk(hole).problem : undefined;
