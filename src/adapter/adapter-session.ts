@@ -23,6 +23,9 @@ export interface AdapterOptions {
   readonly sourceRoot: string;
 }
 
+/** Sent only to a client that says at `initialize` that it takes them. */
+const OPTIONAL_EVENTS: ReadonlySet<string> = new Set(['memory', 'invalidated']);
+
 /** Where a client's numbers lead to while the guest stands still. */
 export interface FrameHandle {
   readonly vcpu: number;
@@ -44,6 +47,8 @@ export class AdapterSession {
   dialect = Dialect.of({});
   readonly breakpoints = new BreakpointBook();
   readonly progress = new MotionProgress((event, body) => this.event(event, body));
+  /** Events that not every client knows, and that this one does. */
+  readonly optionalEvents = new Set<string>();
   private readonly queue = new MessageQueue();
   private listener: (message: Message) => void = () => {};
   private seq = 1;
@@ -101,6 +106,7 @@ export class AdapterSession {
   }
 
   event(event: string, body: object = {}): void {
+    if (OPTIONAL_EVENTS.has(event) && !this.optionalEvents.has(event)) return;
     this.send(new Event(event, body));
   }
 
@@ -151,7 +157,7 @@ export class AdapterSession {
     const guest = this.launched;
     this.configured = true;
     this.event('process', { name: guest.configuration.program, isLocalProcess: false, startMethod: 'launch' });
-    this.event('thread', { reason: 'started', threadId: 1 });
+    for (const { index } of guest.partition.vcpus) this.event('thread', { reason: 'started', threadId: index + 1 });
     this.begin(guest);
   }
 
@@ -232,9 +238,14 @@ export class AdapterSession {
   restarted(): void {
     const guest = this.launched;
     this.terminated = false;
-    for (const breakpoint of this.breakpoints.renew(guest)) this.event('breakpoint', { reason: 'changed', breakpoint });
+    this.renewBreakpoints();
     this.moving();
     this.begin(guest);
+  }
+
+  /** Gives a new guest what the client has asked for so far, and tells what has become of it. */
+  renewBreakpoints(): void {
+    for (const breakpoint of this.breakpoints.renew(this.launched)) this.event('breakpoint', { reason: 'changed', breakpoint });
   }
 
   private begin({ session, configuration }: Guest): void {

@@ -23,7 +23,6 @@ export const capabilities: DebugProtocol.Capabilities = {
   supportsGotoTargetsRequest: true,
   supportsRestartRequest: true,
   supportsTerminateRequest: true,
-  supportTerminateDebuggee: true,
   supportsDelayedStackTraceLoading: true,
   supportsLoadedSourcesRequest: true,
   supportsModulesRequest: true,
@@ -33,7 +32,6 @@ export const capabilities: DebugProtocol.Capabilities = {
   supportsSteppingGranularity: true,
   supportsBreakpointLocationsRequest: true,
   supportsCancelRequest: true,
-  supportsValueFormattingOptions: true,
   exceptionBreakpointFilters: exitFilters.map(({ id, label, description, conditionHint, default: isDefault }) => ({
     filter: id,
     label,

@@ -74,6 +74,33 @@ describe('breakpoints', () => {
   });
 });
 
+describe('breakpoints that a client asks for', () => {
+  test('before it launches are set when the guest is there', () => {
+    const client = new Client();
+    client.ask('initialize');
+    expect(client.ask('setExceptionBreakpoints', { filters: ['io'] }).breakpoints[0].verified).toBe(false);
+    client.ask('launch', { program: hello, stopOnEntry: false });
+    expect(client.events.find(({ event }) => event === 'breakpoint')?.body.breakpoint).toMatchObject({ verified: true });
+    client.ask('configurationDone');
+    expect(client.run().body).toMatchObject({ reason: 'exception', description: 'VM exit: io' });
+  });
+
+  test('with an address that is none leave the others in force', () => {
+    const client = launched();
+    const { breakpoints } = client.ask('setInstructionBreakpoints', {
+      breakpoints: [{ instructionReference: 'f000:fff0' }, { instructionReference: '0x100000' }],
+    });
+    expect(breakpoints).toMatchObject([
+      { verified: false, message: expect.stringMatching(/not a memory reference/) },
+      { verified: true },
+    ]);
+    client.ask('configurationDone');
+    expect(client.run().body).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [breakpoints[1].id] });
+    client.ask('restart');
+    expect(client.run().body.reason).toBe('breakpoint');
+  });
+});
+
 describe('VM exit filters', () => {
   test('stop at the exits that their condition picks', () => {
     const client = launched();

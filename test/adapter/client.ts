@@ -50,7 +50,7 @@ export class Client {
   }
 
   launch(program: string, options: object = {}): void {
-    this.ask('initialize', { adapterID: 'hyperscope' });
+    this.ask('initialize', { adapterID: 'hyperscope', supportsMemoryEvent: true, supportsInvalidatedEvent: true });
     this.ask('launch', { program, ...options });
   }
 

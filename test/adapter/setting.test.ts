@@ -164,6 +164,14 @@ describe('an expression', () => {
       ['invalidated', { areas: ['variables', 'stacks'] }],
     ]);
     expect(client.evaluate('rax == 0', 'hover')).toBe('0x1');
+    const other = new Client();
+    other.ask('initialize');
+    other.ask('launch', { program: sample('hello/hello.asm') });
+    other.ask('configurationDone');
+    other.run();
+    other.events.length = 0;
+    other.evaluate('rax = 5', 'repl');
+    expect(other.events, 'a client that does not take these events').toEqual([]);
   });
 
   test('is shown bare for the clipboard and with decimal and symbol elsewhere', () => {

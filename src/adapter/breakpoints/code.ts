@@ -3,6 +3,7 @@ import { type ExitBreakpoint, parseExitPattern } from '../../debugger/breakpoint
 import { type StageBreakpoint, stageLines, stagesAt } from '../../debugger/breakpoints/stage-breakpoints.ts';
 import { hex } from '../../x86/address.ts';
 import type { Dialect } from '../dialect.ts';
+import { RequestError } from '../errors.ts';
 import type { Guest } from '../guest.ts';
 import { parseReference } from '../references.ts';
 import { optionalNumber, optionalText } from '../requests/handler.ts';
@@ -90,11 +91,22 @@ function whyNoFunction({ session }: Guest, name: string): string {
   return `The program has no function or label "${name}".${hint}`;
 }
 
+/** The address of an instruction breakpoint, or what is wrong with it: the others are set all the same. */
+function referenceOf({ item }: AskedBreakpoint): bigint | RequestError {
+  try {
+    return parseReference(item.instructionReference, item.offset).address;
+  } catch (error) {
+    if (error instanceof RequestError) return error;
+    throw error;
+  }
+}
+
 /** Breakpoints on instructions by their addresses. */
 export const instructionBreakpoints: GiveBreakpoints = ({ session }, asked) => {
   const made: CodeBreakpoint[] = [];
   const answers = asked.map((one) => {
-    const { address } = parseReference(one.item.instructionReference, one.item.offset);
+    const address = referenceOf(one);
+    if (address instanceof RequestError) return answer(one, address.message);
     const problem = problemOf(one);
     if (problem === undefined) made.push({ ...rulesOf(one), addresses: [address] });
     return answer(one, problem, reference([address]));

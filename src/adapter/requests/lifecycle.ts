@@ -6,12 +6,19 @@ import type { RequestHandler } from './handler.ts';
 const initialize: RequestHandler = (adapter, parameters) => {
   adapter.dialect = Dialect.of(parameters);
   adapter.progress.supported = parameters.supportsProgressReporting === true;
+  if (parameters.supportsMemoryEvent === true) adapter.optionalEvents.add('memory');
+  if (parameters.supportsInvalidatedEvent === true) adapter.optionalEvents.add('invalidated');
   return { body: capabilities };
 };
 
 const launch: RequestHandler = (adapter, parameters) => {
   adapter.launch(parameters);
-  return { after: () => adapter.event('initialized') };
+  return {
+    after: () => {
+      adapter.renewBreakpoints();
+      adapter.event('initialized');
+    },
+  };
 };
 
 const attach: RequestHandler = () => {
