@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest';
+import { Client, sample } from './client.ts';
+
+interface Outcome {
+  readonly hash: string | undefined;
+  readonly icount: bigint | undefined;
+  readonly output: string;
+}
+
+const MOST_STEPS = 20_000;
+
+/** Runs a guest to its end by what `drive` does, from its entry. */
+function outcome(program: string, drive: (client: Client) => void, options: object = {}): Outcome {
+  const client = new Client();
+  client.launch(program, options);
+  client.ask('configurationDone');
+  client.run();
+  drive(client);
+  const partition = client.session.guest?.partition;
+  return { hash: partition?.stateHash(), icount: partition?.vcpus[0]?.processor.icount, output: client.output };
+}
+
+/** Steps until the guest has ended. */
+function stepping(command: string, granularity: 'instruction' | 'line') {
+  return (client: Client) => {
+    for (let step = 0; step < MOST_STEPS; step++) if (client.move(command, granularity).event === 'terminated') return;
+    throw new Error('the guest does not end');
+  };
+}
+
+describe.each([
+  ['hello/hello.asm', {}],
+  ['hello/hello.asm', { vendor: 'amd' }],
+  ['kvm/hypercalls.asm', {}],
+  ['kvm/cpuid-msr.asm', {}],
+  ['bare/paging.asm', { platform: 'bare' }],
+  ['bare/long-mode.asm', { platform: 'bare' }],
+  ['bare/boot-sector.asm', { platform: 'bare' }],
+])('a debugger changes nothing in %s %j', (name, options) => {
+  const program = sample(name);
+  const free = outcome(program, (client) => client.move('continue'), options);
+
+  test.each<['next' | 'stepIn', 'instruction' | 'line']>([
+    ['next', 'line'],
+    ['next', 'instruction'],
+    ['stepIn', 'line'],
+    ['stepIn', 'instruction'],
+  ])('by %s, each one %s', (command, granularity) => {
+    expect(outcome(program, stepping(command, granularity), options)).toEqual(free);
+  });
+
+  test('by stops at every exit and inspection there', () => {
+    const drive = (client: Client) => {
+      client.ask('setExceptionBreakpoints', { filters: ['any', 'exception'] });
+      for (let stops = 0; stops < MOST_STEPS && client.move('continue').event !== 'terminated'; stops++) {
+        client.frames();
+        client.evaluate('regs', 'repl');
+        client.evaluate('walk rsp', 'repl');
+        client.ask('exceptionInfo', { threadId: 1 });
+        client.ask('disassemble', { memoryReference: '0x100000', instructionOffset: -20, instructionCount: 40 });
+      }
+    };
+    expect(outcome(program, drive, options)).toEqual(free);
+  });
+
+  test('by logpoints, conditions and data breakpoints', () => {
+    const drive = (client: Client) => {
+      const lines = client.ask('breakpointLocations', { source: { path: program }, line: 1, endLine: 500 }).breakpoints;
+      const breakpoints = lines.map(({ line }: { line: number }, index: number) =>
+        index % 2 === 0 ? { line, logMessage: 'at {rip}: {rax}' } : { line, condition: 'rax == 0x123456789' },
+      );
+      client.ask('setBreakpoints', { source: { path: program }, breakpoints });
+      const { dataId } = client.ask('dataBreakpointInfo', { name: 'rsp - 64', bytes: 128 });
+      client.ask('setDataBreakpoints', { breakpoints: [{ dataId, accessType: 'readWrite', hitCondition: '>= 1000000' }] });
+      expect(client.move('continue').event).toBe('terminated');
+    };
+    expect(outcome(program, drive, options)).toEqual(free);
+  });
+
+  test('by a restart in the middle', () => {
+    const drive = (client: Client) => {
+      for (let step = 0; step < 5; step++) client.move('stepIn', 'instruction');
+      const before = client.output.length;
+      client.ask('restart');
+      client.run();
+      expect(client.move('continue').event).toBe('terminated');
+      expect(client.output.slice(before)).toBe(free.output);
+    };
+    expect(outcome(program, drive, options)).toMatchObject({ hash: free.hash, icount: free.icount });
+  });
+});
+
+test('the guests of these tests print something', () => {
+  expect(outcome(sample('hello/hello.asm'), (client) => client.move('continue')).output).toBe('Hello from a guest\n');
+});
