@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { fromBase64, toBase64 } from '../../src/adapter/references.ts';
+import { Random } from '../support/random.ts';
+
+test('base64 is what everybody else reads and writes', () => {
+  const random = new Random(64);
+  for (let length = 0; length < 200; length++) {
+    const bytes = Uint8Array.from({ length }, () => random.next() & 0xff);
+    expect(toBase64(bytes)).toBe(Buffer.from(bytes).toString('base64'));
+    expect(fromBase64(toBase64(bytes))).toEqual(bytes);
+  }
+  expect(fromBase64('aG\nk=')).toEqual(new TextEncoder().encode('hi'));
+});
+
+test('a mebibyte is written in a fraction of the time of a step', () => {
+  const bytes = new Uint8Array(1024 * 1024).fill(0xa5);
+  const times = Array.from({ length: 5 }, () => {
+    const begin = performance.now();
+    toBase64(bytes);
+    return performance.now() - begin;
+  }).sort((a, b) => a - b);
+  expect(times[2]).toBeLessThan(60);
+});
