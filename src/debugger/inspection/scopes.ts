@@ -64,10 +64,11 @@ export function scopesOf(session: DebugSession, vcpu: number, entry: StackEntry)
           .filter(({ kind }) => kinds.includes(kind))
           .map((variable) => languageVariable({ session, vcpu, context }, variable.name, variable.name, variable.read()));
   const own: ShownScope[] = [];
-  if (locals.some(({ kind }) => kind === 'argument'))
-    own.push({ name: 'Arguments', hint: 'arguments', expensive: false, variables: shown(['argument']) });
+  // Editors unfold the first scope by themselves.
   if (locals.some(({ kind }) => kind !== 'argument'))
     own.push({ name: 'Locals', hint: 'locals', expensive: false, variables: shown(['local', 'static']) });
+  if (locals.some(({ kind }) => kind === 'argument'))
+    own.push({ name: 'Arguments', hint: 'arguments', expensive: false, variables: shown(['argument']) });
   return own.length > 0 ? [...own, ...registers.map((scope) => ({ ...scope, expensive: true }))] : registers;
 }
 

@@ -1,0 +1,99 @@
+// A window of a real VS Code with the samples open, and what a person does in it.
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { launchBrowser } from '../../tools/vscode-host/browser.mjs';
+import { registerExtension, startServer, workbenchUrl } from '../../tools/vscode-host/server.mjs';
+
+export const root = path.resolve(import.meta.dirname, '../..');
+const results = path.join(root, 'test-results');
+
+/** Opens the window on a copy of the samples; `prepare` may change the copy first. */
+export async function openWindow(prepare = () => {}) {
+  mkdirSync(results, { recursive: true });
+  const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-ui-'));
+  const workspace = path.join(folder, 'samples');
+  cpSync(path.join(root, 'samples'), workspace, { recursive: true });
+  prepare(workspace);
+  const extensionsFolder = path.join(folder, 'extensions');
+  registerExtension(extensionsFolder, root);
+  const server = await startServer({ dataFolder: path.join(folder, 'vscode'), extensionsFolder });
+  const browser = await launchBrowser();
+  const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
+  page.setDefaultTimeout(30_000);
+  await page.goto(workbenchUrl(server, { workspace }));
+  return new Window(page, async () => {
+    await browser.close();
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+}
+
+class Window {
+  constructor(page, close) {
+    this.page = page;
+    this.close = close;
+  }
+
+  screenshot(name) {
+    return this.page.screenshot({ path: path.join(results, `${name}.png`) });
+  }
+
+  /** A row of the call stack with a text. */
+  frame(text) {
+    return this.page.locator('.debug-call-stack .monaco-list-row', { hasText: text }).first();
+  }
+  frames() {
+    return this.page.locator('.debug-call-stack .monaco-list-row').allInnerTexts();
+  }
+  /** A row of the Variables view with a text. */
+  variable(text) {
+    return this.page.locator('.debug-variables .monaco-list-row', { hasText: text }).first();
+  }
+
+  /** Presses a key until what it should bring is there: the workbench may still be getting ready. */
+  async press(key, ready) {
+    for (let attempt = 0; ; attempt++) {
+      await this.page.keyboard.press(key);
+      try {
+        return await ready(attempt < 3 ? 5000 : 20_000);
+      } catch (error) {
+        if (attempt === 3) throw error;
+      }
+    }
+  }
+
+  /** Takes a line of Quick Open: a command behind `>`, a line behind `:`. */
+  async quickOpen(key, text) {
+    const input = this.page.locator('.quick-input-widget input');
+    await this.press(key, (timeout) => input.first().waitFor({ timeout }));
+    await input.first().fill(text);
+    await this.page.waitForTimeout(700);
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Opens a file by its path in the samples, from the explorer's tree. */
+  async openFile(...steps) {
+    for (const [index, name] of steps.entries()) {
+      const row = this.page
+        .locator('.explorer-folders-view .monaco-list-row', { hasText: new RegExp(`^\\s*${name.replaceAll('.', '\\.')}\\s*$`) })
+        .first();
+      if (index === steps.length - 1) await row.dblclick();
+      else if ((await row.getAttribute('aria-expanded')) !== 'true') await row.click();
+    }
+    await this.page.locator('.tab.active', { hasText: steps.at(-1) }).waitFor();
+    await this.page.locator('.monaco-editor .view-line').first().waitFor();
+  }
+
+  /** Sets a breakpoint on a line of the file that is open. */
+  async setBreakpoint(line) {
+    await this.quickOpen('Control+G', `:${line}`);
+    await this.page.locator('.monaco-editor textarea, .monaco-editor .native-edit-context').first().focus();
+    await this.press('F9', (timeout) => this.page.locator('.codicon-debug-breakpoint').first().waitFor({ timeout }));
+  }
+
+  async stop() {
+    await this.page.keyboard.press('Shift+F5');
+    await this.page.locator('.debug-toolbar').waitFor({ state: 'hidden' });
+  }
+}
