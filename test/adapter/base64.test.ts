@@ -12,7 +12,7 @@ test('base64 is what everybody else reads and writes', () => {
   expect(fromBase64('aG\nk=')).toEqual(new TextEncoder().encode('hi'));
 });
 
-test('a mebibyte is written in a fraction of the time of a step', () => {
+test('a mebibyte takes milliseconds', () => {
   const bytes = new Uint8Array(1024 * 1024).fill(0xa5);
   const times = Array.from({ length: 5 }, () => {
     const begin = performance.now();

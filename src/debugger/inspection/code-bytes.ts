@@ -18,6 +18,7 @@ export class CodeBytes {
   /** Linear address of the code segment: what instruction pointers count from outside of 64-bit code. */
   private readonly base: bigint;
   private readonly pages = new Map<bigint, Uint8Array>();
+  private readonly decoders = new Map<bigint, Decoder>();
   private readonly lengths = new Map<bigint, number>();
   private readonly scratch = new Instruction();
 
@@ -30,6 +31,8 @@ export class CodeBytes {
   /** Frees what lies outside of the garbage collector's reach. */
   free(): void {
     this.scratch.free();
+    for (const decoder of this.decoders.values()) decoder.free();
+    this.decoders.clear();
   }
 
   wrap(address: bigint): bigint {
@@ -67,16 +70,24 @@ export class CodeBytes {
 
   /** Decodes into `into`; false where there is no instruction. */
   decode(address: bigint, into: Instruction): boolean {
-    const bytes = this.bytes(address, LONGEST_INSTRUCTION);
-    if (bytes.length === 0) return false;
+    const within = Number(address % PAGE);
+    const decoder = this.decoderOf(address - BigInt(within));
+    if (!decoder || within >= decoder.maxPosition) return false;
+    decoder.position = within;
+    decoder.ip = this.toOffset(address);
+    decoder.decodeOut(into);
+    return !into.isInvalid;
+  }
+
+  /** A decoder for the instructions that begin in a page; the last one may end in the next page. */
+  private decoderOf(page: bigint): Decoder | undefined {
+    const known = this.decoders.get(page);
+    if (known) return known;
+    const bytes = this.bytes(page, Number(PAGE) + LONGEST_INSTRUCTION);
+    if (bytes.length === 0) return undefined;
     const decoder = new Decoder(this.mode, bytes, DecoderOptions.None);
-    try {
-      decoder.ip = this.toOffset(address);
-      decoder.decodeOut(into);
-      return !into.isInvalid;
-    } finally {
-      decoder.free();
-    }
+    this.decoders.set(page, decoder);
+    return decoder;
   }
 
   /** Bytes of the line at an address: of its instruction, or 1 where nothing can be decoded or read. */
