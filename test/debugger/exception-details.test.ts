@@ -44,7 +44,8 @@ _start:
     client.ask('writeMemory', { memoryReference: `gpa:${gpa}`, data: bytes.toString('base64') });
     client.ask('setExceptionBreakpoints', { filters: ['exception'] });
     expect(client.move('continue').body.reason).toBe('exception');
-    return client.ask('exceptionInfo', { threadId: 1 }).description;
+    const { exceptionId, description } = client.ask('exceptionInfo', { threadId: 1 });
+    return `${exceptionId}\n${description}`;
   }
 
   test('of a page fault are the access, the walk and the reason', () => {
