@@ -11,9 +11,10 @@ const PageFault = { PRESENT: 1, WRITE: 2, USER: 4, RESERVED: 8, FETCH: 16 } as c
 const CR4_SMEP = 1n << 20n;
 const CR4_SMAP = 1n << 21n;
 
-/** What the user sees of an exit or of a guest exception: its lines, the request first. */
+/** What the user sees of an exit or of a guest exception: the request, then its details. */
 export function exitDetails(exit: VmExit, processor: Processor): string[] {
-  const lines = [describeRequest(exit, processor)];
+  // A guest exception's request is its name, which the editor shows as the title.
+  const lines = exit.reason === 'exception' ? [] : [describeRequest(exit, processor)];
   if (exit.reason === 'exception') lines.push(...faultDetails(exit.vector, exit.errorCode, exit.payload, processor));
   if (exit.reason === 'triple-fault') {
     lines.push('The chain of faults:');
