@@ -1,5 +1,5 @@
 import { type BreakpointRules, type HitCounter, isHitCondition } from '../../debugger/breakpoints/breakpoint.ts';
-import type { Guest } from '../guest.ts';
+import type { Guest } from '../../debugger/launch-guest.ts';
 import { optionalText, type Parameters } from '../requests/handler.ts';
 
 /** A breakpoint as the client asked for it. */

@@ -1,10 +1,10 @@
 import type { CodeBreakpoint } from '../../debugger/breakpoints/breakpoint.ts';
 import { type ExitBreakpoint, parseExitPattern } from '../../debugger/breakpoints/exit-breakpoints.ts';
 import { type StageBreakpoint, stageLines, stagesAt } from '../../debugger/breakpoints/stage-breakpoints.ts';
+import type { Guest } from '../../debugger/launch-guest.ts';
 import { hex } from '../../x86/address.ts';
 import type { Dialect } from '../dialect.ts';
 import { RequestError } from '../errors.ts';
-import type { Guest } from '../guest.ts';
 import { parseReference } from '../references.ts';
 import { optionalNumber, optionalText } from '../requests/handler.ts';
 import { type AskedBreakpoint, answer, type GiveBreakpoints, problemOf, rulesOf } from './breakpoint-book.ts';

@@ -1,16 +1,16 @@
-import {
-  type LaunchConfiguration,
-  LaunchError,
-  parseLaunchConfiguration,
-  sizeInBytes,
-} from '../debugger/configuration/launch-configuration.ts';
-import { DebugSession } from '../debugger/debug-session.ts';
 import type { Partition } from '../hypervisor/partition/partition.ts';
 import { createPartition } from '../platforms/create-partition.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import type { FileAccess, Program } from '../programs/program.ts';
 import { openSymbols } from '../symbols/open-symbols.ts';
 import { parseAddress } from '../x86/address.ts';
+import {
+  type LaunchConfiguration,
+  LaunchError,
+  parseLaunchConfiguration,
+  sizeInBytes,
+} from './configuration/launch-configuration.ts';
+import { DebugSession } from './debug-session.ts';
 
 /** A launched guest: its configuration, program, partition and debug session. */
 export interface Guest {
