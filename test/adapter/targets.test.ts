@@ -164,3 +164,30 @@ describe('running to the cursor', () => {
     expect(client.move('continue').event).toBe('terminated');
   });
 });
+
+test('calls in a code segment with a base are named and stepped over, the one to the next instruction too', () => {
+  const { client } = atEntry(
+    `bits 16
+org 0x7c00
+_start:
+    mov sp, 0x7000
+    jmp 0x2000:0
+times 510-($-$$) db 0
+dw 0xaa55
+`,
+    { platform: 'bare' },
+  );
+  const code = Buffer.from([0xe8, 0x00, 0x00, 0x58, 0xe8, 0x02, 0x00, 0xeb, 0xfe, 0x43, 0xc3]);
+  client.ask('writeMemory', { memoryReference: '0x20000', data: code.toString('base64') });
+  client.move('next', 'instruction');
+  client.move('next', 'instruction');
+  expect(client.evaluate('cs', 'clipboard')).toBe('0x2000');
+  const targets = client.ask('stepInTargets', { frameId: top(client).id }).targets;
+  expect(targets.map(({ label }: { label: string }) => label)).toEqual(['0x20003']);
+  client.move('next', 'instruction');
+  expect(client.evaluate('ip', 'clipboard')).toBe('0x3');
+  client.move('next', 'instruction');
+  expect(client.evaluate('ax', 'clipboard')).toBe('0x3');
+  client.move('next', 'instruction');
+  expect([client.evaluate('ip', 'clipboard'), client.evaluate('bx', 'clipboard')]).toEqual(['0x7', '0x1']);
+});

@@ -16,7 +16,7 @@ export class CodeBytes {
   readonly mode: CodeMode;
   private readonly mask: bigint;
   /** Linear address of the code segment: what instruction pointers count from outside of 64-bit code. */
-  private readonly base: bigint;
+  readonly base: bigint;
   private readonly pages = new Map<bigint, Uint8Array>();
   private readonly decoders = new Map<bigint, Decoder>();
   private readonly lengths = new Map<bigint, number>();

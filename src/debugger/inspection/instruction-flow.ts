@@ -1,5 +1,6 @@
 import { Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind } from 'iced-x86';
 import type { CodeMode, Processor } from '../../processor/processor.ts';
+import { Segment } from '../../processor/state/layout.ts';
 
 /** Where an instruction leads, as far as stepping cares. */
 export type FlowKind = 'plain' | 'call' | 'interrupt' | 'system-call' | 'return' | 'rep';
@@ -8,7 +9,7 @@ export interface InstructionFlow {
   readonly kind: FlowKind;
   /** In bytes; 0 where nothing can be decoded. */
   readonly length: number;
-  /** Linear address that a direct call goes to (CS base 0). */
+  /** Linear address that a direct call goes to. */
   readonly target?: bigint;
 }
 
@@ -59,19 +60,23 @@ function kindOf(instruction: Instruction): FlowKind {
   return flowControl === FlowControl.Interrupt ? 'interrupt' : 'plain';
 }
 
-/** Where some bytes of code at an address lead. */
-export function flowOf(bytes: Uint8Array, mode: CodeMode, address: bigint): InstructionFlow {
+/** Where some bytes of code at a linear address lead. `base` is that of the code segment, 0 in 64-bit code. */
+export function flowOf(bytes: Uint8Array, mode: CodeMode, address: bigint, base: bigint): InstructionFlow {
   if (!mayBeFlow(bytes, mode)) return PLAIN;
   const decoder = new Decoder(mode, bytes, DecoderOptions.None);
   const instruction = new Instruction();
   try {
-    decoder.ip = address;
+    decoder.ip = BigInt.asUintN(mode, address - base);
     decoder.decodeOut(instruction);
     if (instruction.isInvalid) return PLAIN;
     const kind = kindOf(instruction);
     const operand = kind === 'call' ? instruction.opKind(0) : undefined;
     const isDirect = operand === OpKind.NearBranch16 || operand === OpKind.NearBranch32 || operand === OpKind.NearBranch64;
-    return { kind, length: instruction.length, target: isDirect ? instruction.nearBranchTarget : undefined };
+    return {
+      kind,
+      length: instruction.length,
+      target: isDirect ? BigInt.asUintN(mode === 64 ? 64 : 32, instruction.nearBranchTarget + base) : undefined,
+    };
   } finally {
     instruction.free();
     decoder.free();
@@ -81,5 +86,6 @@ export function flowOf(bytes: Uint8Array, mode: CodeMode, address: bigint): Inst
 /** Where the instruction at RIP leads. */
 export function currentFlow(processor: Processor): InstructionFlow {
   const address = processor.linearRip;
-  return flowOf(processor.readMemory('gva', address, LONGEST_INSTRUCTION), processor.mode, address);
+  const base = processor.mode === 64 ? 0n : processor.state.segment(Segment.CS).base;
+  return flowOf(processor.readMemory('gva', address, LONGEST_INSTRUCTION), processor.mode, address, base);
 }

@@ -40,11 +40,10 @@ export function stepTargets(session: Stepping, vcpu: number): StepTarget[] {
   try {
     for (let at = start, count = 0; isOnLine(at) && count < MOST_INSTRUCTIONS; count++) {
       if (!code.decode(at, instruction)) break;
-      const flow = flowOf(code.bytes(at, LONGEST_INSTRUCTION), code.mode, at);
+      const flow = flowOf(code.bytes(at, LONGEST_INSTRUCTION), code.mode, at, code.base);
       const text = instructionText(instruction);
       if (flow.kind === 'call') {
-        const target = flow.target === undefined ? undefined : code.wrap(flow.target);
-        const name = target === undefined ? text : (session.symbols.describe(target) ?? hex(target));
+        const name = flow.target === undefined ? text : (session.symbols.describe(flow.target) ?? hex(flow.target));
         targets.push({ kind: 'call', label: name, site: at });
       } else if (hasExits && exits(processor, instruction, at === start))
         targets.push({ kind: 'exit', label: `VM exit: ${text}`, site: at });
