@@ -81,6 +81,15 @@ describe.each([16, 32, 64] as const)('the disassembly of random bytes as %i-bit 
   });
 });
 
+const BOOT_SECTOR = `bits 16
+org 0x7c00
+_start: jmp near far_away
+times 100 nop
+far_away: hlt
+times 510-($-$$) db 0
+dw 0xaa55
+`;
+
 describe('the disassembly of a program', () => {
   const source = `bits 64
 _start:
@@ -110,26 +119,12 @@ value: dq 7
   });
 
   test('names branch targets in real mode by their linear address', () => {
-    const { around } = guest(`bits 16
-org 0x7c00
-_start: jmp near far_away
-times 100 nop
-far_away: hlt
-times 510-($-$$) db 0
-dw 0xaa55
-`);
+    const { around } = guest(BOOT_SECTOR);
     expect(around(0x7c00n, 0, 1)[0]?.text).toMatch(/; far_away$/);
   });
 
   test('follows the code segment where its base is not 0', () => {
-    const { processor, around } = guest(`bits 16
-org 0x7c00
-_start: jmp near far_away
-times 100 nop
-far_away: hlt
-times 510-($-$$) db 0
-dw 0xaa55
-`);
+    const { processor, around } = guest(BOOT_SECTOR);
     processor.state.setSegment(1, { ...processor.state.segment(1), selector: 0x7c0, base: 0x7c00n });
     processor.state.rip = 0n;
     processor.stateChanged();

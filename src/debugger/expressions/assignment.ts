@@ -1,4 +1,3 @@
-import { msrReference } from '../../processor/models/msr-table.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { EvaluationError, type FrameContext, type TypedValue } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
@@ -7,7 +6,7 @@ import { findRegister, fitted, refused, setRegister } from '../inspection/regist
 import type { RunControl } from '../run-control/control.ts';
 import { evaluateNumber, evaluateTyped } from './evaluate.ts';
 import { type AddressSpace, ExpressionError, evaluateExpression } from './evaluator.ts';
-import { guestScope } from './guest-scope.ts';
+import { guestScope, msrIndex } from './guest-scope.ts';
 
 type Evaluating = Pick<RunControl, 'partition' | 'symbols' | 'vcpu'>;
 
@@ -69,11 +68,10 @@ export function assign(
 }
 
 function assignMsr(processor: Processor, text: string, value: bigint): undefined {
-  const known = msrReference(processor.model.vendor).find(({ name }) => name.toLowerCase() === text.toLowerCase());
-  const index = known?.index ?? (/^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text) ? Number(text) : -1);
-  const refusal = processor.writeRegister({ kind: 'msr', index }, value);
+  const index = msrIndex(processor, text);
+  const refusal = index === undefined ? 'no such register' : processor.writeRegister({ kind: 'msr', index }, value);
   if (refusal === 'no such register') throw new ExpressionError(`This processor has no MSR "${text}" of its own.`);
-  if (refusal !== undefined) throw new ExpressionError(refused(known?.name ?? `MSR ${text}`, value, refusal));
+  if (refusal !== undefined) throw new ExpressionError(refused(`MSR ${text}`, value, refusal));
   return undefined;
 }
 

@@ -13,10 +13,14 @@ const STACK_REGISTERS: ReadonlySet<string> = new Set(['sp', 'bp', 'esp', 'ebp'])
 const DS = segmentIndex('ds');
 const SS = segmentIndex('ss');
 
-/** The MSR that `msr:0xc0000080` or `msr:EFER` names: its value. */
-function msrValue(processor: Processor, text: string): bigint {
+/** Number of the MSR that `msr:0xc0000080` or `msr:EFER` names; undefined for a text that can't name one. */
+export function msrIndex(processor: Processor, text: string): number | undefined {
   const known = msrReference(processor.model.vendor).find(({ name }) => name.toLowerCase() === text.toLowerCase());
-  const index = known?.index ?? (/^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text) ? Number(text) : undefined);
+  return known?.index ?? (/^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text) ? Number(text) : undefined);
+}
+
+function msrValue(processor: Processor, text: string): bigint {
+  const index = msrIndex(processor, text);
   const value = index === undefined ? undefined : readMsr(processor, index);
   if (value === undefined) throw new ExpressionError(`This processor has no MSR "${text}" of its own.`);
   return value;
