@@ -26,6 +26,9 @@ describe('vCPUs are threads', () => {
     const { scopes } = client.ask('scopes', { frameId: frame.id });
     const { variables } = client.ask('variables', { variablesReference: scopes[0].variablesReference });
     expect(variables.map(({ name }: { name: string }) => name)).toContain('ip');
+    const regs = (options: object) => client.ask('evaluate', { expression: 'regs', context: 'repl', ...options }).result;
+    expect(regs({ frameId: frame.id })).toContain('16-bit code');
+    expect(regs({})).toContain('64-bit code');
     expect(client.request('stackTrace', { threadId: 3 }).message).toBe('There is no vCPU with thread id 3.');
   });
 

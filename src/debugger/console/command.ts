@@ -1,5 +1,13 @@
+import type { VirtualCpu } from '../../hypervisor/partition/partition.ts';
 import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
+
+/** The guest as a command sees it: from the vCPU that the user looks at. */
+export interface ConsoleSession extends Pick<DebugSession, 'partition' | 'symbols' | 'input'> {
+  vcpu(): VirtualCpu;
+  /** At a VM exit, what the exit carries has names, too. Throws ExpressionError. */
+  evaluate(text: string): bigint;
+}
 
 /** A command of the debug console. */
 export interface ConsoleCommand {
@@ -12,7 +20,7 @@ export interface ConsoleCommand {
   /** True for what also works while the guest runs. */
   readonly whileRunning?: boolean;
   /** Gives the output. Throws ExpressionError with a sentence for what can't be done. */
-  readonly run: (session: DebugSession, rest: string) => string;
+  readonly run: (session: ConsoleSession, rest: string) => string;
 }
 
 /** Rows with their cells padded to columns; numbers that shall stand to the right are padded by their writer. */
@@ -45,7 +53,7 @@ export interface CommandAddress {
 }
 
 /** The address that an expression gives, physical behind `gpa:`. Throws ExpressionError. */
-export function addressOf(session: DebugSession, text: string, usage: string): CommandAddress {
+export function addressOf(session: ConsoleSession, text: string, usage: string): CommandAddress {
   const [, prefix, expression = ''] = /^\s*(gva:|gpa:)?(.*)$/is.exec(text) ?? [];
   if (expression.trim() === '') throw new ExpressionError(`An address is missing; the command is ${usage}.`);
   // `gpa:[0x1000]` is memory: its value is the address, not its place.

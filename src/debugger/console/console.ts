@@ -1,6 +1,6 @@
 import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
-import { type ConsoleCommand, columns } from './command.ts';
+import { type ConsoleCommand, type ConsoleSession, columns } from './command.ts';
 import { exitCommands } from './exits.ts';
 import { findCommands } from './find.ts';
 import { inputCommands } from './input.ts';
@@ -30,13 +30,21 @@ const commands: readonly ConsoleCommand[] = [
 /** Every command's name and what it is good for. */
 export const consoleCommands: readonly Pick<ConsoleCommand, 'name' | 'usage' | 'summary'>[] = commands;
 
-/** Runs a command of the debug console; undefined when the text is no command. Throws ExpressionError. */
-export function runConsoleCommand(session: DebugSession, text: string): string | undefined {
+/** Runs a command of the debug console for a vCPU; undefined when the text is no command. Throws ExpressionError. */
+export function runConsoleCommand(session: DebugSession, text: string, vcpu = session.current): string | undefined {
   const [, word, rest = ''] = /^\s*(\w+)(?:\s+(.*?))?\s*$/s.exec(text) ?? [];
   const command = commands.find(({ name }) => name === word);
   if (command && session.running && !command.whileRunning)
     throw new ExpressionError(`The guest is running; pause it before you ask for ${command.name}.`);
-  return command?.run(session, rest);
+  const { partition, symbols } = session;
+  const seen: ConsoleSession = {
+    partition,
+    symbols,
+    vcpu: () => session.vcpu(vcpu),
+    evaluate: (expression) => session.evaluate(expression, vcpu, session.vcpu(vcpu).activity?.exit),
+    input: (bytes) => session.input(bytes),
+  };
+  return command?.run(seen, rest);
 }
 
 function overview(): string {

@@ -1,6 +1,5 @@
 import type { ExitRecord } from '../../hypervisor/journal/exit-journal.ts';
-import type { DebugSession } from '../debug-session.ts';
-import { type ConsoleCommand, columns, countOf } from './command.ts';
+import { type ConsoleCommand, type ConsoleSession, columns, countOf } from './command.ts';
 
 const USAGE = 'exits [N]';
 const SHOWN = 10;
@@ -10,7 +9,7 @@ function row({ seq, rip, reason, request, result, handler }: ExitRecord, digits:
   return [`#${String(seq).padStart(digits)}`, rip, reason, request, result === undefined ? '' : `→ ${result}`, handler ?? ''];
 }
 
-function exits(session: DebugSession, rest: string): string {
+function exits(session: ConsoleSession, rest: string): string {
   const { journal } = session.partition;
   const count = rest === '' ? SHOWN : Math.min(countOf(rest, USAGE), MOST);
   if (journal.total === 0) return 'No VM exit yet.';

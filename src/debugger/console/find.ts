@@ -1,7 +1,6 @@
 import { hex } from '../../x86/address.ts';
-import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
-import { addressOf, type CommandAddress, type ConsoleCommand, countOf } from './command.ts';
+import { addressOf, type CommandAddress, type ConsoleCommand, type ConsoleSession, countOf } from './command.ts';
 import { dumpRow, splitCount } from './memory.ts';
 
 const USAGE = 'find "TEXT"|NUMBER [ADDRESS [BYTES]]';
@@ -28,13 +27,13 @@ function patternOf(text: string): { readonly pattern: Uint8Array; readonly rest:
 }
 
 /** All RAM, or what the user names: from an address to the end of what can be read there. */
-function rangesOf(session: DebugSession, rest: string): Range[] {
+function rangesOf(session: ConsoleSession, rest: string): Range[] {
   if (rest === '') return session.partition.memory.regions.map(({ gpa, length }) => ({ space: 'gpa', address: gpa, length }));
   const [expression, count] = splitCount(rest);
   return [{ ...addressOf(session, expression, USAGE), length: count === undefined ? MOST : countOf(count, USAGE) }];
 }
 
-function find(session: DebugSession, text: string): string {
+function find(session: ConsoleSession, text: string): string {
   const { pattern, rest } = patternOf(text);
   const { processor } = session.vcpu();
   const rows: string[] = [];

@@ -1,6 +1,5 @@
-import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
-import type { ConsoleCommand } from './command.ts';
+import type { ConsoleCommand, ConsoleSession } from './command.ts';
 
 const USAGE = 'input [-n] TEXT';
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', e: '\x1b', '0': '\0', '\\': '\\' };
@@ -14,7 +13,7 @@ function unescaped(text: string): string {
   });
 }
 
-function input(session: DebugSession, rest: string): string {
+function input(session: ConsoleSession, rest: string): string {
   const [, bare, text = ''] = /^(-n(?:\s|$))?(.*)$/s.exec(rest) ?? [];
   const typed = unescaped(text) + (bare === undefined ? '\n' : '');
   session.input(new TextEncoder().encode(typed));

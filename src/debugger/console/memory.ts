@@ -1,8 +1,7 @@
 import { hex } from '../../x86/address.ts';
-import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import { walkLines } from '../inspection/exception-details.ts';
-import { addressOf, type CommandAddress, type ConsoleCommand, countOf } from './command.ts';
+import { addressOf, type CommandAddress, type ConsoleCommand, type ConsoleSession, countOf } from './command.ts';
 
 const WALK = 'walk ADDRESS';
 const MEM = 'mem ADDRESS [BYTES]';
@@ -16,7 +15,7 @@ function size(bytes: bigint): string {
   return bytes >= 1n << 20n ? `${bytes >> 20n} MiB` : `${bytes >> 10n} KiB`;
 }
 
-function walk(session: DebugSession, rest: string): string {
+function walk(session: ConsoleSession, rest: string): string {
   const { space, address } = addressOf(session, rest, WALK);
   if (space === 'gpa')
     throw new ExpressionError('A physical address is not looked up in page tables; give walk a virtual one, without gpa:.');
@@ -46,7 +45,7 @@ export function dumpRow({ space, address }: CommandAddress, bytes: Uint8Array): 
   return `${space === 'gpa' ? 'gpa:' : ''}${hex(address, 16)}  ${digits.padEnd(PER_ROW * 3)} ${text}`;
 }
 
-function mem(session: DebugSession, rest: string): string {
+function mem(session: ConsoleSession, rest: string): string {
   const [expression, count] = splitCount(rest);
   const { space, address } = addressOf(session, expression, MEM);
   const length = Math.min(count === undefined ? SHOWN : countOf(count, MEM), MOST);

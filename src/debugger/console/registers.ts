@@ -1,8 +1,7 @@
 import { cpuModel } from '../../processor/models/cpu-models.ts';
 import { hex } from '../../x86/address.ts';
-import type { DebugSession } from '../debug-session.ts';
 import { describeControl, findRegister, flagSummary, formatRegister, generalRegisters } from '../inspection/registers.ts';
-import { type ConsoleCommand, columns, expectNothing } from './command.ts';
+import { type ConsoleCommand, type ConsoleSession, columns, expectNothing } from './command.ts';
 
 const PER_ROW = 4;
 const SEGMENTS = ['cs', 'ss', 'ds', 'es', 'fs', 'gs', 'tr', 'ldtr'] as const;
@@ -17,7 +16,7 @@ function inRows(cells: readonly (readonly [name: string, value: string])[]): str
   return columns(rows);
 }
 
-function regs(session: DebugSession, rest: string): string {
+function regs(session: ConsoleSession, rest: string): string {
   expectNothing('regs', rest);
   const { processor } = session.vcpu();
   const general = generalRegisters(processor);
@@ -37,7 +36,7 @@ function regs(session: DebugSession, rest: string): string {
 }
 
 /** A leaf as `0x7` or `0x7.1`, or as an expression. */
-function leafOf(session: DebugSession, text: string): { readonly leaf: number; readonly subleaf: number } {
+function leafOf(session: ConsoleSession, text: string): { readonly leaf: number; readonly subleaf: number } {
   const [leaf = '', subleaf = '0'] = text.split(/[\s.,]+/).length === 2 ? text.split(/[\s.,]+/) : [text];
   const number = (expression: string) => Number(session.evaluate(expression) & 0xffff_ffffn);
   return { leaf: number(leaf), subleaf: number(subleaf) };
@@ -55,7 +54,7 @@ function asText(values: readonly number[]): string {
     : '';
 }
 
-function cpuid(session: DebugSession, rest: string): string {
+function cpuid(session: ConsoleSession, rest: string): string {
   const model = cpuModel(session.partition.vendor);
   const highest = model.cpuid(0, 0).eax >>> 0;
   const highestExtended = model.cpuid(EXTENDED, 0).eax >>> 0;

@@ -2,10 +2,9 @@ import { describeFault } from '../../hypervisor/exits/describe.ts';
 import { parseDescriptor } from '../../processor/segmentation/descriptor.ts';
 import * as L from '../../processor/state/layout.ts';
 import { hex } from '../../x86/address.ts';
-import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import { type InterruptEntry, interruptEntries, isRealMode } from '../inspection/interrupt-table.ts';
-import { type ConsoleCommand, columns, expectNothing } from './command.ts';
+import { type ConsoleCommand, type ConsoleSession, columns, expectNothing } from './command.ts';
 
 const IDT = 'idt [VECTOR]';
 const MOST_ROWS = 256;
@@ -29,7 +28,7 @@ const SYSTEM_TYPES: Readonly<Record<number, string>> = {
   15: 'trap gate',
 };
 
-function idt(session: DebugSession, rest: string): string {
+function idt(session: ConsoleSession, rest: string): string {
   const { processor } = session.vcpu();
   const { state } = processor;
   const vector = rest === '' ? undefined : Number(session.evaluate(rest));
@@ -66,7 +65,7 @@ function grouped(entries: readonly InterruptEntry[]): Group[] {
   return groups;
 }
 
-function entryRow(session: DebugSession, { first, last }: Group): string[] {
+function entryRow(session: ConsoleSession, { first, last }: Group): string[] {
   const { vector, gate, selector, offset, target } = first;
   const place = gate ? `${hex(selector, 4)}:${hex(offset)}` : `${hex(selector, 4)}:${hex(offset, 4)}`;
   const name = last === vector && vector < EXCEPTIONS && gate ? describeFault(vector) : '';
@@ -80,7 +79,7 @@ function entryRow(session: DebugSession, { first, last }: Group): string[] {
   ];
 }
 
-function gdt(session: DebugSession, rest: string): string {
+function gdt(session: ConsoleSession, rest: string): string {
   expectNothing('gdt', rest);
   const { processor } = session.vcpu();
   const { state } = processor;
