@@ -164,6 +164,8 @@ describe('an expression', () => {
       ['invalidated', { areas: ['variables', 'stacks'] }],
     ]);
     expect(client.evaluate('rax == 0', 'hover')).toBe('0x1');
+    client.evaluate('dword [0x5000] += 1', 'repl');
+    expect(client.evaluate('dword [0x5000]', 'clipboard')).toBe('0x11');
     const other = new Client();
     other.ask('initialize');
     other.ask('launch', { program: sample('hello/hello.asm') });

@@ -12,6 +12,9 @@ describe('what sets something', () => {
     ["byte [rsi] = '='", 'byte [rsi]', "'='"],
     ['a[i == 1] = 2', 'a[i == 1]', '2'],
     ['x = y = z', 'x', 'y = z'],
+    ['rcx += 2', 'rcx', 'rcx + (2)'],
+    ['p->count -= n + 1', 'p->count', 'p->count - (n + 1)'],
+    ['byte [rsi]^=0xff', 'byte [rsi]', 'byte [rsi] ^ (0xff)'],
   ])('%s', (text, target, value) => {
     expect(splitAssignment(text)).toEqual({ target, value });
   });

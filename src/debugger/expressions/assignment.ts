@@ -22,7 +22,9 @@ export interface WrittenMemory {
   readonly length: number;
 }
 
-/** `rax = 5`, `dword [rsp] = rax + 1`: what is set, and to what. Undefined for an expression that sets nothing. */
+/**
+ * `rax = 5`, `dword [rsp] = rax + 1`, `rcx += 2`: what is set, and to what. Undefined for an expression that sets nothing.
+ */
 export function splitAssignment(text: string): Assignment | undefined {
   let depth = 0;
   let quote = '';
@@ -33,9 +35,15 @@ export function splitAssignment(text: string): Assignment | undefined {
     else if ('[('.includes(character)) depth++;
     else if ('])'.includes(character)) depth--;
     else if (character === '=' && depth === 0 && text.charAt(at + 1) !== '=' && !'=!<>'.includes(text.charAt(at - 1) || '='))
-      return { target: text.slice(0, at).trim(), value: text.slice(at + 1).trim() };
+      return assignmentAt(text, at);
   }
   return undefined;
+}
+
+function assignmentAt(text: string, at: number): Assignment {
+  const value = text.slice(at + 1).trim();
+  const [, target = '', operator] = /^(.*?)\s*([-+*/%&|^])?$/s.exec(text.slice(0, at).trim()) ?? [];
+  return { target, value: operator === undefined ? value : `${target} ${operator} (${value})` };
 }
 
 /**
