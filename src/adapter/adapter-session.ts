@@ -240,6 +240,8 @@ export class AdapterSession {
     this.terminated = false;
     this.renewBreakpoints();
     this.moving();
+    // The client may show the old guest's stop; without one on entry it would do so until the next.
+    this.event('continued', { threadId: 1, allThreadsContinued: true });
     this.begin(guest);
   }
 

@@ -34,8 +34,10 @@ describe('restart', () => {
     expect(client.evaluate('ecx', 'clipboard')).toBe('0x0');
     client.move('next');
     expect(client.evaluate('ecx', 'clipboard')).toBe('0x1');
+    client.events.length = 0;
     client.ask('restart');
     expect(client.run().body).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [id] });
+    expect(client.events.map(({ event }) => event).filter((event) => event !== 'breakpoint')).toEqual(['continued', 'stopped']);
     expect(client.evaluate('ecx', 'clipboard')).toBe('0x0');
   });
 
