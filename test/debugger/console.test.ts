@@ -48,6 +48,7 @@ describe('a console command', () => {
     ['mem', /^An address is missing; the command is mem ADDRESS \[BYTES\]\.$/],
     ['mem rsp 0', /is no count/],
     ['find', /^What to look for is missing; the command is find/],
+    [`find "${'x'.repeat(2000)}"`, /1024 characters at most/],
     ['find "x" nowhere', /"nowhere" is not a register/],
     ['idt 256', /^There is no vector 0x100; they go from 0 to 0xff\.$/],
     ['gdt 1', /^gdt takes no "1"/],
@@ -113,6 +114,12 @@ describe('a console command', () => {
       expect(run(client, `find "edge" gpa:${address} - 0x1000`)).toContain(`gpa:0x${address.slice(2).padStart(16, '0')}`);
     }
     expect(run(client, 'find "edge"').split('\n')).toHaveLength(2);
+    // Overlapping places, and a pattern that nearly fits everywhere.
+    client.ask('writeMemory', { memoryReference: 'gpa:0x280000', data: Buffer.from('ababab').toString('base64') });
+    expect(run(client, 'find "abab" gpa:0x280000 16').split('\n')).toHaveLength(2);
+    const begin = performance.now();
+    expect(run(client, `find "${'\0'.repeat(1000)}x"`)).toBe('Not found.');
+    expect(performance.now() - begin).toBeLessThan(5000);
   });
 
   test('idt shows gates with names and places, in real mode the vectors', () => {

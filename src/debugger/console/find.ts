@@ -9,6 +9,8 @@ const SHOWN = 20;
 const MOST = 256 * 1024 * 1024;
 const CHUNK = 1024 * 1024;
 const ROW = 16;
+/** Characters of a text. */
+const LONGEST = 1024;
 
 interface Range extends CommandAddress {
   readonly length: number;
@@ -18,6 +20,8 @@ interface Range extends CommandAddress {
 function patternOf(text: string): { readonly pattern: Uint8Array; readonly rest: string } {
   const [, , quoted, digits, decimal, rest = ''] =
     /^(?:(["'])(.+?)\1|0x([0-9a-f]{1,16})|(\d{1,19}))(?:\s+(.*))?$/is.exec(text) ?? [];
+  if (quoted !== undefined && quoted.length > LONGEST)
+    throw new ExpressionError(`A text to look for can have ${LONGEST} characters at most.`);
   if (quoted !== undefined) return { pattern: new TextEncoder().encode(quoted), rest };
   const number = digits === undefined ? decimal : `0x${digits}`;
   if (number === undefined) throw new ExpressionError(`What to look for is missing; the command is ${USAGE}.`);
@@ -44,7 +48,7 @@ function find(session: ConsoleSession, text: string): string {
       const budget = Math.min(CHUNK, length - from, MOST - searched);
       // What begins in this chunk may end in the next one.
       const bytes = processor.readMemory(space, start, Math.min(budget + pattern.length - 1, length - from));
-      for (let at = indexOf(bytes, pattern, 0); at >= 0 && at < budget; at = indexOf(bytes, pattern, at + 1)) {
+      for (const at of placesOf(pattern, bytes)) {
         const place = { space, address: BigInt.asUintN(64, start + BigInt(at)) };
         if (rows.length === SHOWN) return [...rows, goOn(text, rest, place)].join('\n');
         rows.push(dumpRow(place, processor.readMemory(space, place.address, ROW)));
@@ -62,11 +66,32 @@ function goOn(text: string, rest: string, { space, address }: CommandAddress): s
   return `To go on: find ${pattern} ${space === 'gpa' ? 'gpa:' : ''}${hex(address)}`;
 }
 
-function indexOf(bytes: Uint8Array, pattern: Uint8Array, from: number): number {
+/** Where a pattern begins in some bytes, each byte looked at once whatever they are (Knuth, Morris and Pratt). */
+function* placesOf(pattern: Uint8Array, bytes: Uint8Array): Generator<number> {
   const [first = 0] = pattern;
-  for (let at = bytes.indexOf(first, from); at >= 0 && at + pattern.length <= bytes.length; at = bytes.indexOf(first, at + 1))
-    if (pattern.every((byte, index) => bytes[at + index] === byte)) return at;
-  return -1;
+  const fallback = fallbacksOf(pattern);
+  let matched = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    if (matched === 0) at = bytes.indexOf(first, at);
+    if (at < 0) return;
+    while (matched > 0 && bytes[at] !== pattern[matched]) matched = fallback[matched - 1] ?? 0;
+    if (bytes[at] === pattern[matched]) matched++;
+    if (matched === pattern.length) {
+      yield at + 1 - matched;
+      matched = fallback[matched - 1] ?? 0;
+    }
+  }
+}
+
+/** For each length of a match: how long the match is that its end begins. */
+function fallbacksOf(pattern: Uint8Array): number[] {
+  const fallback = [0];
+  for (let length = 0, at = 1; at < pattern.length; at++) {
+    while (length > 0 && pattern[at] !== pattern[length]) length = fallback[length - 1] ?? 0;
+    if (pattern[at] === pattern[length]) length++;
+    fallback[at] = length;
+  }
+  return fallback;
 }
 
 export const findCommands: readonly ConsoleCommand[] = [
