@@ -23,6 +23,8 @@ export interface AdapterOptions {
   readonly sourceRoot: string;
 }
 
+/** Bytes of assembly that take about half a second. */
+const LARGE_PROGRAM = 256 * 1024;
 /** Sent only to a client that says at `initialize` that it takes them. */
 const OPTIONAL_EVENTS: ReadonlySet<string> = new Set(['memory', 'invalidated']);
 
@@ -138,7 +140,7 @@ export class AdapterSession {
 
   /** Loads a guest, or another one in its place when it is started anew. Throws what `launchGuest` does. */
   launch(raw: Parameters): void {
-    const guest = launchGuest(raw, this.options.files);
+    const guest = this.load(raw);
     this.guest = guest;
     this.launchArguments = raw;
     this.decoders.clear();
@@ -150,6 +152,22 @@ export class AdapterSession {
       // `data` tells the guest's devices apart for whoever shows them apart.
       if (text !== '') this.event('output', { category: 'stdout', output: text, data: { source } });
     });
+  }
+
+  /** A program so large that its user would wonder is loaded under the eyes of its progress. It is loaded in one go. */
+  private load(raw: Parameters): Guest {
+    const progressId = `launch-${this.seq}`;
+    let isShown = false;
+    try {
+      return launchGuest(raw, this.options.files, (path, size) => {
+        if (size < LARGE_PROGRAM || !this.progress.supported) return;
+        isShown = true;
+        const title = `Loading ${path.split(/[\\/]/).at(-1)}`;
+        this.event('progressStart', { progressId, title, cancellable: false, message: `${Math.round(size / 1024)} KiB` });
+      });
+    } finally {
+      if (isShown) this.event('progressEnd', { progressId });
+    }
   }
 
   /** Breakpoints are set: the guest may go. */

@@ -20,13 +20,18 @@ export interface Guest {
   readonly session: DebugSession;
 }
 
+/** Told before a program is read, which is all that can take long, with its path and its size in bytes. */
+export type OnLoad = (path: string, size: number) => void;
+
 /** Makes a guest from what a client sent. Throws LaunchError, ProgramError or ConfigurationError, each with one sentence. */
-export function launchGuest(raw: unknown, files: FileAccess): Guest {
+export function launchGuest(raw: unknown, files: FileAccess, onLoad: OnLoad = () => {}): Guest {
   const configuration = parseLaunchConfiguration(raw);
   if (configuration.processor === 'kvm')
     throw new LaunchError('The processor "kvm" comes with a later version; leave "processor" out to use the emulated one.');
+  const bytes = files.read(configuration.program);
+  onLoad(configuration.program, bytes.length);
   const program = loadProgram(
-    files.read(configuration.program),
+    bytes,
     configuration.program,
     {
       loadAddress: configuration.loadAddress === undefined ? undefined : parseAddress(configuration.loadAddress),

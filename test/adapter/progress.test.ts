@@ -37,6 +37,22 @@ test('a step that takes long shows its progress; cancelling that pauses the gues
   expect(named('progressEnd')).toEqual([{ progressId: start.progressId }]);
 });
 
+test('loading a large program shows its progress, from before it is read to its end, also when it has errors', () => {
+  const large = (code: string) => assembly(`bits 64\n_start: ${code}\n${'; a comment that takes its time\n'.repeat(10_000)}`);
+  for (const [code, success] of [
+    ['hlt', true],
+    ['movv eax, 1', false],
+  ] as const) {
+    const client = new Client();
+    client.ask('initialize', { adapterID: 'hyperscope', supportsProgressReporting: true });
+    expect(client.request('launch', { program: large(code) }).success).toBe(success);
+    const progress = client.events.filter(({ event }) => event.startsWith('progress'));
+    expect(progress.map(({ event }) => event)).toEqual(['progressStart', 'progressEnd']);
+    expect(progress[0]?.body).toMatchObject({ title: expect.stringMatching(/^Loading guest\d+\.asm$/), cancellable: false });
+    expect(progress[1]?.body.progressId).toBe(progress[0]?.body.progressId);
+  }
+});
+
 test('a client that shows no progress is told of none, and a short step tells of none', () => {
   const { named } = stepsOverLong({});
   expect(named('progressStart')).toEqual([]);
