@@ -1,6 +1,7 @@
 import type { Partition, VirtualCpu } from '../hypervisor/partition/partition.ts';
 import type { PartitionEnd, RunStop } from '../hypervisor/partition/run.ts';
 import type { VmExit, WatchHit } from '../processor/exit.ts';
+import type { PassedStop } from '../processor/processor.ts';
 import { EvaluationError, type SymbolSource } from '../symbols/symbol-source.ts';
 import { hex } from '../x86/address.ts';
 import type { CodeBreakpoint, DataBreakpoint } from './breakpoints/breakpoint.ts';
@@ -20,6 +21,11 @@ import { StepOut } from './run-control/step-out.ts';
 const ALL_EXCEPTIONS = -1;
 /** Single steps have no breakpoints, but watches and what comes before the delivery of an exception. */
 const PASSED_BY_STEPS = ({ reason }: StopEvent) => reason === 'data breakpoint' || reason === 'exception';
+/** What a stop has shown of the instruction at RIP: the rest of its stops are still to come. */
+function passed({ reason }: StopEvent): PassedStop {
+  return reason === 'data breakpoint' ? 'watch' : reason === 'exception' ? 'exception' : 'breakpoint';
+}
+
 const NO_ADDRESSES: ReadonlySet<bigint> = new Set();
 
 /** Run control over one partition: breakpoints, steps through guest code and through exit handlers. Knows no protocol. */
@@ -165,6 +171,11 @@ export class DebugSession implements RunControl {
   stepOver(unit: StepUnit): void {
     this.stepBy('over', unit);
   }
+  /** One instruction as the guest sees it: into calls, and over VM exits. An exit's handler in progress is finished first. */
+  stepInstruction(): void {
+    if (this.vcpu().activity) this.stepOut();
+    else this.stepBy('into', 'instruction', undefined, true);
+  }
   /** Goes into the call or the VM exit of one instruction on the current line, over all others. */
   stepIntoTarget(site: bigint): void {
     this.stepBy('over', 'line', site);
@@ -176,7 +187,7 @@ export class DebugSession implements RunControl {
     this.step = this.vcpu().activity ? new HandlerStep(this, 'out') : new StepOut(this);
   }
 
-  private stepBy(motion: 'into' | 'over', unit: StepUnit, site?: bigint): void {
+  private stepBy(motion: 'into' | 'over', unit: StepUnit, site?: bigint, exitsAreOne = false): void {
     this.checkStep();
     const { lastStop } = this;
     this.begin(PASSED_BY_STEPS);
@@ -186,7 +197,8 @@ export class DebugSession implements RunControl {
     }
     const exit = lastStop?.vcpu === this.current && lastStop.exit?.reason === 'exception' ? lastStop.exit : undefined;
     const isHere = exit?.rip === this.vcpu().processor.state.rip;
-    this.step = new GuestStep(this, { unit, into: motion === 'into', site, exception: isHere ? exit?.vector : undefined });
+    const exception = isHere ? exit?.vector : undefined;
+    this.step = new GuestStep(this, { unit, into: motion === 'into', exitsAreOne, site, exception });
   }
 
   private checkStep(): void {
@@ -223,7 +235,7 @@ export class DebugSession implements RunControl {
     this.lastStop = undefined;
     // What the stop was about lies at the current instruction and shall not stop again at once.
     if (lastStop && passes(lastStop) && !this.vcpu().activity)
-      for (const { processor } of this.partition.vcpus) processor.resumePast();
+      for (const { processor } of this.partition.vcpus) processor.resumePast(passed(lastStop));
   }
 
   /** Sets RIP to a linear address. Throws ExpressionError while an exit is served: its handler goes on from the old place. */
@@ -327,20 +339,20 @@ export class DebugSession implements RunControl {
     const { processor } = this.vcpu(index);
     if (!this.step && this.targets.has(processor.linearRip))
       return this.stopped({ reason: 'goto', vcpu: index, description: 'Reached' });
-    processor.resumePast();
+    processor.resumePast('breakpoint');
     return undefined;
   }
 
   private reachedWatch(index: number, hit: WatchHit): SessionEvent | undefined {
-    return this.stoppedOrPast(index, this.rules.judgeWatch(index, hit));
+    return this.stoppedOrPast(index, this.rules.judgeWatch(index, hit), 'watch');
   }
 
   private reachedException(index: number, exit: VmExit): SessionEvent | undefined {
-    return this.stoppedOrPast(index, this.rules.judgeFilters(index, exit));
+    return this.stoppedOrPast(index, this.rules.judgeFilters(index, exit), 'exception');
   }
 
-  private stoppedOrPast(index: number, stop: StopEvent | undefined): SessionEvent | undefined {
-    if (!stop) this.vcpu(index).processor.resumePast();
+  private stoppedOrPast(index: number, stop: StopEvent | undefined, upTo: PassedStop): SessionEvent | undefined {
+    if (!stop) this.vcpu(index).processor.resumePast(upTo);
     return this.stoppedBy(stop);
   }
 

@@ -182,6 +182,18 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     this.access.write(linear, size, value, user);
   }
 
+  undivided<T>(work: () => T): T {
+    const { access } = this;
+    const { openBus, ignoreWatches } = access;
+    access.openBus = access.ignoreWatches = true;
+    try {
+      return work();
+    } finally {
+      access.openBus = openBus;
+      access.ignoreWatches = ignoreWatches;
+    }
+  }
+
   portAccess(
     port: number,
     size: 1 | 2 | 4,

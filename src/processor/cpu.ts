@@ -14,6 +14,7 @@ import type {
   EventInjection,
   InterceptSet,
   InterruptSource,
+  PassedStop,
   Processor,
   RegisterTarget,
   WalkResult,
@@ -31,6 +32,7 @@ import { writeFromOutside } from './system/outside-writes.ts';
 
 /** Events delivered without an instruction between them before the run loop comes back. */
 const MOST_DELIVERIES = 5000;
+const PASSED: Readonly<Record<PassedStop, number>> = { breakpoint: 1, watch: 2, exception: 3 };
 const SHADOW = 3;
 const NMI_BLOCKED = 8;
 const MOV_SS_SHADOW = 2;
@@ -65,7 +67,8 @@ class Cpu implements Processor {
   private pendingDebug = 0n;
   /** An event whose delivery left for a task switch. */
   private interrupted: GuestEvent | undefined;
-  private passing = false;
+  /** What the instruction at RIP is let through: 0 nothing, else a value of PASSED. */
+  private passing = 0;
   /** Events delivered since an instruction retired. */
   private deliveries = 0;
   private stopRequested = false;
@@ -107,7 +110,8 @@ class Cpu implements Processor {
   reset(): void {
     resetState(this.state, this.model, this.index);
     this.injected = undefined;
-    this.nmiPending = this.initPending = this.passing = this.stopRequested = false;
+    this.nmiPending = this.initPending = this.stopRequested = false;
+    this.passing = 0;
     this.sipiVector = undefined;
     this.pendingDebug = 0n;
     this.deliveries = 0;
@@ -225,13 +229,13 @@ class Cpu implements Processor {
     const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
     const trap = (state.get32(L.EFLAGS) & Flag.TF) !== 0;
     const again = access.completed.length > 0;
-    const single = shadow !== 0 || trap || again || this.passing || access.onAccess !== undefined;
+    const single = shadow !== 0 || trap || again || this.passing > 0 || access.onAccess !== undefined;
     access.taken = 0;
-    access.ignoreWatches = this.passing;
+    access.ignoreWatches = this.passing >= PASSED.watch;
     state.set32(O.ENGINE_ABORT, 0);
     const count = single ? 1 : budget;
     let operation = 0;
-    if (this.passing || (again && core.breakpoints.size > 0)) {
+    if (this.passing > 0 || (again && core.breakpoints.size > 0)) {
       try {
         operation = core.code.single(state.rip).operation;
       } catch (error) {
@@ -286,7 +290,7 @@ class Cpu implements Processor {
       if (dr6 !== 0n) return this.failed(new GuestFault(Vector.DB, undefined, undefined, dr6));
     }
     // RF, or a breakpoint that is gone: this instruction passes.
-    this.passing = true;
+    this.resumePast('breakpoint');
     return undefined;
   }
 
@@ -302,7 +306,7 @@ class Cpu implements Processor {
     if (!helper) return this.failed(new GuestFault(Vector.UD));
     const { instruction } = decoded;
     const event = softwareException(helperName, state);
-    if (event !== undefined && this.debugExceptions & (1 << event) && !this.passing && !core.native)
+    if (event !== undefined && this.debugExceptions & (1 << event) && this.passing < PASSED.exception && !core.native)
       return this.exit({ reason: 'exception', vector: event, type: event === Vector.DB ? 5 : 6 }, instruction.length);
     const rip = state.rip;
     const before = state.get32(L.INTERRUPTIBILITY);
@@ -345,8 +349,7 @@ class Cpu implements Processor {
     core.access.completed.length = 0;
     core.access.taken = 0;
     // A REP instruction that goes on is still the one that the breakpoint let pass.
-    if (this.passing && state.rip !== rip) this.passing = false;
-    else if (this.passing && !this.repeats()) this.passing = false;
+    if (this.passing > 0 && (state.rip !== rip || !this.repeats())) this.passing = 0;
     if (shadow) state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) & ~SHADOW);
     if (trap) this.pendingDebug |= DR6_BS;
     const flags = state.get32(L.EFLAGS);
@@ -381,13 +384,13 @@ class Cpu implements Processor {
     const { core } = this;
     const bit = 1 << fault.vector;
     const wanted = (core.native ? 0 : core.wanted.exceptions) & bit;
-    if (wanted || (this.debugExceptions & bit && !this.passing)) {
+    if (wanted || (this.debugExceptions & bit && this.passing < PASSED.exception)) {
       if (isTrap && !wanted) this.pendingDebug = fault.dr6 ?? 0n;
       const payload = fault.linearAddress ?? fault.dr6;
       const length = isTrap ? 0 : this.currentLength();
       return this.exit({ reason: 'exception', vector: fault.vector, errorCode: fault.errorCode, payload, type: 3 }, length);
     }
-    this.passing = false;
+    this.passing = 0;
     return this.deliver({
       vector: fault.vector,
       kind: 'exception',
@@ -399,13 +402,8 @@ class Cpu implements Processor {
 
   private deliver(event: GuestEvent): RunResult | undefined {
     this.deliveries++;
-    const { access } = this.core;
-    // Delivery is not left halfway: neither for device memory nor for watches.
-    const ignoreWatches = access.ignoreWatches;
-    access.openBus = true;
-    access.ignoreWatches = true;
     try {
-      const outcome = deliverEvent(this.core, event);
+      const outcome = this.core.undivided(() => deliverEvent(this.core, event));
       if (outcome === 'delivered') return undefined;
       return this.tripleFault(outcome.chain);
     } catch (error) {
@@ -413,9 +411,6 @@ class Cpu implements Processor {
       if (!(error instanceof AccessExit)) throw error;
       this.interrupted = event;
       return this.exit(error.detail, 0);
-    } finally {
-      access.openBus = false;
-      access.ignoreWatches = ignoreWatches;
     }
   }
 
@@ -524,8 +519,8 @@ class Cpu implements Processor {
     this.core.access.watches = [...watches];
     this.core.access.flushTlb();
   }
-  resumePast(): void {
-    this.passing = true;
+  resumePast(upTo: PassedStop = 'exception'): void {
+    this.passing = Math.max(this.passing, PASSED[upTo]);
   }
   translate(linear: bigint): bigint | undefined {
     return this.walk(linear).gpa;

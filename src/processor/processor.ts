@@ -107,6 +107,12 @@ export interface WalkResult {
 }
 
 /**
+ * Stops that an instruction can make, in the order in which they come: its breakpoint, a watched access, an exception that the
+ * debugger wants to see. What comes before the named one is passed with it.
+ */
+export type PassedStop = 'breakpoint' | 'watch' | 'exception';
+
+/**
  * A vCPU that runs guest code. Two implementations are planned: the emulated processor and /dev/kvm. Platforms and the
  * debugger see only this.
  *
@@ -165,8 +171,8 @@ export interface Processor {
   /** Stops before the instruction at each of these linear addresses. Replaces the earlier set. */
   setBreakpoints(linear: ReadonlySet<bigint>): void;
   setWatches(watches: readonly Watch[]): void;
-  /** The next `run` passes the breakpoint or the watch hit at the current RIP once. */
-  resumePast(): void;
+  /** The next `run` passes what the instruction at RIP would stop for, once: up to the kind of stop that was taken there. */
+  resumePast(upTo?: PassedStop): void;
   /** While true, external interrupts and NMIs are held back (stepping would land in their handlers). */
   holdInterrupts: boolean;
   /** Guest exceptions (bit = vector) that end `run` with an exit `exception` before delivery, although not intercepted. */

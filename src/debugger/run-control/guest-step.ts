@@ -1,4 +1,4 @@
-import type { Processor } from '../../processor/processor.ts';
+import type { PassedStop, Processor } from '../../processor/processor.ts';
 import type { LineRange } from '../../symbols/symbol-source.ts';
 import { currentFlow, type InstructionFlow } from '../inspection/instruction-flow.ts';
 import { interruptTargets } from '../inspection/interrupt-table.ts';
@@ -26,6 +26,8 @@ export interface GuestStepOptions {
   readonly unit: StepUnit;
   /** Into calls and into VM exits; else both count as one instruction. */
   readonly into: boolean;
+  /** Into calls, but VM exits count as one instruction all the same. */
+  readonly exitsAreOne?: boolean;
   /** Goes into what the instruction at this linear address calls or exits to, whatever `into` says. */
   readonly site?: bigint;
   /** The vCPU stands before the delivery of this exception. */
@@ -70,8 +72,9 @@ export class GuestStep implements Step {
     addresses: readonly bigint[],
     afterRun: () => SessionEvent | undefined,
     accepts?: (at: Processor) => boolean,
+    passed?: PassedStop,
   ): void {
-    this.run = new RunUntil(this.control, addresses, accepts);
+    this.run = new RunUntil(this.control, addresses, accepts, passed);
     this.afterRun = afterRun;
   }
 
@@ -89,7 +92,7 @@ export class GuestStep implements Step {
   private toHandler(vector: number): undefined {
     const { control } = this;
     const targets = interruptTargets(control.vcpu().processor, [vector, ...DELIVERY_FAULTS]);
-    this.runTo(targets, () => control.stepDone('Guest exception'));
+    this.runTo(targets, () => control.stepDone('Guest exception'), undefined, 'exception');
     return undefined;
   }
 
@@ -115,8 +118,8 @@ export class GuestStep implements Step {
     const stop = control.partition.run({
       instructions: 1,
       onlyVcpu: control.current,
-      stopAtStage: goesIn,
-      stopAtEntry: goesIn,
+      stopAtStage: goesIn && !options.exitsAreOne,
+      stopAtEntry: goesIn && !options.exitsAreOne,
     });
     switch (stop.kind) {
       case 'budget':

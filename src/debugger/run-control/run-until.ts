@@ -1,4 +1,4 @@
-import type { Processor } from '../../processor/processor.ts';
+import type { PassedStop, Processor } from '../../processor/processor.ts';
 import { type RunControl, SLICE_INSTRUCTIONS } from './control.ts';
 import type { SessionEvent } from './events.ts';
 
@@ -10,12 +10,13 @@ export class RunUntil {
     private readonly control: RunControl,
     addresses: readonly bigint[],
     private readonly accepts: (processor: Processor) => boolean = () => true,
+    passed: PassedStop = 'breakpoint',
   ) {
     this.addresses = new Set(addresses);
     control.enterRun(addresses);
     const { processor } = control.vcpu();
     // A halted vCPU is not at the instruction any more that it would pass.
-    if (!processor.halted) processor.resumePast();
+    if (!processor.halted) processor.resumePast(passed);
   }
 
   slice(): SessionEvent | 'arrived' | undefined {
@@ -27,7 +28,7 @@ export class RunUntil {
     const event = control.judgeHere(stop.vcpu);
     if (event) return event;
     if (this.accepts(processor)) return 'arrived';
-    processor.resumePast();
+    processor.resumePast('breakpoint');
     return undefined;
   }
 }

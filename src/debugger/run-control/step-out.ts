@@ -1,3 +1,4 @@
+import type { PassedStop } from '../../processor/processor.ts';
 import { guestContext } from '../inspection/call-stack.ts';
 import { currentFlow } from '../inspection/instruction-flow.ts';
 import { isAssembly } from '../inspection/source-kind.ts';
@@ -76,7 +77,7 @@ export class StepOut implements Step {
       const event = control.after(stop);
       if (event) return event;
       // The fault's handler is a detour that comes back to the same instruction.
-      return this.runTo([processor.linearRip], processor.state.gpr(STACK_GPR));
+      return this.runTo([processor.linearRip], processor.state.gpr(STACK_GPR), 'exception');
     }
     if (stop.kind !== 'budget') return control.after(stop);
     const event = control.judgeHere(control.current);
@@ -85,8 +86,8 @@ export class StepOut implements Step {
   }
 
   /** A detour at full speed, to be back on this level of the stack. */
-  private runTo(addresses: readonly bigint[], level: bigint): undefined {
-    this.run = new RunUntil(this.control, addresses, ({ state }) => state.gpr(STACK_GPR) >= level);
+  private runTo(addresses: readonly bigint[], level: bigint, passed?: PassedStop): undefined {
+    this.run = new RunUntil(this.control, addresses, ({ state }) => state.gpr(STACK_GPR) >= level, passed);
     return undefined;
   }
 }

@@ -332,7 +332,7 @@ export class GuestPartition implements Partition, Machine {
     this.ticks = processor.ticks;
     // An instruction whose access was completed runs again: a breakpoint on it has been passed already.
     const isAccess = exit.reason === 'io' || exit.reason === 'mmio' || exit.reason === 'apic';
-    if (isAccess && processor.state.rip === exit.rip) processor.resumePast();
+    if (isAccess && processor.state.rip === exit.rip) processor.resumePast('watch');
   }
 
   requestStop(): void {

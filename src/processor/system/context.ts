@@ -43,6 +43,12 @@ export interface SystemContext {
     form: { readonly string: boolean; readonly rep: boolean; readonly immediate: boolean },
   ): number;
 
+  /**
+   * Does what can't be left halfway, such as the delivery of an event: device memory answers as an open bus, and watches are
+   * passed.
+   */
+  undivided<T>(work: () => T): T;
+
   /** Drops all translations (`global` ones too). Changes of page tables do it by themselves (TableRegistry). */
   flushTlb(global: boolean): void;
   /** Must be called after CS, SS, CPL, CR0, CR4, EFER or a segment's hidden part changed. */

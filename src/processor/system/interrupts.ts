@@ -18,7 +18,14 @@ function softwareEvent(context: SystemContext, instruction: DecodedInstruction, 
   if (context.intercepts.exceptions & (1 << vector) && event.kind !== 'software')
     return { reason: 'exception', vector, type: event.kind === 'int1' ? 5 : 6 };
   state.rip = nextRip(context, instruction);
-  const outcome = deliverEvent(context, event, rip);
+  let outcome: ReturnType<typeof deliverEvent>;
+  try {
+    outcome = context.undivided(() => deliverEvent(context, event, rip));
+  } catch (error) {
+    // A task switch that a hypervisor does: the instruction is still to come.
+    state.rip = rip;
+    throw error;
+  }
   if (outcome === 'delivered') return 'jumped';
   state.rip = rip;
   return { reason: 'triple-fault', chain: outcome.chain };
