@@ -1,9 +1,11 @@
 import { AdapterSession } from '../adapter/adapter-session.ts';
+import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { ProgramError } from '../programs/program.ts';
 import { asmCommand } from './asm.ts';
 import { dapCommand } from './dap.ts';
 import { exitsCommand } from './exits.ts';
+import { gdbserverCommand } from './gdbserver.ts';
 import { nodeFiles } from './node-files.ts';
 import { runCommand } from './run.ts';
 import { shippedSources } from './shipped-sources.ts';
@@ -40,6 +42,7 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(`hyperscope ${version}\n`);
       return 0;
     case 'gdbserver':
+      return gdbserverCommand(rest);
     case 'bench':
       throw new UsageError(`${command} comes with a later version.`);
     default:
@@ -54,7 +57,8 @@ function explain(error: unknown): { readonly status: number; readonly text: stri
     const hint = error.hint === undefined ? '' : ` (${error.hint})`;
     return { status: BAD_USAGE, text: `${place}${error.message}${hint}` };
   }
-  if (error instanceof UsageError || error instanceof ConfigurationError) return { status: BAD_USAGE, text: error.message };
+  if (error instanceof UsageError || error instanceof ConfigurationError || error instanceof LaunchError)
+    return { status: BAD_USAGE, text: error.message };
   return { status: DEFECT, text: error instanceof Error ? (error.stack ?? error.message) : String(error) };
 }
 

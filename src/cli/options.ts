@@ -62,8 +62,8 @@ function oneOf<Value extends string>(text: string, option: string, values: reado
   return value;
 }
 
-/** Checks the arguments of `run`. Throws UsageError. */
-export function parseRunOptions(args: readonly string[]): RunOptions {
+/** Checks the arguments of `run`, or of a command that takes the same ones. Throws UsageError. */
+export function parseRunOptions(args: readonly string[], command = 'run'): RunOptions {
   const end = args.indexOf('--');
   const own = end < 0 ? args : args.slice(0, end);
   const guestArguments = end < 0 ? [] : args.slice(end + 1);
@@ -88,12 +88,12 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
       timeout: { type: 'string' },
       'state-hash': { type: 'boolean', default: false },
     },
-    'run',
+    command,
   );
   const [program, ...rest] = positionals;
-  if (program === undefined) throw new UsageError('run needs the path of a program, such as samples/hello/hello.asm.');
+  if (program === undefined) throw new UsageError(`${command} needs the path of a program, such as samples/hello/hello.asm.`);
   if (rest.length > 0)
-    throw new UsageError(`run takes one program; "${rest[0]}" is too many (arguments for the guest go behind --).`);
+    throw new UsageError(`${command} takes one program; "${rest[0]}" is too many (arguments for the guest go behind --).`);
   for (const [option, what] of Object.entries(LATER)) {
     const given = values[option as keyof typeof values];
     if (given !== undefined && given !== 'none')

@@ -7,6 +7,7 @@ Usage: hyperscope COMMAND …
 
   run PROGRAM [options] [-- GUEST-ARGS]   run a guest to its end; its serial console is on stdout
   dap [--port N]                          debug adapter on stdio, or on a TCP port of 127.0.0.1
+  gdbserver PROGRAM [--port N]            serve a guest to gdb or lldb
   exits FILE [--by COLUMN]                summarize an exit journal (reason, rip, handler or partition)
   asm FILE -o OUT [-f FORMAT]             assemble guest assembly (bin, elf32 or elf64)
   help [COMMAND]                          this text, or that of a command
@@ -51,7 +52,17 @@ const DAP = `Usage: hyperscope dap [--port N]
 Speaks the Debug Adapter Protocol on stdin and stdout, or serves one session after the other on TCP port N of 127.0.0.1.
 `;
 
-const PAGES: Readonly<Record<string, string>> = { run: RUN, exits: EXITS, asm: ASM, dap: DAP };
+const GDBSERVER = `Usage: hyperscope gdbserver PROGRAM [options] [--port N]
+
+Loads a guest, stops at its first instruction and waits on TCP port N of 127.0.0.1 (default 1234; 0 takes a free one) for a
+debugger that speaks GDB's remote protocol. The guest's serial console is on stdout. The options are those of \`run\`.
+
+  gdb PROGRAM -ex 'target remote 127.0.0.1:1234'
+
+\`monitor help\` in gdb lists what Hyperscope can show besides: the last VM exits, page walks, descriptor tables, CPUID.
+`;
+
+const PAGES: Readonly<Record<string, string>> = { run: RUN, exits: EXITS, asm: ASM, dap: DAP, gdbserver: GDBSERVER };
 
 /** Help on a command, or on all. */
 export function helpText(command: string | undefined): string {
