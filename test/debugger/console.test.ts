@@ -125,11 +125,13 @@ describe('a console command', () => {
   test('idt shows gates with names and places, in real mode the vectors', () => {
     const client = hello();
     expect(run(client, 'idt')).toMatch(/^IDT at 0x\w+, limit 0x\w+\n0x00 .*interrupt .*DPL 0/);
+    // The stubs of the vectors without names are one row, and a single one can still be asked for.
+    expect(run(client, 'idt')).toMatch(/\n0x20-0xff +interrupt {2}0x0020:0x\w+ \+ 0x10 each {2}DPL 0$/);
+    expect(run(client, 'idt 0x80')).toMatch(/\n0x80 .*0x0020:0x\w+ {2}DPL 0$/);
     expect(run(client, 'idt 14')).toMatch(/\n0x0e {2}#PF {2}interrupt {2}0x0020:0x/);
-    expect(run(client, 'idt 0xf0')).toMatch(/Vector 0xf0 has no gate|0xf0/);
     const real = run(stopped('bare/boot-sector.asm', { platform: 'bare' }), 'idt');
     expect(real).toMatch(/^Interrupt vectors at 0x0, limit 0x3ff\n0x00.*0xf000:0x/);
-    expect(real.split('\n').length).toBeLessThan(100);
+    expect(real.split('\n').length).toBeLessThan(20);
   });
 
   test('gdt shows descriptors by selector, a 16-byte one of long mode as one', () => {
@@ -147,6 +149,7 @@ table: dq 0
     dq 0xffff8000
 .end:
 `);
+    expect(run(stopped('bare/boot-sector.asm', { platform: 'bare' }), 'gdt')).toMatch(/the guest has loaded none yet\.$/);
     client.move('next');
     expect(run(client, 'gdt')).toMatch(/\n0x0010 {2}base 0xffff800045340000 {2}limit 0x00000067 {2}TSS +DPL 0$/);
   });

@@ -10,6 +10,8 @@ const IDT = 'idt [VECTOR]';
 const MOST_ROWS = 256;
 /** Vectors with names of their own. */
 const EXCEPTIONS = 32;
+/** Bytes from one stub to the next. */
+const LONGEST_STUB = 64n;
 const LMA = 1n << 10n;
 
 /** System descriptors by type (Intel SDM vol. 3, table 3-2). */
@@ -42,30 +44,46 @@ function idt(session: ConsoleSession, rest: string): string {
   return [head, ...columns(grouped(entries).map((group) => entryRow(session, group)))].join('\n');
 }
 
+/** Neighbours in a table whose handlers lie at even distances: 0 for the same one. */
 interface Group {
   readonly first: InterruptEntry;
   last: number;
+  stride: bigint;
 }
 
-/** Neighbours that lead to the same place are one row: a table full of the same handler would hide the others. */
+/**
+ * A table full of the same handler, or of stubs one behind the other, would hide what is special in it: such neighbours are one
+ * row. Exceptions have names and share one only where they share their handler.
+ */
 function grouped(entries: readonly InterruptEntry[]): Group[] {
   const groups: Group[] = [];
   for (const entry of entries) {
     const group = groups.at(-1);
-    const isSame =
-      group?.last === entry.vector - 1 &&
-      group.first.selector === entry.selector &&
-      group.first.offset === entry.offset &&
-      group.first.gate?.kind === entry.gate?.kind &&
-      group.first.gate?.dpl === entry.gate?.dpl &&
-      group.first.gate?.ist === entry.gate?.ist;
-    if (group && isSame) group.last = entry.vector;
-    else groups.push({ first: entry, last: entry.vector });
+    const stride = group && strideTo(group, entry);
+    if (group && stride !== undefined) {
+      group.last = entry.vector;
+      group.stride = stride;
+    } else groups.push({ first: entry, last: entry.vector, stride: 0n });
   }
   return groups;
 }
 
-function entryRow(session: ConsoleSession, { first, last }: Group): string[] {
+/** The distance of a group's handlers if an entry is its next one. */
+function strideTo({ first, last, stride }: Group, entry: InterruptEntry): bigint | undefined {
+  const isAlike =
+    last === entry.vector - 1 &&
+    first.selector === entry.selector &&
+    first.gate?.kind === entry.gate?.kind &&
+    first.gate?.dpl === entry.gate?.dpl &&
+    first.gate?.ist === entry.gate?.ist;
+  if (!isAlike) return undefined;
+  const count = BigInt(entry.vector - first.vector);
+  const next = last === first.vector ? entry.offset - first.offset : stride;
+  if (entry.offset !== first.offset + next * count) return undefined;
+  return next === 0n || (first.vector >= EXCEPTIONS && next > 0n && next <= LONGEST_STUB) ? next : undefined;
+}
+
+function entryRow(session: ConsoleSession, { first, last, stride }: Group): string[] {
   const { vector, gate, selector, offset, target } = first;
   const place = gate ? `${hex(selector, 4)}:${hex(offset)}` : `${hex(selector, 4)}:${hex(offset, 4)}`;
   const name = last === vector && vector < EXCEPTIONS && gate ? describeFault(vector) : '';
@@ -73,7 +91,7 @@ function entryRow(session: ConsoleSession, { first, last }: Group): string[] {
     last === vector ? hex(vector, 2) : `${hex(vector, 2)}-${hex(last, 2)}`,
     name.startsWith('vector') ? '' : name,
     ...(gate ? [`${gate.wide ? '' : '16-bit '}${gate.kind}`] : []),
-    place,
+    stride === 0n ? place : `${place} + ${hex(stride)} each`,
     ...(gate ? [`DPL ${gate.dpl}`, gate.ist > 0 ? `IST ${gate.ist}` : ''] : []),
     target === undefined ? '' : (session.symbols.describe(target) ?? ''),
   ];
@@ -86,6 +104,7 @@ function gdt(session: ConsoleSession, rest: string): string {
   const base = state.get64(L.GDTR_BASE);
   const limit = state.get32(L.GDTR_LIMIT);
   const head = `GDT at ${hex(base)}, limit ${hex(limit)}`;
+  if (isRealMode(processor) && base === 0n) return `${head}: the guest has loaded none yet.`;
   const bytes = processor.readMemory('gva', base, Math.min(limit + 1, 0x1_0000));
   if (bytes.length === 0) return `${head}\nIts memory can't be read. ${processor.walk(base).problem ?? 'No RAM is there.'}`;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -120,7 +139,7 @@ export const tableCommands: readonly ConsoleCommand[] = [
     name: 'idt',
     usage: IDT,
     summary: 'the gates of the interrupt descriptor table, in real mode the vectors',
-    details: ['Neighbours that lead to the same place share a row.', 'For example: idt 14'],
+    details: ['Neighbours with the same handler, or with stubs one behind the other, share a row.', 'For example: idt 14'],
     run: idt,
   },
   {
