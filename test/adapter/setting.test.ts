@@ -103,6 +103,42 @@ value: dq 0x1122334455667788
     expect(client.evaluate('eax', 'clipboard')).toBe('0x99');
   });
 
+  test('of the task register and the LDT are loaded from system descriptors, with what loading them does', () => {
+    const { client } = atEntry(`bits 64
+_start:
+    lgdt [register]
+    hlt
+register: dw table.end - table - 1
+    dq table
+table: dq 0
+    dq 0x00209a0000000000
+tss: dq 0x0000893400000067, 0xffff8000
+ldt: dq 0x0000820000001fff, 0
+table.end:
+`);
+    client.move('next');
+    expect(set(client, 'Segments', 'tr', '0x10')).toMatch(/^0x0010 base 0xffff800000340000 limit 0x67 system/);
+    expect(client.evaluate('byte [tss + 5]', 'clipboard')).toBe('0x8b');
+    expect(set(client, 'Segments', 'tr', '0x10')).toMatch(/#GP\(0x10\)/);
+    expect(set(client, 'Segments', 'ldtr', '0x20')).toMatch(/^0x0020 base 0x0 limit 0x1fff system/);
+    expect(set(client, 'Segments', 'ldtr', '0x8')).toMatch(/#GP\(0x8\)/);
+  });
+
+  test('that turn paging off and on take what follows from it', () => {
+    const { client } = atEntry('bits 32\n_start: nop\n    nop\n    hlt\n');
+    expect(set(client, 'Control registers', 'cr0', 'cr0 | (1 << 31)')).toMatch(/PG/);
+    expect(client.evaluate('walk 0x100000', 'repl')).toMatch(/^PD .*not mapped/s);
+    expect(set(client, 'Control registers', 'cr0', 'cr0 & ~(1 << 31)')).not.toMatch(/PG/);
+    expect(set(client, 'Control registers', 'cr4', 'cr4 | 0x20')).toMatch(/PAE/);
+    // Page-directory pointers with reserved bits are refused when PAE paging would load them.
+    const pointers = Buffer.alloc(32, 0xff);
+    client.ask('writeMemory', { memoryReference: 'gpa:0x5000', data: pointers.toString('base64') });
+    expect(set(client, 'Control registers', 'cr3', '0x5000')).toMatch(/0x0*5000/);
+    expect(set(client, 'Control registers', 'cr0', 'cr0 | (1 << 31)')).toMatch(/#GP\(0\)/);
+    client.move('next');
+    expect(client.evaluate('walk 0x100000', 'repl')).toMatch(/paging is off/);
+  });
+
   test('in real mode takes a selector as the processor does', () => {
     const client = stopped('bare/boot-sector.asm', { platform: 'bare' });
     expect(set(client, 'Segments', 'es', '0xb800')).toMatch(/^0xb800 base 0xb8000 /);
