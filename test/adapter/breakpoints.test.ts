@@ -85,6 +85,23 @@ describe('breakpoints that a client asks for', () => {
     expect(client.run().body).toMatchObject({ reason: 'exception', description: 'VM exit: io' });
   });
 
+  test('with a condition that sets something are refused before it can do harm', () => {
+    const client = launched();
+    const line = lineOf(hello, 'out dx, al', 2);
+    const condition = 'al = 0x67';
+    const refused = { verified: false, message: '"al = 0x67" sets something; a condition compares with ==.' };
+    const source = { path: hello };
+    expect(client.ask('setBreakpoints', { source, breakpoints: [{ line, condition }] }).breakpoints).toMatchObject([refused]);
+    expect(client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'exit:io', condition }] }).breakpoints).toMatchObject([
+      refused,
+    ]);
+    const options = { filters: [], filterOptions: [{ filterId: 'io', condition }] };
+    expect(client.ask('setExceptionBreakpoints', options).breakpoints).toMatchObject([refused]);
+    client.ask('configurationDone');
+    expect(client.run().event).toBe('terminated');
+    expect(client.output).toBe(message);
+  });
+
   test('with an address that is none leave the others in force', () => {
     const client = launched();
     const { breakpoints } = client.ask('setInstructionBreakpoints', {

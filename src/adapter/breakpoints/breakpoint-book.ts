@@ -1,4 +1,5 @@
 import { type BreakpointRules, type HitCounter, isHitCondition } from '../../debugger/breakpoints/breakpoint.ts';
+import { splitAssignment } from '../../debugger/expressions/assignment.ts';
 import type { Guest } from '../../debugger/launch-guest.ts';
 import { optionalText, type Parameters } from '../requests/handler.ts';
 
@@ -55,6 +56,9 @@ export function rulesOf({ id, item, counter }: AskedBreakpoint): BreakpointRules
 
 /** Why the rules of a breakpoint can't be followed; undefined when they can. */
 export function problemOf({ item }: AskedBreakpoint): string | undefined {
+  const condition = optionalText(item, 'condition');
+  if (condition !== undefined && splitAssignment(condition))
+    return `"${condition}" sets something; a condition compares with ==.`;
   const hitCondition = optionalText(item, 'hitCondition');
   return hitCondition === undefined || isHitCondition(hitCondition)
     ? undefined
