@@ -74,6 +74,20 @@ describe('breakpoints', () => {
   });
 });
 
+test('data breakpoints on the same bytes are each asked, whatever space they are in', () => {
+  const client = launched(paging);
+  const ids = ['0x600000', '0x600000', 'gpa:0x600000'].map(
+    (name) => client.ask('dataBreakpointInfo', { name, bytes: 4 }).dataId as string,
+  );
+  const rules = [{ condition: 'rax == 0x123456789' }, { hitCondition: '1' }, { condition: '1 == 0' }];
+  const { breakpoints } = client.ask('setDataBreakpoints', {
+    breakpoints: ids.map((dataId, index) => ({ dataId, accessType: 'write', ...rules[index] })),
+  });
+  client.ask('configurationDone');
+  expect(client.run().body).toMatchObject({ reason: 'data breakpoint', hitBreakpointIds: [breakpoints[1].id] });
+  expect(client.frames()[0].line).toBe(lineOf(paging, 'mov dword [TARGET], 42'));
+});
+
 describe('breakpoints that a client asks for', () => {
   test('before it launches are set when the guest is there', () => {
     const client = new Client();

@@ -165,18 +165,28 @@ export class StopRules {
 
   /** The data breakpoint whose range is about to be accessed. */
   judgeWatch(vcpu: number, hit: WatchHit): StopEvent | undefined {
-    const breakpoint = this.data.find(({ id }) => id === hit.watch);
-    const verdict: Verdict = breakpoint ? this.ask(breakpoint, vcpu) : { kind: 'stop' };
-    if (verdict.kind !== 'stop') return undefined;
-    const text = `About to ${hit.write ? 'write' : 'read'} ${hit.size} byte${hit.size === 1 ? '' : 's'} at ${hex(hit.address)}.`;
-    return {
-      reason: 'data breakpoint',
-      vcpu,
-      description: 'Data breakpoint',
-      text: verdict.problem ?? text,
-      hitBreakpoints: breakpoint ? [breakpoint.id] : [],
-    };
+    const hitBreakpoints: number[] = [];
+    let text = `About to ${hit.write ? 'write' : 'read'} ${hit.size} byte${hit.size === 1 ? '' : 's'} at ${hex(hit.address)}.`;
+    // The processor names the first; others may watch the same bytes under other conditions.
+    const gpa = hit.space === 'gva' ? this.session.vcpu(vcpu).processor.translate(hit.address) : undefined;
+    for (const breakpoint of this.data) {
+      if (breakpoint.id !== hit.watch && !isWatched(breakpoint, hit, gpa)) continue;
+      const verdict = this.ask(breakpoint, vcpu);
+      if (verdict.kind !== 'stop') continue;
+      hitBreakpoints.push(breakpoint.id);
+      text = verdict.problem ?? text;
+    }
+    return hitBreakpoints.length === 0
+      ? undefined
+      : { reason: 'data breakpoint', vcpu, description: 'Data breakpoint', text, hitBreakpoints };
   }
+}
+
+/** Whether a data breakpoint watches an access, whose physical address is `gpa` where it was made by a virtual one. */
+function isWatched({ space, address, length, access }: DataBreakpoint, hit: WatchHit, gpa: bigint | undefined): boolean {
+  const start = space === hit.space ? hit.address : space === 'gpa' ? gpa : undefined;
+  if (start === undefined || access === (hit.write ? 'read' : 'write')) return false;
+  return address < start + BigInt(hit.size) && start < address + length;
 }
 
 /** A stop at an exit, or before the delivery of a guest exception. */
