@@ -83,23 +83,29 @@ export class CpuState {
   /** RFLAGS, all bits composed. */
   get rflags(): number {
     const result = this.get64(L.FLAG_RESULT);
-    const bits = this.get32(L.FLAG_BITS);
-    let flags = this.get32(L.EFLAGS) | (bits & (Flag.CF | Flag.AF | Flag.OF));
+    const low = this.get32(L.FLAG_BITS);
+    const high = this.get32(L.FLAG_BITS + 4);
+    let flags = this.get32(L.EFLAGS) | (high >>> 31);
+    if ((high ^ (high << 1)) < 0) flags |= Flag.OF;
+    if (low & 8) flags |= Flag.AF;
     if (result === 0n) flags |= Flag.ZF;
-    flags |= (Number(result >> 63n) << 7) ^ (bits & Flag.SF);
+    if ((result >> 63n === 1n) !== ((low & 2) !== 0)) flags |= Flag.SF;
     let parity = Number(result & 0xffn);
     parity ^= parity >> 4;
     parity ^= parity >> 2;
     parity ^= parity >> 1;
-    flags |= ((~parity & 1) << 2) ^ (bits & Flag.PF);
+    if ((parity ^ low ^ 1) & 1) flags |= Flag.PF;
     return flags >>> 0;
   }
   set rflags(value: number) {
     const zero = (value & Flag.ZF) !== 0;
+    const carry = value & Flag.CF;
+    const overflow = value & Flag.OF ? 1 : 0;
     // FLAG_RESULT is 0 (even parity) or 1 (odd parity, not negative): the correction bits make up for the rest.
     this.set64(L.FLAG_RESULT, zero ? 0n : 1n);
-    const natural = zero ? Flag.PF : 0;
-    this.set32(L.FLAG_BITS, (value & (Flag.CF | Flag.AF | Flag.OF | Flag.SF)) | ((value & Flag.PF) ^ natural));
+    const parity = ((value & Flag.PF) !== 0) === zero ? 0 : 1;
+    this.set32(L.FLAG_BITS, (value & Flag.AF ? 8 : 0) | (value & Flag.SF ? 2 : 0) | parity);
+    this.set32(L.FLAG_BITS + 4, (carry << 31) | ((carry ^ overflow) << 30));
     this.set32(L.EFLAGS, (value & ~ARITHMETIC_FLAGS & 0x3f7fd7) | 2);
   }
 

@@ -7,17 +7,19 @@
 export const GPR = 0x000;
 /** Slot 16 reads as zero: the "no base, no index" register of predecoded operands. */
 export const ZERO = 0x080;
+/** The bits of RFLAGS outside the arithmetic ones (TF IF DF IOPL NT RF VM AC VIF VIP ID), bit 1 set, arithmetic flags clear. */
+export const EFLAGS = 0x088; // i32
 
 export const RIP = 0x090; // i64
 /**
- * Arithmetic flags, kept apart from EFLAGS so that each instruction only stores what it knows:
- * ZF = (FLAG_RESULT == 0), SF = sign(FLAG_RESULT) ^ FLAG_BITS[7], PF = even parity of FLAG_RESULT[7:0] ^ FLAG_BITS[2];
- * CF, AF and OF are FLAG_BITS[0], [4] and [11]. FLAG_RESULT is the result sign-extended to 64 bits.
+ * Arithmetic flags, kept apart from EFLAGS in a form that costs an instruction little to store. FLAG_RESULT is its result,
+ * sign-extended to 64 bits. FLAG_BITS is the vector of carries out of its bits, shifted up so that the highest is bit 63:
+ * CF = bit 63, OF = bit 63 ^ bit 62, AF = bit 3. ZF = (FLAG_RESULT == 0), SF = sign of FLAG_RESULT ^ FLAG_BITS[1],
+ * PF = even parity of FLAG_RESULT[7:0] ^ FLAG_BITS[0]; these two corrections and bit 2 are 0 behind arithmetic. The other
+ * bits mean nothing.
  */
 export const FLAG_RESULT = 0x098; // i64
-export const FLAG_BITS = 0x0a0; // i32
-/** The other bits of RFLAGS (TF IF DF IOPL NT RF VM AC VIF VIP ID), bit 1 set, arithmetic flags clear. */
-export const EFLAGS = 0x0a4; // i32
+export const FLAG_BITS = 0x0a0; // i64
 /** Instructions retired since reset. */
 export const ICOUNT = 0x0a8; // i64
 /** Ticks that passed without instructions (halted). */
