@@ -141,6 +141,11 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     return (rip + BigInt(bytes)) & (this.mode === 64 ? MASK_64 : MASK_32);
   }
 
+  isFetchedWith(rip: bigint, other: bigint): boolean {
+    if (this.mode !== 64 && this.state.get32(O.ENGINE_CODE_LIMIT) !== 0xffff_ffff) return false;
+    return this.linearOf(rip) >> 12n === this.linearOf(other) >> 12n;
+  }
+
   breaksAt(rip: bigint): boolean {
     if (this.breakpoints.size === 0 && this.hardwareBreakpoints.size === 0) return false;
     const linear = this.linearOf(rip);

@@ -107,6 +107,8 @@ export interface Semantics {
   checkJump(target: Value): void;
   /** Ends the instruction with a jump to an offset in CS, truncated to the operand size; checks it unless that was done. */
   jump(target: Value, checked?: boolean): void;
+  /** Ends the instruction with a jump to the next instruction's offset plus operand 0, which is a displacement. */
+  jumpRelative(): void;
   /** Offset of the next instruction. */
   nextRip(): Value;
   /** Ends this pass of a REP instruction: it stays at RIP for another pass while `again` is not 0. */

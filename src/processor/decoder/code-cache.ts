@@ -35,6 +35,11 @@ export interface CodeSource {
   codeRoom(rip: bigint): number;
   /** RIP plus bytes, wrapped as the mode does. */
   advance(rip: bigint, bytes: number): bigint;
+  /**
+   * Whether the second place needs no look at limits, rights and translations when the first one was fetched: it is in the
+   * same page, and CS has no limit.
+   */
+  isFetchedWith(rip: bigint, other: bigint): boolean;
   /** A breakpoint of the debugger or of DR0–DR3 is on this instruction. */
   breaksAt(rip: bigint): boolean;
 }
@@ -182,6 +187,7 @@ export class CodeCache implements CodeHolder {
     const { source } = this;
     const at = this.next;
     const inPage = 0x1000 - Number(gpa & 0xfffn);
+    const mayLink = (target: bigint) => source.isFetchedWith(start, target);
     let place = this.base + at;
     let rip = start;
     let count = 0;
@@ -206,14 +212,14 @@ export class CodeCache implements CodeHolder {
       }
       const index = this.instructions.length;
       const checked = source.checks(decoded.instruction.segment);
-      if (encodeOperation(this.view, place, decoded, rip, this.table, index, checked)) this.instructions.push(decoded);
+      if (encodeOperation(this.view, place, decoded, rip, this.table, index, checked, mayLink)) this.instructions.push(decoded);
       place += O.OPERATION_SIZE;
       count++;
       length += decoded.instruction.length;
       rip = source.advance(rip, decoded.instruction.length);
       if (decoded.form.definition.endsBlock || decoded.form.definition.helper) break;
     }
-    encodeMarker(this.view, place, O.Handler.END, rip);
+    encodeMarker(this.view, place, O.Handler.END, rip, mayLink(rip));
     count++;
     this.next = at + count * O.OPERATION_SIZE;
     const block: Block = { at, count, key, gpa, length };

@@ -15,8 +15,8 @@ const slot = (register: number): number => (register === NO_REGISTER ? L.ZERO : 
 
 /**
  * Writes the operation for a decoded instruction at byte offset `at` of the partition's memory. `instructionIndex` tells
- * helpers which instruction it is; `checked` makes memory operands go through the segment checks. Returns true when a helper
- * does the instruction.
+ * helpers which instruction it is; `checked` makes memory operands go through the segment checks; `mayLink` says whether a
+ * relative jump may be linked to the operation at its target. Returns true when a helper does the instruction.
  */
 export function encodeOperation(
   view: DataView,
@@ -26,6 +26,7 @@ export function encodeOperation(
   table: HandlerTable,
   instructionIndex: number,
   checked: boolean,
+  mayLink: (target: bigint) => boolean = () => false,
 ): boolean {
   const { form, instruction, request } = decoded;
   const handler = form.definition.semantics ? table.find(form, request) : undefined;
@@ -56,14 +57,19 @@ export function encodeOperation(
     if (place === 'B') c = L.GPR + decoded.vexRegister * 8;
     if (place === 'S') b = L.SEGMENTS + (reg & 7) * L.SEGMENT_SIZE + L.SEG_SELECTOR;
   }
+  if (form.operands.some(({ place }) => place === 'J')) {
+    const target = BigInt.asUintN(request.size, rip + BigInt(instruction.length) + instruction.immediate);
+    a = mayLink(target) ? O.UNLINKED : O.NEVER_LINKED;
+  }
   view.setInt32(at + O.OP_REGISTER_A, a, true);
   view.setInt32(at + O.OP_REGISTER_B, b, true);
   view.setInt32(at + O.OP_REGISTER_C, c, true);
   return handler === undefined;
 }
 
-/** Writes an operation that is no instruction. */
-export function encodeMarker(view: DataView, at: number, handler: number, rip: bigint): void {
+/** Writes an operation that is no instruction. The end of a block may be linked to the operation that follows it. */
+export function encodeMarker(view: DataView, at: number, handler: number, rip: bigint, mayLink = false): void {
+  view.setInt32(at + O.OP_LINK, mayLink ? O.UNLINKED : O.NEVER_LINKED, true);
   view.setInt32(at + O.OP_HANDLER, handler, true);
   view.setInt32(at + O.OP_LENGTH, 0, true);
   view.setBigUint64(at + O.OP_RIP, BigInt.asUintN(64, rip), true);

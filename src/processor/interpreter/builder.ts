@@ -7,7 +7,7 @@ import { InterpreterFlags } from './flags.ts';
 import * as O from './operation.ts';
 
 /** Indices of the locals of the interpreter's function: parameters first. */
-export const Local = { BASE: 0, OP: 1, BUDGET: 2, ENTRY: 3, RIP: 4, FIRST_FREE: 5 } as const;
+export const Local = { BASE: 0, OP: 1, BUDGET: 2, ENTRY: 3, RIP: 4, LINK: 5, FIRST_FREE: 6 } as const;
 export const Import = { SLOW_READ: 0, SLOW_WRITE: 1 } as const;
 
 /** Where a handler can branch to, as label depths counted from the handler's own level. */
@@ -558,6 +558,11 @@ export class HandlerBuilder implements Semantics {
     this.ended = true;
   }
 
+  jumpRelative(): void {
+    followLink(this.code, this.labels.next + this.depth);
+    this.jump(this.add(this.nextRip(), this.read(0)));
+  }
+
   nextRip(): Value {
     return new Expression((code) =>
       code.get(Local.OP).memory(Op.i64_load, O.OP_RIP).get(Local.OP).memory(Op.i64_load32_u, O.OP_LENGTH).op(Op.i64_add),
@@ -575,6 +580,24 @@ export class HandlerBuilder implements Semantics {
     code.get(Local.BASE).i32(2).memory(Op.i32_store, O.ENGINE_ABORT);
     code.op(Op.br).u(this.labels.abort + this.depth);
   }
+}
+
+/**
+ * Goes on at the operation that the current one is linked to. Else the one that is looked up next is linked to it, if it may be.
+ * `next` is the label of the next operation.
+ */
+export function followLink(code: Code, next: number): void {
+  code.get(Local.OP).memory(Op.i32_load, O.OP_LINK).tee(Local.ENTRY).i32(O.UNLINKED).op(Op.i32_gt_s, Op.if, VOID);
+  // Where a block was dropped, another one is looked up.
+  code.get(Local.ENTRY).memory(Op.i32_load, O.OP_HANDLER).i32(O.Handler.DROPPED).op(Op.i32_ne, Op.if, VOID);
+  code
+    .get(Local.ENTRY)
+    .set(Local.OP)
+    .op(Op.br)
+    .u(next + 2)
+    .op(Op.end)
+    .op(Op.end);
+  code.get(Local.OP).i32(0).get(Local.ENTRY).i32(O.NEVER_LINKED).op(Op.i32_ne, Op.select).set(Local.LINK);
 }
 
 const RSP = 4;

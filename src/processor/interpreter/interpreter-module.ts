@@ -1,7 +1,7 @@
 import * as L from '../state/layout.ts';
 import { Code, I32, I64, Op, VOID } from '../wasm/code.ts';
 import { buildModule } from '../wasm/module.ts';
-import { HandlerBuilder, Local } from './builder.ts';
+import { followLink, HandlerBuilder, Local } from './builder.ts';
 import { HandlerTable } from './handler-table.ts';
 import * as O from './operation.ts';
 
@@ -52,6 +52,15 @@ function lookup(code: Code): void {
   code.memory(Op.i64_load, 0).get(Local.RIP).op(Op.i64_eq);
   code.get(Local.ENTRY).memory(Op.i32_load, 8).get(Local.BASE).memory(Op.i32_load, O.ENGINE_CONTEXT).op(Op.i32_eq, Op.i32_and);
   code.op(Op.if, VOID).get(Local.ENTRY).memory(Op.i32_load, 12).set(Local.OP);
+  code
+    .get(Local.LINK)
+    .op(Op.if, VOID)
+    .get(Local.LINK)
+    .get(Local.OP)
+    .memory(Op.i32_store, O.OP_LINK)
+    .i32(0)
+    .set(Local.LINK)
+    .op(Op.end);
   code.op(Op.else);
   code.get(Local.BASE).get(Local.RIP).memory(Op.i64_store, L.RIP);
   code.get(Local.BASE).get(Local.BUDGET).memory(Op.i32_store, O.ENGINE_BUDGET);
@@ -85,6 +94,7 @@ function generate(): { module: WebAssembly.Module; table: HandlerTable } {
   for (let index = 0; index < O.Handler.FIRST_INSTRUCTION; index++) {
     if (index === O.Handler.END) {
       body.get(Local.BUDGET).i32(1).op(Op.i32_add).set(Local.BUDGET);
+      followLink(body, inside(index));
       body.get(Local.OP).memory(Op.i64_load, O.OP_RIP).set(Local.RIP).i32(0).set(Local.OP);
       body.op(Op.br).u(inside(index) + 1);
     } else if (index === O.Handler.DROPPED) leave(body, O.Left.MISS);
@@ -121,6 +131,7 @@ function generate(): { module: WebAssembly.Module; table: HandlerTable } {
         locals: [
           { count: 1, type: I32 },
           { count: 1, type: I64 },
+          { count: 1, type: I32 },
           { count: locals - Local.FIRST_FREE, type: I64 },
         ],
         body,

@@ -17,6 +17,13 @@ export const OP_SCALE = 40; // i32: shift count
 /** Offset of the slot with the segment's effective base. */
 export const OP_SEGMENT_BASE = 44; // i32
 export const OP_REGISTER_A = 48; // i32: register in ModRM.rm or in the opcode
+/**
+ * Of relative jumps and of block ends, which have no registers: the operation that they lead to, once it is known. UNLINKED
+ * before that; NEVER_LINKED where the way there must be looked up each time.
+ */
+export const OP_LINK = OP_REGISTER_A; // i32
+export const UNLINKED = 0;
+export const NEVER_LINKED = -1;
 export const OP_REGISTER_B = 52; // i32: register in ModRM.reg
 /** 1 where segment limits and rights must be checked: or-ed into the tag, it makes every TLB lookup miss. */
 export const OP_CHECKED = 56; // i32

@@ -26,7 +26,7 @@ const conditional: InstructionDefinition[] = CONDITIONS.flatMap((name, code): In
     summary: 'Jump if the condition holds',
     forms: [`7${digit(code)} Js d64`, `0F 8${digit(code)} Jz d64`],
     flags: `r:${READ_BY[code]}`,
-    semantics: (s) => s.when(s.condition(code), () => s.jump(target(s))),
+    semantics: (s) => s.when(s.condition(code), () => s.jumpRelative()),
   },
   {
     mnemonic: `SET${name}`,
@@ -50,7 +50,7 @@ const conditional: InstructionDefinition[] = CONDITIONS.flatMap((name, code): In
 
 export const controlFlow: readonly InstructionDefinition[] = [
   ...conditional,
-  { mnemonic: 'JMP', summary: 'Jump', forms: ['EB Js d64', 'E9 Jz d64'], endsBlock: true, semantics: (s) => s.jump(target(s)) },
+  { mnemonic: 'JMP', summary: 'Jump', forms: ['EB Js d64', 'E9 Jz d64'], endsBlock: true, semantics: (s) => s.jumpRelative() },
   { mnemonic: 'JMP', summary: 'Jump', forms: ['FF/4 Ev d64'], endsBlock: true, semantics: (s) => s.jump(s.read(0)) },
   {
     mnemonic: 'CALL',
