@@ -47,6 +47,8 @@ export interface InstructionDefinition {
   readonly semantics?: (s: Semantics) => void;
   /** … or the TypeScript helper of the processor that does it. */
   readonly helper?: string;
+  /** Met so often with memory operands that the plain ones, [base + displacement] in 64-bit code, deserve code of their own. */
+  readonly frequent?: boolean;
   /** The instruction may change CS, the mode or the interrupt state: no further instruction is decoded behind it. */
   readonly endsBlock?: boolean;
 }

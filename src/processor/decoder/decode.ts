@@ -169,11 +169,13 @@ export function decode(code: CodeBytes, rip: bigint, mode: DecodeMode): Decoded 
   if (operand.ripRelative) operand.displacement += rip + BigInt(reader.length);
   const rep = vex ? 'none' : prefixes.rep === 0xf3 ? 'rep' : prefixes.rep === 0xf2 ? 'repne' : 'none';
   const { rex } = prefixes;
+  const segment = prefixes.segment ?? (operand.stackSegment ? Segment.SS : Segment.DS);
+  const plain = mode.mode === 64 && memory && addressSize === 64 && operand.index === NO_REGISTER && segment < Segment.FS;
   return {
     form,
     uniformBytes: rex !== 0,
     vexRegister: vex?.register ?? 0,
-    request: { size, memory: inMemory, addressSize, stackWidth: mode.stackWidth, rep },
+    request: { size, memory: inMemory, addressSize, stackWidth: mode.stackWidth, rep, plain },
     instruction: {
       mnemonic: form.definition.mnemonic,
       length: reader.length,
@@ -181,7 +183,7 @@ export function decode(code: CodeBytes, rip: bigint, mode: DecodeMode): Decoded 
       addressSize,
       stackSize: mode.stackWidth,
       opcode,
-      segment: prefixes.segment ?? (operand.stackSegment ? Segment.SS : Segment.DS),
+      segment,
       rep,
       lock: prefixes.lock,
       modrm:

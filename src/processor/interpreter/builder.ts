@@ -25,6 +25,10 @@ export interface Shape {
   readonly addressSize: 16 | 32 | 64;
   readonly stackWidth: 16 | 32 | 64;
   readonly rep: 'none' | 'rep' | 'repne';
+  /** The memory operand is [base + displacement] in 64-bit code, in a segment without a base. */
+  readonly plain: boolean;
+  /** `stackWidth` is that of the code, not just any. */
+  readonly knowsStack: boolean;
 }
 
 /** A value as the code that computes it. It is pure: emitting it twice computes it twice. */
@@ -221,6 +225,10 @@ export class HandlerBuilder implements Semantics {
     this.memoryOffset = this.keep(
       new Expression((code) => {
         slot(O.OP_BASE)(code);
+        if (this.shape.plain) {
+          code.get(Local.OP).memory(Op.i64_load, O.OP_DISPLACEMENT).op(Op.i64_add);
+          return;
+        }
         slot(O.OP_INDEX)(code);
         code.get(Local.OP).memory(Op.i64_load32_u, O.OP_SCALE).op(Op.i64_shl, Op.i64_add);
         code.get(Local.OP).memory(Op.i64_load, O.OP_DISPLACEMENT).op(Op.i64_add);
@@ -268,10 +276,21 @@ export class HandlerBuilder implements Semantics {
     );
   }
 
+  /** Offsets in the segment are linear addresses, and nothing is to be checked: a segment of 64-bit code. */
+  private isFlat(segment: number | 'operand'): boolean {
+    if (segment === 'operand') return this.shape.plain;
+    return segment === L.Segment.SS && this.shape.knowsStack && this.stackWidth === 64;
+  }
+
   /** Computes the linear address into a local. */
   private linear(segment: number | 'operand', offset: Value): number {
     const { code } = this;
     emit(code, offset);
+    if (this.isFlat(segment)) {
+      const flat = this.newLocal();
+      code.set(flat);
+      return flat;
+    }
     if (segment === 'operand')
       code.get(Local.BASE).get(Local.OP).memory(Op.i32_load, O.OP_SEGMENT_BASE).op(Op.i32_add).memory(Op.i64_load, 0);
     else code.get(Local.BASE).memory(Op.i64_load, O.ENGINE_BASES + segment * 8);
@@ -282,7 +301,7 @@ export class HandlerBuilder implements Semantics {
   }
 
   /** Leaves on the stack whether the TLB has the page(s) of an access; the entry's address is in a local. */
-  private lookupTlb(linear: number, size: OperandSize, write: boolean): void {
+  private lookupTlb(linear: number, size: OperandSize, write: boolean, isFlat: boolean): void {
     const { code } = this;
     code.get(Local.BASE).memory(Op.i32_load, write ? O.ENGINE_TLB_WRITE : O.ENGINE_TLB_READ);
     code
@@ -299,7 +318,8 @@ export class HandlerBuilder implements Semantics {
       .op(Op.i64_add)
       .i64(-4096n)
       .op(Op.i64_and);
-    code.get(Local.OP).memory(Op.i64_load32_u, O.OP_CHECKED).op(Op.i64_or, Op.i64_eq);
+    if (!isFlat) code.get(Local.OP).memory(Op.i64_load32_u, O.OP_CHECKED).op(Op.i64_or);
+    code.op(Op.i64_eq);
   }
 
   private hostAddress(linear: number): void {
@@ -318,7 +338,7 @@ export class HandlerBuilder implements Semantics {
     const { code } = this;
     const linear = this.linear(segment, offset);
     const result = this.newLocal();
-    this.lookupTlb(linear, size, flags !== 0);
+    this.lookupTlb(linear, size, flags !== 0, this.isFlat(segment));
     code.op(Op.if, VOID);
     this.depth++;
     this.hostAddress(linear);
@@ -346,7 +366,7 @@ export class HandlerBuilder implements Semantics {
   store(segment: number | 'operand', offset: Value, size: OperandSize, value: Value): void {
     const { code } = this;
     const linear = this.linear(segment, offset);
-    this.lookupTlb(linear, size, true);
+    this.lookupTlb(linear, size, true, this.isFlat(segment));
     code.op(Op.if, VOID);
     this.depth++;
     this.hostAddress(linear);

@@ -10,7 +10,7 @@ export const forms: readonly Form[] = instructionDefinitions.flatMap((definition
 );
 
 /** What the decoder knows of an instruction when it asks for the handler. */
-export type HandlerRequest = Omit<Shape, 'operands'>;
+export type HandlerRequest = Omit<Shape, 'operands' | 'knowsStack'>;
 
 export interface HandlerEntry {
   readonly id: number;
@@ -48,19 +48,20 @@ function keyOf(definition: number, form: Form, request: HandlerRequest): string 
   if (varies?.includes('address')) parts.push('a', request.addressSize);
   if (varies?.includes('stack')) parts.push('s', request.stackWidth);
   if (varies?.includes('rep')) parts.push('r', request.rep);
+  if (request.plain && request.memory && form.definition.frequent) parts.push('p');
   return parts.join(':');
 }
 
 /** Requests have this many different indices. */
-const REQUESTS = 512;
+const REQUESTS = 1024;
 const UNKNOWN = -1;
 const NONE = -2;
 const SIZE_INDEX = { 8: 0, 16: 1, 32: 2, 64: 3 } as const;
 const REP_INDEX = { none: 0, rep: 1, repne: 2 } as const;
 
-function requestIndex({ size, memory, addressSize, stackWidth, rep }: HandlerRequest): number {
+function requestIndex({ size, memory, addressSize, stackWidth, rep, plain }: HandlerRequest): number {
   const widths = SIZE_INDEX[size] | (SIZE_INDEX[addressSize] << 2) | (SIZE_INDEX[stackWidth] << 4);
-  return widths | (REP_INDEX[rep] << 6) | (memory ? 0x100 : 0);
+  return widths | (REP_INDEX[rep] << 6) | (memory ? 0x100 : 0) | (plain ? 0x200 : 0);
 }
 
 /**
@@ -109,7 +110,9 @@ export class HandlerTable {
         for (const memory of kinds)
           for (const addressSize of addressSizes)
             for (const stackWidth of stackWidths)
-              for (const rep of reps) this.add(index, form, { size, memory, addressSize, stackWidth, rep });
+              for (const rep of reps)
+                for (const plain of memory && long && form.definition.frequent ? [false, true] : [false])
+                  this.add(index, form, { size, memory, addressSize, stackWidth, rep, plain });
     }
   }
 
@@ -118,6 +121,7 @@ export class HandlerTable {
     if (this.ids.has(key)) return;
     const id = Handler.FIRST_INSTRUCTION + this.entries.length;
     this.ids.set(key, id);
-    this.entries.push({ id, form, shape: { ...request, operands: form.operands } });
+    const knowsStack = form.definition.varies?.includes('stack') === true;
+    this.entries.push({ id, form, shape: { ...request, knowsStack, operands: form.operands } });
   }
 }

@@ -52,10 +52,19 @@ function step(s: Semantics, decrement: boolean): void {
 }
 
 export const arithmetic: readonly InstructionDefinition[] = [
-  { mnemonic: 'ADD', summary: 'Add', forms: aluForms(0), flags: 'w:OSZAPC', lock: true, semantics: (s) => addition(s) },
+  {
+    mnemonic: 'ADD',
+    summary: 'Add',
+    forms: aluForms(0),
+    flags: 'w:OSZAPC',
+    lock: true,
+    frequent: true,
+    semantics: (s) => addition(s),
+  },
   {
     mnemonic: 'OR',
     summary: 'Logical inclusive or',
+    frequent: true,
     forms: aluForms(1),
     flags: 'w:OSZPC u:A',
     lock: true,
@@ -80,6 +89,7 @@ export const arithmetic: readonly InstructionDefinition[] = [
   {
     mnemonic: 'AND',
     summary: 'Logical and',
+    frequent: true,
     forms: aluForms(4),
     flags: 'w:OSZPC u:A',
     lock: true,
@@ -88,6 +98,7 @@ export const arithmetic: readonly InstructionDefinition[] = [
   {
     mnemonic: 'SUB',
     summary: 'Subtract',
+    frequent: true,
     forms: aluForms(5),
     flags: 'w:OSZAPC',
     lock: true,
@@ -96,6 +107,7 @@ export const arithmetic: readonly InstructionDefinition[] = [
   {
     mnemonic: 'XOR',
     summary: 'Logical exclusive or',
+    frequent: true,
     forms: aluForms(6),
     flags: 'w:OSZPC u:A',
     lock: true,
@@ -104,6 +116,7 @@ export const arithmetic: readonly InstructionDefinition[] = [
   {
     mnemonic: 'CMP',
     summary: 'Compare two operands',
+    frequent: true,
     forms: aluForms(7),
     flags: 'w:OSZAPC',
     semantics: (s) => subtraction(s, false),
@@ -111,6 +124,7 @@ export const arithmetic: readonly InstructionDefinition[] = [
   {
     mnemonic: 'TEST',
     summary: 'Logical compare',
+    frequent: true,
     forms: ['84 Eb,Gb', '85 Ev,Gv', 'A8 Ab,Ib', 'A9 Av,Iz', 'F6/0 Eb,Ib', 'F6/1 Eb,Ib', 'F7/0 Ev,Iz', 'F7/1 Ev,Iz'],
     flags: 'w:OSZPC u:A',
     semantics: (s) => logic(s, 'and', false),
@@ -118,6 +132,7 @@ export const arithmetic: readonly InstructionDefinition[] = [
   {
     mnemonic: 'INC',
     summary: 'Increment by 1',
+    frequent: true,
     forms: ['FE/0 Eb', 'FF/0 Ev', '40+ Zv i64'],
     flags: 'w:OSZAP',
     lock: true,
@@ -126,6 +141,7 @@ export const arithmetic: readonly InstructionDefinition[] = [
   {
     mnemonic: 'DEC',
     summary: 'Decrement by 1',
+    frequent: true,
     forms: ['FE/1 Eb', 'FF/1 Ev', '48+ Zv i64'],
     flags: 'w:OSZAP',
     lock: true,

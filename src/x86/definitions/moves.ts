@@ -58,6 +58,7 @@ export const moves: readonly InstructionDefinition[] = [
   {
     mnemonic: 'MOV',
     summary: 'Move',
+    frequent: true,
     forms: [
       '88 Eb,Gb',
       '89 Ev,Gv',
@@ -74,16 +75,24 @@ export const moves: readonly InstructionDefinition[] = [
     ],
     semantics: copy,
   },
-  { mnemonic: 'MOVZX', summary: 'Move with zero extension', forms: ['0F B6 Gv,Eb', '0F B7 Gv,Ew'], semantics: copy },
+  {
+    mnemonic: 'MOVZX',
+    summary: 'Move with zero extension',
+    frequent: true,
+    forms: ['0F B6 Gv,Eb', '0F B7 Gv,Ew'],
+    semantics: copy,
+  },
   {
     mnemonic: 'MOVSX',
     summary: 'Move with sign extension',
+    frequent: true,
     forms: ['0F BE Gv,Eb', '0F BF Gv,Ew'],
     semantics: (s) => s.write(0, s.signExtend(s.read(1), s.operandSize(1))),
   },
   {
     mnemonic: 'MOVSXD',
     summary: 'Move doubleword with sign extension',
+    frequent: true,
     forms: ['63 Gv,Ed o64'],
     semantics: (s) => s.write(0, s.signExtend(s.read(1), 32)),
   },
