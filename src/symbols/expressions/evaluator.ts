@@ -3,6 +3,7 @@ import { UnavailableError } from '../dwarf/expression.ts';
 import { EvaluationError, type FrameContext } from '../symbol-source.ts';
 import { readFloat } from '../values/float.ts';
 import { activeVariant } from '../values/format.ts';
+import { sliceElements } from '../values/rust-slice.ts';
 import { isInteger, isSigned, type StructType, sizeOf, stripped, type Type, typeName } from '../values/type.ts';
 import { addressOf, memberOf, part, pointee, readBytes, readInteger, type Value } from '../values/value.ts';
 import { CHAR, DOUBLE, FLOAT, INT, integerType, pointerTo, standardType, wordsType } from './builtin-types.ts';
@@ -386,6 +387,16 @@ class Evaluator {
     return { type: { kind: 'array', element: value.type, count: Number(scalar.value) }, storage: value.storage };
   }
 
+  /** What a Rust slice refers to; undefined for another value. */
+  private elementsOf(value: Value): Value | undefined {
+    try {
+      return sliceElements(value, this.scope.frame);
+    } catch (error) {
+      if (error instanceof UnavailableError) return undefined;
+      throw error;
+    }
+  }
+
   private index(expression: Extract<Expression, { kind: 'index' }>): Value {
     let object = this.operand(expression.object);
     let place = this.scalar(expression.index);
@@ -396,6 +407,7 @@ class Evaluator {
       place = swapped;
     }
     if (place.scalar.kind === 'float') throw complain('An index must be an integer', expression.index.at);
+    object = this.elementsOf(object) ?? object;
     const type = stripped(object.type);
     if (type.kind === 'array') {
       const size = sizeOf(type.element);

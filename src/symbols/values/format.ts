@@ -2,6 +2,7 @@ import { decodeText } from '../dwarf/byte-reader.ts';
 import { UnavailableError } from '../dwarf/expression.ts';
 import type { FrameContext } from '../symbol-source.ts';
 import { formatFloat } from './float.ts';
+import { sliceElements } from './rust-slice.ts';
 import {
   type EnumType,
   isCharacter,
@@ -233,7 +234,7 @@ function formatArray(
   const address = addressOf(value);
   // As gdb does: of an array of unknown length there is only the address.
   if (count === undefined && address !== undefined) return withName(address, show);
-  if (count === undefined || count === 0 || size === 0) return isCharacter(element) ? '""' : '{}';
+  if (count === undefined || count === 0 || size === 0) return isCharacter(element) ? '""' : isRust(element) ? '[]' : '{}';
   const isPartial = value.storage.kind === 'bytes' && (value.storage.known?.some((mask) => mask !== 0xff) ?? false);
   if (isCharacter(element) && !show.format && !isPartial) {
     const shown = Math.min(count, MAX_ELEMENTS);
@@ -264,7 +265,8 @@ function formatArray(
     }
   }
   const last = parts.at(-1);
-  return last === '...' ? `{${parts.slice(0, -1).join(', ')}...}` : `{${parts.join(', ')}}`;
+  const text = last === '...' ? `${parts.slice(0, -1).join(', ')}...` : parts.join(', ');
+  return isRust(element) ? `[${text}]` : `{${text}}`;
 }
 
 /** Whether two elements of an array have the same bytes. */
@@ -312,6 +314,14 @@ function formatStruct(value: Value, type: StructType, show: ShowContext, depth: 
   return `{${parts.join(', ')}}`;
 }
 
+/** Whether a type is written as Rust does. */
+function isRust(type: Type): boolean {
+  const plain = stripped(type);
+  if (plain.kind === 'array') return isRust(plain.element);
+  if (plain.kind === 'pointer') return isRust(plain.target);
+  return (plain.kind === 'base' || plain.kind === 'struct' || plain.kind === 'enum') && plain.language === 'rust';
+}
+
 /** The alternative of a Rust enum that the value is, or undefined where its discriminant names none. */
 export function activeVariant(value: Value, type: StructType, frame: FrameContext): { name: string; value: Value } | undefined {
   const { variants } = type;
@@ -334,6 +344,8 @@ function formatRust(value: Value, type: StructType, show: ShowContext, depth: nu
   }
   const text = rustString(value, type, show.frame);
   if (text !== undefined) return text;
+  const elements = sliceElements(value, show.frame);
+  if (elements) return `${type.name ?? ''} ${format(elements, show, depth + 1, budget)}`;
   const name = type.name ?? '';
   const isTuple = type.members.length > 0 && type.members.every((member) => /^__\d+$/.test(member.name ?? ''));
   const parts = type.members.slice(0, MAX_ELEMENTS).map((member) => {

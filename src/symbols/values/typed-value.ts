@@ -3,6 +3,7 @@ import { UnavailableError } from '../dwarf/expression.ts';
 import { encodeScalar, type Scalar, scalarOf } from '../expressions/evaluator.ts';
 import { EvaluationError, type TypedValue } from '../symbol-source.ts';
 import { activeVariant, formatValue, type ShowContext } from './format.ts';
+import { sliceElements } from './rust-slice.ts';
 import { type Member, type StructType, sizeOf, stripped, type Type, typeName } from './type.ts';
 import { addressOf, memberOf, part, pointee, readBytes, type Value } from './value.ts';
 
@@ -137,10 +138,11 @@ class Presented implements TypedValue {
     });
   }
 
-  /** The value itself, or what a C++ reference refers to. */
+  /** The value itself, or what a C++ reference or a Rust slice refers to. */
   private shown(): Value {
     const type = stripped(this.value.type);
-    return type.kind === 'pointer' && type.style !== '*' ? pointee(this.value, this.context.frame) : this.value;
+    if (type.kind === 'pointer' && type.style !== '*') return pointee(this.value, this.context.frame);
+    return sliceElements(this.value, this.context.frame) ?? this.value;
   }
 
   private isFollowable(value: Value, target: Type): boolean {
