@@ -5,6 +5,7 @@ import { AssemblyError, type Diagnostic } from './diagnostic.ts';
 import { directives } from './directives.ts';
 import { encodeInstruction } from './encoder.ts';
 import { ExpressionParser, type Scope, type Value } from './expression.ts';
+import { hintForName } from './hints.ts';
 import type { Token } from './lexer.ts';
 import { type Operand, parseOperands } from './operands.ts';
 import { prefixBytes } from './prefixes.ts';
@@ -77,6 +78,8 @@ export class Assembly {
   private lineStart = 0;
   private repetitions = 0;
   private passes = 0;
+  /** The statement has used a label that is still to come, in the first pass. */
+  private guessed = false;
 
   constructor(
     private readonly statements: readonly Statement[],
@@ -120,10 +123,12 @@ export class Assembly {
     this.section = this.openSection('.text', {});
     for (const statement of this.statements) {
       this.current = statement;
+      this.guessed = false;
       try {
         this.statement(statement);
       } catch (error) {
-        this.report(statement, error);
+        // With a label that is not known yet it may be wrong only now; if the label stays unknown, that is what is wrong.
+        if (!this.guessed) this.report(statement, error);
         if (this.diagnostics.length >= MAX_DIAGNOSTICS || this.isExhausted()) break;
       }
     }
@@ -200,7 +205,10 @@ export class Assembly {
     const full = this.fullName(name);
     const now = this.symbols.get(full)?.value ?? this.previous.get(full);
     if (now) return now;
-    if (this.passes === 1) return { number: this.section.start, section: this.section.name, unknown: true };
+    if (this.passes === 1) {
+      this.guessed = true;
+      return { number: this.section.start, section: this.section.name, unknown: true };
+    }
     if (this.externals.has(full))
       throw new AssemblyError(
         `"${name}" is external, and there is no linker here that could find it.`,
@@ -208,13 +216,14 @@ export class Assembly {
         column,
         name.length,
       );
-    const similar = [...this.symbols.keys(), ...this.previous.keys()].find((other) => other.toLowerCase() === full.toLowerCase());
-    throw new AssemblyError(
-      `The symbol "${name}" is not defined.`,
-      similar === undefined ? 'Check its spelling, or define it as a label or with equ.' : `Did you mean "${similar}"?`,
-      column,
-      name.length,
-    );
+    throw new AssemblyError(`The symbol "${name}" is not defined.`, hintForName(name, this.namesLike(name)), column, name.length);
+  }
+
+  /** The symbols of the program, as they are written here; of a local label only those of the same label. */
+  private namesLike(name: string): Set<string> {
+    const all = [...this.symbols.keys(), ...this.previous.keys()];
+    if (!name.startsWith('.')) return new Set(all);
+    return new Set(all.filter((full) => full.startsWith(`${this.parent}.`)).map((full) => full.slice(this.parent.length)));
   }
 
   private position(offset: number): Value {

@@ -91,7 +91,7 @@ export function parseOperands(tokens: readonly Token[], context: OperandContext)
     if (at >= tokens.length) break;
     const token = tokens[at];
     if (token?.kind !== 'operator' || token.text !== ',')
-      throw new AssemblyError('A comma is missing between operands.', undefined, token?.column);
+      throw new AssemblyError('A comma is missing between operands.', 'Operands are parted by commas: mov eax, 1', token?.column);
     at++;
     if (at >= tokens.length) throw new AssemblyError('An operand is missing after the comma.', undefined, token.column);
   }

@@ -200,7 +200,8 @@ export class Preprocessor {
       return true;
     }
     if (word === 'endif') {
-      if (!conditions.pop()) throw new AssemblyError('An %endif stands without its %if.');
+      if (!conditions.pop())
+        throw new AssemblyError('An %endif stands without its %if.', 'Remove it, or look for an %if that is ended twice.');
       return true;
     }
     return false;

@@ -1,5 +1,6 @@
 import { AssemblyError, type SourcePlace } from './diagnostic.ts';
 import { directives } from './directives.ts';
+import { hintForStatement, nearest } from './hints.ts';
 import { type Token, tokenize } from './lexer.ts';
 import { isMnemonic } from './opcodes.ts';
 
@@ -107,7 +108,8 @@ export function parseStatement(text: string, place: SourcePlace): Statement | un
       at++;
       continue;
     }
-    if (token.kind !== 'name') throw new AssemblyError('An instruction or directive is expected here.', undefined, token.column);
+    if (token.kind !== 'name')
+      throw new AssemblyError('An instruction or directive is expected here.', hintForStatement(tokens), token.column);
     const word = token.text.toLowerCase();
     if (word === 'times' && !times) {
       const end = timesEnd(tokens, at + 1);
@@ -165,7 +167,7 @@ function timesEnd(tokens: readonly Token[], start: number): number {
 }
 
 function suggestion(word: string): string | undefined {
-  const close = [
+  const close = nearest(word, [
     ...DIRECTIVES,
     'mov',
     'movzx',
@@ -193,20 +195,6 @@ function suggestion(word: string): string | undefined {
     'jmp',
     'lea',
     'loop',
-  ].find((candidate) => candidate.length > 2 && distance(candidate, word) === 1);
+  ]);
   return close === undefined ? undefined : `Did you mean "${close}"?`;
-}
-
-/** Edit distance, enough of it: 0, 1, or 2 for more. */
-function distance(a: string, b: string): number {
-  if (a === b) return 0;
-  if (Math.abs(a.length - b.length) > 1) return 2;
-  let start = 0;
-  while (start < a.length && a[start] === b[start]) start++;
-  let end = 0;
-  while (end < Math.min(a.length, b.length) - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
-  const restA = a.slice(start, a.length - end);
-  const restB = b.slice(start, b.length - end);
-  const swapped = restA.length === 2 && restB.length === 2 && restA[0] === restB[1] && restA[1] === restB[0];
-  return swapped || (restA.length <= 1 && restB.length <= 1) ? 1 : 2;
 }
