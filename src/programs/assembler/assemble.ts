@@ -2,7 +2,7 @@ import type { FileAccess } from '../program.ts';
 import { ProgramError } from '../program.ts';
 import { type AssembledSymbol, Assembly } from './assembly.ts';
 import { AssemblyError, type Diagnostic } from './diagnostic.ts';
-import { Preprocessor } from './preprocessor.ts';
+import { Preprocessor } from './preprocessor/preprocessor.ts';
 import { MAX_SIZE, type Section } from './section.ts';
 import { parseStatement, type Statement } from './statement.ts';
 import { writeElf } from './write-elf.ts';
