@@ -4,6 +4,7 @@ import { buildModule } from '../wasm/module.ts';
 import { followLink, HandlerBuilder, Local } from './builder.ts';
 import { HandlerTable } from './handler-table.ts';
 import * as O from './operation.ts';
+import { prebuiltModule } from './prebuilt.ts';
 
 /** What the generated module exports: runs from an operation (0: look up RIP) and returns a value of `Left`. */
 export type RunFunction = (base: number, operation: number, budget: number) => number;
@@ -16,10 +17,24 @@ export interface InterpreterImports {
 
 let built: { readonly module: WebAssembly.Module; readonly table: HandlerTable } | undefined;
 
-/** The interpreter's module and the table that numbers its handlers. Generated at first use, then shared by all vCPUs. */
+/**
+ * The interpreter's module and the table that numbers its handlers. Made at first use (generated, unless that was done at build
+ * time), then shared by all vCPUs.
+ */
 export function interpreterModule(): { readonly module: WebAssembly.Module; readonly table: HandlerTable } {
-  built ??= generate();
+  if (!built) {
+    const table = new HandlerTable();
+    const bytes = prebuiltModule === undefined ? generateInterpreter(table) : fromBase64(prebuiltModule);
+    built = { module: new WebAssembly.Module(bytes), table };
+  }
   return built;
+}
+
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  const characters = atob(text);
+  const bytes = new Uint8Array(characters.length);
+  for (let index = 0; index < bytes.length; index++) bytes[index] = characters.charCodeAt(index);
+  return bytes;
 }
 
 export function instantiateInterpreter(memory: WebAssembly.Memory, imports: InterpreterImports): RunFunction {
@@ -68,8 +83,8 @@ function lookup(code: Code): void {
   code.op(Op.end, Op.end);
 }
 
-function generate(): { module: WebAssembly.Module; table: HandlerTable } {
-  const table = new HandlerTable();
+/** Generates the module for the handlers of a table. */
+export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer> {
   const count = O.Handler.FIRST_INSTRUCTION + table.entries.length;
   const body = new Code();
   let locals: number = Local.FIRST_FREE;
@@ -119,7 +134,7 @@ function generate(): { module: WebAssembly.Module; table: HandlerTable } {
   leave(body, O.Left.ABORT);
   body.op(Op.unreachable);
 
-  const bytes = buildModule({
+  return buildModule({
     imports: [
       { name: 'slowRead', type: { parameters: [I32, I64, I32], results: [I64] } },
       { name: 'slowWrite', type: { parameters: [I32, I64, I64, I32], results: [] } },
@@ -138,5 +153,4 @@ function generate(): { module: WebAssembly.Module; table: HandlerTable } {
       },
     ],
   });
-  return { module: new WebAssembly.Module(bytes), table };
 }
