@@ -1,29 +1,7 @@
+import { noIntercepts } from '../processor/intercepts.ts';
 import type { InterceptSet } from '../processor/processor.ts';
 
 /** Turns all optional exits off. */
 export function clearIntercepts(intercepts: InterceptSet): void {
-  const none: InterceptSet = {
-    cpuid: false,
-    hlt: false,
-    pause: false,
-    hypercall: false,
-    rdtsc: false,
-    rdpmc: false,
-    invlpg: false,
-    wbinvd: false,
-    monitorMwait: false,
-    xsetbv: false,
-    descriptorTable: false,
-    movDr: false,
-    taskSwitch: false,
-    tripleFault: false,
-    externalInterrupt: false,
-    nmi: false,
-    interruptWindow: false,
-    nmiWindow: false,
-    cr: { read: 0, write: 0 },
-    exceptions: 0,
-    msr: () => false,
-  };
-  Object.assign(intercepts, none);
+  Object.assign(intercepts, noIntercepts());
 }

@@ -2,8 +2,9 @@ import { isCanonical, MASK_32, MASK_64 } from '../x86/address.ts';
 import type { DecodedInstruction } from '../x86/instruction.ts';
 import type { DecodeMode } from './decoder/choose-form.ts';
 import { CodeCache, type CodeSource } from './decoder/code-cache.ts';
-import type { ExitDetail } from './exit.ts';
+import type { ExitDetail, RunResult } from './exit.ts';
 import { GuestFault, Vector } from './faults/guest-fault.ts';
+import { noIntercepts } from './intercepts.ts';
 import { instantiateInterpreter, interpreterModule, type RunFunction } from './interpreter/interpreter-module.ts';
 import * as O from './interpreter/operation.ts';
 import { LinearAccess, type Size } from './memory/linear-access.ts';
@@ -11,7 +12,7 @@ import type { PartitionMemory } from './memory/partition-memory.ts';
 import { type TranslationHolder, tableRegistry } from './memory/table-registry.ts';
 import { Mmu } from './mmu/mmu.ts';
 import type { CpuModel } from './models/cpu-model.ts';
-import type { CodeMode, InterceptSet, InterruptSource } from './processor.ts';
+import type { CodeMode, InterceptSet, InterruptSource, PassedStop } from './processor.ts';
 import { accessSegment, flatSegments } from './segmentation/access.ts';
 import { CpuState, Flag } from './state/cpu-state.ts';
 import * as L from './state/layout.ts';
@@ -24,32 +25,8 @@ const RIGHTS_DB = 1 << 14;
 /** Segments that instructions use besides that of their memory operand. */
 const IMPLIED_SEGMENTS = (1 << L.Segment.ES) | (1 << L.Segment.SS) | (1 << L.Segment.DS);
 
-/** Nothing is intercepted: what `performNatively` runs under. */
-function noIntercepts(): InterceptSet {
-  return {
-    cpuid: false,
-    hlt: false,
-    pause: false,
-    hypercall: false,
-    rdtsc: false,
-    rdpmc: false,
-    invlpg: false,
-    wbinvd: false,
-    monitorMwait: false,
-    xsetbv: false,
-    descriptorTable: false,
-    movDr: false,
-    taskSwitch: false,
-    tripleFault: false,
-    externalInterrupt: false,
-    nmi: false,
-    interruptWindow: false,
-    nmiWindow: false,
-    cr: { read: 0, write: 0 },
-    exceptions: 0,
-    msr: () => false,
-  };
-}
+/** How far `resumePast` lets the instruction at RIP through: each level passes the ones below it too. */
+export const PASSED: Readonly<Record<PassedStop, number>> = { breakpoint: 1, watch: 2, exception: 3 };
 
 /**
  * One vCPU's state with its memory access, decoded code and generated interpreter: everything but the run loop. It is what
@@ -65,6 +42,8 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   private readonly none = noIntercepts();
   /** The instruction is done as on bare hardware, whatever is intercepted. */
   native = false;
+  /** What the instruction at RIP is let through: 0 nothing, else a value of PASSED. */
+  passing = 0;
   interruptSource: InterruptSource | undefined;
   mode: CodeMode = 16;
   stackWidth: CodeMode = 16;
@@ -100,6 +79,13 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
 
   get intercepts(): InterceptSet {
     return this.native ? this.none : this.wanted;
+  }
+
+  get passesWatches(): boolean {
+    return this.passing >= PASSED.watch;
+  }
+  get passesExceptions(): boolean {
+    return this.passing >= PASSED.exception;
   }
 
   get context(): number {
@@ -206,7 +192,9 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     value: number,
     form: { string: boolean; rep: boolean; immediate: boolean },
   ): number {
-    return Number(this.access.device({ reason: 'io', port, size, write, value, ...form }) & 0xffff_ffffn);
+    const answer = Number(this.access.device({ reason: 'io', port, size, write, value, ...form }) & 0xffff_ffffn);
+    this.onPortAccess(port, size);
+    return answer;
   }
 
   private slowRead(operation: number, linear: bigint, access: number): bigint {
@@ -317,6 +305,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
 
   /** Set by the run loop, which owns debug traps. */
   onDebugRegisters: () => void = () => {};
+  onPortAccess: (port: number, size: number) => void = () => {};
   debugRegistersChanged(): void {
     this.onDebugRegisters();
   }
@@ -326,8 +315,17 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     return BigInt.asUintN(64, state.icount + state.get64(L.IDLE_TICKS) + state.get64(L.TSC_OFFSET));
   }
 
-  /** An exit's detail, placed at the current instruction. */
-  place(detail: ExitDetail, instructionLength: number) {
-    return { ...detail, rip: this.state.rip, instructionLength, icount: this.state.icount };
+  /** Leaves for an exit, placed at the current instruction. */
+  exit(detail: ExitDetail, instructionLength: number): RunResult {
+    return { kind: 'exit', exit: { ...detail, rip: this.state.rip, instructionLength, icount: this.state.icount } };
+  }
+
+  /** Length of the instruction at RIP in bytes; 0 where none can be fetched. */
+  currentLength(): number {
+    try {
+      return this.code.decodeAt(this.state.rip).instruction.length;
+    } catch {
+      return 0;
+    }
   }
 }

@@ -5,6 +5,7 @@ import type { CpuModel } from '../../src/processor/models/cpu-model.ts';
 import type { Processor } from '../../src/processor/processor.ts';
 import * as L from '../../src/processor/state/layout.ts';
 import { Random } from '../support/random.ts';
+import { formCode, plausibleCode } from './stream-code.ts';
 
 /** Modes that a stream runs in. */
 export const MODES = [
@@ -31,36 +32,6 @@ const TSS = 0x1400;
 const TABLES = 0x3000;
 /** Instructions that one stream runs at most. */
 const BUDGET = 300;
-
-const OPCODES_WITH_MODRM = [
-  ...[0x00, 0x01, 0x02, 0x03, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38, 0x39, 0x3b, 0x62, 0x63, 0x69, 0x6b, 0x80, 0x81, 0x83],
-  ...[0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8b, 0x8c, 0x8d, 0x8e, 0x8f, 0xc0, 0xc1, 0xc4, 0xc5, 0xc6, 0xc7, 0xd0, 0xd1],
-  ...[0xd2, 0xd3, 0xd8, 0xdd, 0xf6, 0xf7, 0xfe, 0xff],
-];
-const PREFIXES = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x48, 0x41, 0x4f];
-
-/** Bytes that decode as instructions more often than chance has it. */
-function plausibleCode(random: Random, length: number): Uint8Array {
-  const bytes: number[] = [];
-  while (bytes.length < length) {
-    for (let i = random.chance(0.4) ? random.between(1, 3) : 0; i > 0; i--) bytes.push(random.pick(PREFIXES));
-    const kind = random.below(10);
-    if (kind < 5) bytes.push(random.pick(OPCODES_WITH_MODRM), random.below(256));
-    else if (kind < 7) bytes.push(random.below(256));
-    else if (kind < 9) bytes.push(0x0f, random.below(256), random.below(256));
-    // String instructions, stack, far transfers, interrupts, flags, I/O.
-    else
-      bytes.push(
-        random.pick([
-          0xa4, 0xa5, 0xa6, 0xaa, 0xab, 0xac, 0xae, 0x6c, 0x6e, 0x9c, 0x9d, 0xcf, 0xcb, 0xcc, 0xe4, 0xec, 0xee, 0xfa, 0xfb,
-        ]),
-      );
-    // Displacements and immediates, mostly small, so that accesses and branches stay near.
-    for (let i = random.below(5); i > 0; i--)
-      bytes.push(random.chance(0.6) ? random.pick([0, 0xff, 0x10, 0x80]) : random.below(256));
-  }
-  return Uint8Array.from(bytes.slice(0, length));
-}
 
 /** A whole machine whose state and memory a stream starts from. */
 export class StreamMachine {
@@ -99,7 +70,13 @@ export class StreamMachine {
     const image = new Uint8Array(RAM_SIZE);
     const view = new DataView(image.buffer);
     if (random.chance(0.3)) image.set(random.bytes(0x4000), 0x1_0000);
-    const code = random.chance(0.3) ? random.bytes(STREAM_LENGTH) : plausibleCode(random, STREAM_LENGTH);
+    const kind = random.below(10);
+    const code =
+      kind < 2
+        ? random.bytes(STREAM_LENGTH)
+        : kind < 6
+          ? plausibleCode(random, STREAM_LENGTH)
+          : formCode(random, STREAM_LENGTH, mode.startsWith('long') && mode !== 'long-compatibility');
     image.set(code, CODE);
     this.writeTables(random, view, mode);
     this.memory.write(0n, image);
@@ -285,6 +262,37 @@ export interface StreamOutcome {
   readonly end: RunResult['kind'] | 'exits';
 }
 
+/** A device that wants an interrupt at instructions of its own choice, as the scheduler would let one: it ends a slice there. */
+class StreamTimer {
+  private next: bigint;
+  private waiting = false;
+
+  constructor(
+    private readonly random: Random,
+    private readonly processor: Processor,
+  ) {
+    this.next = processor.icount + BigInt(random.below(60));
+    processor.setInterruptSource({
+      hasInterrupt: () => this.waiting,
+      getTpr: () => 0,
+      setTpr: () => {},
+      acknowledge: () => {
+        this.waiting = false;
+        return 32 + random.below(96);
+      },
+    });
+  }
+
+  /** Instructions until the next interrupt, at least 1; one that is due is raised. */
+  untilNext(): number {
+    if (this.processor.icount >= this.next) {
+      this.waiting = true;
+      this.next = this.processor.icount + BigInt(1 + this.random.below(60));
+    }
+    return Number(this.next - this.processor.icount);
+  }
+}
+
 /**
  * Runs a stream with at most `slice` instructions per call of `run`, and returns the state at its end. Throws a sentence
  * when the processor breaks its own contract.
@@ -292,8 +300,9 @@ export interface StreamOutcome {
 export function runStream(machine: StreamMachine, seed: number, mode: StreamMode, slice: number): StreamOutcome {
   machine.setUp(seed, mode);
   const { processor } = machine;
-  // What devices answer does not depend on the slicing.
+  // What devices answer, and when a timer fires, does not depend on the slicing.
   const answers = new Random(seed ^ 0xa5a5_a5a5);
+  const timer = new StreamTimer(new Random(seed ^ 0x5a5a_5a5a), processor);
   const start = processor.icount;
   let end: StreamOutcome['end'] = 'exits';
   for (let exits = 0; exits < 200; ) {
@@ -303,7 +312,7 @@ export function runStream(machine: StreamMachine, seed: number, mode: StreamMode
       break;
     }
     const before = processor.icount;
-    const budget = Math.min(slice, left);
+    const budget = Math.min(slice, left, timer.untilNext());
     const result = processor.run(budget);
     const retired = Number(processor.icount - before);
     if (retired < 0 || retired > budget) throw new Error(`run(${budget}) retired ${retired} instructions.`);

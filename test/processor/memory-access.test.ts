@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { createProcessor } from '../../src/processor/cpu.ts';
 import type { ExitDetail } from '../../src/processor/exit.ts';
+import * as L from '../../src/processor/state/layout.ts';
 import { bytesOf, runWithDevice, withCode } from './guest-code.ts';
-import { At } from './system/machine.ts';
+import { At, type SystemMachine } from './system/machine.ts';
 
 const RAX = 0;
 /** First address without RAM. */
@@ -90,6 +91,49 @@ describe('an access across pages', () => {
     machine.state.setGpr(RAX, 0xffff_ffffn);
     expect(machine.processor.run(1)).toMatchObject({ exit: { vector: 14, payload: 0x40_0000n, errorCode: 2 } });
     expect(machine.memory.read(DEVICE - 2n, 2)).toEqual(bytesOf('0000'));
+  });
+});
+
+describe('a store across pages whose second page faults', () => {
+  const PT = 0x7000;
+  const FIRST = 0x1f000;
+  const ACCESSED = 0x20n;
+  const DIRTY = 0x40n;
+
+  /** 4 KiB pages that map to themselves; what is at FIRST + 1000h is not present or read-only. */
+  function paged(second: bigint): SystemMachine {
+    // mov [rbx], eax
+    const machine = withCode('long', '89 03');
+    for (let page = 0; page < 512; page++) machine.write64(PT + page * 8, BigInt(page * 0x1000) | 7n);
+    machine.write64(PT + (FIRST >> 12) * 8 + 8, second);
+    machine.write64(At.PD, BigInt(PT) | 7n);
+    machine.state.set64(L.CR0, machine.state.cr0 | (1n << 16n));
+    machine.state.setGpr(3, BigInt(FIRST + 0xffe));
+    machine.state.setGpr(RAX, 0x1234_5678n);
+    machine.processor.stateChanged();
+    return machine;
+  }
+  const entry = (machine: SystemMachine, page: number) => machine.read64(PT + (page >> 12) * 8);
+
+  test.each([
+    ['not present', 0n, 2],
+    ['read-only', BigInt(FIRST + 0x1000) | 5n, 3],
+  ] as const)('%s: writes nothing and leaves its entry as it is', (_name, second, errorCode) => {
+    const machine = paged(second);
+    expect(machine.processor.run(1)).toMatchObject({ exit: { reason: 'exception', vector: 14, errorCode } });
+    expect(machine.read32(FIRST + 0xffc)).toBe(0);
+    expect(entry(machine, FIRST + 0x1000)).toBe(second);
+    // The first page was translated for the write: processors may have set its bits, or not. We are on the side of the access.
+    expect(entry(machine, FIRST) & DIRTY).toBe((entry(machine, FIRST) & ACCESSED) << 1n);
+  });
+
+  test('runs again once the page is there, and sets A and D of both', () => {
+    const machine = paged(0n);
+    machine.processor.run(1);
+    machine.write64(PT + (FIRST >> 12) * 8 + 8, BigInt(FIRST + 0x1000) | 7n);
+    expect(machine.processor.run(1).kind).toBe('budget');
+    expect([machine.read32(FIRST + 0xffc), machine.read32(FIRST + 0x1000)]).toEqual([0x5678_0000, 0x1234]);
+    for (const page of [FIRST, FIRST + 0x1000]) expect(entry(machine, page) & (ACCESSED | DIRTY)).toBe(ACCESSED | DIRTY);
   });
 });
 

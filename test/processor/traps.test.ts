@@ -129,6 +129,55 @@ describe('debug registers', () => {
   });
 });
 
+describe('I/O breakpoints', () => {
+  const CR4_DE = 8n;
+  /** R/W 2 in DR0, over `length` bytes of ports. */
+  function watched(code: string, port: bigint, length: 1 | 2 | 4, cr4 = CR4_DE): SystemMachine {
+    const machine = withCode('protected', code);
+    machine.state.set64(L.CR4, cr4);
+    debugRegister(machine, 0, port);
+    debugRegister(machine, 7, 0x401n | (2n << 16n) | (BigInt(length - 1) << 18n));
+    return machine;
+  }
+
+  test.each([
+    ['IN from the port', 'E4 71 40', 0x71n, 1, 2n],
+    ['OUT to the port', 'E6 71 40', 0x71n, 1, 2n],
+    ['a doubleword that has the port in it', 'E7 70 40', 0x72n, 1, 2n],
+    ['a port in a range of four', 'E4 73 40', 0x71n, 4, 2n],
+  ] as const)('trap after %s', (_name, code, port, length, size) => {
+    const machine = watched(code, port, length);
+    const { processor, state } = machine;
+    expect(processor.run(10)).toMatchObject({ exit: { reason: 'io' } });
+    processor.completeAccess(0xffn);
+    expect(processor.run(10)).toMatchObject({ exit: { reason: 'exception', vector: 1, payload: 1n, rip: CODE + size } });
+    expect(state.icount).toBe(1n);
+  });
+
+  test('trap after each pass of INS under REP, with its data in memory', () => {
+    const machine = watched('F3 6C', 0x71n, 1);
+    machine.state.setGpr(1, 3n);
+    machine.state.setGpr(2, 0x71n);
+    machine.state.setGpr(7, BigInt(At.DATA));
+    expect(machine.processor.run(10)).toMatchObject({ exit: { reason: 'io' } });
+    machine.processor.completeAccess(0x5an);
+    expect(machine.processor.run(10)).toMatchObject({ exit: { vector: 1, payload: 1n, rip: CODE } });
+    expect(machine.state.gpr(1)).toBe(2n);
+    expect(machine.memory.read(BigInt(At.DATA), 1)).toEqual(Uint8Array.of(0x5a));
+  });
+
+  test.each([
+    ['without CR4.DE', 'E4 71 40', 0x71n, 0n],
+    ['at another port', 'E4 72 40', 0x71n, CR4_DE],
+  ] as const)('stay silent %s', (_name, code, port, cr4) => {
+    const machine = watched(code, port, 1, cr4);
+    machine.processor.run(10);
+    machine.processor.completeAccess(0n);
+    expect(machine.processor.run(2).kind).toBe('budget');
+    expect(machine.state.icount).toBe(2n);
+  });
+});
+
 describe('a pending NMI', () => {
   test('comes before an interrupt and after the debug trap of the instruction before', () => {
     const machine = withCode('long', 'FF C0 FF C0');

@@ -1,8 +1,9 @@
 import type { OperandSize } from '../../x86/instruction.ts';
 import type { OperandForm } from '../../x86/notation.ts';
-import type { FlagSemantics, Semantics, Value, Variable } from '../../x86/semantics.ts';
+import type { FlagSemantics, Semantics, Value } from '../../x86/semantics.ts';
 import * as L from '../state/layout.ts';
-import { Code, I64, Op, VOID } from '../wasm/code.ts';
+import { type Code, Op, VOID } from '../wasm/code.ts';
+import { Expression, emit, ValueBuilder } from '../wasm/value-builder.ts';
 import { InterpreterFlags } from './flags.ts';
 import * as O from './operation.ts';
 
@@ -31,45 +32,16 @@ export interface Shape {
   readonly knowsStack: boolean;
 }
 
-/** A value as the code that computes it. It is pure: emitting it twice computes it twice. */
-export class Expression implements Value {
-  readonly brand = 'value';
-  constructor(readonly emit: (code: Code) => void) {}
-}
-
-class LocalVariable extends Expression implements Variable {
-  constructor(
-    readonly local: number,
-    private readonly code: () => Code,
-  ) {
-    super((code) => code.get(local));
-  }
-  set(value: Value): void {
-    const code = this.code();
-    emit(code, value);
-    code.set(this.local);
-  }
-}
-
-export function emit(code: Code, value: Value): void {
-  if (!(value instanceof Expression)) throw new Error('a value of another builder');
-  value.emit(code);
-}
-
 const LOADS = { 8: Op.i64_load8_u, 16: Op.i64_load16_u, 32: Op.i64_load32_u, 64: Op.i64_load } as const;
 const STORES = { 8: Op.i64_store8, 16: Op.i64_store16, 32: Op.i64_store32, 64: Op.i64_store } as const;
 
 /** Turns one instruction's semantics into a handler of the interpreter. */
-export class HandlerBuilder implements Semantics {
-  readonly code = new Code();
+export class HandlerBuilder extends ValueBuilder implements Semantics {
   readonly flags: FlagSemantics;
   readonly size: OperandSize;
   readonly addressSize: 16 | 32 | 64;
   readonly stackWidth: 16 | 32 | 64;
   readonly rep: 'none' | 'rep' | 'repne';
-  /** Highest local used plus one. */
-  localsUsed: number = Local.FIRST_FREE;
-  private depth = 0;
   private memoryOffset: Value | undefined;
   private ended = false;
 
@@ -77,6 +49,7 @@ export class HandlerBuilder implements Semantics {
     private readonly shape: Shape,
     private readonly labels: Labels,
   ) {
+    super(Local.FIRST_FREE);
     this.size = shape.size;
     this.addressSize = shape.addressSize;
     this.stackWidth = shape.stackWidth;
@@ -88,31 +61,6 @@ export class HandlerBuilder implements Semantics {
   finish(): void {
     if (this.ended) return;
     this.code.get(Local.OP).i32(O.OPERATION_SIZE).op(Op.i32_add).set(Local.OP).op(Op.br).u(this.labels.next);
-  }
-
-  private newLocal(): number {
-    return this.localsUsed++;
-  }
-
-  expression(emitter: (code: Code) => void): Expression {
-    return new Expression(emitter);
-  }
-
-  private binary(opcode: number, a: Value, b: Value): Value {
-    return new Expression((code) => {
-      emit(code, a);
-      emit(code, b);
-      code.op(opcode);
-    });
-  }
-  private unary(a: Value, ...opcodes: number[]): Value {
-    return new Expression((code) => {
-      emit(code, a);
-      code.op(...opcodes);
-    });
-  }
-  private compare(opcode: number, a: Value, b: Value): Value {
-    return this.unary(this.binary(opcode, a, b), Op.i64_extend_i32_u);
   }
 
   // --- operands -------------------------------------------------------------------------------------------------------
@@ -402,102 +350,6 @@ export class HandlerBuilder implements Semantics {
     this.setRegister(RSP, this.stackWidth, extraBytes ? this.add(moved, extraBytes) : moved);
   }
 
-  // --- arithmetic ------------------------------------------------------------------------------------------------------
-
-  constant(value: bigint | number): Value {
-    const number = BigInt(value);
-    return new Expression((code) => code.i64(number));
-  }
-  add(a: Value, b: Value): Value {
-    return this.binary(Op.i64_add, a, b);
-  }
-  sub(a: Value, b: Value): Value {
-    return this.binary(Op.i64_sub, a, b);
-  }
-  mul(a: Value, b: Value): Value {
-    return this.binary(Op.i64_mul, a, b);
-  }
-  and(a: Value, b: Value): Value {
-    return this.binary(Op.i64_and, a, b);
-  }
-  or(a: Value, b: Value): Value {
-    return this.binary(Op.i64_or, a, b);
-  }
-  xor(a: Value, b: Value): Value {
-    return this.binary(Op.i64_xor, a, b);
-  }
-  not(a: Value): Value {
-    return this.binary(Op.i64_xor, a, this.constant(-1));
-  }
-  shl(a: Value, count: Value): Value {
-    return this.binary(Op.i64_shl, a, count);
-  }
-  shr(a: Value, count: Value): Value {
-    return this.binary(Op.i64_shr_u, a, count);
-  }
-  sar(a: Value, count: Value): Value {
-    return this.binary(Op.i64_shr_s, a, count);
-  }
-  divU(a: Value, b: Value): Value {
-    return this.binary(Op.i64_div_u, a, b);
-  }
-  remU(a: Value, b: Value): Value {
-    return this.binary(Op.i64_rem_u, a, b);
-  }
-  divS(a: Value, b: Value): Value {
-    return this.binary(Op.i64_div_s, a, b);
-  }
-  remS(a: Value, b: Value): Value {
-    return this.binary(Op.i64_rem_s, a, b);
-  }
-  countLeadingZeros(a: Value): Value {
-    return this.unary(a, Op.i64_clz);
-  }
-  countTrailingZeros(a: Value): Value {
-    return this.unary(a, Op.i64_ctz);
-  }
-  countOnes(a: Value): Value {
-    return this.unary(a, Op.i64_popcnt);
-  }
-  zeroExtend(a: Value, size: OperandSize): Value {
-    return size === 64 ? a : this.and(a, this.constant((1n << BigInt(size)) - 1n));
-  }
-  signExtend(a: Value, size: OperandSize): Value {
-    if (size === 64) return a;
-    return this.unary(a, size === 8 ? Op.i64_extend8_s : size === 16 ? Op.i64_extend16_s : Op.i64_extend32_s);
-  }
-  equal(a: Value, b: Value): Value {
-    return this.compare(Op.i64_eq, a, b);
-  }
-  lessU(a: Value, b: Value): Value {
-    return this.compare(Op.i64_lt_u, a, b);
-  }
-  lessS(a: Value, b: Value): Value {
-    return this.compare(Op.i64_lt_s, a, b);
-  }
-  isZero(a: Value): Value {
-    return this.unary(a, Op.i64_eqz, Op.i64_extend_i32_u);
-  }
-  select(condition: Value, yes: Value, no: Value): Value {
-    return new Expression((code) => {
-      emit(code, yes);
-      emit(code, no);
-      emit(code, condition);
-      code.op(Op.i64_eqz, Op.i32_eqz, Op.select);
-    });
-  }
-  keep(value: Value): Value {
-    const local = this.newLocal();
-    emit(this.code, value);
-    this.code.set(local);
-    return new Expression((code) => code.get(local));
-  }
-  variable(initial: Value): Variable {
-    const variable = new LocalVariable(this.newLocal(), () => this.code);
-    variable.set(initial);
-    return variable;
-  }
-
   // --- flags and control -------------------------------------------------------------------------------------------------
 
   condition(code: number): Value {
@@ -625,5 +477,3 @@ const RSP = 4;
 function segmentCode(segment: number | 'operand'): number {
   return segment === 'operand' ? O.OPERAND_SEGMENT : segment;
 }
-
-export const LOCAL_TYPE = I64;

@@ -2,7 +2,8 @@ import type { OperandSize } from '../../x86/instruction.ts';
 import type { FlagSemantics, Value } from '../../x86/semantics.ts';
 import * as L from '../state/layout.ts';
 import { Op } from '../wasm/code.ts';
-import { Expression, emit, type HandlerBuilder, Local } from './builder.ts';
+import { Expression, emit } from '../wasm/value-builder.ts';
+import { type HandlerBuilder, Local } from './builder.ts';
 
 /** Bits of FLAG_BITS. */
 const CARRY = 63;

@@ -274,3 +274,27 @@ describe('task gates', () => {
     expect(machine.state.rflags & Flag.NT).toBe(Flag.NT);
   });
 });
+
+describe('x87 instructions under CR0 (Intel SDM vol. 3, table 2-2)', () => {
+  const MP = 2n;
+  const EM = 4n;
+  const TS = 8n;
+  test.each([
+    ['FWAIT', '9b', 0n, 'ok'],
+    ['FWAIT with EM alone', '9b', EM, 'ok'],
+    ['FWAIT with TS alone', '9b', TS, 'ok'],
+    ['FWAIT with MP alone', '9b', MP, 'ok'],
+    ['FWAIT with TS and MP', '9b', TS | MP, '#NM'],
+    ['FNINIT with EM', 'dbe3', EM, '#NM'],
+    ['FNINIT with TS', 'dbe3', TS, '#NM'],
+    ['FNINIT with TS and MP', 'dbe3', TS | MP, '#NM'],
+    ['FLD with EM and MP', 'd9c0', EM | MP, '#NM'],
+  ] as const)('%s', (_name, code, bits, result) => {
+    for (const mode of ['protected', 'long', 'long-user'] as const) {
+      const machine = new SystemMachine(mode);
+      machine.state.set64(L.CR0, (machine.state.cr0 & ~(MP | EM | TS)) | bits);
+      machine.processor.stateChanged();
+      expect(machine.step(code), mode).toBe(result);
+    }
+  });
+});

@@ -69,6 +69,45 @@ test.each(['0f32', '0f30'])('an MSR that no table has is #GP(0) when the process
   expect(machine.read64(At.STACK - 48)).toBe(0n);
 });
 
+describe('windows', () => {
+  test('an NMI window opens when IRET ends the blocking of NMIs', () => {
+    const machine = new SystemMachine('long');
+    const { processor, state } = machine;
+    state.set32(L.INTERRUPTIBILITY, 8);
+    processor.intercepts.nmiWindow = true;
+    expect(machine.step('90')).toBe('ok');
+    // The frame that IRETQ takes leads back to the code.
+    const frame = [BigInt(At.CODE), BigInt(Selector.CODE64), 2n, BigInt(At.STACK), BigInt(Selector.DATA)];
+    state.setGpr(4, BigInt(At.STACK - 40));
+    frame.forEach((value, index) => {
+      machine.write64(At.STACK - 40 + index * 8, value);
+    });
+    expect(machine.step('48cf')).toBe('ok');
+    expect(machine.step('90')).toBe('nmi-window');
+    expect([state.rip, processor.intercepts.nmiWindow]).toEqual([BigInt(At.CODE), false]);
+    expect(machine.step('90')).toBe('ok');
+  });
+
+  test('an NMI window is open at once where nothing blocks NMIs, and goes before a pending NMI', () => {
+    const machine = new SystemMachine('long');
+    machine.processor.intercepts.nmiWindow = true;
+    machine.processor.intercepts.nmi = true;
+    machine.processor.raiseNmi();
+    expect([machine.step('90'), machine.step('90'), machine.step('90')]).toEqual(['nmi-window', 'nmi', 'ok']);
+  });
+
+  test('an interrupt window waits for IF and for the shadow of STI', () => {
+    const machine = new SystemMachine('long');
+    machine.processor.intercepts.interruptWindow = true;
+    expect([machine.step('90'), machine.step('fb'), machine.step('90'), machine.step('90')]).toEqual([
+      'ok',
+      'ok',
+      'ok',
+      'interrupt-window',
+    ]);
+  });
+});
+
 describe('I/O permission', () => {
   const user = (map: readonly number[], iopl = 0): SystemMachine => {
     const machine = new SystemMachine('long-user');

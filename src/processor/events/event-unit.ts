@@ -1,0 +1,208 @@
+import type { CpuCore } from '../cpu-core.ts';
+import type { ExitDetail, RunResult } from '../exit.ts';
+import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import type { EventInjection } from '../processor.ts';
+import { type CpuState, Flag } from '../state/cpu-state.ts';
+import * as L from '../state/layout.ts';
+import { resetState } from '../state/reset.ts';
+import { AccessExit } from '../system/context.ts';
+import { deliverEvent, type GuestEvent } from './deliver.ts';
+
+/** Bits of the interruptibility state: the shadows of STI and MOV SS, and NMIs blocked until IRET. */
+export const SHADOW = 3;
+const MOV_SS_SHADOW = 2;
+const NMI_BLOCKED = 8;
+export const Activity = { ACTIVE: 0, HALTED: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } as const;
+
+/** Events of one vCPU: which of those that wait is taken between two instructions, and how faults and events are delivered. */
+export class EventUnit {
+  private readonly state: CpuState;
+  /** Interrupts stay pending: the debugger steps. */
+  holdInterrupts = false;
+  /** Exceptions that the debugger wants to see, a bit a vector. */
+  debugExceptions = 0;
+  injected: EventInjection | undefined;
+  nmiPending = false;
+  initPending = false;
+  private sipiVector: number | undefined;
+  /** DR6 bits of a debug trap that waits for the next boundary. */
+  pendingDebug = 0n;
+  /** An event whose delivery left for a task switch. */
+  interrupted: GuestEvent | undefined;
+  /** Events delivered since an instruction retired. */
+  deliveries = 0;
+
+  constructor(
+    private readonly core: CpuCore,
+    /** Called behind a reset by INIT and a start by SIPI. */
+    private readonly stateChanged: () => void,
+  ) {
+    this.state = core.state;
+  }
+
+  reset(): void {
+    this.injected = undefined;
+    this.nmiPending = this.initPending = false;
+    this.sipiVector = undefined;
+    this.pendingDebug = 0n;
+    this.deliveries = 0;
+  }
+
+  get halted(): boolean {
+    return this.state.get32(L.ACTIVITY) === Activity.HALTED;
+  }
+
+  /** Accepted only while INIT is pending or the vCPU waits for it. */
+  raiseSipi(vector: number): void {
+    if (this.initPending || this.state.get32(L.ACTIVITY) === Activity.WAIT_FOR_SIPI) this.sipiVector = vector & 0xff;
+  }
+
+  /** What besides the registers belongs to the vCPU's state. */
+  get hashed(): readonly number[] {
+    return [this.nmiPending ? 1 : 0, this.initPending ? 1 : 0, Number(this.pendingDebug), this.sipiVector ?? -1];
+  }
+
+  /** What happens between two instructions: injected events, INIT, debug traps, NMI, interrupts, waking from HLT. */
+  boundary(): RunResult | undefined {
+    const { state, core } = this;
+    // In the middle of an instruction that is run again nothing comes between.
+    if (core.access.completed.length > 0) return undefined;
+    if (this.initPending) return this.initialize();
+    const activity = state.get32(L.ACTIVITY);
+    if (activity === Activity.WAIT_FOR_SIPI) return this.waitForSipi();
+    if (this.injected) return this.deliverInjected(this.injected);
+    if (activity === Activity.SHUTDOWN) return { kind: 'shutdown' };
+    const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
+    if (this.pendingDebug !== 0n && !(shadow & MOV_SS_SHADOW)) {
+      const dr6 = this.pendingDebug;
+      this.pendingDebug = 0n;
+      return this.deliverFault(new GuestFault(Vector.DB, undefined, undefined, dr6), true);
+    }
+    const held = this.holdInterrupts && !this.halted;
+    if (!held && !shadow) {
+      const result = this.takeInterrupts();
+      if (result !== 'none') return result;
+    }
+    return this.halted ? { kind: 'halted' } : undefined;
+  }
+
+  private takeInterrupts(): RunResult | undefined | 'none' {
+    const { state, core } = this;
+    const blocked = (state.get32(L.INTERRUPTIBILITY) & NMI_BLOCKED) !== 0;
+    if (core.wanted.nmiWindow && !blocked) {
+      core.wanted.nmiWindow = false;
+      return this.core.exit({ reason: 'nmi-window' }, 0);
+    }
+    if (this.nmiPending && !blocked) {
+      this.nmiPending = false;
+      if (core.wanted.nmi) return this.core.exit({ reason: 'nmi' }, 0);
+      this.wake();
+      const delivered = this.deliver({ vector: Vector.NMI, kind: 'nmi' });
+      state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | NMI_BLOCKED);
+      return delivered;
+    }
+    if ((state.get32(L.EFLAGS) & Flag.IF) === 0) return 'none';
+    if (core.wanted.interruptWindow) {
+      core.wanted.interruptWindow = false;
+      return this.core.exit({ reason: 'interrupt-window' }, 0);
+    }
+    const source = core.interruptSource;
+    if (!source?.hasInterrupt()) return 'none';
+    const vector = source.acknowledge();
+    this.wake();
+    if (core.wanted.externalInterrupt) return this.core.exit({ reason: 'external-interrupt', vector }, 0);
+    return this.deliver({ vector, kind: 'external' });
+  }
+
+  private wake(): void {
+    if (this.halted) this.state.set32(L.ACTIVITY, Activity.ACTIVE);
+  }
+
+  private initialize(): RunResult | undefined {
+    this.initPending = false;
+    const time = [L.ICOUNT, L.IDLE_TICKS, L.TSC_OFFSET].map((offset) => this.state.get64(offset));
+    resetState(this.state, this.core.model, this.core.index);
+    [L.ICOUNT, L.IDLE_TICKS, L.TSC_OFFSET].forEach((offset, index) => {
+      this.state.set64(offset, time[index] ?? 0n);
+    });
+    if (this.core.index > 0) this.state.set32(L.ACTIVITY, Activity.WAIT_FOR_SIPI);
+    this.stateChanged();
+    return undefined;
+  }
+
+  private waitForSipi(): RunResult | undefined {
+    if (this.sipiVector === undefined) return { kind: 'halted' };
+    const vector = this.sipiVector;
+    this.sipiVector = undefined;
+    this.state.setSegment(L.Segment.CS, { selector: vector << 8, base: BigInt(vector << 12), limit: 0xffff, rights: 0x93 });
+    this.state.rip = 0n;
+    this.state.set32(L.ACTIVITY, Activity.ACTIVE);
+    this.stateChanged();
+    return undefined;
+  }
+
+  deliverFault(fault: GuestFault, isTrap: boolean): RunResult | undefined {
+    const { core } = this;
+    const bit = 1 << fault.vector;
+    const wanted = (core.native ? 0 : core.wanted.exceptions) & bit;
+    if (wanted || (this.debugExceptions & bit && !this.core.passesExceptions)) {
+      if (isTrap && !wanted) this.pendingDebug = fault.dr6 ?? 0n;
+      const payload = fault.linearAddress ?? fault.dr6;
+      const length = isTrap ? 0 : core.currentLength();
+      return this.core.exit({ reason: 'exception', vector: fault.vector, errorCode: fault.errorCode, payload, type: 3 }, length);
+    }
+    core.passing = 0;
+    return this.deliver({
+      vector: fault.vector,
+      kind: 'exception',
+      errorCode: fault.errorCode,
+      linearAddress: fault.linearAddress,
+      dr6: fault.dr6,
+    });
+  }
+
+  deliver(event: GuestEvent): RunResult | undefined {
+    this.deliveries++;
+    try {
+      const outcome = this.core.undivided(() => deliverEvent(this.core, event));
+      if (outcome === 'delivered') return undefined;
+      return this.tripleFault(outcome.chain);
+    } catch (error) {
+      // Only a task switch through a gate leaves: a hypervisor does it, or has it done by `performNatively`.
+      if (!(error instanceof AccessExit)) throw error;
+      this.interrupted = event;
+      return this.core.exit(error.detail, 0);
+    }
+  }
+
+  tripleFault(chain: Extract<ExitDetail, { reason: 'triple-fault' }>['chain']): RunResult {
+    this.state.set32(L.ACTIVITY, Activity.SHUTDOWN);
+    if (this.core.wanted.tripleFault) return this.core.exit({ reason: 'triple-fault', chain }, 0);
+    return { kind: 'shutdown' };
+  }
+
+  private deliverInjected(event: EventInjection): RunResult | undefined {
+    this.injected = undefined;
+    this.wake();
+    const { state } = this;
+    if (event.type === 'software-interrupt' || event.type === 'software-exception')
+      state.rip = this.core.advance(state.rip, event.instructionLength ?? 0);
+    const kinds = {
+      'external-interrupt': 'external',
+      nmi: 'nmi',
+      exception: 'exception',
+      'software-interrupt': 'software',
+      'software-exception': 'int3',
+    } as const;
+    const isPageFault = event.vector === Vector.PF;
+    const result = this.deliver({
+      vector: event.vector,
+      kind: kinds[event.type],
+      errorCode: event.errorCode,
+      linearAddress: isPageFault ? event.payload : undefined,
+      dr6: event.vector === Vector.DB ? event.payload : undefined,
+    });
+    if (event.type === 'nmi') state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | NMI_BLOCKED);
+    return result;
+  }
+}
