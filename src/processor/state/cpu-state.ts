@@ -47,9 +47,9 @@ export class CpuState {
     /** Byte offset of the vCPU's block in the partition's WebAssembly memory; a multiple of 4096. */
     readonly base: number,
   ) {
-    this.u64 = new BigUint64Array(buffer, base, L.FPU / 8);
-    this.i32 = new Int32Array(buffer, base, L.FPU / 4);
-    this.u32 = new Uint32Array(buffer, base, L.FPU / 4);
+    this.u64 = new BigUint64Array(buffer, base, L.FPU_END / 8);
+    this.i32 = new Int32Array(buffer, base, L.FPU_END / 4);
+    this.u32 = new Uint32Array(buffer, base, L.FPU_END / 4);
   }
 
   get64(offset: number): bigint {

@@ -81,14 +81,39 @@ export const MSR_MTRR_VARIABLE = 0x330; // 16 × i64 (8 base/mask pairs)
 /** PDPTEs of PAE paging, loaded when CR3 is (Intel SDM vol. 3, 4.4.1): 4 × i64. */
 export const PDPTE = 0x3b0;
 
-/** End of the architectural state: all below is hashed and saved. */
+/** End of the architectural state without the floating-point unit: all below is hashed and saved. */
 export const ARCHITECTURAL_END = 0x400;
 
 /** Bytes from ARCHITECTURAL_END to ENGINE_END belong to the engine (abort flags, TLB pointers …). */
 export const ENGINE = 0x400;
 export const ENGINE_END = 0x1000;
-/** x87, SSE and AVX state: reserved for the floating-point unit of the processor. */
+/** Start of the state of x87, SSE and AVX, which is hashed and saved up to FPU_ARCHITECTURAL_END. */
 export const FPU = 0x1000;
+/** YMM0–YMM15, 32 bytes each; XMM0–XMM15 are their low halves. */
+export const VECTORS = 0x1000;
+export const VECTOR_SIZE = 0x20;
+/**
+ * The x87 registers R0–R7 by their physical numbers (ST(i) is R[(TOP + i) & 7]), 16 bytes each: 64 bits of significand, 16 of
+ * sign and exponent, the rest 0. MM0–MM7 are the significands of R0–R7.
+ */
+export const X87_REGISTERS = 0x1200;
+export const X87_REGISTER_SIZE = 0x10;
+export const X87_CONTROL = 0x1280; // i32
+/** Status word with TOP in [13:11]. */
+export const X87_STATUS = 0x1284; // i32
+/** Bit i: R[i] is not empty, as FXSAVE writes it. */
+export const X87_TAGS = 0x1288; // i32
+/** Eleven bits of the last opcode that was no control instruction. */
+export const X87_OPCODE = 0x128c; // i32
+export const X87_IP = 0x1290; // i64
+export const X87_DP = 0x1298; // i64
+export const X87_CS = 0x12a0; // i32: selector
+export const X87_DS = 0x12a4; // i32: selector
+export const MXCSR = 0x12a8; // i32
+export const PKRU = 0x12ac; // i32
+export const FPU_ARCHITECTURAL_END = 0x12c0;
+/** Bytes from here to FPU_END are scratch of generated code and helpers, not state. */
+export const FPU_SCRATCH = 0x1400;
 export const FPU_END = 0x2000;
 /** Start of the vCPU's TLBs, jump cache and decoded code. */
 export const CACHES = 0x2000;

@@ -7,6 +7,7 @@ const DATA: SegmentValue = { selector: 0, base: 0n, limit: 0xffff, rights: 0x93 
 /** Power-on state (Intel SDM vol. 3, table 10-1): real mode at F000:FFF0 with the base of CS at FFFF0000. */
 export function resetState(state: CpuState, model: CpuModel, index: number): void {
   for (let offset = 0; offset < L.ENGINE_END; offset += 8) state.set64(offset, 0n);
+  for (let offset = L.FPU; offset < L.FPU_ARCHITECTURAL_END; offset += 8) state.set64(offset, 0n);
   state.rflags = 2;
   state.rip = 0xfff0n;
   state.setGpr(2, BigInt(model.cpuid(1, 0).eax >>> 0));
@@ -20,6 +21,10 @@ export function resetState(state: CpuState, model: CpuModel, index: number): voi
   state.set64(L.DR + 6 * 8, 0xffff_0ff0n);
   state.set64(L.DR + 7 * 8, 0x400n);
   state.set64(L.XCR0, 1n);
+  // Power-up leaves +0 in all x87 registers, none of them empty.
+  state.set32(L.X87_CONTROL, 0x40);
+  state.set32(L.X87_TAGS, 0xff);
+  state.set32(L.MXCSR, 0x1f80);
   state.set64(L.MSR_PAT, 0x0007_0406_0007_0406n);
   state.set64(L.MSR_APIC_BASE, 0xfee0_0800n | (index === 0 ? 0x100n : 0n));
   // Fast strings; no branch trace store, no PEBS.

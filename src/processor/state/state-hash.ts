@@ -16,6 +16,7 @@ export function hashState(state: CpuState, extra: readonly number[]): bigint {
   };
   for (let offset = 0; offset < L.ARCHITECTURAL_END; offset += 8)
     if (offset !== L.FLAG_RESULT && offset !== L.FLAG_BITS) add(state.get64(offset));
+  for (let offset = L.FPU; offset < L.FPU_ARCHITECTURAL_END; offset += 8) add(state.get64(offset));
   add(BigInt(state.rflags));
   for (const value of extra) add(BigInt.asUintN(64, BigInt(value)));
   return hash;
