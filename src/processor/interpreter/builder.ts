@@ -3,7 +3,7 @@ import type { OperandForm } from '../../x86/notation.ts';
 import type { FlagSemantics, Semantics, Value } from '../../x86/semantics.ts';
 import * as L from '../state/layout.ts';
 import { type Code, Op, VOID } from '../wasm/code.ts';
-import { Expression, emit, ValueBuilder } from '../wasm/value-builder.ts';
+import { Expression, emit, emitTruth, known, ValueBuilder } from '../wasm/value-builder.ts';
 import { InterpreterFlags } from './flags.ts';
 import * as O from './operation.ts';
 
@@ -384,8 +384,14 @@ export class HandlerBuilder extends ValueBuilder implements Semantics {
 
   when(condition: Value, then: () => void, otherwise?: () => void): void {
     const { code } = this;
-    emit(code, condition);
-    code.op(Op.i64_eqz, Op.i32_eqz, Op.if, VOID);
+    const decided = known(condition);
+    if (decided !== undefined) {
+      if (decided !== 0n) then();
+      else otherwise?.();
+      return;
+    }
+    emitTruth(code, condition);
+    code.op(Op.if, VOID);
     this.depth++;
     // What is computed inside is not computed outside.
     const offset = this.memoryOffset;
@@ -407,9 +413,9 @@ export class HandlerBuilder extends ValueBuilder implements Semantics {
     code.op(Op.loop, VOID);
     this.depth++;
     const again = body();
-    emit(code, again);
+    emitTruth(code, again);
     this.depth--;
-    code.op(Op.i64_eqz, Op.i32_eqz, Op.br_if).u(0).op(Op.end);
+    code.op(Op.br_if).u(0).op(Op.end);
   }
 
   checkJump(target: Value): void {
@@ -442,8 +448,8 @@ export class HandlerBuilder extends ValueBuilder implements Semantics {
   }
 
   repeatWhile(again: Value): void {
-    emit(this.code, again);
-    this.code.op(Op.i64_eqz, Op.i32_eqz, Op.br_if).u(this.labels.next + this.depth);
+    emitTruth(this.code, again);
+    this.code.op(Op.br_if).u(this.labels.next + this.depth);
   }
 
   raise(vector: number): void {
