@@ -15,6 +15,9 @@ export interface Value {
 /** Sizes of the string and stack registers: the address size of the instruction, the stack's width. */
 export type RegisterWidth = 'operand' | 'address' | 'stack';
 
+/** A segment register by number, or that of the memory operand. */
+export type RegisterSegment = number | 'operand';
+
 export interface Semantics {
   /** Operand size in bits. */
   readonly size: OperandSize;
@@ -46,9 +49,9 @@ export interface Semantics {
   /** AH: bits 15:8 of RAX. */
   high(number: number): Value;
   setHigh(number: number, value: Value): void;
-  load(segment: number | 'operand', offset: Value, size: OperandSize): Value;
-  loadForWrite(segment: number | 'operand', offset: Value, size: OperandSize): Value;
-  store(segment: number | 'operand', offset: Value, size: OperandSize, value: Value): void;
+  load(segment: RegisterSegment, offset: Value, size: OperandSize): Value;
+  loadForWrite(segment: RegisterSegment, offset: Value, size: OperandSize): Value;
+  store(segment: RegisterSegment, offset: Value, size: OperandSize, value: Value): void;
   push(value: Value, size: OperandSize): void;
   /** Reads the stack's top; the stack pointer moves by `commitPop`. */
   pop(size: OperandSize): Value;

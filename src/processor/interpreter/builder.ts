@@ -1,14 +1,14 @@
 import type { OperandSize } from '../../x86/instruction.ts';
-import type { OperandForm } from '../../x86/notation.ts';
-import type { FlagSemantics, Semantics, Value } from '../../x86/semantics.ts';
+import type { FlagSemantics, RegisterSegment, Value } from '../../x86/semantics.ts';
+import { BASE, InstructionBuilder, LOADS, type Shape, STORES } from '../generator/instruction-builder.ts';
+import { Expression, emit, emitTruth } from '../generator/value-builder.ts';
 import * as L from '../state/layout.ts';
 import { type Code, Op, VOID } from '../wasm/code.ts';
-import { Expression, emit, emitTruth, known, ValueBuilder } from '../wasm/value-builder.ts';
 import { InterpreterFlags } from './flags.ts';
 import * as O from './operation.ts';
 
 /** Indices of the locals of the interpreter's function: parameters first. */
-export const Local = { BASE: 0, OP: 1, BUDGET: 2, ENTRY: 3, RIP: 4, LINK: 5, FIRST_FREE: 6 } as const;
+export const Local = { BASE, OP: 1, BUDGET: 2, ENTRY: 3, RIP: 4, LINK: 5, FIRST_FREE: 6 } as const;
 export const Import = { SLOW_READ: 0, SLOW_WRITE: 1 } as const;
 
 /** Where a handler can branch to, as label depths counted from the handler's own level. */
@@ -18,42 +18,25 @@ export interface Labels {
   readonly abort: number;
 }
 
-export interface Shape {
-  readonly operands: readonly OperandForm[];
-  /** The E, M or O operand is in memory. */
-  readonly memory: boolean;
-  readonly size: OperandSize;
-  readonly addressSize: 16 | 32 | 64;
-  readonly stackWidth: 16 | 32 | 64;
-  readonly rep: 'none' | 'rep' | 'repne';
+/** What a handler knows besides. */
+export interface HandlerShape extends Shape {
   /** The memory operand is [base + displacement] in 64-bit code, in a segment without a base. */
   readonly plain: boolean;
   /** `stackWidth` is that of the code, not just any. */
   readonly knowsStack: boolean;
 }
 
-const LOADS = { 8: Op.i64_load8_u, 16: Op.i64_load16_u, 32: Op.i64_load32_u, 64: Op.i64_load } as const;
-const STORES = { 8: Op.i64_store8, 16: Op.i64_store16, 32: Op.i64_store32, 64: Op.i64_store } as const;
-
 /** Turns one instruction's semantics into a handler of the interpreter. */
-export class HandlerBuilder extends ValueBuilder implements Semantics {
+export class HandlerBuilder extends InstructionBuilder {
   readonly flags: FlagSemantics;
-  readonly size: OperandSize;
-  readonly addressSize: 16 | 32 | 64;
-  readonly stackWidth: 16 | 32 | 64;
-  readonly rep: 'none' | 'rep' | 'repne';
   private memoryOffset: Value | undefined;
   private ended = false;
 
   constructor(
-    private readonly shape: Shape,
+    protected readonly shape: HandlerShape,
     private readonly labels: Labels,
   ) {
     super(Local.FIRST_FREE);
-    this.size = shape.size;
-    this.addressSize = shape.addressSize;
-    this.stackWidth = shape.stackWidth;
-    this.rep = shape.rep;
     this.flags = new InterpreterFlags(this);
   }
 
@@ -64,36 +47,6 @@ export class HandlerBuilder extends ValueBuilder implements Semantics {
   }
 
   // --- operands -------------------------------------------------------------------------------------------------------
-
-  private operand(index: number): OperandForm {
-    const operand = this.shape.operands[index];
-    if (!operand) throw new Error(`operand ${index} does not exist`);
-    return operand;
-  }
-
-  operandSize(index: number): OperandSize {
-    const { width, place } = this.operand(index);
-    if (place === '1') return this.size;
-    switch (width) {
-      case 'b':
-        return 8;
-      case 'w':
-        return 16;
-      case 'd':
-        return 32;
-      case 'q':
-        return 64;
-      case 'y':
-        return this.size === 64 ? 64 : 32;
-      default:
-        return this.size;
-    }
-  }
-
-  isMemory(index: number): boolean {
-    const { place } = this.operand(index);
-    return this.shape.memory && (place === 'E' || place === 'M' || place === 'O');
-  }
 
   /** Address of a register operand's bytes: base + offset from the operation. */
   private registerAddress(field: number): Value {
@@ -218,20 +171,14 @@ export class HandlerBuilder extends ValueBuilder implements Semantics {
     this.code.memory(Op.i64_store8, L.GPR + number * 8 + 1);
   }
 
-  segmentSelector(segment: number): Value {
-    return new Expression((code) =>
-      code.get(Local.BASE).memory(Op.i64_load16_u, L.SEGMENTS + segment * L.SEGMENT_SIZE + L.SEG_SELECTOR),
-    );
-  }
-
   /** Offsets in the segment are linear addresses, and nothing is to be checked: a segment of 64-bit code. */
-  private isFlat(segment: number | 'operand'): boolean {
+  private isFlat(segment: RegisterSegment): boolean {
     if (segment === 'operand') return this.shape.plain;
     return segment === L.Segment.SS && this.shape.knowsStack && this.stackWidth === 64;
   }
 
   /** Computes the linear address into a local. */
-  private linear(segment: number | 'operand', offset: Value): number {
+  private linear(segment: RegisterSegment, offset: Value): number {
     const { code } = this;
     emit(code, offset);
     if (this.isFlat(segment)) {
@@ -282,7 +229,7 @@ export class HandlerBuilder extends ValueBuilder implements Semantics {
       .u(this.labels.abort + this.depth);
   }
 
-  private access(segment: number | 'operand', offset: Value, size: OperandSize, flags: number): Value {
+  private access(segment: RegisterSegment, offset: Value, size: OperandSize, flags: number): Value {
     const { code } = this;
     const linear = this.linear(segment, offset);
     const result = this.newLocal();
@@ -303,15 +250,15 @@ export class HandlerBuilder extends ValueBuilder implements Semantics {
     return new Expression((target) => target.get(result));
   }
 
-  load(segment: number | 'operand', offset: Value, size: OperandSize): Value {
+  load(segment: RegisterSegment, offset: Value, size: OperandSize): Value {
     return this.access(segment, offset, size, 0);
   }
 
-  loadForWrite(segment: number | 'operand', offset: Value, size: OperandSize): Value {
+  loadForWrite(segment: RegisterSegment, offset: Value, size: OperandSize): Value {
     return this.access(segment, offset, size, O.ACCESS_INTENT);
   }
 
-  store(segment: number | 'operand', offset: Value, size: OperandSize, value: Value): void {
+  store(segment: RegisterSegment, offset: Value, size: OperandSize, value: Value): void {
     const { code } = this;
     const linear = this.linear(segment, offset);
     this.lookupTlb(linear, size, true, this.isFlat(segment));
@@ -332,64 +279,11 @@ export class HandlerBuilder extends ValueBuilder implements Semantics {
     code.op(Op.end);
   }
 
-  push(value: Value, size: OperandSize): void {
-    const kept = this.keep(value);
-    const sp = this.keep(
-      this.zeroExtend(this.sub(this.register(RSP, this.stackWidth), this.constant(size / 8)), this.stackWidth),
-    );
-    this.store(L.Segment.SS, sp, size, kept);
-    this.setRegister(RSP, this.stackWidth, sp);
-  }
-
-  pop(size: OperandSize): Value {
-    return this.load(L.Segment.SS, this.register(RSP, this.stackWidth), size);
-  }
-
-  commitPop(size: OperandSize, extraBytes?: Value): void {
-    const moved = this.add(this.register(RSP, this.stackWidth), this.constant(size / 8));
-    this.setRegister(RSP, this.stackWidth, extraBytes ? this.add(moved, extraBytes) : moved);
-  }
-
-  // --- flags and control -------------------------------------------------------------------------------------------------
-
-  condition(code: number): Value {
-    const { flags } = this;
-    const base = [
-      () => flags.overflow(),
-      () => flags.carry(),
-      () => flags.zero(),
-      () => this.or(flags.carry(), flags.zero()),
-      () => flags.sign(),
-      () => flags.parity(),
-      () => this.xor(flags.sign(), flags.overflow()),
-      () => this.or(flags.zero(), this.xor(flags.sign(), flags.overflow())),
-    ][code >> 1];
-    if (!base) throw new Error(`condition ${code}`);
-    return code & 1 ? this.isZero(base()) : base();
-  }
-
-  systemFlag(bit: number): Value {
-    return this.and(
-      this.shr(new Expression((code) => code.get(Local.BASE).memory(Op.i64_load32_u, L.EFLAGS)), this.constant(bit)),
-      this.constant(1),
-    );
-  }
-
-  setSystemFlag(bit: number, value: Value): void {
-    this.code.get(Local.BASE);
-    const old = new Expression((code) => code.get(Local.BASE).memory(Op.i64_load32_u, L.EFLAGS));
-    emit(this.code, this.or(this.and(old, this.constant(~(1n << BigInt(bit)))), this.shl(value, this.constant(bit))));
-    this.code.memory(Op.i64_store32, L.EFLAGS);
-  }
+  // --- control --------------------------------------------------------------------------------------------------------
 
   when(condition: Value, then: () => void, otherwise?: () => void): void {
     const { code } = this;
-    const decided = known(condition);
-    if (decided !== undefined) {
-      if (decided !== 0n) then();
-      else otherwise?.();
-      return;
-    }
+    if (this.decided(condition, then, otherwise)) return;
     emitTruth(code, condition);
     code.op(Op.if, VOID);
     this.depth++;
@@ -408,23 +302,8 @@ export class HandlerBuilder extends ValueBuilder implements Semantics {
     code.op(Op.end);
   }
 
-  repeat(body: () => Value): void {
-    const { code } = this;
-    code.op(Op.loop, VOID);
-    this.depth++;
-    const again = body();
-    emitTruth(code, again);
-    this.depth--;
-    code.op(Op.br_if).u(0).op(Op.end);
-  }
-
-  checkJump(target: Value): void {
-    const offset = this.keep(this.zeroExtend(target, this.size));
-    // 64-bit offsets only exist in 64-bit mode, where CS has no limit and the offset must be canonical.
-    const sixteen = this.constant(16);
-    const limit = new Expression((code) => code.get(Local.BASE).memory(Op.i64_load32_u, O.ENGINE_CODE_LIMIT));
-    const wrong = this.size === 64 ? this.xor(this.sar(this.shl(offset, sixteen), sixteen), offset) : this.lessU(limit, offset);
-    this.when(wrong, () => this.raise(13));
+  protected codeLimit(): Value {
+    return new Expression((code) => code.get(Local.BASE).memory(Op.i64_load32_u, O.ENGINE_CODE_LIMIT));
   }
 
   jump(target: Value, checked = false): void {
@@ -478,8 +357,6 @@ export function followLink(code: Code, next: number): void {
   code.get(Local.OP).i32(0).get(Local.ENTRY).i32(O.NEVER_LINKED).op(Op.i32_ne, Op.select).set(Local.LINK);
 }
 
-const RSP = 4;
-
-function segmentCode(segment: number | 'operand'): number {
+function segmentCode(segment: RegisterSegment): number {
   return segment === 'operand' ? O.OPERAND_SEGMENT : segment;
 }

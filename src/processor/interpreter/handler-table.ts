@@ -1,7 +1,7 @@
 import { instructionDefinitions } from '../../x86/definitions/index.ts';
 import type { OperandSize } from '../../x86/instruction.ts';
 import { type Form, parseForm } from '../../x86/notation.ts';
-import type { Shape } from './builder.ts';
+import type { HandlerShape } from './builder.ts';
 import { Handler } from './operation.ts';
 
 /** All encodings, in the order of their definitions. */
@@ -10,12 +10,12 @@ export const forms: readonly Form[] = instructionDefinitions.flatMap((definition
 );
 
 /** What the decoder knows of an instruction when it asks for the handler. */
-export type HandlerRequest = Omit<Shape, 'operands' | 'knowsStack'>;
+export type HandlerRequest = Omit<HandlerShape, 'operands' | 'knowsStack'>;
 
 export interface HandlerEntry {
   readonly id: number;
   readonly form: Form;
-  readonly shape: Shape;
+  readonly shape: HandlerShape;
 }
 
 /** The size that a form's operands have: fixed by its first register or memory operand, or the operand-size attribute. */

@@ -1,6 +1,6 @@
 import type { OperandSize } from '../../x86/instruction.ts';
 import type { Value, Variable } from '../../x86/semantics.ts';
-import { Code, Op } from './code.ts';
+import { Code, Op } from '../wasm/code.ts';
 
 /** A value as the code that computes it. It is pure: emitting it twice computes it twice. */
 export class Expression implements Value {
@@ -146,7 +146,14 @@ export abstract class ValueBuilder {
     return this.binary(Op.i64_mul, a, b, (x, y) => x * y);
   }
   and(a: Value, b: Value): Value {
-    return this.logic(Op.i64_and, Op.i32_and, a, b, (x, y) => x & y, (y) => y === ALL_ONES);
+    return this.logic(
+      Op.i64_and,
+      Op.i32_and,
+      a,
+      b,
+      (x, y) => x & y,
+      (y) => y === ALL_ONES,
+    );
   }
   or(a: Value, b: Value): Value {
     return this.logic(Op.i64_or, Op.i32_or, a, b, (x, y) => x | y, isNothing);
