@@ -13,10 +13,12 @@ import { type TranslationHolder, tableRegistry } from './memory/table-registry.t
 import { Mmu } from './mmu/mmu.ts';
 import type { CpuModel } from './models/cpu-model.ts';
 import type { CodeMode, InterceptSet, InterruptSource, PassedStop } from './processor.ts';
-import { accessSegment, flatSegments } from './segmentation/access.ts';
+import { accessSegment, flatSegments, segmentEnds } from './segmentation/access.ts';
 import { CpuState, Flag } from './state/cpu-state.ts';
 import * as L from './state/layout.ts';
 import type { SystemContext } from './system/context.ts';
+import type { TranslatorOptions } from './translator/translator.ts';
+import type { RegionMode } from './translator/region-builder.ts';
 
 const EFER_LMA = 1n << 10n;
 const RIGHTS_L = 1 << 13;
@@ -64,14 +66,15 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     readonly index: number,
     readonly memory: PartitionMemory,
     readonly model: CpuModel,
+    translator?: TranslatorOptions,
   ) {
     this.state = new CpuState(memory.wasm.buffer, memory.vcpuBase(index));
     this.mmu = new Mmu(this.state, memory, model);
     this.access = new LinearAccess(this.state, memory, this.mmu);
     this.decodeMode = { mode: 16, stackWidth: 16, vex: false, has: (feature) => model.has(feature) };
-    this.code = new CodeCache(memory, this.state.base, interpreterModule().table, this, () => this.access.flushWrites());
+    this.code = new CodeCache(memory, this.state.base, interpreterModule().table, this, () => this.access.flushWrites(), translator);
     tableRegistry(memory).join(this);
-    this.runInterpreter = instantiateInterpreter(memory.wasm, {
+    this.runInterpreter = instantiateInterpreter(memory.wasm, this.code.translator.table, {
       slowRead: (operation, linear, access) => this.slowRead(operation, linear, access),
       slowWrite: (operation, linear, value, access) => this.slowWrite(operation, linear, value, access),
     });
@@ -110,6 +113,15 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     } else if (rip > BigInt(state.get32(L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_LIMIT)))
       throw new GuestFault(Vector.GP, 0);
     return this.mmu.translate(this.linearOf(rip), { write: false, fetch: true, user: state.cpl === 3 }).gpa;
+  }
+
+  peekFetch(rip: bigint): bigint | undefined {
+    if (this.mode === 64 ? !isCanonical(rip) : rip > BigInt(this.state.get32(O.ENGINE_CODE_LIMIT))) return undefined;
+    return this.mmu.peekFetch(this.linearOf(rip), this.state.cpl === 3);
+  }
+
+  get regionMode(): RegionMode {
+    return { mode: this.mode, stackWidth: this.stackWidth, flat: this.flat };
   }
 
   codeRoom(rip: bigint): number {
@@ -270,8 +282,12 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     this.flat = long ? 0xff : flatSegments(state);
     state.set64(O.ENGINE_LINEAR_MASK, long ? MASK_64 : MASK_32);
     state.set32(O.ENGINE_CODE_LIMIT, long ? -1 : cs.limit);
-    for (let segment = 0; segment < 6; segment++)
+    for (let segment = 0; segment < 6; segment++) {
+      const { read, write } = segmentEnds(state.segment(segment));
+      state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16, read);
+      state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16 + 8, write);
       state.set64(O.ENGINE_BASES + segment * 8, long && segment < L.Segment.FS ? 0n : state.segment(segment).base);
+    }
     const vex = (state.cr0 & 1n) !== 0n && !virtual;
     this.decodeMode = { mode: this.mode, stackWidth: this.stackWidth, vex, has: this.decodeMode.has };
     this.code.setMode(`${this.mode}${this.stackWidth}${this.flat}${vex}`);

@@ -29,15 +29,20 @@ import { AccessExit } from './system/context.ts';
 import { systemHelpers } from './system/helpers.ts';
 import { softwareException, trapsAfter } from './system/interrupts.ts';
 import { writeFromOutside } from './system/outside-writes.ts';
+import type { TranslatorOptions } from './translator/translator.ts';
 
 /** Events delivered without an instruction between them before the run loop comes back. */
 const MOST_DELIVERIES = 5000;
 const DR6_BS = 1n << 14n;
+/** Instructions in one call of generated code: a region only changes to better machine code when it is called anew. */
+const SLICE = 500_000;
 
 export interface ProcessorOptions {
   readonly index: number;
   readonly memory: PartitionMemory;
   readonly model: CpuModel;
+  /** When hot code is translated, and how much of it is kept. */
+  readonly translator?: TranslatorOptions;
 }
 
 /** Makes an emulated vCPU in power-on state. */
@@ -56,7 +61,7 @@ class Cpu implements Processor {
   private stopRequested = false;
 
   constructor(options: ProcessorOptions) {
-    this.core = new CpuCore(options.index, options.memory, options.model);
+    this.core = new CpuCore(options.index, options.memory, options.model, options.translator);
     this.state = this.core.state;
     this.model = options.model;
     this.index = options.index;
@@ -149,7 +154,7 @@ class Cpu implements Processor {
     access.taken = 0;
     access.ignoreWatches = core.passesWatches;
     state.set32(O.ENGINE_ABORT, 0);
-    const count = single ? 1 : budget;
+    const count = single ? 1 : Math.min(budget, SLICE);
     let operation = 0;
     if (core.passing > 0 || (again && core.breakpoints.size > 0)) {
       try {
@@ -172,6 +177,12 @@ class Cpu implements Processor {
         return this.breakpoint();
       case O.Left.HELPER:
         return this.help(shadow, trap);
+      case O.Left.HOT:
+        core.code.translate(state.rip);
+        return undefined;
+      case O.Left.CONTEXT:
+        core.code.confirmRegion(state.rip);
+        return undefined;
       case O.Left.RAISE:
         return this.failed(this.generatedFault());
       default:

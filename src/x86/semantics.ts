@@ -133,8 +133,9 @@ export interface FlagSemantics {
   parity(): Value;
   /** All six as in EFLAGS[7:0] (for LAHF) without OF. */
   low(): Value;
-  addition(a: Value, b: Value, result: Value, size: OperandSize): void;
-  subtraction(a: Value, b: Value, result: Value, size: OperandSize): void;
+  /** `carryIn` must be given where the result is not just a + b: what was added besides. */
+  addition(a: Value, b: Value, result: Value, size: OperandSize, carryIn?: Value): void;
+  subtraction(a: Value, b: Value, result: Value, size: OperandSize, borrowIn?: Value): void;
   /** CF = OF = AF = 0. */
   logic(result: Value, size: OperandSize): void;
   /** INC and DEC: CF stays. */

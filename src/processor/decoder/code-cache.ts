@@ -1,14 +1,18 @@
-import { GuestFault } from '../faults/guest-fault.ts';
+import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { HandlerTable } from '../interpreter/handler-table.ts';
 import * as O from '../interpreter/operation.ts';
 import { type CodeHolder, type CodeRegistry, codeRegistry } from '../memory/code-registry.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
 import * as L from '../state/layout.ts';
+import type { RegionMode } from '../translator/region-builder.ts';
+import { type HotCode, type Region, type RegionPage, Translator, type TranslatorOptions } from '../translator/translator.ts';
 import type { DecodeMode } from './choose-form.ts';
-import { type Decoded, decode } from './decode.ts';
+import { type Decoded, decode as decodeBytes } from './decode.ts';
 import { encodeMarker, encodeOperation } from './encode-operation.ts';
 
 const MAX_BLOCK = 32;
+/** Jumps to a place that make it worth translating with the code that jumps to computed places. */
+const WARM = 16;
 /** Two operations at the front of the area are for single, uncached instructions. */
 const SCRATCH = O.OPERATIONS;
 const FIRST = SCRATCH + 2 * O.OPERATION_SIZE;
@@ -40,6 +44,10 @@ export interface CodeSource {
    * same page, and CS has no limit.
    */
   isFetchedWith(rip: bigint, other: bigint): boolean;
+  /** Guest physical address of a code byte whose fetch would change nothing, not even an accessed bit; else undefined. */
+  peekFetch(rip: bigint): bigint | undefined;
+  /** The mode that code is translated for. */
+  readonly regionMode: RegionMode;
   /** A breakpoint of the debugger or of DR0–DR3 is on this instruction. */
   breaksAt(rip: bigint): boolean;
 }
@@ -56,9 +64,12 @@ export class CodeCache implements CodeHolder {
   /** What helpers need to know; the first place is for a single instruction. */
   private readonly instructions: (Decoded | undefined)[] = [undefined];
   /** Operations of the running block that were made to leave it, with their handlers. */
-  private ended: { readonly at: number; readonly handler: number }[] = [];
+  private ended: { readonly at: number; handler: number }[] = [];
   private next = FIRST;
   private mode = '';
+  readonly translator: Translator;
+  /** Translated code by the keys of the blocks that lead to it. */
+  private readonly regions = new Map<string, Region>();
 
   constructor(
     private readonly memory: PartitionMemory,
@@ -66,8 +77,14 @@ export class CodeCache implements CodeHolder {
     private readonly table: HandlerTable,
     private readonly source: CodeSource,
     private readonly onFlushWrites: () => void,
+    translatorOptions?: TranslatorOptions,
   ) {
     this.view = memory.view;
+    this.translator = new Translator(
+      memory.wasm,
+      { entered: (region) => this.enterRegion(region), left: (region) => this.leaveRegion(region) },
+      translatorOptions,
+    );
     this.registry = codeRegistry(memory);
     this.registry.join(this);
   }
@@ -87,7 +104,7 @@ export class CodeCache implements CodeHolder {
   /** Finds or decodes the block at `rip` and enters it in the jump cache. Throws GuestFault when the first instruction can't be. */
   enter(rip: bigint): number {
     const gpa = this.source.fetchAddress(rip);
-    const key = `${gpa}:${rip}:${this.mode}`;
+    const key = this.keyOf(rip, gpa);
     let block = this.blocks.get(key);
     if (block && !this.tailStands(block, rip)) {
       this.dropBlock(block);
@@ -116,7 +133,7 @@ export class CodeCache implements CodeHolder {
   private decodeWith(rip: bigint, gpa: bigint): Decoded {
     const place = this.memory.locate(gpa);
     const inPage = 0x1000 - Number(gpa & 0xfffn);
-    return decode(
+    return decodeBytes(
       {
         bytes: this.memory.bytes,
         at: place?.offset ?? 0,
@@ -129,6 +146,7 @@ export class CodeCache implements CodeHolder {
   }
 
   dropCode(gpa: bigint, length: number): void {
+    this.translator.dropCode(gpa, length);
     const last = (gpa + BigInt(length) - 1n) >> 12n;
     for (let page = gpa >> 12n; page <= last; page++)
       // A block with a tail in another page is dropped whenever that page's code is.
@@ -160,8 +178,14 @@ export class CodeCache implements CodeHolder {
     this.ended = [];
   }
 
-  /** Drops all decoded code of this vCPU (breakpoints changed, the area is full). */
+  /** Drops all decoded and translated code of this vCPU: breakpoints changed. */
   dropAll(): void {
+    this.translator.dropAll();
+    this.dropBlocks();
+  }
+
+  /** Drops all decoded code. Translated code stays, and new blocks lead to it. */
+  private dropBlocks(): void {
     for (const block of this.blocks.values()) this.markDropped(block);
     this.blocks.clear();
     this.byPage.clear();
@@ -183,7 +207,7 @@ export class CodeCache implements CodeHolder {
   }
 
   private decodeBlock(start: bigint, gpa: bigint, key: string): Block {
-    if (this.next > END) this.dropAll();
+    if (this.next > END) this.dropBlocks();
     const { source } = this;
     const at = this.next;
     const inPage = 0x1000 - Number(gpa & 0xfffn);
@@ -221,10 +245,13 @@ export class CodeCache implements CodeHolder {
     }
     encodeMarker(this.view, place, O.Handler.END, rip, mayLink(rip));
     count++;
+    this.view.setInt32(this.base + at + O.OP_HEAT, this.translator.options.threshold, true);
     this.next = at + count * O.OPERATION_SIZE;
     const block: Block = { at, count, key, gpa, length };
     this.blocks.set(key, block);
     this.remember(block, start);
+    const region = this.regions.get(key);
+    if (region) this.leadTo(block, region);
     return block;
   }
 
@@ -271,6 +298,128 @@ export class CodeCache implements CodeHolder {
     this.ended = this.ended.filter(({ at }) => at < start || at >= start + block.count * O.OPERATION_SIZE);
     for (let index = 0; index < block.count; index++)
       this.view.setInt32(this.base + block.at + index * O.OPERATION_SIZE + O.OP_HANDLER, O.Handler.DROPPED, true);
+  }
+
+  // --- translated code ------------------------------------------------------------------------------------------------
+
+  /** Translates the code at RIP, which has become hot. */
+  translate(rip: bigint): void {
+    const code = this.hotCode(rip);
+    if (code) this.translator.translate(code, rip);
+  }
+
+  /** Looks at the region at RIP in a context that it wasn't entered in before; what doesn't hold there is dropped. */
+  confirmRegion(rip: bigint): void {
+    const gpa = this.source.peekFetch(rip);
+    const key = gpa === undefined ? '' : this.keyOf(rip, gpa);
+    const region = this.regions.get(key);
+    const block = this.blocks.get(key);
+    if (!region || !block) return;
+    if (region.pages.every((page) => this.source.peekFetch(page.rip) === page.gpa)) this.leadTo(block, region);
+    else this.translator.drop(region);
+  }
+
+  private keyOf(rip: bigint, gpa: bigint): string {
+    return `${gpa}:${rip}:${this.mode}`;
+  }
+
+  private hotCode(entry: bigint): HotCode | undefined {
+    const { source } = this;
+    const entryGpa = source.peekFetch(entry);
+    if (entryGpa === undefined) return undefined;
+    const pages: RegionPage[] = [{ rip: entry, gpa: entryGpa }];
+    /** Where code is that can be fetched now without any effect. */
+    const find = (rip: bigint): bigint | undefined => {
+      // Linear pages are the same for all offsets whose distance keeps them within one page.
+      for (const page of pages) {
+        const gpa = page.gpa + (rip - page.rip);
+        if (gpa >> 12n === page.gpa >> 12n) return gpa;
+      }
+      const gpa = source.peekFetch(rip);
+      if (gpa !== undefined) pages.push({ rip, gpa });
+      return gpa;
+    };
+    const decode = (rip: bigint): Decoded | undefined => {
+      const gpa = find(rip);
+      if (gpa === undefined || source.breaksAt(rip)) return undefined;
+      const place = this.memory.locate(gpa);
+      if (!place) return undefined;
+      const room = Math.min(0x1000 - Number(gpa & 0xfffn), source.codeRoom(rip));
+      const outside = (): never => {
+        throw new GuestFault(Vector.PF, 0);
+      };
+      try {
+        const decoded = decodeBytes({ bytes: this.memory.bytes, at: place.offset, room, byteAt: outside }, rip, source.decodeMode);
+        return decoded.form.definition.semantics && decoded.request.rep === 'none' ? decoded : undefined;
+      } catch (error) {
+        if (error instanceof GuestFault) return undefined;
+        throw error;
+      }
+    };
+    const wasRun = (rip: bigint): boolean => {
+      const gpa = find(rip);
+      return gpa !== undefined && this.blocks.has(this.keyOf(rip, gpa));
+    };
+    return {
+      mode: source.regionMode,
+      pages,
+      decode,
+      wasRun,
+      warmTargets: (rip) => this.warmTargets(rip, find(rip) ?? entryGpa),
+      advance: (rip, bytes) => source.advance(rip, bytes),
+      key: (rip) => this.keyOf(rip, find(rip) ?? 0n),
+      gpa: (rip) => find(rip) ?? 0n,
+    };
+  }
+
+  /** Blocks in the page of a byte of code that were reached by a good many computed jumps. */
+  private *warmTargets(rip: bigint, gpa: bigint): Iterable<bigint> {
+    const enough = this.translator.options.threshold - WARM;
+    for (const block of this.byPage.get(gpa >> 12n) ?? []) {
+      const heat = this.view.getInt32(this.base + block.at + O.OP_HEAT, true);
+      const place = rip + (block.gpa - gpa);
+      if (heat <= enough && block.gpa >> 12n === gpa >> 12n && block.key === this.keyOf(place, block.gpa)) yield place;
+    }
+  }
+
+  private enterRegion(region: Region): void {
+    for (const { gpa, length } of region.ranges) this.registry.add(gpa, length);
+    for (const key of region.heads) {
+      this.regions.set(key, region);
+      const block = this.blocks.get(key);
+      if (block) this.leadTo(block, region);
+    }
+  }
+
+  private leaveRegion(region: Region): void {
+    for (const key of region.heads) {
+      if (this.regions.get(key) !== region) continue;
+      this.regions.delete(key);
+      const block = this.blocks.get(key);
+      const at = this.base + (block?.at ?? 0);
+      if (block && this.handlerOf(at) === O.Handler.TRANSLATED) this.setHandler(at, this.view.getInt32(at + O.OP_ORIGINAL, true));
+    }
+  }
+
+  /** Makes a block's first operation run the translated code. */
+  private leadTo(block: Block, region: Region): void {
+    const at = this.base + block.at;
+    const handler = this.handlerOf(at);
+    if (handler === O.Handler.BREAK || handler === O.Handler.DROPPED) return;
+    if (handler !== O.Handler.TRANSLATED) this.view.setInt32(at + O.OP_ORIGINAL, handler, true);
+    this.view.setInt32(at + O.OP_REGION, region.index, true);
+    this.view.setInt32(at + O.OP_CONTEXT, region.pages.length > 1 ? this.source.context : 0, true);
+    this.setHandler(at, O.Handler.TRANSLATED);
+  }
+
+  /** An operation's handler, also while the running block is made to end before it. */
+  private handlerOf(at: number): number {
+    return this.ended.find((item) => item.at === at)?.handler ?? this.view.getInt32(at + O.OP_HANDLER, true);
+  }
+  private setHandler(at: number, handler: number): void {
+    const item = this.ended.find((place) => place.at === at);
+    if (item) item.handler = handler;
+    else this.view.setInt32(at + O.OP_HANDLER, handler, true);
   }
 
   private enterJump(rip: bigint, operation: number): void {

@@ -1,6 +1,7 @@
 import type { OperandSize } from '../../x86/instruction.ts';
 import type { FlagSemantics, Value } from '../../x86/semantics.ts';
 import type { InstructionBuilder } from './instruction-builder.ts';
+import type { ValueBuilder } from './value-builder.ts';
 
 /** Bits of FLAG_BITS. */
 const CARRY = 63;
@@ -10,6 +11,39 @@ const SIGN_CORRECTION = 1;
 const CORRECTIONS = 3n;
 /** AF in EFLAGS. */
 const ADJUST_FLAG = 4;
+
+/** FLAG_BITS of the carries out of the bits of a result of some size. */
+function carryBits(s: ValueBuilder, carries: Value, size: OperandSize): Value {
+  // Carries of 64 bits fill the word: where the corrections are, there are none.
+  if (size === 64) return s.and(carries, s.constant(-8));
+  const kept = s.keep(carries);
+  return s.or(s.shl(kept, s.constant(64 - size)), s.and(kept, s.constant(1 << ADJUST)));
+}
+
+/** FLAG_BITS behind a + b, with or without a carry in. Bits of the values beyond their size don't matter. */
+export function carriesOfAddition(s: ValueBuilder, a: Value, b: Value, result: Value, size: OperandSize): Value {
+  return carryBits(s, s.or(s.and(a, b), s.and(s.or(a, b), s.not(result))), size);
+}
+
+/** FLAG_BITS behind a - b, with or without a borrow in. */
+export function carriesOfSubtraction(s: ValueBuilder, a: Value, b: Value, result: Value, size: OperandSize): Value {
+  return carryBits(s, s.or(s.and(s.not(a), b), s.and(s.or(s.not(a), b), result)), size);
+}
+
+/** FLAG_BITS behind INC or DEC of `a`. `carry` is what CF was, as bit 63; `result` is zero-extended. */
+export function carriesOfStep(
+  s: ValueBuilder,
+  a: Value,
+  result: Value,
+  size: OperandSize,
+  decrement: boolean,
+  carry: Value,
+): Value {
+  const limit = s.constant(decrement ? (1n << BigInt(size - 1)) - 1n : 1n << BigInt(size - 1));
+  const overflow = s.shl(s.equal(result, limit), s.constant(CARRY_XOR_OVERFLOW));
+  const adjust = s.shr(s.and(s.xor(s.xor(a, result), s.constant(1)), s.constant(0x10)), s.constant(1));
+  return s.or(s.or(carry, s.xor(s.shr(carry, s.constant(1)), overflow)), adjust);
+}
 
 /**
  * Arithmetic flags in their split form (state/layout.ts): a result, and the carries that it came with. Who extends it says
@@ -63,25 +97,13 @@ export abstract class SplitFlags implements FlagSemantics {
     );
   }
 
-  /** Stores the carries out of the bits of a result of some size. */
-  private storeCarries(carries: Value, result: Value, size: OperandSize): void {
-    const { builder: s } = this;
-    // Carries of 64 bits fill the word: where the corrections are, there are none.
-    if (size === 64) this.storeBits(s.and(carries, s.constant(-8)));
-    else {
-      const kept = s.keep(carries);
-      this.storeBits(s.or(this.at(kept, 64 - size), s.and(kept, s.constant(1 << ADJUST))));
-    }
+  addition(a: Value, b: Value, result: Value, size: OperandSize, _carryIn?: Value): void {
+    this.storeBits(carriesOfAddition(this.builder, a, b, result, size));
     this.storeResult(result, size);
   }
-
-  addition(a: Value, b: Value, result: Value, size: OperandSize): void {
-    const { builder: s } = this;
-    this.storeCarries(s.or(s.and(a, b), s.and(s.or(a, b), s.not(result))), result, size);
-  }
-  subtraction(a: Value, b: Value, result: Value, size: OperandSize): void {
-    const { builder: s } = this;
-    this.storeCarries(s.or(s.and(s.not(a), b), s.and(s.or(s.not(a), b), result)), result, size);
+  subtraction(a: Value, b: Value, result: Value, size: OperandSize, _borrowIn?: Value): void {
+    this.storeBits(carriesOfSubtraction(this.builder, a, b, result, size));
+    this.storeResult(result, size);
   }
   logic(result: Value, size: OperandSize): void {
     this.storeBits(this.builder.constant(0));
@@ -90,10 +112,7 @@ export abstract class SplitFlags implements FlagSemantics {
   increment(a: Value, result: Value, size: OperandSize, decrement: boolean): void {
     const { builder: s } = this;
     const carry = s.keep(s.and(this.bits(), s.constant(1n << 63n)));
-    const limit = s.constant(decrement ? (1n << BigInt(size - 1)) - 1n : 1n << BigInt(size - 1));
-    const overflow = this.at(s.equal(result, limit), CARRY_XOR_OVERFLOW);
-    const adjust = s.shr(s.and(s.xor(s.xor(a, result), s.constant(1)), s.constant(0x10)), s.constant(1));
-    this.storeBits(s.or(s.or(carry, s.xor(s.shr(carry, s.constant(1)), overflow)), adjust));
+    this.storeBits(carriesOfStep(s, a, result, size, decrement, carry));
     this.storeResult(result, size);
   }
 

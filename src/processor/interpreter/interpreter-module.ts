@@ -1,7 +1,8 @@
 import * as L from '../state/layout.ts';
 import { Code, I32, I64, Op, VOID } from '../wasm/code.ts';
-import { buildModule } from '../wasm/module.ts';
-import { followLink, HandlerBuilder, Local } from './builder.ts';
+import { buildModule, tableTypeIndex } from '../wasm/module.ts';
+import { REGION_TYPE } from '../translator/region-locals.ts';
+import { countDown, followLink, HandlerBuilder, Local, leave } from './builder.ts';
 import { HandlerTable } from './handler-table.ts';
 import * as O from './operation.ts';
 import { prebuiltModule } from './prebuilt.ts';
@@ -37,20 +38,15 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-export function instantiateInterpreter(memory: WebAssembly.Memory, imports: InterpreterImports): RunFunction {
+/** `regions` has the functions of translated code by their numbers. */
+export function instantiateInterpreter(
+  memory: WebAssembly.Memory,
+  regions: WebAssembly.Table,
+  imports: InterpreterImports,
+): RunFunction {
   const { module } = interpreterModule();
-  const instance = new WebAssembly.Instance(module, { env: { memory, ...imports } });
+  const instance = new WebAssembly.Instance(module, { env: { memory, table: regions, ...imports } });
   return instance.exports.run as RunFunction;
-}
-
-/** Leaves the function: RIP from the operation, the budget of the operation given back. */
-function leave(code: Code, left: number, giveBack = true): void {
-  code.get(Local.BASE).get(Local.OP).memory(Op.i64_load, O.OP_RIP).memory(Op.i64_store, L.RIP);
-  code.get(Local.BASE).get(Local.BUDGET);
-  if (giveBack) code.i32(1).op(Op.i32_add);
-  code.memory(Op.i32_store, O.ENGINE_BUDGET);
-  code.get(Local.BASE).get(Local.OP).memory(Op.i32_store, O.ENGINE_OPERATION);
-  code.i32(left).op(Op.return);
 }
 
 /** Finds the operation for the RIP local in the jump cache, or leaves to have it decoded. */
@@ -76,12 +72,36 @@ function lookup(code: Code): void {
     .i32(0)
     .set(Local.LINK)
     .op(Op.end);
+  countDown(code);
   code.op(Op.else);
   code.get(Local.BASE).get(Local.RIP).memory(Op.i64_store, L.RIP);
   code.get(Local.BASE).get(Local.BUDGET).memory(Op.i32_store, O.ENGINE_BUDGET);
   code.i32(O.Left.MISS).op(Op.return);
   code.op(Op.end, Op.end);
 }
+
+/** Runs translated code, and the operation itself where that can't even begin. `next` is the label of the next operation. */
+function enterRegion(code: Code, next: number): void {
+  code.get(Local.OP).memory(Op.i32_load, O.OP_CONTEXT).tee(Local.ENTRY).op(Op.if, VOID);
+  code.get(Local.ENTRY).get(Local.BASE).memory(Op.i32_load, O.ENGINE_CONTEXT).op(Op.i32_ne, Op.if, VOID);
+  leave(code, O.Left.CONTEXT);
+  code.op(Op.end, Op.end);
+  code.get(Local.BASE).get(Local.OP).memory(Op.i64_load, O.OP_RIP).memory(Op.i64_store, L.RIP);
+  code.get(Local.BASE).get(Local.BUDGET).i32(1).op(Op.i32_add);
+  code.get(Local.OP).memory(Op.i32_load, O.OP_REGION);
+  code.op(Op.call_indirect).u(tableTypeIndex(IMPORTS.length, 1)).u(0).tee(Local.ENTRY);
+  code.get(Local.BUDGET).op(Op.i32_gt_s, Op.if, VOID);
+  code.get(Local.OP).memory(Op.i32_load, O.OP_ORIGINAL).set(Local.HANDLER);
+  code.op(Op.br).u(next).op(Op.end);
+  code.get(Local.ENTRY).set(Local.BUDGET);
+  code.get(Local.BASE).memory(Op.i64_load, L.RIP).set(Local.RIP).i32(0).set(Local.OP);
+  code.op(Op.br).u(next + 1);
+}
+
+const IMPORTS = [
+  { name: 'slowRead', type: { parameters: [I32, I64, I32], results: [I64] } },
+  { name: 'slowWrite', type: { parameters: [I32, I64, I64, I32], results: [] } },
+];
 
 /** Generates the module for the handlers of a table. */
 export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer> {
@@ -98,14 +118,16 @@ export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer
   leave(body, O.Left.BUDGET, false);
   body.op(Op.end);
   body.get(Local.BUDGET).i32(1).op(Op.i32_sub).set(Local.BUDGET);
+  body.get(Local.OP).memory(Op.i32_load, O.OP_HANDLER).set(Local.HANDLER);
+  body.op(Op.loop, VOID); // dispatch
   for (let index = 0; index < count; index++) body.op(Op.block, VOID);
-  body.get(Local.OP).memory(Op.i32_load, O.OP_HANDLER);
+  body.get(Local.HANDLER);
   body.op(Op.br_table).u(count - 1);
   for (let index = 0; index < count; index++) body.u(index);
   body.op(Op.end);
 
-  // Handler k stands after the end of block k: around it are the blocks k+1 …, the two loops and the abort block.
-  const inside = (index: number) => count - 1 - index;
+  // Handler k stands after the end of block k: around it are the blocks k+1 …, the three loops and the abort block.
+  const inside = (index: number) => count - index;
   for (let index = 0; index < O.Handler.FIRST_INSTRUCTION; index++) {
     if (index === O.Handler.END) {
       body.get(Local.BUDGET).i32(1).op(Op.i32_add).set(Local.BUDGET);
@@ -115,7 +137,8 @@ export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer
     } else if (index === O.Handler.DROPPED) leave(body, O.Left.MISS);
     else if (index === O.Handler.BREAK) leave(body, O.Left.BREAK);
     else if (index === O.Handler.HELPER) leave(body, O.Left.HELPER);
-    else leave(body, O.Left.RAISE);
+    else if (index === O.Handler.RAISE) leave(body, O.Left.RAISE);
+    else enterRegion(body, inside(index));
     body.op(Op.end);
   }
   for (const entry of table.entries) {
@@ -128,6 +151,7 @@ export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer
     // The last handler stands after the end of the last block.
     if (entry.id < count - 1) body.op(Op.end);
   }
+  body.op(Op.end); // dispatch
   body.op(Op.end); // next
   body.op(Op.end); // lookup
   body.op(Op.end); // abort
@@ -135,10 +159,8 @@ export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer
   body.op(Op.unreachable);
 
   return buildModule({
-    imports: [
-      { name: 'slowRead', type: { parameters: [I32, I64, I32], results: [I64] } },
-      { name: 'slowWrite', type: { parameters: [I32, I64, I64, I32], results: [] } },
-    ],
+    imports: IMPORTS,
+    tableType: REGION_TYPE,
     functions: [
       {
         name: 'run',
@@ -146,7 +168,7 @@ export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer
         locals: [
           { count: 1, type: I32 },
           { count: 1, type: I64 },
-          { count: 1, type: I32 },
+          { count: 2, type: I32 },
           { count: locals - Local.FIRST_FREE, type: I64 },
         ],
         body,

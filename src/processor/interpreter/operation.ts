@@ -3,7 +3,7 @@
  * are byte offsets from the vCPU's base, so one handler serves all registers, AH–BH included.
  */
 
-export const OPERATION_SIZE = 80;
+export const OPERATION_SIZE = 96;
 
 export const OP_HANDLER = 0; // i32
 export const OP_LENGTH = 4; // i32
@@ -32,6 +32,12 @@ export const OP_ADDRESS_MASK = 64; // i64
 /** Index of the decoded instruction for a TypeScript helper. */
 export const OP_INSTRUCTION = 72; // i32
 export const OP_REGISTER_C = 76; // i32: register in VEX.vvvv
+/** Of the first operation of a block: times that it may still be jumped to before it is hot. */
+export const OP_HEAT = 80; // i32
+/** Of TRANSLATED: number of the region's function, the operation's own handler, and the context that the region holds in (0: in any). */
+export const OP_REGION = 84; // i32
+export const OP_ORIGINAL = 88; // i32
+export const OP_CONTEXT = 92; // i32
 
 /** Handlers that are no instructions, at the front of the table. */
 export const Handler = {
@@ -43,11 +49,13 @@ export const Handler = {
   HELPER: 3,
   /** OP_IMMEDIATE is the vector of an exception to raise. */
   RAISE: 4,
-  FIRST_INSTRUCTION: 5,
+  /** The code from here on has been translated. */
+  TRANSLATED: 5,
+  FIRST_INSTRUCTION: 6,
 } as const;
 
-/** What the generated function returns. */
-export const Left = { BUDGET: 0, MISS: 1, BREAK: 2, HELPER: 3, RAISE: 4, ABORT: 5 } as const;
+/** What the generated function returns. HOT: RIP has become hot. CONTEXT: the region at RIP must be looked at in the new context. */
+export const Left = { BUDGET: 0, MISS: 1, BREAK: 2, HELPER: 3, RAISE: 4, ABORT: 5, HOT: 6, CONTEXT: 7 } as const;
 
 /** Slots in the engine's part of the state block. */
 export const ENGINE_ABORT = 0x400; // i32
@@ -62,6 +70,12 @@ export const ENGINE_BASES = 0x420;
 export const ENGINE_VECTOR = 0x450; // i32
 /** Highest offset that code may have: the limit of CS, or all ones in 64-bit mode, which has no limits. */
 export const ENGINE_CODE_LIMIT = 0x454; // i32
+
+/**
+ * Where the offsets of each segment that need no closer look end (exclusive), outside 64-bit mode: 6 pairs of i64, for reads
+ * and for writes. 0 where each access must be checked.
+ */
+export const ENGINE_SEGMENT_ENDS = 0x460;
 
 /** Offsets in the vCPU's block of the caches. */
 export const TLB = 0x2000;

@@ -70,6 +70,21 @@ export class Mmu {
     return { gpa: BigInt(path.frame + offset), pageSize: BigInt(path.pageSize), writable, user: path.user };
   }
 
+  /**
+   * Guest physical address that a fetch would be made from, if that would change nothing: no fault, all accessed bits set.
+   * The tables are watched from then on, as for {@link translate}.
+   */
+  peekFetch(linear: bigint, user: boolean): bigint | undefined {
+    if (!this.paging) return linear & 0xffff_ffffn;
+    const { path } = this;
+    const low = this.follow(linear);
+    if (path.failure !== undefined || !this.allowed({ write: false, fetch: true, user })) return undefined;
+    for (let step = path.mode === 'PAE' ? 1 : 0; step < path.depth; step++)
+      if (((path.entryLow[step] ?? 0) & Entry.A) === 0) return undefined;
+    this.mark(path.depth - 1, false);
+    return BigInt(path.frame + ((low & (path.pageSize - 1)) >>> 0));
+  }
+
   /** Walks, and gives the low half of the address. */
   private follow(linear: bigint): number {
     const low = Number(BigInt.asUintN(32, linear));

@@ -23,6 +23,19 @@ export function flatSegments(state: CpuState): number {
   return flat;
 }
 
+/**
+ * Where the offsets end (exclusive) that reads and writes of a segment may use without a closer look; 0 where each access must
+ * be checked.
+ */
+export function segmentEnds({ limit, rights }: SegmentValue): { readonly read: bigint; readonly write: bigint } {
+  if (rights & UNUSABLE || !(rights & PRESENT)) return { read: 0n, write: 0n };
+  const end = BigInt(limit) + 1n;
+  const permitted = (rights & READABLE_OR_WRITABLE) !== 0;
+  if (rights & CODE) return { read: permitted ? end : 0n, write: 0n };
+  if (rights & EXPAND_DOWN) return { read: 0n, write: 0n };
+  return { read: end, write: permitted ? end : 0n };
+}
+
 /** Checks an access through a segment register outside 64-bit mode. Throws #GP(0), or #SS(0) through SS. */
 export function accessSegment(state: CpuState, index: number, offset: bigint, size: number, write: boolean): void {
   const segment = state.segment(index);

@@ -6,6 +6,8 @@ export interface FunctionType {
 }
 
 export interface ModuleParts {
+  /** Type of the functions that are called through the imported table `env.table`, where the module wants one. */
+  readonly tableType?: FunctionType;
   /** Imported functions from module `env`, in index order. */
   readonly imports: readonly { readonly name: string; readonly type: FunctionType }[];
   readonly functions: readonly {
@@ -27,12 +29,18 @@ function name(out: Code, text: string): void {
   out.u(bytes.length).op(...bytes);
 }
 
+/** Index of the type that {@link ModuleParts.tableType} gets, for `call_indirect`. */
+export function tableTypeIndex(importCount: number, functionCount: number): number {
+  return importCount + functionCount;
+}
+
 /** Builds a module that imports `env.memory` and the named functions, and exports its functions. */
 export function buildModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
   const out = new Code();
   out.op(0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00);
 
   const all = [...parts.imports.map((item) => item.type), ...parts.functions.map((item) => item.type)];
+  if (parts.tableType) all.push(parts.tableType);
   const types = new Code().u(all.length);
   for (const type of all) {
     types
@@ -43,7 +51,7 @@ export function buildModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
   }
   section(out, 1, types);
 
-  const imports = new Code().u(parts.imports.length + 1);
+  const imports = new Code().u(parts.imports.length + (parts.tableType ? 2 : 1));
   name(imports, 'env');
   name(imports, 'memory');
   imports.op(0x02, 0x00).u(1);
@@ -52,6 +60,11 @@ export function buildModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
     name(imports, item.name);
     imports.op(0x00).u(index);
   });
+  if (parts.tableType) {
+    name(imports, 'env');
+    name(imports, 'table');
+    imports.op(0x01, 0x70, 0x00).u(0);
+  }
   section(out, 2, imports);
 
   const functions = new Code().u(parts.functions.length);

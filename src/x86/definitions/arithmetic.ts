@@ -24,7 +24,7 @@ function addition(s: Semantics, carryIn?: Value): void {
   const sum = s.add(a, b);
   const result = s.keep(s.zeroExtend(carryIn ? s.add(sum, carryIn) : sum, s.size));
   s.write(0, result);
-  s.flags.addition(a, b, result, s.size);
+  s.flags.addition(a, b, result, s.size, carryIn);
 }
 
 function subtraction(s: Semantics, store: boolean, borrowIn?: Value): void {
@@ -33,7 +33,7 @@ function subtraction(s: Semantics, store: boolean, borrowIn?: Value): void {
   const difference = s.sub(a, b);
   const result = s.keep(s.zeroExtend(borrowIn ? s.sub(difference, borrowIn) : difference, s.size));
   if (store) s.write(0, result);
-  s.flags.subtraction(a, b, result, s.size);
+  s.flags.subtraction(a, b, result, s.size, borrowIn);
 }
 
 function logic(s: Semantics, operation: 'and' | 'or' | 'xor', store: boolean): void {

@@ -1,0 +1,168 @@
+import type { OperandSize } from '../../x86/instruction.ts';
+import type { Value } from '../../x86/semantics.ts';
+import { SplitFlags } from '../generator/split-flags.ts';
+import { Expression, emit } from '../generator/value-builder.ts';
+import { Op } from '../wasm/code.ts';
+import { bitsByRecipe, Recipe, RecipeKind, recipeOf } from './recipes.ts';
+import type { RegionBuilder } from './region-builder.ts';
+import { Local } from './region-locals.ts';
+
+/**
+ * What is known of the flags at a place in the code: the recipe that they come from, or `dynamic` where paths with several
+ * recipes meet; its number then is in a local. The operands are in locals either way; the second one only while the recipe is
+ * known.
+ */
+export type FlagState =
+  | { readonly recipe: number; readonly kind?: RecipeKind; readonly size?: OperandSize }
+  | { readonly recipe: 'dynamic' };
+
+export const DYNAMIC: FlagState = { recipe: 'dynamic' };
+export const BITS: FlagState = { recipe: Recipe.BITS };
+const LOGIC: FlagState = { recipe: Recipe.LOGIC };
+
+const local = (index: number): Value => new Expression((code) => code.get(index));
+
+/** Arithmetic flags of translated code: noted where they are written, made where they are read. */
+export class RegionFlags extends SplitFlags {
+  state: FlagState = DYNAMIC;
+
+  constructor(private readonly region: RegionBuilder) {
+    super(region);
+  }
+
+  private assign(index: number, value: Value): void {
+    emit(this.region.code, value);
+    this.region.code.set(index);
+  }
+
+  /** Leaves the number of the recipe in its local, for who comes here by another way. */
+  settle(): void {
+    const { recipe } = this.state;
+    if (recipe !== 'dynamic') this.region.code.i32(recipe).set(Local.RECIPE);
+  }
+
+  protected result(): Value {
+    return local(Local.FLAG_RESULT);
+  }
+  protected bits(): Value {
+    const { state, builder: s } = this;
+    if (state.recipe === 'dynamic') {
+      const { code } = this.region;
+      code.get(Local.RECIPE).get(Local.FLAG_A).get(Local.FLAG_RESULT).get(Local.FLAG_BITS);
+      code.op(Op.call).u(this.region.flagBitsFunction).set(Local.FLAG_BITS);
+      this.state = BITS;
+    }
+    if (this.state.recipe === Recipe.LOGIC) return s.constant(0);
+    if (state.recipe === 'dynamic' || state.kind === undefined || state.size === undefined) return local(Local.FLAG_BITS);
+    return s.keep(
+      bitsByRecipe(s, state.kind, state.size, local(Local.FLAG_A), local(Local.FLAG_RESULT), local(Local.FLAG_BITS)),
+    );
+  }
+  protected storeBits(value: Value): void {
+    this.assign(Local.FLAG_BITS, value);
+    this.state = BITS;
+  }
+  protected storeResult(result: Value, size: OperandSize): void {
+    this.assign(Local.FLAG_RESULT, this.region.signExtend(result, size));
+  }
+
+  private note(kind: RecipeKind, a: Value, b: Value, result: Value, size: OperandSize): void {
+    const s = this.region;
+    // All are computed before one is set: they may depend on the flags.
+    emit(s.code, a);
+    emit(s.code, s.zeroExtend(b, size));
+    emit(s.code, s.signExtend(result, size));
+    s.code.set(Local.FLAG_RESULT).set(Local.FLAG_B).set(Local.FLAG_A);
+    this.state = { recipe: recipeOf(kind, size), kind, size };
+  }
+
+  override addition(a: Value, b: Value, result: Value, size: OperandSize, carryIn?: Value): void {
+    if (carryIn) super.addition(a, b, result, size);
+    else this.note(RecipeKind.ADD, a, b, result, size);
+  }
+  override subtraction(a: Value, b: Value, result: Value, size: OperandSize, borrowIn?: Value): void {
+    if (borrowIn) super.subtraction(a, b, result, size);
+    else this.note(RecipeKind.SUB, a, b, result, size);
+  }
+  override logic(result: Value, size: OperandSize): void {
+    this.storeResult(result, size);
+    this.state = LOGIC;
+  }
+  override increment(_a: Value, result: Value, size: OperandSize, decrement: boolean): void {
+    const s = this.region;
+    this.assign(Local.FLAG_BITS, s.shl(this.carry(), s.constant(63)));
+    this.storeResult(result, size);
+    const kind = decrement ? RecipeKind.DEC : RecipeKind.INC;
+    this.state = { recipe: recipeOf(kind, size), kind, size };
+  }
+
+  /** What the recipe says without making FLAG_BITS; undefined where it can't. */
+  private operation(): { readonly kind: RecipeKind; readonly size: OperandSize; readonly a: Value; readonly b: Value } | undefined {
+    const { state } = this;
+    if (state.recipe === 'dynamic' || state.kind === undefined || state.size === undefined) return undefined;
+    return { kind: state.kind, size: state.size, a: local(Local.FLAG_A), b: local(Local.FLAG_B) };
+  }
+  private get hasCorrections(): boolean {
+    return this.state.recipe === Recipe.BITS || this.state.recipe === 'dynamic';
+  }
+
+  override carry(): Value {
+    const s = this.region;
+    const operation = this.operation();
+    if (operation?.kind === RecipeKind.ADD) return s.lessU(s.zeroExtend(this.result(), operation.size), operation.a);
+    if (operation?.kind === RecipeKind.SUB) return s.lessU(operation.a, operation.b);
+    if (operation) return s.shr(local(Local.FLAG_BITS), s.constant(63));
+    return super.carry();
+  }
+  override overflow(): Value {
+    const s = this.region;
+    const operation = this.operation();
+    if (!operation || operation.kind > RecipeKind.SUB) return super.overflow();
+    const { kind, size, a, b } = operation;
+    const changed = s.xor(a, this.result());
+    const differs = kind === RecipeKind.SUB ? s.xor(a, b) : s.xor(b, this.result());
+    return s.and(s.shr(s.and(changed, differs), s.constant(size - 1)), s.constant(1));
+  }
+  override adjust(): Value {
+    const s = this.region;
+    const operation = this.operation();
+    if (!operation || operation.kind > RecipeKind.SUB) return super.adjust();
+    return s.and(s.shr(s.xor(s.xor(operation.a, operation.b), this.result()), s.constant(4)), s.constant(1));
+  }
+  override sign(): Value {
+    return this.hasCorrections ? super.sign() : this.region.lessS(this.result(), this.region.constant(0));
+  }
+  override parity(): Value {
+    if (this.hasCorrections) return super.parity();
+    const s = this.region;
+    return s.and(s.xor(s.countOnes(s.and(this.result(), s.constant(0xff))), s.constant(1)), s.constant(1));
+  }
+
+  /** A condition of Jcc that follows from the operands of a comparison directly; undefined for others. */
+  compared(condition: number): Value | undefined {
+    const s = this.region;
+    if (this.state.recipe === Recipe.LOGIC) {
+      const result = this.result();
+      // No carry, no overflow: below or equal is equal, less or equal is 0 or negative.
+      if (condition >> 1 === 3) return s.isZero(result);
+      if (condition >> 1 === 6) return s.lessS(result, s.constant(0));
+      return condition >> 1 === 7 ? s.lessS(result, s.constant(1)) : undefined;
+    }
+    const operation = this.operation();
+    if (operation?.kind !== RecipeKind.SUB) return undefined;
+    const { size, a, b } = operation;
+    const wide = (value: Value) => s.signExtend(value, size);
+    switch (condition >> 1) {
+      case 2:
+        return s.equal(a, b);
+      case 3:
+        return s.isZero(s.lessU(b, a));
+      case 6:
+        return s.lessS(wide(a), wide(b));
+      case 7:
+        return s.isZero(s.lessS(wide(b), wide(a)));
+      default:
+        return undefined;
+    }
+  }
+}

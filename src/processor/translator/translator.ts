@@ -1,0 +1,147 @@
+import { buildModule } from '../wasm/module.ts';
+import { I64 } from '../wasm/code.ts';
+import { FLAG_BITS_TYPE, flagBitsFunction } from './recipes.ts';
+import type { RegionMode } from './region-builder.ts';
+import { emitRegion } from './region-emitter.ts';
+import { type CodeView, discoverRegion } from './region-graph.ts';
+import { REGION_TYPE } from './region-locals.ts';
+
+/** A page of a region's code: linear page number as the vCPU fetches it, and where that was found. */
+export interface RegionPage {
+  /** An offset in CS within the page. */
+  readonly rip: bigint;
+  /** Guest physical address of that byte. */
+  readonly gpa: bigint;
+}
+
+/** Code that has been translated. */
+export interface Region {
+  /** Place of its function in the table. */
+  readonly index: number;
+  /** Keys of the blocks that it can be entered at. */
+  readonly heads: readonly string[];
+  readonly pages: readonly RegionPage[];
+  /** Guest physical ranges of its code, each within a page. */
+  readonly ranges: readonly { readonly gpa: bigint; readonly length: number }[];
+  readonly instructions: number;
+  /** Bytes of WebAssembly. */
+  readonly size: number;
+}
+
+/** The code around a hot place, as its vCPU sees it. */
+export interface HotCode extends CodeView {
+  readonly mode: RegionMode;
+  /** The key of the block at an offset in CS. */
+  key(rip: bigint): string;
+  /** Guest physical address of a byte of code that {@link CodeView.decode} gave. */
+  gpa(rip: bigint): bigint;
+  readonly pages: readonly RegionPage[];
+}
+
+export interface TranslatorOptions {
+  /** Times that a place is jumped to before it is translated; 0: never. */
+  readonly threshold: number;
+  /** Most bytes of WebAssembly that are kept; machine code takes about ten times as much. */
+  readonly capacity: number;
+}
+
+export const DEFAULT_TRANSLATOR: TranslatorOptions = { threshold: 1000, capacity: 16 << 20 };
+
+/** What becomes of regions is told to the code cache, which leads to them. */
+export interface RegionHolder {
+  entered(region: Region): void;
+  left(region: Region): void;
+}
+
+/** The translator tier of one vCPU: makes regions of hot code, and keeps them within bounds. */
+export class Translator {
+  /** The functions of regions by their numbers: generated code calls them through it. */
+  readonly table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
+  private readonly regions: Region[] = [];
+  /** By guest physical page. */
+  private readonly byPage = new Map<bigint, Set<Region>>();
+  private readonly free: number[] = [];
+  private next = 0;
+  private size = 0;
+  /** For statistics. */
+  compiled = 0;
+
+  constructor(
+    private readonly memory: WebAssembly.Memory,
+    private readonly holder: RegionHolder,
+    readonly options: TranslatorOptions = DEFAULT_TRANSLATOR,
+  ) {}
+
+  /** Translates the code at a hot place; false where it can't be. */
+  translate(code: HotCode, entry: bigint): boolean {
+    const graph = discoverRegion(code, entry);
+    if (!graph) return false;
+    const flags = flagBitsFunction();
+    const region = emitRegion(graph, code.mode, 0);
+    const bytes = buildModule({
+      imports: [],
+      functions: [
+        { name: 'flags', type: FLAG_BITS_TYPE, locals: [{ count: flags.locals, type: I64 }], body: flags.body },
+        { name: 'region', type: REGION_TYPE, locals: region.locals, body: region.body },
+      ],
+    });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory: this.memory } });
+    const index = this.place();
+    this.table.set(index, exports.region);
+    this.add({
+      index,
+      heads: graph.targets.map((rip) => code.key(rip)),
+      pages: code.pages,
+      ranges: [...graph.blocks.values()].flatMap((block) =>
+        block.instructions.map(({ rip, decoded }) => ({ gpa: code.gpa(rip), length: decoded.instruction.length })),
+      ),
+      instructions: graph.instructions,
+      size: bytes.length,
+    });
+    this.compiled++;
+    return true;
+  }
+
+  private place(): number {
+    const free = this.free.pop();
+    if (free !== undefined) return free;
+    if (this.next === this.table.length) this.table.grow(this.table.length);
+    return this.next++;
+  }
+
+  private add(region: Region): void {
+    while (this.size + region.size > this.options.capacity && this.regions[0]) this.drop(this.regions[0]);
+    this.regions.push(region);
+    this.size += region.size;
+    for (const { gpa } of region.ranges) {
+      const page = gpa >> 12n;
+      const set = this.byPage.get(page);
+      if (set) set.add(region);
+      else this.byPage.set(page, new Set([region]));
+    }
+    this.holder.entered(region);
+  }
+
+  drop(region: Region): void {
+    const at = this.regions.indexOf(region);
+    if (at < 0) return;
+    this.regions.splice(at, 1);
+    this.size -= region.size;
+    for (const { gpa } of region.ranges) this.byPage.get(gpa >> 12n)?.delete(region);
+    this.holder.left(region);
+    this.table.set(region.index, null);
+    this.free.push(region.index);
+  }
+
+  /** Drops regions with bytes in a guest physical range. */
+  dropCode(gpa: bigint, length: number): void {
+    const end = gpa + BigInt(length);
+    for (let page = gpa >> 12n; page <= (end - 1n) >> 12n; page++)
+      for (const region of this.byPage.get(page) ?? [])
+        if (region.ranges.some((range) => range.gpa < end && gpa < range.gpa + BigInt(range.length))) this.drop(region);
+  }
+
+  dropAll(): void {
+    for (const region of [...this.regions]) this.drop(region);
+  }
+}
