@@ -21,6 +21,8 @@ export class WatchStop extends Error {
 }
 
 const CR0_AM = 1n << 18n;
+/** Low half of the tag of an entry that has no page. */
+const NO_PAGE = -1;
 
 /**
  * Accesses by linear address, with everything that the interpreter's inline path leaves out: page walks and filling the
@@ -41,11 +43,17 @@ export class LinearAccess {
   /** Device memory answers reads with all ones and ignores writes: while an event is delivered, which can't be left halfway. */
   openBus = false;
 
+  /** Places of the entries that have a page, by what they are for: a flush costs no more than the fills before it. */
+  private readonly filledReads: number[] = [];
+  private readonly filledWrites: number[] = [];
+
   constructor(
     private readonly state: CpuState,
     private readonly memory: PartitionMemory,
     private readonly mmu: Mmu,
   ) {
+    const tlb = state.base + O.TLB;
+    memory.bytes.fill(0xff, tlb, tlb + 5 * O.TLB_SIZE);
     this.registry = codeRegistry(memory);
     this.tables = tableRegistry(memory);
   }
@@ -75,14 +83,17 @@ export class LinearAccess {
   }
 
   flushTlb(): void {
-    this.fill(0, 5);
+    this.empty(this.filledReads);
+    this.empty(this.filledWrites);
   }
   flushWrites(): void {
-    this.fill(O.TlbTable.WRITE_SUPERVISOR, 2);
+    this.empty(this.filledWrites);
   }
-  private fill(first: number, count: number): void {
-    const at = this.state.base + O.TLB + first * O.TLB_SIZE;
-    this.memory.bytes.fill(0xff, at, at + count * O.TLB_SIZE);
+
+  /** Forgets entries, given by their places. */
+  private empty(places: number[]): void {
+    for (const at of places) this.memory.view.setInt32(at, NO_PAGE, true);
+    places.length = 0;
   }
 
   read(linear: bigint, size: Size, user: boolean, intent = false): bigint {
@@ -231,14 +242,15 @@ export class LinearAccess {
     if (!user && translation.user && (this.state.get64(L.CR4) & (1n << 21n)) !== 0n) return;
     // System accesses (descriptor tables) are made with supervisor rights at any CPL; the table is that of the rights.
     const index = Number((linear >> 12n) & BigInt(O.TLB_ENTRIES - 1));
-    const enter = (table: number) => {
+    const enter = (table: number, filled: number[]) => {
       const at = this.state.base + O.TLB + table * O.TLB_SIZE + index * 16;
+      if (this.memory.view.getInt32(at, true) === NO_PAGE) filled.push(at);
       this.memory.view.setBigUint64(at, page, true);
       this.memory.view.setInt32(at + 8, (offset - Number(BigInt.asUintN(32, linear))) | 0, true);
     };
-    enter(user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR);
+    enter(user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR, this.filledReads);
     if (write && translation.writable && !this.registry.hasCode(gpa) && !this.tables.hasTables(gpa))
-      enter(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR);
+      enter(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR, this.filledWrites);
   }
 
   private watched(watch: Watch, page: bigint, gpaPage: bigint): boolean {
