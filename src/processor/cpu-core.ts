@@ -17,8 +17,8 @@ import { accessSegment, flatSegments, segmentEnds } from './segmentation/access.
 import { CpuState, Flag } from './state/cpu-state.ts';
 import * as L from './state/layout.ts';
 import type { SystemContext } from './system/context.ts';
-import type { TranslatorOptions } from './translator/translator.ts';
 import type { RegionMode } from './translator/region-builder.ts';
+import type { TranslatorOptions } from './translator/translator.ts';
 
 const EFER_LMA = 1n << 10n;
 const RIGHTS_L = 1 << 13;
@@ -72,7 +72,14 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     this.mmu = new Mmu(this.state, memory, model);
     this.access = new LinearAccess(this.state, memory, this.mmu);
     this.decodeMode = { mode: 16, stackWidth: 16, vex: false, has: (feature) => model.has(feature) };
-    this.code = new CodeCache(memory, this.state.base, interpreterModule().table, this, () => this.access.flushWrites(), translator);
+    this.code = new CodeCache(
+      memory,
+      this.state.base,
+      interpreterModule().table,
+      this,
+      () => this.access.flushWrites(),
+      translator,
+    );
     tableRegistry(memory).join(this);
     this.runInterpreter = instantiateInterpreter(memory.wasm, this.code.translator.table, {
       slowRead: (operation, linear, access) => this.slowRead(operation, linear, access),

@@ -5,7 +5,10 @@ import { MODES, runStream, StreamMachine } from './instruction-streams.ts';
 /** Milliseconds that no stream may take, however slow the machine is. */
 const PATIENCE = 3000;
 
-/** Defines a test per mode that runs `count` random streams, every `sliceEvery`th of them also in slices of 1 and 7. */
+/**
+ * Defines a test per mode that runs `count` random streams in the interpreter and with all code translated, every
+ * `sliceEvery`th of them also in slices of 1 and 7.
+ */
 export function fuzzInstructionStreams(
   count: number,
   firstSeed: number,
@@ -14,6 +17,7 @@ export function fuzzInstructionStreams(
 ): void {
   for (const vendor of vendors) {
     const machine = new StreamMachine(cpuModel(vendor));
+    const translating = new StreamMachine(cpuModel(vendor), 1);
     for (const mode of MODES) {
       test(`${count} random streams in mode ${mode} (${vendor}) crash and hang nothing`, () => {
         for (let index = 0; index < count; index++) {
@@ -22,9 +26,12 @@ export function fuzzInstructionStreams(
           const begin = performance.now();
           try {
             const whole = runStream(machine, seed, mode, 1_000_000);
-            if (index % sliceEvery === 0)
+            expect(runStream(translating, seed, mode, 1_000_000), `${place}, translated`).toEqual(whole);
+            if (index % sliceEvery === 0) {
               for (const slice of [1, 7])
                 expect(runStream(machine, seed, mode, slice), `${place}, slices of ${slice}`).toEqual(whole);
+              expect(runStream(translating, seed, mode, 7), `${place}, translated, slices of 7`).toEqual(whole);
+            }
           } catch (error) {
             if (error instanceof Error && !error.message.includes(place)) error.message = `${place}: ${error.message}`;
             throw error;
@@ -32,6 +39,7 @@ export function fuzzInstructionStreams(
           expect(performance.now() - begin, `${place} takes too long`).toBeLessThan(PATIENCE);
         }
         expect(machine.damage()).toBeUndefined();
+        expect(translating.damage()).toBeUndefined();
       });
     }
   }

@@ -42,8 +42,10 @@ export class StreamMachine {
   private readonly guard: Uint32Array;
   private readonly emptyPage: Uint32Array;
 
-  constructor(model: CpuModel) {
-    this.processor = createProcessor({ index: 0, memory: this.memory, model });
+  /** `threshold`: jumps to a place before it is translated; 0 for the interpreter alone. */
+  constructor(model: CpuModel, threshold = 0) {
+    const translator = { threshold, capacity: 4 << 20 };
+    this.processor = createProcessor({ index: 0, memory: this.memory, model, translator });
     const offset = this.memory.locate(0n)?.offset ?? 0;
     this.ram = this.memory.bytes.subarray(offset, offset + RAM_SIZE);
     this.guard = new Uint32Array(this.memory.wasm.buffer, this.memory.vcpuBase(1), L.VCPU_SIZE / 4);

@@ -245,7 +245,7 @@ export class CodeCache implements CodeHolder {
     }
     encodeMarker(this.view, place, O.Handler.END, rip, mayLink(rip));
     count++;
-    this.view.setInt32(this.base + at + O.OP_HEAT, this.translator.options.threshold, true);
+    this.view.setInt32(this.base + at + O.OP_HEAT, this.translator.patience(gpa), true);
     this.next = at + count * O.OPERATION_SIZE;
     const block: Block = { at, count, key, gpa, length };
     this.blocks.set(key, block);
@@ -349,7 +349,11 @@ export class CodeCache implements CodeHolder {
         throw new GuestFault(Vector.PF, 0);
       };
       try {
-        const decoded = decodeBytes({ bytes: this.memory.bytes, at: place.offset, room, byteAt: outside }, rip, source.decodeMode);
+        const decoded = decodeBytes(
+          { bytes: this.memory.bytes, at: place.offset, room, byteAt: outside },
+          rip,
+          source.decodeMode,
+        );
         return decoded.form.definition.semantics && decoded.request.rep === 'none' ? decoded : undefined;
       } catch (error) {
         if (error instanceof GuestFault) return undefined;
@@ -374,7 +378,7 @@ export class CodeCache implements CodeHolder {
 
   /** Blocks in the page of a byte of code that were reached by a good many computed jumps. */
   private *warmTargets(rip: bigint, gpa: bigint): Iterable<bigint> {
-    const enough = this.translator.options.threshold - WARM;
+    const enough = this.translator.patience(gpa) - WARM;
     for (const block of this.byPage.get(gpa >> 12n) ?? []) {
       const heat = this.view.getInt32(this.base + block.at + O.OP_HEAT, true);
       const place = rip + (block.gpa - gpa);

@@ -349,9 +349,7 @@ export function followLink(code: Code, next: number): void {
   code.get(Local.ENTRY).memory(Op.i32_load, O.OP_HANDLER).i32(O.Handler.DROPPED).op(Op.i32_ne, Op.if, VOID);
   // Every loop has a jump to an operation that lies before it in the cache.
   code.get(Local.ENTRY).get(Local.OP).op(Op.i32_gt_u).get(Local.ENTRY).set(Local.OP);
-  code
-    .op(Op.br_if)
-    .u(next + 2);
+  code.op(Op.br_if).u(next + 2);
   countDown(code);
   code
     .op(Op.br)

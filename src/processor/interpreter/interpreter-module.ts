@@ -1,7 +1,7 @@
 import * as L from '../state/layout.ts';
+import { REGION_TYPE } from '../translator/region-locals.ts';
 import { Code, I32, I64, Op, VOID } from '../wasm/code.ts';
 import { buildModule, tableTypeIndex } from '../wasm/module.ts';
-import { REGION_TYPE } from '../translator/region-locals.ts';
 import { countDown, followLink, HandlerBuilder, Local, leave } from './builder.ts';
 import { HandlerTable } from './handler-table.ts';
 import * as O from './operation.ts';

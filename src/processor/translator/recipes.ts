@@ -56,7 +56,10 @@ export function flagBitsFunction(): { readonly body: Code; readonly locals: numb
     code.op(Op.return);
   };
   for (let index = 0; index < COUNT; index++) code.op(Op.block, VOID);
-  code.get(0).op(Op.br_table).u(COUNT - 1);
+  code
+    .get(0)
+    .op(Op.br_table)
+    .u(COUNT - 1);
   for (let index = 0; index < COUNT; index++) code.u(index);
   code.op(Op.end);
   for (let index = 0; index < COUNT; index++) {

@@ -5,7 +5,7 @@ import { InstructionBuilder, LOADS, type Shape, STORES } from '../generator/inst
 import { Constant, Expression, emit, emitTruth, known } from '../generator/value-builder.ts';
 import * as O from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
-import { Op, VOID } from '../wasm/code.ts';
+import { Code, Op, VOID } from '../wasm/code.ts';
 import { BITS, DYNAMIC, RegionFlags } from './region-flags.ts';
 import { Local } from './region-locals.ts';
 
@@ -352,7 +352,7 @@ export class RegionBuilder extends InstructionBuilder {
       if (flags.state !== before) flags.settle();
     };
     emitTruth(code, condition);
-    const start = code.bytes.length;
+    const start = code.length;
     this.open(Op.if);
     arm(then);
     if (otherwise) {
@@ -373,10 +373,7 @@ export class RegionBuilder extends InstructionBuilder {
   /** Sets the recipe in front of a branch whose condition is on the stack already. */
   private settleBefore(at: number, state: typeof this.flags.state): void {
     if (state.recipe === 'dynamic') return;
-    const { bytes } = this.code;
-    const rest = bytes.splice(at);
-    this.code.i32(state.recipe).set(Local.RECIPE);
-    for (const byte of rest) bytes.push(byte);
+    this.code.insert(at, new Code().i32(state.recipe).set(Local.RECIPE));
   }
 
   protected codeLimit(): Value {

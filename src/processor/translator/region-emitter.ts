@@ -1,6 +1,6 @@
-import { type Code, I32, I64, Op } from '../wasm/code.ts';
 import * as O from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
+import { type Code, I32, I64, Op } from '../wasm/code.ts';
 import { hashDispatch } from './dispatch-hash.ts';
 import { RegionBuilder, type RegionMode } from './region-builder.ts';
 import type { RegionGraph } from './region-graph.ts';
@@ -113,7 +113,10 @@ class RegionEmitter {
     }
     this.dispatcher = builder.open(Op.loop);
     this.charge(root);
-    this.within(root, root.children.map((number) => structure.at(number)));
+    this.within(
+      root,
+      root.children.map((number) => structure.at(number)),
+    );
     builder.close();
   }
 
@@ -203,7 +206,10 @@ class RegionEmitter {
   /** Leaves unless RIP is the node's: other places share its slot of the table. */
   private confirm(node: FlowNode): void {
     const { builder } = this;
-    builder.code.get(Local.RIP).i64(node.block?.rip ?? 0n).op(Op.i64_ne);
+    builder.code
+      .get(Local.RIP)
+      .i64(node.block?.rip ?? 0n)
+      .op(Op.i64_ne);
     builder.branch(0, Op.br_if);
   }
 

@@ -54,9 +54,7 @@ export class RegionFlags extends SplitFlags {
     }
     if (this.state.recipe === Recipe.LOGIC) return s.constant(0);
     if (state.recipe === 'dynamic' || state.kind === undefined || state.size === undefined) return local(Local.FLAG_BITS);
-    return s.keep(
-      bitsByRecipe(s, state.kind, state.size, local(Local.FLAG_A), local(Local.FLAG_RESULT), local(Local.FLAG_BITS)),
-    );
+    return s.keep(bitsByRecipe(s, state.kind, state.size, local(Local.FLAG_A), local(Local.FLAG_RESULT), local(Local.FLAG_BITS)));
   }
   protected storeBits(value: Value): void {
     this.assign(Local.FLAG_BITS, value);
@@ -97,7 +95,9 @@ export class RegionFlags extends SplitFlags {
   }
 
   /** What the recipe says without making FLAG_BITS; undefined where it can't. */
-  private operation(): { readonly kind: RecipeKind; readonly size: OperandSize; readonly a: Value; readonly b: Value } | undefined {
+  private operation():
+    | { readonly kind: RecipeKind; readonly size: OperandSize; readonly a: Value; readonly b: Value }
+    | undefined {
     const { state } = this;
     if (state.recipe === 'dynamic' || state.kind === undefined || state.size === undefined) return undefined;
     return { kind: state.kind, size: state.size, a: local(Local.FLAG_A), b: local(Local.FLAG_B) };

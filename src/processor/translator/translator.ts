@@ -1,5 +1,5 @@
-import { buildModule } from '../wasm/module.ts';
 import { I64 } from '../wasm/code.ts';
+import { buildModule } from '../wasm/module.ts';
 import { FLAG_BITS_TYPE, flagBitsFunction } from './recipes.ts';
 import type { RegionMode } from './region-builder.ts';
 import { emitRegion } from './region-emitter.ts';
@@ -47,6 +47,9 @@ export interface TranslatorOptions {
 
 export const DEFAULT_TRANSLATOR: TranslatorOptions = { threshold: 1000, capacity: 16 << 20 };
 
+/** Code that changes again and again is translated ever later, up to 2^12 times the threshold. */
+const MOST_DOUBLINGS = 12;
+
 /** What becomes of regions is told to the code cache, which leads to them. */
 export interface RegionHolder {
   entered(region: Region): void;
@@ -60,6 +63,8 @@ export class Translator {
   private readonly regions: Region[] = [];
   /** By guest physical page. */
   private readonly byPage = new Map<bigint, Set<Region>>();
+  /** How often code of a guest physical page was translated in vain: it changed again. */
+  private readonly changes = new Map<bigint, number>();
   private readonly free: number[] = [];
   private next = 0;
   private size = 0;
@@ -102,6 +107,11 @@ export class Translator {
     return true;
   }
 
+  /** How often a place in a guest physical page must be jumped to until it is translated: more often where code has changed. */
+  patience(gpa: bigint): number {
+    return this.options.threshold << Math.min(this.changes.get(gpa >> 12n) ?? 0, MOST_DOUBLINGS);
+  }
+
   private place(): number {
     const free = this.free.pop();
     if (free !== undefined) return free;
@@ -138,7 +148,10 @@ export class Translator {
     const end = gpa + BigInt(length);
     for (let page = gpa >> 12n; page <= (end - 1n) >> 12n; page++)
       for (const region of this.byPage.get(page) ?? [])
-        if (region.ranges.some((range) => range.gpa < end && gpa < range.gpa + BigInt(range.length))) this.drop(region);
+        if (region.ranges.some((range) => range.gpa < end && gpa < range.gpa + BigInt(range.length))) {
+          this.changes.set(page, (this.changes.get(page) ?? 0) + 1);
+          this.drop(region);
+        }
   }
 
   dropAll(): void {

@@ -92,56 +92,97 @@ export const VOID = 0x40;
 
 /** A growing run of WebAssembly bytes, with LEB128 numbers. */
 export class Code {
-  readonly bytes: number[] = [];
+  private buffer = new Uint8Array(256);
+  /** Bytes so far. */
+  length = 0;
+
+  /** The bytes themselves, until more are added. */
+  get bytes(): Uint8Array {
+    return this.buffer.subarray(0, this.length);
+  }
+
+  private reserve(count: number): void {
+    if (this.length + count <= this.buffer.length) return;
+    const wider = new Uint8Array(Math.max(this.buffer.length * 2, this.length + count));
+    wider.set(this.bytes);
+    this.buffer = wider;
+  }
+
+  private byte(value: number): void {
+    if (this.length === this.buffer.length) this.reserve(1);
+    this.buffer[this.length++] = value;
+  }
 
   op(...opcodes: number[]): this {
-    this.bytes.push(...opcodes);
+    for (const opcode of opcodes) this.byte(opcode);
     return this;
   }
   /** Unsigned LEB128. */
   u(value: number): this {
     let rest = value;
     while (rest >= 0x80) {
-      this.bytes.push((rest & 0x7f) | 0x80);
+      this.byte((rest & 0x7f) | 0x80);
       rest = Math.floor(rest / 128);
     }
-    this.bytes.push(rest);
+    this.byte(rest);
     return this;
   }
-  /** Signed LEB128. */
-  s(value: bigint): this {
-    let rest = value;
+  i32(value: number): this {
+    this.byte(Op.i32_const);
+    let rest = value | 0;
     for (;;) {
-      const byte = Number(rest & 0x7fn);
-      rest >>= 7n;
-      if ((rest === 0n && (byte & 0x40) === 0) || (rest === -1n && (byte & 0x40) !== 0)) {
-        this.bytes.push(byte);
+      const low = rest & 0x7f;
+      rest >>= 7;
+      if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) {
+        this.byte(low);
         return this;
       }
-      this.bytes.push(byte | 0x80);
+      this.byte(low | 0x80);
     }
   }
-  i32(value: number): this {
-    return this.op(Op.i32_const).s(BigInt(value | 0));
-  }
   i64(value: bigint): this {
-    return this.op(Op.i64_const).s(BigInt.asIntN(64, value));
+    this.byte(Op.i64_const);
+    let rest = BigInt.asIntN(64, value);
+    for (;;) {
+      const low = Number(rest & 0x7fn);
+      rest >>= 7n;
+      if ((rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0)) {
+        this.byte(low);
+        return this;
+      }
+      this.byte(low | 0x80);
+    }
   }
   get(local: number): this {
-    return this.op(Op.local_get).u(local);
+    this.byte(Op.local_get);
+    return this.u(local);
   }
   set(local: number): this {
-    return this.op(Op.local_set).u(local);
+    this.byte(Op.local_set);
+    return this.u(local);
   }
   tee(local: number): this {
-    return this.op(Op.local_tee).u(local);
+    this.byte(Op.local_tee);
+    return this.u(local);
   }
   /** A load or store with a constant offset; alignment is only a hint and is given as none. */
   memory(opcode: number, offset: number): this {
-    return this.op(opcode, 0).u(offset);
+    this.byte(opcode);
+    this.byte(0);
+    return this.u(offset);
   }
   append(other: Code): this {
-    for (const byte of other.bytes) this.bytes.push(byte);
+    this.reserve(other.length);
+    this.buffer.set(other.bytes, this.length);
+    this.length += other.length;
+    return this;
+  }
+  /** Puts other code in front of what stands at a place. */
+  insert(at: number, other: Code): this {
+    this.reserve(other.length);
+    this.buffer.copyWithin(at + other.length, at, this.length);
+    this.buffer.set(other.bytes, at);
+    this.length += other.length;
     return this;
   }
 }

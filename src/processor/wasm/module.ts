@@ -21,7 +21,7 @@ export interface ModuleParts {
 }
 
 function section(out: Code, id: number, content: Code): void {
-  out.op(id).u(content.bytes.length).append(content);
+  out.op(id).u(content.length).append(content);
 }
 
 function name(out: Code, text: string): void {
@@ -85,8 +85,8 @@ export function buildModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
     const body = new Code().u(item.locals.length);
     for (const run of item.locals) body.u(run.count).op(run.type);
     body.append(item.body).op(0x0b);
-    codes.u(body.bytes.length).append(body);
+    codes.u(body.length).append(body);
   }
   section(out, 10, codes);
-  return new Uint8Array(out.bytes);
+  return out.bytes.slice();
 }
