@@ -33,7 +33,8 @@ export function encodeOperation(
   view.setInt32(at + O.OP_HANDLER, handler ?? O.Handler.HELPER, true);
   view.setInt32(at + O.OP_LENGTH, instruction.length, true);
   view.setBigUint64(at + O.OP_RIP, BigInt.asUintN(64, rip), true);
-  view.setBigInt64(at + O.OP_IMMEDIATE, BigInt.asIntN(64, instruction.immediate), true);
+  const immediate = form.places.includes('1') ? 1n : instruction.immediate;
+  view.setBigInt64(at + O.OP_IMMEDIATE, BigInt.asIntN(64, immediate), true);
   view.setBigInt64(at + O.OP_DISPLACEMENT, BigInt.asIntN(64, instruction.displacement), true);
   view.setInt32(at + O.OP_BASE, slot(instruction.base), true);
   view.setInt32(at + O.OP_INDEX, slot(instruction.index), true);
@@ -44,7 +45,8 @@ export function encodeOperation(
   view.setBigUint64(at + O.OP_ADDRESS_MASK, ADDRESS_MASK[instruction.addressSize], true);
   view.setInt32(at + O.OP_INSTRUCTION, instructionIndex, true);
 
-  let a = L.ZERO;
+  // The accumulator, unless another register is in that place.
+  let a: number = form.places.includes('A') ? L.GPR : L.ZERO;
   let b = L.ZERO;
   let c = L.ZERO;
   for (const { place, width } of form.operands) {

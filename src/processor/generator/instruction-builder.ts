@@ -1,5 +1,5 @@
 import type { OperandSize } from '../../x86/instruction.ts';
-import type { OperandForm } from '../../x86/notation.ts';
+import type { OperandForm, OperandWidth } from '../../x86/notation.ts';
 import type { FlagSemantics, RegisterSegment, Semantics, Value } from '../../x86/semantics.ts';
 import * as L from '../state/layout.ts';
 import { Op, VOID } from '../wasm/code.ts';
@@ -18,6 +18,24 @@ export interface Shape {
 
 export const LOADS = { 8: Op.i64_load8_u, 16: Op.i64_load16_u, 32: Op.i64_load32_u, 64: Op.i64_load } as const;
 export const STORES = { 8: Op.i64_store8, 16: Op.i64_store16, 32: Op.i64_store32, 64: Op.i64_store } as const;
+
+/** Size in bits of an operand with a width letter in an instruction of some size. */
+export function operandSize(width: OperandWidth, size: OperandSize): OperandSize {
+  switch (width) {
+    case 'b':
+      return 8;
+    case 'w':
+      return 16;
+    case 'd':
+      return 32;
+    case 'q':
+      return 64;
+    case 'y':
+      return size === 64 ? 64 : 32;
+    default:
+      return size;
+  }
+}
 
 /** The local with the vCPU's base in the partition's memory, in every function that works on a vCPU. */
 export const BASE = 0;
@@ -72,21 +90,7 @@ export abstract class InstructionBuilder extends ValueBuilder implements Semanti
 
   operandSize(index: number): OperandSize {
     const { width, place } = this.operand(index);
-    if (place === '1') return this.size;
-    switch (width) {
-      case 'b':
-        return 8;
-      case 'w':
-        return 16;
-      case 'd':
-        return 32;
-      case 'q':
-        return 64;
-      case 'y':
-        return this.size === 64 ? 64 : 32;
-      default:
-        return this.size;
-    }
+    return place === '1' ? this.size : operandSize(width, this.size);
   }
 
   isMemory(index: number): boolean {

@@ -8,10 +8,13 @@ import { InterpreterFlags } from './flags.ts';
 import * as O from './operation.ts';
 
 /** Indices of the locals of the interpreter's function: parameters first. */
-export const Local = { BASE, OP: 1, BUDGET: 2, ENTRY: 3, RIP: 4, LINK: 5, HANDLER: 6, FIRST_FREE: 7 } as const;
+export const Local = { BASE, OP: 1, BUDGET: 2, ENTRY: 3, RIP: 4, LINK: 5, HANDLER: 6, HOST: 7, FIRST_FREE: 8 } as const;
 export const Import = { SLOW_READ: 0, SLOW_WRITE: 1 } as const;
 
-/** Where a handler can branch to, as label depths counted from the handler's own level. */
+/**
+ * Where a handler can branch to, as label depths counted from the handler's own level. In the main function `abort` means: do the
+ * instruction once more, by its complete handler.
+ */
 export interface Labels {
   readonly next: number;
   readonly lookup: number;
@@ -26,15 +29,21 @@ export interface HandlerShape extends Shape {
   readonly knowsStack: boolean;
 }
 
-/** Turns one instruction's semantics into a handler of the interpreter. */
+/**
+ * Turns one instruction's semantics into a handler of the interpreter: a complete one, or one of the main function, which
+ * leaves to the complete one what isn't in the TLB and all faults.
+ */
 export class HandlerBuilder extends InstructionBuilder {
   readonly flags: FlagSemantics;
   private memoryOffset: Value | undefined;
   private ended = false;
+  /** The offset whose place in memory is in the HOST local, with the right to write. */
+  private hostOf: { readonly offset: Value; readonly size: OperandSize } | undefined;
 
   constructor(
     protected readonly shape: HandlerShape,
     private readonly labels: Labels,
+    private readonly complete = true,
   ) {
     super(Local.FIRST_FREE);
     this.flags = new InterpreterFlags(this);
@@ -198,21 +207,14 @@ export class HandlerBuilder extends InstructionBuilder {
   /** Leaves on the stack whether the TLB has the page(s) of an access; the entry's address is in a local. */
   private lookupTlb(linear: number, size: OperandSize, write: boolean, isFlat: boolean): void {
     const { code } = this;
+    code.get(linear).op(Op.i32_wrap_i64).i32(8).op(Op.i32_shr_u);
+    code.i32((O.TLB_ENTRIES - 1) << 4).op(Op.i32_and);
     code.get(Local.BASE).memory(Op.i32_load, write ? O.ENGINE_TLB_WRITE : O.ENGINE_TLB_READ);
-    code
-      .get(linear)
-      .i64(12n)
-      .op(Op.i64_shr_u, Op.i32_wrap_i64)
-      .i32(O.TLB_ENTRIES - 1)
-      .op(Op.i32_and);
-    code.i32(4).op(Op.i32_shl, Op.i32_add).tee(Local.ENTRY).memory(Op.i64_load, 0);
+    code.op(Op.i32_add).tee(Local.ENTRY).memory(Op.i64_load, 0);
     // The page of the last byte: an access that crosses into the next page doesn't match.
-    code
-      .get(linear)
-      .i64(BigInt(size / 8 - 1))
-      .op(Op.i64_add)
-      .i64(-4096n)
-      .op(Op.i64_and);
+    code.get(linear);
+    if (size > 8) code.i64(BigInt(size / 8 - 1)).op(Op.i64_add);
+    code.i64(-4096n).op(Op.i64_and);
     if (!isFlat) code.get(Local.OP).memory(Op.i64_load32_u, O.OP_CHECKED).op(Op.i64_or);
     code.op(Op.i64_eq);
   }
@@ -229,11 +231,26 @@ export class HandlerBuilder extends InstructionBuilder {
       .u(this.labels.abort + this.depth);
   }
 
+  /** Has the complete handler do the instruction when the number on the stack is 0. */
+  private missIfNot(): void {
+    this.code.op(Op.i32_eqz, Op.br_if).u(this.labels.abort + this.depth);
+  }
+
   private access(segment: RegisterSegment, offset: Value, size: OperandSize, flags: number): Value {
     const { code } = this;
     const linear = this.linear(segment, offset);
     const result = this.newLocal();
     this.lookupTlb(linear, size, flags !== 0, this.isFlat(segment));
+    if (!this.complete) {
+      this.missIfNot();
+      this.hostAddress(linear);
+      if (flags !== 0) {
+        code.tee(Local.HOST);
+        this.hostOf = { offset, size };
+      }
+      code.memory(LOADS[size], 0).set(result);
+      return new Expression((target) => target.get(result));
+    }
     code.op(Op.if, VOID);
     this.depth++;
     this.hostAddress(linear);
@@ -260,8 +277,21 @@ export class HandlerBuilder extends InstructionBuilder {
 
   store(segment: RegisterSegment, offset: Value, size: OperandSize, value: Value): void {
     const { code } = this;
+    if (this.hostOf?.offset === offset && this.hostOf.size === size) {
+      code.get(Local.HOST);
+      emit(code, value);
+      code.memory(STORES[size], 0);
+      return;
+    }
     const linear = this.linear(segment, offset);
     this.lookupTlb(linear, size, true, this.isFlat(segment));
+    if (!this.complete) {
+      this.missIfNot();
+      this.hostAddress(linear);
+      emit(code, value);
+      code.memory(STORES[size], 0);
+      return;
+    }
     code.op(Op.if, VOID);
     this.depth++;
     this.hostAddress(linear);
@@ -316,7 +346,7 @@ export class HandlerBuilder extends InstructionBuilder {
   }
 
   jumpRelative(): void {
-    followLink(this.code, this.labels.next + this.depth);
+    if (!this.complete) followLink(this.code, this.labels.next + this.depth);
     this.jump(this.add(this.nextRip(), this.read(0)));
   }
 
@@ -333,8 +363,10 @@ export class HandlerBuilder extends InstructionBuilder {
 
   raise(vector: number): void {
     const { code } = this;
-    code.get(Local.BASE).i32(vector).memory(Op.i32_store, O.ENGINE_VECTOR);
-    code.get(Local.BASE).i32(2).memory(Op.i32_store, O.ENGINE_ABORT);
+    if (this.complete) {
+      code.get(Local.BASE).i32(vector).memory(Op.i32_store, O.ENGINE_VECTOR);
+      code.get(Local.BASE).i32(2).memory(Op.i32_store, O.ENGINE_ABORT);
+    }
     code.op(Op.br).u(this.labels.abort + this.depth);
   }
 }

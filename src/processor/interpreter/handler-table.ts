@@ -1,7 +1,9 @@
 import { instructionDefinitions } from '../../x86/definitions/index.ts';
 import type { OperandSize } from '../../x86/instruction.ts';
-import { type Form, parseForm } from '../../x86/notation.ts';
+import { type Form, type OperandForm, parseForm } from '../../x86/notation.ts';
+import { operandSize } from '../generator/instruction-builder.ts';
 import type { HandlerShape } from './builder.ts';
+import { isFrequent } from './frequent.ts';
 import { Handler } from './operation.ts';
 
 /** All encodings, in the order of their definitions. */
@@ -38,12 +40,31 @@ export function formSize(form: Form, operandSize: OperandSize): OperandSize {
   }
 }
 
+/** Widths that don't depend on the operand size any more. */
+const FIXED_WIDTH = { 8: 'b', 16: 'w', 32: 'd', 64: 'q' } as const;
+
+/**
+ * A form's operands as handlers see them: the accumulator is one more register of an operation where that has a place for it, the
+ * constant 1 is an immediate, and how wide an immediate was encoded is forgotten.
+ */
+function plainOperands(form: Form, size: OperandSize): readonly OperandForm[] {
+  const takesA = [...form.places].some((place) => 'ERZ'.includes(place));
+  return form.operands.map(({ place, width }): OperandForm => {
+    if (place === 'I' || place === '1') return { place: 'I', width: 'v' };
+    if (place === 'J') return { place, width: 'z' };
+    if (width === 's' || place === 'S' || place === 'P') return { place, width };
+    const plain = place === 'Z' || place === 'R' || (place === 'A' && !takesA) ? 'Z' : place;
+    return { place: plain, width: FIXED_WIDTH[operandSize(width, size)] };
+  });
+}
+
 /** A key that is equal exactly for requests that one handler can serve. */
 function keyOf(definition: number, form: Form, request: HandlerRequest): string {
   const { varies } = form.definition;
-  const kinds = form.operands.map((operand) =>
-    request.memory && 'EMO'.includes(operand.place) ? `m${operand.width}` : operand.place + operand.width,
-  );
+  const kinds = plainOperands(form, request.size).map(({ place, width }) => {
+    if (request.memory && 'EMO'.includes(place)) return `m${width}`;
+    return (place === 'E' ? 'Z' : place) + width;
+  });
   const parts: (string | number)[] = [definition, kinds.join(), request.size];
   if (varies?.includes('address')) parts.push('a', request.addressSize);
   if (varies?.includes('stack')) parts.push('s', request.stackWidth);
@@ -69,14 +90,23 @@ function requestIndex({ size, memory, addressSize, stackWidth, rep, plain }: Han
  * decoder asks it for handler numbers.
  */
 export class HandlerTable {
-  readonly entries: HandlerEntry[] = [];
+  entries: HandlerEntry[] = [];
   private readonly ids = new Map<string, number>();
   /** Answers of {@link find}, by form and request. */
   private readonly found = new Map<Form, Int16Array>();
   private readonly definitionIndex = new Map(instructionDefinitions.map((definition, index) => [definition, index]));
 
+  /** How many handlers, from the first, are in the interpreter's main function. */
+  readonly frequent: number;
+
   constructor() {
     for (const form of forms) if (form.definition.semantics) this.enumerate(form);
+    const isMain = (entry: HandlerEntry) => isFrequent(entry.form.definition.mnemonic, entry.shape);
+    const sorted = [...this.entries.filter(isMain), ...this.entries.filter((entry) => !isMain(entry))];
+    this.frequent = this.entries.filter(isMain).length;
+    const numbers = new Map(sorted.map((entry, index) => [entry.id, Handler.FIRST_INSTRUCTION + index]));
+    for (const [key, id] of this.ids) this.ids.set(key, numbers.get(id) ?? id);
+    this.entries = sorted.map((entry, index) => ({ ...entry, id: Handler.FIRST_INSTRUCTION + index }));
   }
 
   /** Number of the handler for a form; undefined when the form has no handler in that shape. */
@@ -122,6 +152,6 @@ export class HandlerTable {
     const id = Handler.FIRST_INSTRUCTION + this.entries.length;
     this.ids.set(key, id);
     const knowsStack = form.definition.varies?.includes('stack') === true;
-    this.entries.push({ id, form, shape: { ...request, knowsStack, operands: form.operands } });
+    this.entries.push({ id, form, shape: { ...request, knowsStack, operands: plainOperands(form, request.size) } });
   }
 }

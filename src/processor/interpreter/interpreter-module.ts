@@ -1,7 +1,7 @@
 import * as L from '../state/layout.ts';
 import { REGION_TYPE } from '../translator/region-locals.ts';
 import { Code, I32, I64, Op, VOID } from '../wasm/code.ts';
-import { buildModule, tableTypeIndex } from '../wasm/module.ts';
+import { buildModule, type ModuleParts, tableTypeIndex } from '../wasm/module.ts';
 import { countDown, followLink, HandlerBuilder, Local, leave } from './builder.ts';
 import { HandlerTable } from './handler-table.ts';
 import * as O from './operation.ts';
@@ -80,6 +80,11 @@ function lookup(code: Code): void {
   code.op(Op.end, Op.end);
 }
 
+const IMPORTS = [
+  { name: 'slowRead', type: { parameters: [I32, I64, I32], results: [I64] } },
+  { name: 'slowWrite', type: { parameters: [I32, I64, I64, I32], results: [] } },
+];
+
 /** Runs translated code, and the operation itself where that can't even begin. `next` is the label of the next operation. */
 function enterRegion(code: Code, next: number): void {
   code.get(Local.OP).memory(Op.i32_load, O.OP_CONTEXT).tee(Local.ENTRY).op(Op.if, VOID);
@@ -89,7 +94,7 @@ function enterRegion(code: Code, next: number): void {
   code.get(Local.BASE).get(Local.OP).memory(Op.i64_load, O.OP_RIP).memory(Op.i64_store, L.RIP);
   code.get(Local.BASE).get(Local.BUDGET).i32(1).op(Op.i32_add);
   code.get(Local.OP).memory(Op.i32_load, O.OP_REGION);
-  code.op(Op.call_indirect).u(tableTypeIndex(IMPORTS.length, 1)).u(0).tee(Local.ENTRY);
+  code.op(Op.call_indirect).u(tableTypeIndex(IMPORTS.length, 2)).u(0).tee(Local.ENTRY);
   code.get(Local.BUDGET).op(Op.i32_gt_s, Op.if, VOID);
   code.get(Local.OP).memory(Op.i32_load, O.OP_ORIGINAL).set(Local.HANDLER);
   code.op(Op.br).u(next).op(Op.end);
@@ -98,19 +103,38 @@ function enterRegion(code: Code, next: number): void {
   code.op(Op.br).u(next + 1);
 }
 
-const IMPORTS = [
-  { name: 'slowRead', type: { parameters: [I32, I64, I32], results: [I64] } },
-  { name: 'slowWrite', type: { parameters: [I32, I64, I64, I32], results: [] } },
-];
-
 /** Generates the module for the handlers of a table. */
 export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer> {
-  const count = O.Handler.FIRST_INSTRUCTION + table.entries.length;
+  return buildModule({
+    imports: IMPORTS,
+    tableType: REGION_TYPE,
+    functions: [mainFunction(table), completeFunction(table)],
+  });
+}
+
+/** Indices of the functions. */
+const FunctionIndex = { MAIN: IMPORTS.length, COMPLETE: IMPORTS.length + 1 } as const;
+/** What {@link completeFunction} returns instead of the next operation. */
+const JUMPED = 0;
+const ABORTED = -1;
+
+/** The locals that handlers use, in a function with three parameters. */
+function handlerLocals(used: number): { count: number; type: number }[] {
+  return [
+    { count: 1, type: I32 },
+    { count: 1, type: I64 },
+    { count: Local.FIRST_FREE - Local.LINK, type: I32 },
+    { count: used - Local.FIRST_FREE, type: I64 },
+  ];
+}
+
+/** The loop over operations, with the handlers of frequent instructions. */
+function mainFunction(table: HandlerTable): ModuleParts['functions'][number] {
+  const count = O.Handler.FIRST_INSTRUCTION + table.frequent;
   const body = new Code();
   let locals: number = Local.FIRST_FREE;
 
   body.get(Local.BASE).memory(Op.i64_load, L.RIP).set(Local.RIP);
-  body.op(Op.block, VOID); // abort
   body.op(Op.loop, VOID); // lookup
   lookup(body);
   body.op(Op.loop, VOID); // next operation
@@ -120,59 +144,77 @@ export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer
   body.get(Local.BUDGET).i32(1).op(Op.i32_sub).set(Local.BUDGET);
   body.get(Local.OP).memory(Op.i32_load, O.OP_HANDLER).set(Local.HANDLER);
   body.op(Op.loop, VOID); // dispatch
-  for (let index = 0; index < count; index++) body.op(Op.block, VOID);
+  for (let index = 0; index <= count; index++) body.op(Op.block, VOID);
   body.get(Local.HANDLER);
-  body.op(Op.br_table).u(count - 1);
-  for (let index = 0; index < count; index++) body.u(index);
+  body.op(Op.br_table).u(count);
+  for (let index = 0; index <= count; index++) body.u(index);
   body.op(Op.end);
 
-  // Handler k stands after the end of block k: around it are the blocks k+1 …, the three loops and the abort block.
-  const inside = (index: number) => count - index;
+  // Handler k stands after the end of block k: around it are the blocks k+1 … count, and the three loops.
+  const outermost = (index: number) => count - 1 - index;
+  const next = (index: number) => outermost(index) + 2;
   for (let index = 0; index < O.Handler.FIRST_INSTRUCTION; index++) {
     if (index === O.Handler.END) {
       body.get(Local.BUDGET).i32(1).op(Op.i32_add).set(Local.BUDGET);
-      followLink(body, inside(index));
+      followLink(body, next(index));
       body.get(Local.OP).memory(Op.i64_load, O.OP_RIP).set(Local.RIP).i32(0).set(Local.OP);
-      body.op(Op.br).u(inside(index) + 1);
+      body.op(Op.br).u(next(index) + 1);
     } else if (index === O.Handler.DROPPED) leave(body, O.Left.MISS);
     else if (index === O.Handler.BREAK) leave(body, O.Left.BREAK);
     else if (index === O.Handler.HELPER) leave(body, O.Left.HELPER);
     else if (index === O.Handler.RAISE) leave(body, O.Left.RAISE);
-    else enterRegion(body, inside(index));
+    else enterRegion(body, next(index));
     body.op(Op.end);
   }
-  for (const entry of table.entries) {
-    const next = inside(entry.id);
+  for (const entry of table.entries.slice(0, table.frequent)) {
+    const labels = { next: next(entry.id), lookup: next(entry.id) + 1, abort: outermost(entry.id) };
+    const builder = new HandlerBuilder(entry.shape, labels, false);
+    entry.form.definition.semantics?.(builder);
+    builder.finish();
+    body.append(builder.code).op(Op.end);
+    locals = Math.max(locals, builder.localsUsed);
+  }
+  // All others, and what frequent ones leave: one call each.
+  body.get(Local.BASE).get(Local.OP).get(Local.HANDLER).op(Op.call).u(FunctionIndex.COMPLETE).tee(Local.ENTRY);
+  body.i32(ABORTED).op(Op.i32_eq, Op.if, VOID);
+  leave(body, O.Left.ABORT);
+  body.op(Op.end);
+  body.get(Local.ENTRY).set(Local.OP);
+  body.get(Local.OP).op(Op.br_if).u(1);
+  body.get(Local.BASE).memory(Op.i64_load, L.RIP).set(Local.RIP);
+  body.op(Op.br).u(2);
+  body.op(Op.end, Op.end, Op.end);
+  body.op(Op.unreachable);
+  const type = { parameters: [I32, I32, I32], results: [I32] };
+  return { name: 'run', type, locals: handlerLocals(locals), body };
+}
+
+/** One instruction by its complete handler: vCPU, operation, handler → the operation to go on with, JUMPED (to RIP) or ABORTED. */
+function completeFunction(table: HandlerTable): ModuleParts['functions'][number] {
+  const { entries } = table;
+  const count = entries.length;
+  const body = new Code();
+  let locals: number = Local.FIRST_FREE;
+  body.op(Op.block, VOID); // abort
+  body.op(Op.block, VOID); // jumped
+  body.op(Op.block, VOID); // next
+  for (let index = 0; index < count; index++) body.op(Op.block, VOID);
+  // The third parameter stands where the main function has its budget.
+  body.get(Local.BUDGET).i32(O.Handler.FIRST_INSTRUCTION).op(Op.i32_sub);
+  body.op(Op.br_table).u(count - 1);
+  for (let index = 0; index < count; index++) body.u(index);
+  body.op(Op.end);
+  for (const [index, entry] of entries.entries()) {
+    const next = count - 1 - index;
     const builder = new HandlerBuilder(entry.shape, { next, lookup: next + 1, abort: next + 2 });
     entry.form.definition.semantics?.(builder);
     builder.finish();
-    body.append(builder.code);
+    body.append(builder.code).op(Op.end);
     locals = Math.max(locals, builder.localsUsed);
-    // The last handler stands after the end of the last block.
-    if (entry.id < count - 1) body.op(Op.end);
   }
-  body.op(Op.end); // dispatch
-  body.op(Op.end); // next
-  body.op(Op.end); // lookup
-  body.op(Op.end); // abort
-  leave(body, O.Left.ABORT);
-  body.op(Op.unreachable);
-
-  return buildModule({
-    imports: IMPORTS,
-    tableType: REGION_TYPE,
-    functions: [
-      {
-        name: 'run',
-        type: { parameters: [I32, I32, I32], results: [I32] },
-        locals: [
-          { count: 1, type: I32 },
-          { count: 1, type: I64 },
-          { count: 2, type: I32 },
-          { count: locals - Local.FIRST_FREE, type: I64 },
-        ],
-        body,
-      },
-    ],
-  });
+  body.get(Local.OP).op(Op.return, Op.end);
+  body.get(Local.BASE).get(Local.RIP).memory(Op.i64_store, L.RIP).i32(JUMPED).op(Op.return, Op.end);
+  body.i32(ABORTED);
+  const type = { parameters: [I32, I32, I32], results: [I32] };
+  return { name: 'complete', type, locals: handlerLocals(locals), body };
 }

@@ -1,5 +1,5 @@
 import { BASE } from '../generator/instruction-builder.ts';
-import { I32, I64 } from '../wasm/code.ts';
+import { I32 } from '../wasm/code.ts';
 import type { FunctionType } from '../wasm/module.ts';
 
 /** A region: the vCPU's base and the instructions that may still be retired → how many of these are left. */
