@@ -1,5 +1,6 @@
 import { createProcessor } from '../../../src/processor/cpu.ts';
 import { PartitionMemory } from '../../../src/processor/memory/partition-memory.ts';
+import type { RunResult } from '../../../src/processor/exit.ts';
 import type { CpuModel } from '../../../src/processor/models/cpu-model.ts';
 import type { Processor } from '../../../src/processor/processor.ts';
 import { Flag, type SegmentValue } from '../../../src/processor/state/cpu-state.ts';
@@ -28,6 +29,30 @@ const WRITABLE = 2;
 const USER = 4;
 const NO_EXECUTE = 1n << 63n;
 
+/** Which code of the emulated processor does a case: the interpreter's, where nothing is in the TLB yet, or translated code. */
+export type Tier = 'interpreter' | 'translator';
+
+/** Times that a place is jumped to before it is translated, where cases are. */
+const THRESHOLD = 2;
+
+/**
+ * Code that brings the data pages into the TLB: it writes to those that can be written, without changing them, and reads the
+ * last one.
+ */
+function touchingCode(bits: 16 | 32 | 64): Uint8Array {
+  const code: number[] = [];
+  for (let page = 0; page * 0x1000 < DATA_SIZE; page++) {
+    const address = page * 0x1000 + (bits === 16 ? 0 : Number(DATA));
+    const bytes = [address & 0xff, (address >> 8) & 0xff, (address >> 16) & 0xff, address >>> 24];
+    const modrm = page === 2 ? 0x00 : 0x08;
+    code.push(page === 2 ? 0xf6 : 0x80);
+    if (bits === 64) code.push(modrm | 4, 0x25, ...bytes, 0);
+    else if (bits === 32) code.push(modrm | 5, ...bytes, 0);
+    else code.push(modrm | 6, ...bytes.slice(0, 2), 0);
+  }
+  return Uint8Array.from(code);
+}
+
 /** Runs cases on the emulated processor, in a machine that looks to user code as Linux does on the real one. */
 export class EmulatedMachine {
   readonly processor: Processor;
@@ -41,9 +66,15 @@ export class EmulatedMachine {
   constructor(
     model: CpuModel,
     private readonly background: Uint8Array,
+    private readonly tier: Tier = 'interpreter',
   ) {
     this.memory = new PartitionMemory([{ gpa: 0n, length: 0x10_0000 }], 1);
-    this.processor = createProcessor({ index: 0, memory: this.memory, model });
+    this.processor = createProcessor({
+      index: 0,
+      memory: this.memory,
+      model,
+      translator: { threshold: tier === 'translator' ? THRESHOLD : 0, capacity: 1 << 20 },
+    });
     const ram = this.memory.locate(0n)?.offset ?? 0;
     this.data = this.memory.bytes.subarray(ram + DATA_PAGES, ram + DATA_PAGES + DATA_SIZE);
     this.code = this.memory.bytes.subarray(ram + CODE_PAGES, ram + CODE_PAGES + CODE_SIZE);
@@ -156,7 +187,9 @@ export class EmulatedMachine {
     this.resetState(request);
     reply.bytes.fill(0);
     reply.vector = Reply.TIMEOUT;
-    const result = processor.run(50_000);
+    // Debug traps and alignment checks are looked at in each access: there the TLB isn't used.
+    if (this.tier === 'translator' && (request.rflags & (Flag.TF | Flag.AC)) === 0) this.touchData(request);
+    const result = this.heat() ?? processor.run(50_000);
     const { state } = processor;
     this.trapped = ((request.rflags | state.rflags) & Flag.TF) !== 0;
     reply.rip = state.rip;
@@ -178,6 +211,32 @@ export class EmulatedMachine {
     reply.fsBase = state.segment(L.Segment.FS).base;
     reply.gsBase = state.segment(L.Segment.GS).base;
     return reply;
+  }
+
+  /** Brings the data pages into the TLB, by code that stands far from the case's. */
+  private touchData(request: Request): void {
+    const { processor } = this;
+    const { state } = processor;
+    const rip = state.rip;
+    const code = touchingCode(request.bits);
+    const at = request.rip - CODE < 0x1000n ? 0x1c00 : 0x400;
+    processor.writeMemory('gpa', BigInt(CODE_PAGES + at), code);
+    state.rflags = 2;
+    state.rip = BigInt(at) + (request.bits === 16 ? 0n : CODE);
+    processor.run(DATA_SIZE >> 12);
+    processor.writeMemory('gpa', BigInt(CODE_PAGES + at), new Uint8Array(code.length).fill(INT3));
+    state.rflags = request.rflags;
+    state.rip = rip;
+  }
+
+  /** Makes the case's code hot without running it; gives what came in between. */
+  private heat(): RunResult | undefined {
+    if (this.tier === 'interpreter') return undefined;
+    for (let times = 0; times < THRESHOLD; times++) {
+      const result = this.processor.run(0);
+      if (result.kind !== 'budget') return result;
+    }
+    return undefined;
   }
 
   /** Puts code and data pages back. */

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { CpuModel } from '../../../src/processor/models/cpu-model.ts';
 import { cpuModel } from '../../../src/processor/models/cpu-models.ts';
 import { compareForm, compareRequests } from './compare.ts';
-import { EmulatedMachine } from './emulated-machine.ts';
+import { EmulatedMachine, type Tier } from './emulated-machine.ts';
 import { type InstructionForm, integerForms } from './forms.ts';
 import { backgroundData, hostFeatures, hostVendor } from './native-machine.ts';
 import { randomEncodings } from './random-encodings.ts';
@@ -24,7 +24,7 @@ function commonForms(model: CpuModel, bits: 16 | 32 | 64): InstructionForm[] {
 }
 
 /** Defines one test per mnemonic of 16-, 32- or 64-bit code that compares `count` random cases of each of its forms. */
-export function compareMnemonics(options: { count: number; seed: number; bits: 16 | 32 | 64 }): void {
+export function compareMnemonics(options: { count: number; seed: number; bits: 16 | 32 | 64; tier?: Tier }): void {
   const vendor = hostVendor();
   const model = cpuModel(vendor);
   const byMnemonic = new Map<string, InstructionForm[]>();
@@ -34,9 +34,9 @@ export function compareMnemonics(options: { count: number; seed: number; bits: 1
     byMnemonic.set(form.mnemonic, forms);
   }
   const background = backgroundData();
-  const comparison = { machine: new EmulatedMachine(model, background), background, vendor, limit: 3 };
+  const comparison = { machine: new EmulatedMachine(model, background, options.tier), background, vendor, limit: 3 };
   for (const [mnemonic, forms] of byMnemonic) {
-    test(`${mnemonic.toUpperCase()} in ${options.bits}-bit code (${forms.length} ${forms.length === 1 ? 'form' : 'forms'})`, () => {
+    test(`${mnemonic.toUpperCase()} in ${options.bits}-bit code${options.tier === 'translator' ? ', translated' : ''} (${forms.length} ${forms.length === 1 ? 'form' : 'forms'})`, () => {
       const found = forms.flatMap((form) => compareForm(form, comparison, options.count, options.seed));
       const report = found.map((d) => `${d.form} seed ${d.seed} case ${d.index}: ${d.text}\n  ${d.request}`).join('\n');
       expect(found.length, report).toBe(0);
@@ -45,13 +45,13 @@ export function compareMnemonics(options: { count: number; seed: number; bits: 1
 }
 
 /** Defines one test that compares `count` random encodings: prefixes in any order, odd ones, opcodes that are not defined. */
-export function compareEncodings(count: number, seed: number): void {
-  test(`${count} random encodings`, () => {
+export function compareEncodings(count: number, seed: number, tier: Tier = 'interpreter'): void {
+  test(`${count} random encodings${tier === 'translator' ? ', translated' : ''}`, () => {
     const vendor = hostVendor();
     const model = cpuModel(vendor);
     const background = backgroundData();
     const { records, requests, mnemonics } = randomEncodings(commonForms(model, 64), count, seed, vendor);
-    const machine = new EmulatedMachine(model, background);
+    const machine = new EmulatedMachine(model, background, tier);
     const found = compareRequests(records, requests, (index) => mnemonics[index] ?? '', {
       machine,
       background,
