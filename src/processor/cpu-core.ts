@@ -66,7 +66,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     readonly index: number,
     readonly memory: PartitionMemory,
     readonly model: CpuModel,
-    translator?: TranslatorOptions,
+    translator?: Partial<TranslatorOptions>,
   ) {
     this.state = new CpuState(memory.wasm.buffer, memory.vcpuBase(index));
     this.mmu = new Mmu(this.state, memory, model);

@@ -42,7 +42,7 @@ export interface ProcessorOptions {
   readonly memory: PartitionMemory;
   readonly model: CpuModel;
   /** When hot code is translated, and how much of it is kept. */
-  readonly translator?: TranslatorOptions;
+  readonly translator?: Partial<TranslatorOptions>;
 }
 
 /** Makes an emulated vCPU in power-on state. */

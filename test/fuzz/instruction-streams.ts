@@ -44,7 +44,7 @@ export class StreamMachine {
 
   /** `threshold`: jumps to a place before it is translated; 0 for the interpreter alone. */
   constructor(model: CpuModel, threshold = 0) {
-    const translator = { threshold, capacity: 4 << 20 };
+    const translator = { threshold, regionSize: 60, mostDoublings: 0 };
     this.processor = createProcessor({ index: 0, memory: this.memory, model, translator });
     const offset = this.memory.locate(0n)?.offset ?? 0;
     this.ram = this.memory.bytes.subarray(offset, offset + RAM_SIZE);

@@ -77,7 +77,7 @@ export class CodeCache implements CodeHolder {
     private readonly table: HandlerTable,
     private readonly source: CodeSource,
     private readonly onFlushWrites: () => void,
-    translatorOptions?: TranslatorOptions,
+    translatorOptions?: Partial<TranslatorOptions>,
   ) {
     this.view = memory.view;
     this.translator = new Translator(

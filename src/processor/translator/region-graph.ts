@@ -56,7 +56,6 @@ export interface CodeView {
   advance(rip: bigint, bytes: number): bigint;
 }
 
-const MOST_INSTRUCTIONS = 500;
 const MOST_TARGETS = 256;
 
 /** A place where an instruction leads to by a known jump. */
@@ -64,8 +63,11 @@ function targetOf(view: CodeView, rip: bigint, { instruction, request }: Decoded
   return BigInt.asUintN(request.size, view.advance(rip, instruction.length) + instruction.immediate);
 }
 
-/** Finds the code that belongs together with the code at `entry`; undefined when nothing there can be translated. */
-export function discoverRegion(view: CodeView, entry: bigint): RegionGraph | undefined {
+/**
+ * Finds the code that belongs together with the code at `entry`, `most` instructions of it; undefined when nothing there can be
+ * translated.
+ */
+export function discoverRegion(view: CodeView, entry: bigint, most: number): RegionGraph | undefined {
   const found = new Map<bigint, Decoded>();
   const leaders = new Set<bigint>([entry]);
   const targets = new Set<bigint>([entry]);
@@ -86,7 +88,7 @@ export function discoverRegion(view: CodeView, entry: bigint): RegionGraph | und
   };
   for (let start = work.shift(); start !== undefined; start = work.shift()) {
     let rip = start;
-    while (found.size < MOST_INSTRUCTIONS) {
+    while (found.size < most) {
       if (found.has(rip)) {
         leaders.add(rip);
         break;

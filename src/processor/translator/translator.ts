@@ -43,12 +43,13 @@ export interface TranslatorOptions {
   readonly threshold: number;
   /** Most bytes of WebAssembly that are kept; machine code takes about ten times as much. */
   readonly capacity: number;
+  /** Most instructions that are translated together. */
+  readonly regionSize: number;
+  /** Each time that translated code has changed doubles the threshold for its page, up to so many times. */
+  readonly mostDoublings: number;
 }
 
-export const DEFAULT_TRANSLATOR: TranslatorOptions = { threshold: 1000, capacity: 16 << 20 };
-
-/** Code that changes again and again is translated ever later, up to 2^12 times the threshold. */
-const MOST_DOUBLINGS = 12;
+export const DEFAULT_TRANSLATOR: TranslatorOptions = { threshold: 1000, capacity: 16 << 20, regionSize: 500, mostDoublings: 12 };
 
 /** What becomes of regions is told to the code cache, which leads to them. */
 export interface RegionHolder {
@@ -68,18 +69,21 @@ export class Translator {
   private readonly free: number[] = [];
   private next = 0;
   private size = 0;
+  readonly options: TranslatorOptions;
   /** For statistics. */
   compiled = 0;
 
   constructor(
     private readonly memory: WebAssembly.Memory,
     private readonly holder: RegionHolder,
-    readonly options: TranslatorOptions = DEFAULT_TRANSLATOR,
-  ) {}
+    options: Partial<TranslatorOptions> = {},
+  ) {
+    this.options = { ...DEFAULT_TRANSLATOR, ...options };
+  }
 
   /** Translates the code at a hot place; false where it can't be. */
   translate(code: HotCode, entry: bigint): boolean {
-    const graph = discoverRegion(code, entry);
+    const graph = discoverRegion(code, entry, this.options.regionSize);
     if (!graph) return false;
     const flags = flagBitsFunction();
     const region = emitRegion(graph, code.mode, 0);
@@ -109,7 +113,7 @@ export class Translator {
 
   /** How often a place in a guest physical page must be jumped to until it is translated: more often where code has changed. */
   patience(gpa: bigint): number {
-    return this.options.threshold << Math.min(this.changes.get(gpa >> 12n) ?? 0, MOST_DOUBLINGS);
+    return this.options.threshold << Math.min(this.changes.get(gpa >> 12n) ?? 0, this.options.mostDoublings);
   }
 
   private place(): number {

@@ -73,7 +73,7 @@ export class EmulatedMachine {
       index: 0,
       memory: this.memory,
       model,
-      translator: { threshold: tier === 'translator' ? THRESHOLD : 0, capacity: 1 << 20 },
+      translator: { threshold: tier === 'translator' ? THRESHOLD : 0, mostDoublings: 0 },
     });
     const ram = this.memory.locate(0n)?.offset ?? 0;
     this.data = this.memory.bytes.subarray(ram + DATA_PAGES, ram + DATA_PAGES + DATA_SIZE);
