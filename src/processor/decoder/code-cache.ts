@@ -305,7 +305,7 @@ export class CodeCache implements CodeHolder {
   /** Translates the code at RIP, which has become hot. */
   translate(rip: bigint): void {
     const code = this.hotCode(rip);
-    if (code) this.translator.translate(code, rip);
+    if (code && !this.regions.has(code.key(rip))) this.translator.translate(code, rip);
   }
 
   /** Looks at the region at RIP in a context that it wasn't entered in before; what doesn't hold there is dropped. */

@@ -16,6 +16,9 @@ export const Recipe = {
   LOGIC: 1,
 } as const;
 
+/** Added to a recipe: CF and OF are not what it says, but stand where FLAG_BITS has them in a word of their own. */
+export const OVERRIDDEN = 32;
+
 /** What a recipe with operands does; each in four sizes. */
 export const RecipeKind = { ADD: 0, SUB: 1, INC: 2, DEC: 3 } as const;
 export type RecipeKind = (typeof RecipeKind)[keyof typeof RecipeKind];
@@ -41,30 +44,40 @@ export function bitsByRecipe(s: ValueBuilder, kind: RecipeKind, size: OperandSiz
   return carriesOfStep(s, before, s.keep(s.zeroExtend(result, size)), size, decrement, carry);
 }
 
-/** Type of the function that {@link flagBitsFunction} makes: recipe, a, result, bits or carry → FLAG_BITS. */
-export const FLAG_BITS_TYPE: FunctionType = { parameters: [I32, I64, I64, I64], results: [I64] };
+/** FLAG_BITS with CF and OF from another word. */
+export function overridden(s: ValueBuilder, bits: Value, carryAndOverflow: Value): Value {
+  return s.or(s.and(bits, s.constant((1n << 62n) - 1n)), carryAndOverflow);
+}
+
+/** Type of the function that {@link flagBitsFunction} makes: recipe, a, result, bits or carry, overriding word → FLAG_BITS. */
+export const FLAG_BITS_TYPE: FunctionType = { parameters: [I32, I64, I64, I64, I64], results: [I64] };
 
 class RecipeBuilder extends ValueBuilder {}
 
 /** The function that each module of translated code has for flags whose recipe isn't known while code is made. */
 export function flagBitsFunction(): { readonly body: Code; readonly locals: number } {
-  const builder = new RecipeBuilder(4);
+  const builder = new RecipeBuilder(FLAG_BITS_TYPE.parameters.length);
   const { code } = builder;
   const parameter = (index: number) => new Expression((target) => target.get(index));
   const answer = (value: Value) => {
-    emit(code, value);
+    const bits = builder.keep(value);
+    code.get(0).i32(OVERRIDDEN).op(Op.i32_and, Op.if, VOID);
+    emit(code, overridden(builder, bits, parameter(4)));
+    code.op(Op.return, Op.end);
+    emit(code, bits);
     code.op(Op.return);
   };
   for (let index = 0; index < COUNT; index++) code.op(Op.block, VOID);
   code
     .get(0)
-    .op(Op.br_table)
+    .i32(OVERRIDDEN - 1)
+    .op(Op.i32_and, Op.br_table)
     .u(COUNT - 1);
   for (let index = 0; index < COUNT; index++) code.u(index);
   code.op(Op.end);
   for (let index = 0; index < COUNT; index++) {
     if (index === Recipe.BITS) answer(parameter(3));
-    else if (index === Recipe.LOGIC) answer(builder.constant(0));
+    else if (index === Recipe.LOGIC) answer(new Expression((target) => target.i64(0n)));
     else {
       const kind = ((index - FIRST) >> 2) as RecipeKind;
       const size = SIZES[(index - FIRST) & 3] ?? 64;
@@ -73,5 +86,5 @@ export function flagBitsFunction(): { readonly body: Code; readonly locals: numb
     if (index < COUNT - 1) code.op(Op.end);
   }
   code.op(Op.unreachable);
-  return { body: code, locals: builder.localsUsed - 4 };
+  return { body: code, locals: builder.localsUsed - FLAG_BITS_TYPE.parameters.length };
 }

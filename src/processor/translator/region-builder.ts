@@ -50,6 +50,8 @@ export class RegionBuilder extends InstructionBuilder {
   narrow = new Set<number>();
   /** The path has ended: what follows is not reached. */
   ended = false;
+  /** An instruction may be abandoned. */
+  mayLeave = false;
   /** Most locals that were in use at once. */
   locals = Local.FIRST_FREE as number;
   /** Registers that were read or written, and those that were written. */
@@ -93,9 +95,10 @@ export class RegionBuilder extends InstructionBuilder {
     this.flags.state = BITS;
   }
 
-  /** Makes the code of one instruction. */
-  instruction(place: Place): void {
+  /** Makes the code of one instruction. `muted`: nobody will see what it does to the flags. */
+  instruction(place: Place, muted = false): void {
     const { decoded } = place;
+    this.flags.muted = muted;
     this.place = place;
     this.shape = { ...decoded.request, operands: decoded.form.operands };
     this.memoryOffset = undefined;
@@ -126,7 +129,14 @@ export class RegionBuilder extends InstructionBuilder {
 
   /** Leaves in front of the current instruction. */
   private abandon(): void {
+    this.mayLeave = true;
     this.leave(this.current.rip, this.current.charged);
+  }
+
+  override condition(code: number): Value {
+    const compared = this.flags.compared(code);
+    if (!compared) return super.condition(code);
+    return code & 1 ? this.isZero(compared) : compared;
   }
 
   // --- operands -------------------------------------------------------------------------------------------------------
@@ -278,10 +288,10 @@ export class RegionBuilder extends InstructionBuilder {
 
   /** Abandons the instruction when the number on the stack isn't 0. */
   private abandonIf(): void {
-    const label = this.open(Op.if);
+    this.code.rarely();
+    this.open(Op.if);
     this.abandon();
     this.close();
-    void label;
   }
 
   /** Finds the page of an access in the TLB, or abandons; leaves the place in the partition's memory on the stack. */

@@ -2,7 +2,9 @@ import * as O from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
 import { type Code, I32, I64, Op } from '../wasm/code.ts';
 import { hashDispatch } from './dispatch-hash.ts';
+import { mutedFlags } from './flag-liveness.ts';
 import { RegionBuilder, type RegionMode } from './region-builder.ts';
+import { FLAG_WORDS } from './region-flags.ts';
 import type { RegionGraph } from './region-graph.ts';
 import { Local, NARROW_LOCALS } from './region-locals.ts';
 import { DISPATCHER, type FlowNode, RegionStructure } from './structure.ts';
@@ -41,7 +43,7 @@ class RegionEmitter {
   }
 
   emit(): RegionCode {
-    const { builder, graph } = this;
+    const { builder } = this;
     // Label 0: the way out.
     builder.open(Op.block);
     builder.enter();
@@ -50,7 +52,6 @@ class RegionEmitter {
     builder.close();
     const body = this.frame(builder.code);
     const wide = builder.locals - Local.RIP;
-    void graph;
     return {
       body,
       locals: [
@@ -93,7 +94,8 @@ class RegionEmitter {
         .memory(Op.i64_store, L.GPR + number * 8);
     code.get(Local.BASE).get(Local.RIP).memory(Op.i64_store, L.RIP);
     code.get(Local.BASE).get(Local.FLAG_RESULT).memory(Op.i64_store, L.FLAG_RESULT);
-    code.get(Local.BASE).get(Local.RECIPE).get(Local.FLAG_A).get(Local.FLAG_RESULT).get(Local.FLAG_BITS);
+    code.get(Local.BASE);
+    for (const index of FLAG_WORDS) code.get(index);
     code.op(Op.call).u(builder.flagBitsFunction).memory(Op.i64_store, L.FLAG_BITS);
     code.get(Local.BUDGET);
     return code;
@@ -123,7 +125,7 @@ class RegionEmitter {
   /** Leaves when the budget doesn't suffice for every path to the next look at it. */
   private charge(node: FlowNode): void {
     const { builder } = this;
-    builder.code.get(Local.BUDGET).i32(node.cost).op(Op.i32_lt_s);
+    builder.code.get(Local.BUDGET).i32(node.cost).op(Op.i32_lt_s).rarely();
     builder.open(Op.if);
     if (node.block) builder.leave(node.block.rip, 0);
     else builder.branch(0);
@@ -209,7 +211,8 @@ class RegionEmitter {
     builder.code
       .get(Local.RIP)
       .i64(node.block?.rip ?? 0n)
-      .op(Op.i64_ne);
+      .op(Op.i64_ne)
+      .rarely();
     builder.branch(0, Op.br_if);
   }
 
@@ -228,9 +231,10 @@ class RegionEmitter {
     const count = block.instructions.length;
     builder.code.get(Local.BUDGET).i32(count).op(Op.i32_sub).set(Local.BUDGET);
     builder.ended = false;
+    const muted = mutedFlags(block.instructions, this.mode);
     for (const [index, { rip, decoded }] of block.instructions.entries()) {
       this.node = node;
-      builder.instruction({ rip, decoded, charged: count - index });
+      builder.instruction({ rip, decoded, charged: count - index }, muted[index]);
     }
     this.node = node;
     if (block.next !== undefined && !builder.ended) this.goTo(block.next);

@@ -58,6 +58,12 @@ export interface CodeView {
 
 const MOST_TARGETS = 256;
 
+/** Where code is looked for, and the start of the function or loop that it belongs to. */
+interface Start {
+  readonly rip: bigint;
+  readonly origin: bigint;
+}
+
 /** A place where an instruction leads to by a known jump. */
 function targetOf(view: CodeView, rip: bigint, { instruction, request }: Decoded): bigint {
   return BigInt.asUintN(request.size, view.advance(rip, instruction.length) + instruction.immediate);
@@ -71,23 +77,25 @@ export function discoverRegion(view: CodeView, entry: bigint, most: number): Reg
   const found = new Map<bigint, Decoded>();
   const leaders = new Set<bigint>([entry]);
   const targets = new Set<bigint>([entry]);
-  const work: bigint[] = [entry];
-  const lead = (rip: bigint): void => {
+  const work: Start[] = [{ rip: entry, origin: entry }];
+  const lead = (rip: bigint, origin: bigint): void => {
     if (leaders.has(rip)) return;
     leaders.add(rip);
-    work.push(rip);
+    work.push({ rip, origin });
   };
-  const leadTo = (rip: bigint): void => {
-    if (leaders.has(rip) || view.wasRun(rip)) lead(rip);
+  /** A jump to a place before the start of its code leads to a loop around it: that becomes a region with this one inside. */
+  const jump = (rip: bigint, origin: bigint): void => {
+    if (rip >= origin && (leaders.has(rip) || view.wasRun(rip))) lead(rip, origin);
   };
-  const target = (rip: bigint): void => {
+  const target = (rip: bigint, origin: bigint): void => {
     // The table of targets looks at the low halves of addresses.
     if (targets.has(rip) || targets.size >= MOST_TARGETS || rip >> 32n !== entry >> 32n || !view.wasRun(rip)) return;
     targets.add(rip);
-    lead(rip);
+    lead(rip, origin);
   };
   for (let start = work.shift(); start !== undefined; start = work.shift()) {
-    let rip = start;
+    const { origin } = start;
+    let { rip } = start;
     while (found.size < most) {
       if (found.has(rip)) {
         leaders.add(rip);
@@ -98,10 +106,13 @@ export function discoverRegion(view: CodeView, entry: bigint, most: number): Reg
       found.set(rip, decoded);
       const next = view.advance(rip, decoded.instruction.length);
       const transfer = transferOf(decoded);
-      if (transfer === 'jump' || transfer === 'call' || transfer === 'conditional') leadTo(targetOf(view, rip, decoded));
-      if (transfer === 'call' || transfer === 'indirect-call') target(next);
-      if (transfer === 'indirect' || transfer === 'indirect-call') for (const place of view.warmTargets(rip)) target(place);
-      if (transfer === 'conditional') lead(next);
+      const to = targetOf(view, rip, decoded);
+      if (transfer === 'jump' || transfer === 'conditional') jump(to, origin);
+      if (transfer === 'call') jump(to, to);
+      if (transfer === 'call' || transfer === 'indirect-call') target(next, origin);
+      if (transfer === 'indirect' || transfer === 'indirect-call')
+        for (const place of view.warmTargets(rip)) target(place, origin);
+      if (transfer === 'conditional') lead(next, origin);
       if (transfer !== 'none') break;
       rip = next;
     }

@@ -21,7 +21,9 @@ export const Local = {
   FLAG_B: 25,
   FLAG_RESULT: 26,
   FLAG_BITS: 27,
-  FIRST_FREE: 28,
+  /** CF and OF where they are not what the recipe says. */
+  FLAG_OVERRIDE: 28,
+  FIRST_FREE: 29,
 } as const;
 
 /** How many locals behind the parameters are 32 bits wide. */

@@ -95,6 +95,8 @@ export class Code {
   private buffer = new Uint8Array(256);
   /** Bytes so far. */
   length = 0;
+  /** Places of branches that are hardly ever taken. */
+  unlikely: number[] = [];
 
   /** The bytes themselves, until more are added. */
   get bytes(): Uint8Array {
@@ -171,7 +173,13 @@ export class Code {
     this.byte(0);
     return this.u(offset);
   }
+  /** Says that the conditional branch that comes next is hardly ever taken. */
+  rarely(): this {
+    this.unlikely.push(this.length);
+    return this;
+  }
   append(other: Code): this {
+    for (const at of other.unlikely) this.unlikely.push(this.length + at);
     this.reserve(other.length);
     this.buffer.set(other.bytes, this.length);
     this.length += other.length;
@@ -179,6 +187,7 @@ export class Code {
   }
   /** Puts other code in front of what stands at a place. */
   insert(at: number, other: Code): this {
+    this.unlikely = this.unlikely.map((place) => (place >= at ? place + other.length : place));
     this.reserve(other.length);
     this.buffer.copyWithin(at + other.length, at, this.length);
     this.buffer.set(other.bytes, at);

@@ -80,13 +80,29 @@ export function buildModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
   });
   section(out, 7, exports);
 
-  const codes = new Code().u(parts.functions.length);
-  for (const item of parts.functions) {
+  const bodies = parts.functions.map((item) => {
     const body = new Code().u(item.locals.length);
     for (const run of item.locals) body.u(run.count).op(run.type);
-    body.append(item.body).op(0x0b);
-    codes.u(body.length).append(body);
-  }
+    return body.append(item.body).op(0x0b);
+  });
+  branchHints(out, bodies, parts.imports.length);
+  const codes = new Code().u(parts.functions.length);
+  for (const body of bodies) codes.u(body.length).append(body);
   section(out, 10, codes);
   return out.bytes.slice();
+}
+
+/** The custom section that says which branches are hardly ever taken (WebAssembly branch hinting proposal). */
+function branchHints(out: Code, bodies: readonly Code[], firstFunction: number): void {
+  const hinted = [...bodies.entries()].filter(([, { unlikely }]) => unlikely.length > 0);
+  if (hinted.length === 0) return;
+  const content = new Code();
+  name(content, 'metadata.code.branch_hint');
+  content.u(hinted.length);
+  for (const [index, { unlikely }] of hinted) {
+    content.u(firstFunction + index).u(unlikely.length);
+    // Offset in the function's body, one byte of hint: 0, not taken.
+    for (const at of unlikely.sort((a, b) => a - b)) content.u(at).u(1).u(0);
+  }
+  section(out, 0, content);
 }
