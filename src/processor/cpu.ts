@@ -17,6 +17,7 @@ import type {
   PassedStop,
   Processor,
   RegisterTarget,
+  TranslationStatistics,
   WalkResult,
   Watch,
   WriteRefusal,
@@ -75,6 +76,9 @@ class Cpu implements Processor {
 
   get intercepts(): InterceptSet {
     return this.core.wanted;
+  }
+  get translations(): TranslationStatistics {
+    return this.core.code.translator.statistics;
   }
   get icount(): bigint {
     return this.state.icount;

@@ -112,6 +112,15 @@ export interface WalkResult {
  */
 export type PassedStop = 'breakpoint' | 'watch' | 'exception';
 
+/** What has been translated, for people who want to know. None of it changes what a guest computes. */
+export interface TranslationStatistics {
+  /** Regions since the vCPU was made. */
+  readonly made: number;
+  /** Regions that are kept now, and the bytes of WebAssembly that they take. */
+  readonly kept: number;
+  readonly bytes: number;
+}
+
 /**
  * A vCPU that runs guest code. Two implementations are planned: the emulated processor and /dev/kvm. Platforms and the
  * debugger see only this.
@@ -123,6 +132,9 @@ export interface Processor {
   readonly model: CpuModel;
   readonly state: CpuState;
   readonly intercepts: InterceptSet;
+
+  /** What the translator has made of hot code so far. */
+  readonly translations: TranslationStatistics;
 
   /** Retired instructions since reset. An instruction that faults does not count; each pass of a REP instruction does. */
   readonly icount: bigint;

@@ -1,3 +1,4 @@
+import type { TranslationStatistics } from '../processor.ts';
 import { I64 } from '../wasm/code.ts';
 import { buildModule } from '../wasm/module.ts';
 import { FLAG_BITS_TYPE, flagBitsFunction } from './recipes.ts';
@@ -70,8 +71,7 @@ export class Translator {
   private next = 0;
   private size = 0;
   readonly options: TranslatorOptions;
-  /** For statistics. */
-  compiled = 0;
+  private made = 0;
 
   constructor(
     private readonly memory: WebAssembly.Memory,
@@ -79,6 +79,10 @@ export class Translator {
     options: Partial<TranslatorOptions> = {},
   ) {
     this.options = { ...DEFAULT_TRANSLATOR, ...options };
+  }
+
+  get statistics(): TranslationStatistics {
+    return { made: this.made, kept: this.regions.length, bytes: this.size };
   }
 
   /** Translates the code at a hot place; false where it can't be. */
@@ -107,7 +111,7 @@ export class Translator {
       instructions: graph.instructions,
       size: bytes.length,
     });
-    this.compiled++;
+    this.made++;
     return true;
   }
 

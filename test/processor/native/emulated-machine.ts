@@ -1,6 +1,6 @@
 import { createProcessor } from '../../../src/processor/cpu.ts';
-import { PartitionMemory } from '../../../src/processor/memory/partition-memory.ts';
 import type { RunResult } from '../../../src/processor/exit.ts';
+import { PartitionMemory } from '../../../src/processor/memory/partition-memory.ts';
 import type { CpuModel } from '../../../src/processor/models/cpu-model.ts';
 import type { Processor } from '../../../src/processor/processor.ts';
 import { Flag, type SegmentValue } from '../../../src/processor/state/cpu-state.ts';

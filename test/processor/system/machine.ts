@@ -5,6 +5,7 @@ import { cpuModel } from '../../../src/processor/models/cpu-models.ts';
 import type { Processor } from '../../../src/processor/processor.ts';
 import type { CpuState } from '../../../src/processor/state/cpu-state.ts';
 import * as L from '../../../src/processor/state/layout.ts';
+import type { TranslatorOptions } from '../../../src/processor/translator/translator.ts';
 
 /** Where things lie. All below 1 MiB maps to itself. */
 export const At = {
@@ -48,8 +49,9 @@ export class SystemMachine {
   constructor(
     readonly mode: Mode,
     readonly vendor: 'intel' | 'amd' = 'intel',
+    translator: Partial<TranslatorOptions> = {},
   ) {
-    this.processor = createProcessor({ index: 0, memory: this.memory, model: cpuModel(vendor) });
+    this.processor = createProcessor({ index: 0, memory: this.memory, model: cpuModel(vendor), translator });
     this.state = this.processor.state;
     this.processor.intercepts.exceptions = 0xffff_ffff;
     this.processor.intercepts.tripleFault = true;
