@@ -6,7 +6,7 @@ import { Constant, Expression, emit, emitTruth, known } from '../generator/value
 import * as O from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
 import { Code, Op, VOID } from '../wasm/code.ts';
-import { BITS, DYNAMIC, RegionFlags } from './region-flags.ts';
+import { BITS, DYNAMIC, RegionFlags, settle } from './region-flags.ts';
 import { Local } from './region-locals.ts';
 
 /** The mode that a region's code was decoded in. */
@@ -382,8 +382,9 @@ export class RegionBuilder extends InstructionBuilder {
 
   /** Sets the recipe in front of a branch whose condition is on the stack already. */
   private settleBefore(at: number, state: typeof this.flags.state): void {
-    if (state.recipe === 'dynamic') return;
-    this.code.insert(at, new Code().i32(state.recipe).set(Local.RECIPE));
+    const settled = new Code();
+    settle(settled, state);
+    this.code.insert(at, settled);
   }
 
   protected codeLimit(): Value {

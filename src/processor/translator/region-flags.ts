@@ -2,7 +2,7 @@ import type { OperandSize } from '../../x86/instruction.ts';
 import type { Value } from '../../x86/semantics.ts';
 import { SplitFlags } from '../generator/split-flags.ts';
 import { Expression, emit } from '../generator/value-builder.ts';
-import { Op } from '../wasm/code.ts';
+import { type Code, Op } from '../wasm/code.ts';
 import { bitsByRecipe, OVERRIDDEN, overridden, Recipe, RecipeKind, recipeOf } from './recipes.ts';
 import type { RegionBuilder } from './region-builder.ts';
 import { Local } from './region-locals.ts';
@@ -22,6 +22,12 @@ const LOGIC: FlagState = { recipe: Recipe.LOGIC };
 
 /** The arguments of the function that makes FLAG_BITS. */
 export const FLAG_WORDS = [Local.RECIPE, Local.FLAG_A, Local.FLAG_RESULT, Local.FLAG_BITS, Local.FLAG_OVERRIDE] as const;
+
+/** Leaves the number of a state's recipe in its local, unless it is there. */
+export function settle(code: Code, state: FlagState): void {
+  if (state.recipe === 'dynamic') return;
+  code.i32(state.isOverridden ? state.recipe | OVERRIDDEN : state.recipe).set(Local.RECIPE);
+}
 
 const local = (index: number): Value => new Expression((code) => code.get(index));
 
@@ -44,9 +50,7 @@ export class RegionFlags extends SplitFlags {
 
   /** Leaves the number of the recipe in its local, for who comes here by another way. */
   settle(): void {
-    const { state } = this;
-    if (state.recipe === 'dynamic') return;
-    this.region.code.i32(state.isOverridden ? state.recipe | OVERRIDDEN : state.recipe).set(Local.RECIPE);
+    settle(this.region.code, this.state);
   }
 
   protected result(): Value {
