@@ -26,7 +26,7 @@ function takePort(args: readonly string[]): { readonly port: number; readonly re
 export async function gdbserverCommand(args: readonly string[]): Promise<number> {
   const { port, rest } = takePort(args);
   const options = parseRunOptions(rest, 'gdbserver');
-  const { platform, vendor, memory, vcpus, commandLine } = options.configuration;
+  const { platform, vendor, memory, vcpus, translator, commandLine } = options.configuration;
   const guest = launchGuest(
     {
       program: options.program,
@@ -34,6 +34,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       vendor,
       memory: String(memory),
       vcpus,
+      translator: translator === undefined ? undefined : String(translator),
       append: commandLine,
       initrd: options.initrd,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,

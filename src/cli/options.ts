@@ -46,9 +46,20 @@ export function parse<Options extends NonNullable<ParseArgsConfig['options']>>(
 
 /** `64M`, `1G`, `4096` … as bytes. */
 export function parseSize(text: string): number {
+  const size = sizeOf(text);
+  if (size === undefined) throw new UsageError(`--memory takes a size such as 64M or 1G, not "${text}".`);
+  return size;
+}
+
+function sizeOf(text: string): number | undefined {
   const match = /^(\d{1,12})([KMG]?)(?:i?B)?$/i.exec(text.trim());
-  if (!match) throw new UsageError(`--memory takes a size such as 64M or 1G, not "${text}".`);
-  return Number.parseInt(match[1] ?? '', 10) * (SIZES[(match[2] ?? '').toUpperCase()] ?? 1);
+  return match ? Number.parseInt(match[1] ?? '', 10) * (SIZES[(match[2] ?? '').toUpperCase()] ?? 1) : undefined;
+}
+
+function parseTranslator(text: string): number {
+  const size = text === 'off' ? 0 : sizeOf(text);
+  if (size === undefined) throw new UsageError(`--translator takes a size such as 16M, or off, not "${text}".`);
+  return size;
 }
 
 function parseCount(text: string, option: string): bigint {
@@ -76,6 +87,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       vendor: { type: 'string', default: 'intel' },
       memory: { type: 'string' },
       vcpus: { type: 'string', default: '1' },
+      translator: { type: 'string' },
       initrd: { type: 'string' },
       append: { type: 'string' },
       disk: { type: 'string', multiple: true },
@@ -118,6 +130,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       vendor: oneOf(values.vendor, 'vendor', ['intel', 'amd']),
       memory: values.memory === undefined ? DEFAULT_MEMORY : parseSize(values.memory),
       vcpus: Number(parseCount(values.vcpus, 'vcpus')),
+      translator: values.translator === undefined ? undefined : parseTranslator(values.translator),
       commandLine: commandLine === '' ? undefined : commandLine,
     },
     initrd: values.initrd,

@@ -124,6 +124,7 @@ function report(partition: Partition, options: RunOptions, outcome: Outcome, sec
     exitsByReason: Object.fromEntries(partition.journal.countByReason),
     seconds: Number(seconds.toFixed(6)),
     mips: Number((Number(instructions) / seconds / 1e6).toFixed(3)),
+    translated: partition.vcpus.reduce((sum, { processor }) => sum + processor.translations.made, 0),
     end: outcome.end?.kind ?? 'stopped',
     status: outcome.status,
   };

@@ -9,6 +9,7 @@ import {
   LaunchError,
   parseLaunchConfiguration,
   sizeInBytes,
+  translatorBytes,
 } from './configuration/launch-configuration.ts';
 import { DebugSession } from './debug-session.ts';
 
@@ -45,6 +46,7 @@ export function launchGuest(raw: unknown, files: FileAccess, onLoad: OnLoad = ()
       vendor: configuration.vendor ?? 'intel',
       memory: sizeInBytes(configuration.memory ?? '64M'),
       vcpus: configuration.vcpus ?? 1,
+      translator: translatorBytes(configuration.translator),
       commandLine: configuration.append,
       initrd: configuration.initrd === undefined ? undefined : files.read(configuration.initrd),
     },

@@ -10,6 +10,8 @@ export interface PartitionConfiguration {
   readonly memory: number;
   /** 1 to 16. */
   readonly vcpus: number;
+  /** Bytes of WebAssembly that each vCPU keeps of translated code: 0 to have it all interpreted. */
+  readonly translator?: number;
   readonly commandLine?: string;
   readonly initrd?: Uint8Array;
   /** What the real-time clock shows at switch-on, in seconds since 1970. The same start gives the same run. */

@@ -3,6 +3,7 @@ import type { Machine, Platform } from '../hypervisor/partition/platform.ts';
 import { createProcessor } from '../processor/cpu.ts';
 import { PartitionMemory } from '../processor/memory/partition-memory.ts';
 import { cpuModel } from '../processor/models/cpu-models.ts';
+import type { TranslatorOptions } from '../processor/translator/translator.ts';
 import { bootImage } from '../programs/boot/boot-image.ts';
 import type { BootImage } from '../programs/boot-image.ts';
 import type { Program } from '../programs/program.ts';
@@ -46,7 +47,8 @@ export function createPartition(configuration: PartitionConfiguration, program: 
   const map = memoryMap(bytes);
   const memory = new PartitionMemory(map.ram, vcpus);
   const model = cpuModel(vendor);
-  const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model }));
+  const translator = translatorOptions(configuration);
+  const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model, translator }));
   const image = bootImage(program, { ramTop: map.lowTop, commandLine, initrd });
   checkFits(image, memory, bytes);
   partitions++;
@@ -70,6 +72,11 @@ export function createPartition(configuration: PartitionConfiguration, program: 
       });
     },
   });
+}
+
+function translatorOptions({ translator }: PartitionConfiguration): Partial<TranslatorOptions> {
+  if (translator === undefined) return {};
+  return translator === 0 ? { threshold: 0 } : { capacity: translator };
 }
 
 /** Throws when a part of the program would lie where no RAM is. */

@@ -9,8 +9,12 @@ const reason = whyNotNative();
 describe.skipIf(reason)(
   `the emulated processor agrees with the real one, at length${reason ? ` (skipped: ${reason})` : ''}`,
   () => {
-    if (!reason) compareEncodings(300_000, 1);
-    if (!reason)
-      for (const bits of [64, 32, 16] as const) compareMnemonics({ count: bits === 64 ? COUNT : COUNT / 2, seed: 2, bits });
+    if (reason) return;
+    compareEncodings(300_000, 1);
+    compareEncodings(30_000, 3, 'translator');
+    for (const bits of [64, 32, 16] as const) {
+      compareMnemonics({ count: bits === 64 ? COUNT : COUNT / 2, seed: 2, bits });
+      compareMnemonics({ count: COUNT / 12, seed: 4, bits, tier: 'translator' });
+    }
   },
 );

@@ -39,6 +39,12 @@ export const launchAttributes = {
     default: 1,
     description: 'Number of vCPUs.',
   },
+  translator: {
+    schema: v.pipe(v.string(), v.regex(/^(off|\d+[KMG]?)$/i, 'must be "off" or a size such as 16M')),
+    default: '16M',
+    description:
+      'How much translated code each vCPU keeps, as WebAssembly: a size, or `off` to interpret all. It changes nothing but the speed.',
+  },
   append: { schema: v.string(), default: '', description: 'The command line that the boot protocol hands to the guest.' },
   initrd: { schema: v.string(), description: 'A file that the boot protocol hands to the guest as its initial RAM disk.' },
   loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
@@ -118,6 +124,12 @@ function sentence(issue: v.BaseIssue<unknown>, value: unknown): string {
     return `can't be ${shown}; it is one of ${issue.expected.replaceAll('"', '').replace(/[()]/g, '').replaceAll(' | ', ', ')}`;
   if (issue.message.startsWith('must')) return `${issue.message}, not ${shown}`;
   return `must be a ${issue.expected ?? 'different value'}, not ${shown}`;
+}
+
+/** Bytes of translated code by the attribute `translator`; undefined where it isn't given. */
+export function translatorBytes(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  return text.toLowerCase() === 'off' ? 0 : sizeInBytes(text);
 }
 
 /** Bytes of a size such as `64M`. */
