@@ -99,6 +99,10 @@ export async function buildAll({ minify = false } = {}) {
       filter: (file) => !file.endsWith('tsconfig.json') && !file.includes(`${path.sep}generated`),
     });
   }
+  // The bench's guest programs are assembled when they are run.
+  const programs = path.join(dist, 'bench/programs');
+  rmSync(programs, { recursive: true, force: true });
+  cpSync(path.join(root, 'bench/programs'), programs, { recursive: true });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildAll({ minify: process.argv.includes('--minify') });

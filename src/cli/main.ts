@@ -3,6 +3,7 @@ import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { ProgramError } from '../programs/program.ts';
 import { asmCommand } from './asm.ts';
+import { benchCommand } from './bench/bench-command.ts';
 import { dapCommand } from './dap.ts';
 import { exitsCommand } from './exits.ts';
 import { gdbserverCommand } from './gdbserver.ts';
@@ -44,7 +45,7 @@ async function main(args: readonly string[]): Promise<number> {
     case 'gdbserver':
       return gdbserverCommand(rest);
     case 'bench':
-      throw new UsageError(`${command} comes with a later version.`);
+      return benchCommand(rest);
     default:
       throw new UsageError(`There is no command "${command}"; \`hyperscope help\` lists them.`);
   }

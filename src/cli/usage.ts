@@ -10,6 +10,7 @@ Usage: hyperscope COMMAND …
   gdbserver PROGRAM [--port N]            serve a guest to gdb or lldb
   exits FILE [--by COLUMN]                summarize an exit journal (reason, rip, handler or partition)
   asm FILE -o OUT [-f FORMAT]             assemble guest assembly (bin, elf32 or elf64)
+  bench                                   measure the processor's speed beside QEMU's and Bochs's
   help [COMMAND]                          this text, or that of a command
 
 Try: hyperscope run samples/hello/hello.asm
@@ -63,7 +64,28 @@ debugger that speaks GDB's remote protocol. The guest's serial console is on std
 \`monitor help\` in gdb lists what Hyperscope can show besides: the last VM exits, page walks, descriptor tables, CPUID.
 `;
 
-const PAGES: Readonly<Record<string, string>> = { run: RUN, exits: EXITS, asm: ASM, dap: DAP, gdbserver: GDBSERVER };
+const BENCH = `Usage: hyperscope bench [options]
+
+Runs guest programs on the interpreter, on the translator, and, where they are installed, on QEMU's TCG (as it is, and counting
+instructions exactly) and on Bochs, in turns. Prints millions of guest instructions a second and ratios.
+
+  --programs A,B          only these programs
+  --group NAME            integer, memory or system
+  --engines A,B           of interpreter, translator, qemu, qemu-icount, bochs
+  --seconds N             how long each run takes (default 1)
+  --rounds N              runs of each program on each engine; the median counts (default 3)
+  --json FILE             write the numbers to a file
+  --check FILE            compare the ratios with a baseline file; status 1 when one is worse than it allows
+`;
+
+const PAGES: Readonly<Record<string, string>> = {
+  run: RUN,
+  exits: EXITS,
+  asm: ASM,
+  dap: DAP,
+  gdbserver: GDBSERVER,
+  bench: BENCH,
+};
 
 /** Help on a command, or on all. */
 export function helpText(command: string | undefined): string {

@@ -150,7 +150,7 @@ quit:
     [['run', 'hello.asm', '--memory', '8000M'], 'A partition can have 1M to 3584M of memory; 8000M was asked for.'],
     [['run', 'hello.asm', '--vcpus', '99'], 'A partition can have 1 to 16 vCPUs; 99 were asked for.'],
     [['fly'], 'There is no command "fly"; `hyperscope help` lists them.'],
-    [['bench'], 'bench comes with a later version.'],
+    [['bench', '--programs', 'nonsense'], '--programs takes names of registers, '],
   ])('refuses %j with status 2 and one line', (args, sentence) => {
     write('hello.asm', HELLO);
     const { status, out, err } = hyperscope(args);

@@ -1,0 +1,81 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parse } from '../options.ts';
+import { UsageError } from '../usage.ts';
+import { parseBaseline, regressions } from './baseline.ts';
+import { type BenchProgram, GROUPS, PROGRAMS } from './catalog.ts';
+import { engines as allEngines, ENGINE_NAMES, type Engine } from './engines.ts';
+import { type Measurement, measure } from './measure.ts';
+import { jsonOf, tableOf } from './report.ts';
+
+/** Something was wrong with a result, or slower than the baseline. */
+const FAILED = 1;
+
+function chosen<Item extends { readonly name: string }>(text: string | undefined, all: readonly Item[], option: string): Item[] {
+  if (text === undefined) return [...all];
+  return text.split(',').map((name) => {
+    const item = all.find((candidate) => candidate.name === name.trim());
+    if (!item) throw new UsageError(`--${option} takes names of ${all.map((each) => each.name).join(', ')}; "${name}" is none.`);
+    return item;
+  });
+}
+
+function positive(text: string, option: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value < 1000)) throw new UsageError(`--${option} takes a number above 0, not "${text}".`);
+  return value;
+}
+
+function programsOf(names: string | undefined, group: string | undefined): BenchProgram[] {
+  if (group !== undefined && !GROUPS.some((name) => name === group))
+    throw new UsageError(`--group takes ${GROUPS.join(', ')}, not "${group}".`);
+  return chosen(names, PROGRAMS, 'programs').filter((program) => group === undefined || program.group === group);
+}
+
+/** `hyperscope bench`: resolves with the exit status. */
+export async function benchCommand(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parse(
+    args,
+    {
+      programs: { type: 'string' },
+      group: { type: 'string' },
+      engines: { type: 'string' },
+      rounds: { type: 'string', default: '3' },
+      seconds: { type: 'string', default: '1' },
+      json: { type: 'string' },
+      check: { type: 'string' },
+    },
+    'bench',
+  );
+  if (positionals.length > 0) throw new UsageError(`bench takes no "${positionals[0]}"; programs are named with --programs.`);
+  const programs = programsOf(values.programs, values.group);
+  const every = allEngines();
+  const wanted = chosen(values.engines, every, 'engines');
+  const baseline = values.check === undefined ? undefined : parseBaseline(readFileSync(values.check, 'utf8'), values.check);
+  const options = { seconds: positive(values.seconds, 'seconds'), rounds: Math.round(positive(values.rounds, 'rounds')) };
+  const counter = every.find(({ name }) => name === ENGINE_NAMES[0]);
+  if (!counter) throw new Error('no engine counts');
+
+  const usable = wanted.filter((engine: Engine) => {
+    if (engine.missing) process.stderr.write(`skipped: ${engine.name}, since ${engine.missing}\n`);
+    return engine.missing === undefined;
+  });
+  process.stderr.write('skipped: floating point and SIMD, since the processor has none yet\n');
+  const measurements: Measurement[] = [];
+  for (const [index, program] of programs.entries()) {
+    const place = `${program.name} (${index + 1} of ${programs.length})`;
+    const say = (what: string) => process.stderr.isTTY && process.stderr.write(`\r\u001b[K${place}: ${what}`);
+    measurements.push(await measure(program, usable, counter, options, say));
+    if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+  }
+  process.stdout.write(
+    tableOf(
+      measurements,
+      usable.map(({ name }) => name),
+    ),
+  );
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(jsonOf(measurements), undefined, 2)}\n`);
+  const problems = measurements.flatMap((measurement) => measurement.problems);
+  if (baseline) problems.push(...regressions(baseline, measurements));
+  for (const problem of problems) process.stderr.write(`${problem}\n`);
+  return problems.length > 0 ? FAILED : 0;
+}

@@ -1,0 +1,110 @@
+import type { BenchProgram } from './catalog.ts';
+import type { Engine, EngineName } from './engines.ts';
+import { ProgramImages } from './image.ts';
+import { timedRun } from './timed-run.ts';
+
+/** How fast one engine ran one program. */
+export interface Speed {
+  /** Millions of guest instructions a second of time, median of the rounds. */
+  readonly mips: number;
+  /** The same by CPU seconds of all threads. */
+  readonly cpuMips: number | undefined;
+  readonly iterations: number;
+}
+
+export interface Measurement {
+  readonly program: BenchProgram;
+  readonly instructionsPerIteration: number;
+  readonly speeds: ReadonlyMap<EngineName, Speed>;
+  /** What went wrong, as sentences: an engine that failed, checksums that differ. */
+  readonly problems: readonly string[];
+}
+
+export interface MeasureOptions {
+  /** How long one run should take. */
+  readonly seconds: number;
+  readonly rounds: number;
+}
+
+/** No run may take longer, in seconds. */
+const PATIENCE = 120;
+/** Shorter runs say nothing about how many iterations a longer one needs. */
+const SHORTEST = 0.03;
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? 0;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? upper)) / 2;
+}
+
+/** Finds how many iterations an engine does in the wanted time. */
+async function calibrate(engine: Engine, images: ProgramImages, first: number, seconds: number): Promise<number> {
+  let iterations = first;
+  for (;;) {
+    const run = await timedRun(engine.start(images, iterations), PATIENCE);
+    if (run.seconds >= SHORTEST) return Math.max(1, Math.round((iterations * seconds) / run.seconds));
+    iterations *= 8;
+  }
+}
+
+/** Instructions that one more iteration retires, counted by the interpreter. */
+async function instructionsPerIteration(counter: Engine, images: ProgramImages, first: number): Promise<number> {
+  const counts: number[] = [];
+  for (const iterations of [first, 2 * first]) {
+    const { instructions } = await timedRun(counter.start(images, iterations), PATIENCE);
+    counts.push(instructions ?? Number.NaN);
+  }
+  const [one = 0, two = 0] = counts;
+  return (two - one) / first;
+}
+
+/** Runs a program on all engines in turns. `onRun` is told before each run. */
+export async function measure(
+  program: BenchProgram,
+  engines: readonly Engine[],
+  counter: Engine,
+  options: MeasureOptions,
+  onRun: (what: string) => void,
+): Promise<Measurement> {
+  const images = new ProgramImages(program.name);
+  const problems: string[] = [];
+  try {
+    onRun('counting instructions');
+    const perIteration = await instructionsPerIteration(counter, images, program.first);
+    const checksums = new Map<EngineName, string>();
+    const iterations = new Map<Engine, number>();
+    for (const engine of engines) {
+      onRun(`calibrating ${engine.name}`);
+      try {
+        const { checksum } = await timedRun(engine.start(images, program.first), PATIENCE);
+        checksums.set(engine.name, checksum);
+        iterations.set(engine, await calibrate(engine, images, program.first, options.seconds));
+      } catch (error) {
+        problems.push(`${program.name} on ${engine.name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    if (new Set(checksums.values()).size > 1) {
+      const list = [...checksums].map(([name, checksum]) => `${checksum} (${name})`).join(', ');
+      problems.push(`${program.name}: the engines' checksums differ: ${list}`);
+    }
+    const wall = new Map<Engine, number[]>();
+    const cpu = new Map<Engine, number[]>();
+    for (let round = 1; round <= options.rounds; round++)
+      for (const [engine, count] of iterations) {
+        onRun(`round ${round} of ${options.rounds}: ${engine.name}`);
+        const run = await timedRun(engine.start(images, count), PATIENCE);
+        const millions = (perIteration * count) / 1e6;
+        wall.set(engine, [...(wall.get(engine) ?? []), millions / run.seconds]);
+        if (run.cpuSeconds) cpu.set(engine, [...(cpu.get(engine) ?? []), millions / run.cpuSeconds]);
+      }
+    const speeds = new Map<EngineName, Speed>();
+    for (const [engine, count] of iterations) {
+      const byCpu = cpu.get(engine);
+      speeds.set(engine.name, { mips: median(wall.get(engine) ?? []), cpuMips: byCpu && median(byCpu), iterations: count });
+    }
+    return { program, instructionsPerIteration: perIteration, speeds, problems };
+  } finally {
+    images.remove();
+  }
+}
