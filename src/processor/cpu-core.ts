@@ -274,6 +274,11 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     this.selectContext();
     this.refetch = true;
   }
+  addressSpaceChanged(): void {
+    this.access.enterSpace();
+    this.selectContext();
+    this.refetch = true;
+  }
   flushWriteTranslations(): void {
     this.access.flushWrites();
   }
@@ -305,7 +310,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   /** The jump cache's number for this address space, mode, privilege and base of CS. */
   private selectContext(): void {
     const { state } = this;
-    const key = `${this.mode}:${this.stackWidth}:${this.flat}:${this.decodeMode.vex}:${state.cpl === 3}:${state.get64(O.ENGINE_BASES + 8)}`;
+    const key = `${state.cr3}:${this.mode}:${this.stackWidth}:${this.flat}:${this.decodeMode.vex}:${state.cpl === 3}:${state.get64(O.ENGINE_BASES + 8)}`;
     let context = this.contexts.get(key);
     if (context === undefined) {
       if (this.contexts.size > 64) this.contexts.clear();

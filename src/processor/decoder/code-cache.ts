@@ -70,6 +70,8 @@ export class CodeCache implements CodeHolder {
   readonly translator: Translator;
   /** Translated code by the keys of the blocks that lead to it. */
   private readonly regions = new Map<string, Region>();
+  /** Contexts that regions with code in several pages are known to hold in. */
+  private readonly confirmed = new WeakMap<Region, Set<number>>();
 
   constructor(
     private readonly memory: PartitionMemory,
@@ -315,8 +317,13 @@ export class CodeCache implements CodeHolder {
     const region = this.regions.get(key);
     const block = this.blocks.get(key);
     if (!region || !block) return;
-    if (region.pages.every((page) => this.source.peekFetch(page.rip) === page.gpa)) this.leadTo(block, region);
-    else this.translator.drop(region);
+    const { context } = this.source;
+    const confirmed = this.confirmed.get(region) ?? new Set();
+    this.confirmed.set(region, confirmed);
+    if (confirmed.has(context) || region.pages.every((page) => this.source.peekFetch(page.rip) === page.gpa)) {
+      confirmed.add(context);
+      this.leadTo(block, region);
+    } else this.translator.drop(region);
   }
 
   private keyOf(rip: bigint, gpa: bigint): string {
@@ -427,10 +434,12 @@ export class CodeCache implements CodeHolder {
   }
 
   private enterJump(rip: bigint, operation: number): void {
-    const slot = Number((rip ^ (rip >> 12n)) & BigInt(O.JUMP_ENTRIES - 1));
+    const { context } = this.source;
+    const slot =
+      (Number((rip ^ (rip >> 12n)) & BigInt(O.JUMP_ENTRIES - 1)) ^ (context << O.JUMP_CONTEXT_SHIFT)) & (O.JUMP_ENTRIES - 1);
     const at = this.base + O.JUMP_CACHE + slot * 16;
     this.view.setBigUint64(at, rip, true);
-    this.view.setInt32(at + 8, this.source.context, true);
+    this.view.setInt32(at + 8, context, true);
     this.view.setInt32(at + 12, operation, true);
   }
 }

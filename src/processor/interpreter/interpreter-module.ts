@@ -54,6 +54,7 @@ function lookup(code: Code): void {
   code.get(Local.OP).op(Op.i32_eqz, Op.if, VOID);
   code.get(Local.BASE).i32(O.JUMP_CACHE).op(Op.i32_add);
   code.get(Local.RIP).get(Local.RIP).i64(12n).op(Op.i64_shr_u, Op.i64_xor, Op.i32_wrap_i64);
+  code.get(Local.BASE).memory(Op.i32_load, O.ENGINE_CONTEXT).i32(O.JUMP_CONTEXT_SHIFT).op(Op.i32_shl, Op.i32_xor);
   code
     .i32(O.JUMP_ENTRIES - 1)
     .op(Op.i32_and)

@@ -83,8 +83,14 @@ export const TLB_ENTRIES = 4096;
 export const TLB_SIZE = TLB_ENTRIES * 16;
 /** Order of the four tables. */
 export const TlbTable = { READ_SUPERVISOR: 0, READ_USER: 1, WRITE_SUPERVISOR: 2, WRITE_USER: 3, NEVER: 4 } as const;
-export const JUMP_CACHE = TLB + 5 * TLB_SIZE;
+export const TLB_TABLES = 5;
+/** Address spaces whose translations are kept side by side. */
+export const TLB_SETS = 4;
+export const TLB_SET_SIZE = TLB_TABLES * TLB_SIZE;
+export const JUMP_CACHE = TLB + TLB_SETS * TLB_SET_SIZE;
 export const JUMP_ENTRIES = 4096;
+/** How far a context's number is shifted before it goes into the place of a jump cache entry. */
+export const JUMP_CONTEXT_SHIFT = 6;
 export const OPERATIONS = JUMP_CACHE + JUMP_ENTRIES * 16;
 
 /** Access descriptor of the slow path: bytes | flags | segment << 8 (7: the memory operand's own). */

@@ -21,6 +21,7 @@ export class WatchStop extends Error {
 }
 
 const CR0_AM = 1n << 18n;
+const emptyLists = (): number[][] => Array.from({ length: O.TLB_SETS }, () => []);
 /** Low half of the tag of an entry that has no page. */
 const NO_PAGE = -1;
 
@@ -43,9 +44,15 @@ export class LinearAccess {
   /** Device memory answers reads with all ones and ignores writes: while an event is delivered, which can't be left halfway. */
   openBus = false;
 
-  /** Places of the entries that have a page, by what they are for: a flush costs no more than the fills before it. */
-  private readonly filledReads: number[] = [];
-  private readonly filledWrites: number[] = [];
+  /**
+   * Places of the entries that have a page, by set and by what they are for: a flush costs no more than the fills before it.
+   */
+  private readonly filledReads = emptyLists();
+  private readonly filledWrites = emptyLists();
+  /** The set in use, and the address spaces that have one, by CR3. */
+  private set = 0;
+  private readonly spaces = new Map<bigint, number>();
+  private nextSet = 0;
 
   constructor(
     private readonly state: CpuState,
@@ -53,7 +60,7 @@ export class LinearAccess {
     private readonly mmu: Mmu,
   ) {
     const tlb = state.base + O.TLB;
-    memory.bytes.fill(0xff, tlb, tlb + 5 * O.TLB_SIZE);
+    memory.bytes.fill(0xff, tlb, tlb + O.TLB_SETS * O.TLB_SET_SIZE);
     this.registry = codeRegistry(memory);
     this.tables = tableRegistry(memory);
   }
@@ -69,7 +76,7 @@ export class LinearAccess {
   selectTables(): void {
     const { state } = this;
     const user = state.cpl === 3;
-    const table = (index: number) => state.base + O.TLB + index * O.TLB_SIZE;
+    const table = (index: number) => this.table(index);
     const never = this.onAccess !== undefined || (user && (state.get64(L.CR0) & CR0_AM) !== 0n && (state.rflags & Flag.AC) !== 0);
     // SMAP: a supervisor access to a user page depends on EFLAGS.AC, so such pages are never in the supervisor's tables.
     state.set32(
@@ -82,12 +89,37 @@ export class LinearAccess {
     );
   }
 
+  /** Byte offset in the memory of one of the tables in use. */
+  private table(index: number): number {
+    return this.state.base + O.TLB + this.set * O.TLB_SET_SIZE + index * O.TLB_SIZE;
+  }
+
   flushTlb(): void {
-    this.empty(this.filledReads);
-    this.empty(this.filledWrites);
+    for (const places of [...this.filledReads, ...this.filledWrites]) this.empty(places);
+    this.spaces.clear();
+    this.spaces.set(this.state.cr3, this.set);
   }
   flushWrites(): void {
-    this.empty(this.filledWrites);
+    for (const places of this.filledWrites) this.empty(places);
+  }
+
+  /**
+   * Goes on with the translations of the address space in CR3. Those of others stay: translations always are what the page
+   * tables say, whoever's they are.
+   */
+  enterSpace(): void {
+    const { cr3 } = this.state;
+    let set = this.spaces.get(cr3);
+    if (set === undefined) {
+      set = this.nextSet;
+      this.nextSet = (set + 1) % O.TLB_SETS;
+      for (const [other, its] of this.spaces) if (its === set) this.spaces.delete(other);
+      this.empty(this.filledReads[set] ?? []);
+      this.empty(this.filledWrites[set] ?? []);
+      this.spaces.set(cr3, set);
+    }
+    this.set = set;
+    this.selectTables();
   }
 
   /** Forgets entries, given by their places. */
@@ -176,7 +208,7 @@ export class LinearAccess {
     const low = Number(BigInt.asUintN(32, linear));
     if ((low & 0xfff) + size > 0x1000) return 0;
     const { view } = this.memory;
-    const at = this.state.base + O.TLB + table * O.TLB_SIZE + ((low >>> 12) & (O.TLB_ENTRIES - 1)) * 16;
+    const at = this.table(table) + ((low >>> 12) & (O.TLB_ENTRIES - 1)) * 16;
     if (view.getUint32(at, true) !== (low & 0xffff_f000) >>> 0) return 0;
     const high = linear > 0xffff_ffffn ? Number(linear >> 32n) : 0;
     if (view.getUint32(at + 4, true) !== high) return 0;
@@ -242,9 +274,9 @@ export class LinearAccess {
     if (!user && translation.user && (this.state.get64(L.CR4) & (1n << 21n)) !== 0n) return;
     // System accesses (descriptor tables) are made with supervisor rights at any CPL; the table is that of the rights.
     const index = Number((linear >> 12n) & BigInt(O.TLB_ENTRIES - 1));
-    const enter = (table: number, filled: number[]) => {
-      const at = this.state.base + O.TLB + table * O.TLB_SIZE + index * 16;
-      if (this.memory.view.getInt32(at, true) === NO_PAGE) filled.push(at);
+    const enter = (table: number, filled: readonly number[][]) => {
+      const at = this.table(table) + index * 16;
+      if (this.memory.view.getInt32(at, true) === NO_PAGE) filled[this.set]?.push(at);
       this.memory.view.setBigUint64(at, page, true);
       this.memory.view.setInt32(at + 8, (offset - Number(BigInt.asUintN(32, linear))) | 0, true);
     };

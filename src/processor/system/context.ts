@@ -51,6 +51,8 @@ export interface SystemContext {
 
   /** Drops all translations (`global` ones too). Changes of page tables do it by themselves (TableRegistry). */
   flushTlb(global: boolean): void;
+  /** Must be called after CR3 changed, where nothing but CR3 says which tables are used: not under PAE paging. */
+  addressSpaceChanged(): void;
   /** Must be called after CS, SS, CPL, CR0, CR4, EFER or a segment's hidden part changed. */
   modeChanged(): void;
   /** Must be called when IF, the interrupt shadow, TPR or TF changed, so that events are looked at again. */

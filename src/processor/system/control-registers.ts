@@ -86,7 +86,9 @@ export function writeCr3(context: SystemContext, value: bigint): void {
     loadPdptesIfNeeded(context, state.cr0, next, state.cr4);
   }
   state.set64(L.CR3, next);
-  context.flushTlb(false);
+  // The PDPTEs of PAE paging are loaded anew, whatever CR3 was.
+  if (long || (state.cr4 & CR4.PAE) === 0n) context.addressSpaceChanged();
+  else context.flushTlb(false);
 }
 
 /** MOV to CR4. */
