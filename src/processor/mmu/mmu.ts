@@ -13,6 +13,7 @@ const CR0_PG = 1 << 31;
 const CR4_PAE = 1 << 5;
 const CR4_SMEP = 1 << 20;
 const CR4_SMAP = 1 << 21;
+const CR4_PKE = 1 << 22;
 const EFER_LMA = 1 << 10;
 const EFER_NXE = 1 << 11;
 
@@ -22,6 +23,7 @@ const EC_WRITE = 2;
 const EC_USER = 4;
 const EC_RESERVED = 8;
 const EC_FETCH = 16;
+const EC_KEY = 32;
 
 export interface Access {
   readonly write: boolean;
@@ -99,6 +101,7 @@ export class Mmu {
     if (access.write) code |= EC_WRITE;
     if (access.user) code |= EC_USER;
     if (access.fetch && this.reportsFetch()) code |= EC_FETCH;
+    if (failure === undefined && this.refusedByKey(access)) code |= EC_KEY;
     return new GuestFault(Vector.PF, code, linear);
   }
 
@@ -109,8 +112,18 @@ export class Mmu {
     return (cr4 & CR4_SMEP) !== 0 || ((cr4 & CR4_PAE) !== 0 && (state.get32(L.EFER) & EFER_NXE) !== 0);
   }
 
+  /** Protection keys forbid the access (Intel SDM vol. 3, 4.6.2): of data, in pages for users, whoever makes it. */
+  private refusedByKey({ write, fetch, user }: Access): boolean {
+    const { state, path } = this;
+    if (!path.user || fetch || path.mode !== '4-level' || (state.get32(L.CR4) & CR4_PKE) === 0) return false;
+    const rights = state.get32(L.PKRU) >>> (2 * path.key);
+    if (rights & 1) return true;
+    return write && (rights & 2) !== 0 && (user || (state.get32(L.CR0) & CR0_WP) !== 0);
+  }
+
   private allowed(access: Access): boolean {
     const { state, path } = this;
+    if (this.refusedByKey(access)) return false;
     if (access.fetch && !path.executable) return false;
     if (access.user) return path.user && (!access.write || path.writable);
     if (access.write && !path.writable && (state.get32(L.CR0) & CR0_WP) !== 0) return false;

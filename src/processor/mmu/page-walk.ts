@@ -42,6 +42,8 @@ export class PageWalk {
   writable = true;
   user = true;
   executable = true;
+  /** Protection key of the page: 4-level paging only. */
+  key = 0;
 
   /** Address bits 63:32 that exist, and those among bits 51:32 that don't. */
   private readonly physicalHigh: number;
@@ -135,6 +137,7 @@ export class PageWalk {
       this.executable &&= (entryHigh & NX_HIGH) === 0;
       if (level === 3 || entry & Entry.PS) {
         this.pageSize = PAGE_SIZES[level] ?? 0x1000;
+        this.key = (entryHigh >>> 27) & 15;
         this.frame = (entryHigh & this.physicalHigh) * TWO_32 + ((entry & -this.pageSize) >>> 0);
         return;
       }

@@ -59,6 +59,8 @@ export const INTERRUPTIBILITY = 0x244; // i32
 /** VMCS activity state: 0 active, 1 HLT, 2 shutdown, 3 wait-for-SIPI. */
 export const ACTIVITY = 0x248; // i32
 export const XCR0 = 0x250; // i64
+/** State of the source of random numbers. */
+export const RANDOM = 0x258; // i64
 
 /** MSRs that the processor owns: i64 each. */
 export const MSR_STAR = 0x260;

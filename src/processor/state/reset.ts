@@ -21,6 +21,7 @@ export function resetState(state: CpuState, model: CpuModel, index: number): voi
   state.set64(L.DR + 6 * 8, 0xffff_0ff0n);
   state.set64(L.DR + 7 * 8, 0x400n);
   state.set64(L.XCR0, 1n);
+  state.set64(L.RANDOM, BigInt(index));
   // Power-up leaves +0 in all x87 registers, none of them empty.
   state.set32(L.X87_CONTROL, 0x40);
   state.set32(L.X87_TAGS, 0xff);

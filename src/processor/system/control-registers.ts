@@ -1,3 +1,4 @@
+import { isCanonical } from '../../x86/address.ts';
 import type { DecodedInstruction } from '../../x86/instruction.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import { Mmu } from '../mmu/mmu.ts';
@@ -9,7 +10,15 @@ import { readRm, reg, requireCpl0, rm, undefinedInstruction, writeRm } from './o
 
 const CR0 = { PE: 1n, TS: 8n, ET: 0x10n, WP: 1n << 16n, NW: 1n << 29n, CD: 1n << 30n, PG: 1n << 31n } as const;
 const CR0_DEFINED = 0xe005_003fn;
-const CR4 = { PSE: 1n << 4n, PAE: 1n << 5n, PGE: 1n << 7n, PCIDE: 1n << 17n, SMEP: 1n << 20n, SMAP: 1n << 21n } as const;
+const CR4 = {
+  PSE: 1n << 4n,
+  PAE: 1n << 5n,
+  PGE: 1n << 7n,
+  PCIDE: 1n << 17n,
+  SMEP: 1n << 20n,
+  SMAP: 1n << 21n,
+  PKE: 1n << 22n,
+} as const;
 const EFER_LME = 1n << 8n;
 const EFER_LMA = 1n << 10n;
 
@@ -37,6 +46,7 @@ export function cr4Mask(context: SystemContext): bigint {
     [18, 'xsave'],
     [20, 'smep'],
     [21, 'smap'],
+    [22, 'pku'],
   ];
   return features.reduce((mask, [bit, feature]) => (context.model.has(feature) ? mask | (1n << BigInt(bit)) : mask), 0n);
 }
@@ -99,7 +109,7 @@ export function writeCr4(context: SystemContext, value: bigint): void {
   const long = (state.efer & EFER_LMA) !== 0n;
   if (long && (value & CR4.PAE) === 0n) generalFault();
   if ((value & ~old & CR4.PCIDE) !== 0n && (!long || (state.cr3 & 0xfffn) !== 0n)) generalFault();
-  const paging = CR4.PSE | CR4.PAE | CR4.PGE | CR4.PCIDE | CR4.SMEP | CR4.SMAP;
+  const paging = CR4.PSE | CR4.PAE | CR4.PGE | CR4.PCIDE | CR4.SMEP | CR4.SMAP | CR4.PKE;
   if ((old ^ value) & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP)) loadPdptesIfNeeded(context, state.cr0, state.cr3, value);
   state.set64(L.CR4, value);
   if ((old ^ value) & paging) context.flushTlb(true);
@@ -143,6 +153,23 @@ export const movFromControl: SystemHelper = (context, instruction) => {
   const slots = { 0: L.CR0, 2: L.CR2, 3: L.CR3, 4: L.CR4 } as const;
   const value = register === 8 ? BigInt((context.interruptSource?.getTpr() ?? 0) >> 4) : state.get64(slots[register]);
   state.setGpr(gpr, wide(context, value));
+  return 'next';
+};
+
+/** INVPCID (Intel SDM vol. 2): what it would drop is right anyway, since translations follow the tables. */
+export const invpcid: SystemHelper = (context, instruction) => {
+  requireCpl0(context);
+  const { state } = context;
+  const type = wide(context, state.gpr(reg(instruction)));
+  const offset = context.effectiveAddress(instruction);
+  const descriptor = context.readVirtual(instruction.segment, offset, 8);
+  const address = context.readVirtual(instruction.segment, offset + 8n, 8);
+  if (type > 3n) generalFault();
+  if (type < 2n) {
+    if (descriptor >> 12n !== 0n) generalFault();
+    if (descriptor !== 0n && (state.cr4 & CR4.PCIDE) === 0n) generalFault();
+  }
+  if (type === 0n && !isCanonical(address)) generalFault();
   return 'next';
 };
 

@@ -12,6 +12,8 @@ import * as identification from './identification.ts';
 import * as interrupts from './interrupts.ts';
 import { requireCpl0, undefinedInstruction } from './operands.ts';
 import * as ports from './port-io.ts';
+import { rdpkru, wrpkru } from './protection-keys.ts';
+import { rdrand } from './random.ts';
 import { enter, popMemory } from './stack-frames.ts';
 
 const HALTED = 1;
@@ -113,6 +115,11 @@ export const systemHelpers: Readonly<Record<string, SystemHelper>> = {
   wrmsr: identification.wrmsr,
   rdtsc: identification.rdtsc,
   rdtscp: identification.rdtscp,
+  rdpid: identification.rdpid,
+  rdrand,
+  rdpkru,
+  wrpkru,
+  invpcid: control.invpcid,
   rdpmc: identification.rdpmc,
   xgetbv: identification.xgetbv,
   xsetbv: identification.xsetbv,

@@ -2,12 +2,14 @@ import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { CpuidResult } from '../models/cpu-model.ts';
 import * as L from '../state/layout.ts';
 import type { SystemContext, SystemHelper } from './context.ts';
-import { low32, readEdxEax, requireCpl0, undefinedInstruction, writeEdxEax } from './operands.ts';
+import { low32, readEdxEax, requireCpl0, rm, undefinedInstruction, writeEdxEax } from './operands.ts';
 
 const CR4_TSD = 4n;
 const CR4_PCE = 0x100n;
 const CR4_OSXSAVE = 1n << 18n;
+const CR4_PKE = 1n << 22n;
 const CPUID_APIC = 1 << 9;
+const CPUID_OSPKE = 1 << 4;
 const CPUID_OSXSAVE = 1 << 27;
 const CPUID_HTT = 1 << 28;
 const APIC_ENABLE = 0x800n;
@@ -28,6 +30,9 @@ export function cpuidOf(context: SystemContext, leaf: number, subleaf: number): 
       break;
     case 4:
       if ((result.eax & 31) !== 0) result.eax = (result.eax | (Math.min(cores - 1, 63) << 26)) >>> 0;
+      break;
+    case 7:
+      if (subleaf === 0 && (state.cr4 & CR4_PKE) !== 0n) result.ecx = (result.ecx | CPUID_OSPKE) >>> 0;
       break;
     case 0xb:
       result.edx = apicId;
@@ -96,6 +101,11 @@ export const rdtscp: SystemHelper = (context) => {
   if (context.intercepts.rdtsc) return { reason: 'rdtsc', rdtscp: true };
   writeEdxEax(context, context.readTsc());
   context.state.setGpr(1, context.state.get64(L.MSR_TSC_AUX) & 0xffff_ffffn);
+  return 'next';
+};
+
+export const rdpid: SystemHelper = (context, instruction) => {
+  context.state.setGpr(rm(instruction), context.state.get64(L.MSR_TSC_AUX) & 0xffff_ffffn);
   return 'next';
 };
 

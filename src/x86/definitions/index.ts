@@ -4,6 +4,7 @@ import { bitManipulation } from './bit-manipulation.ts';
 import { bits } from './bits.ts';
 import { controlFlow } from './control-flow.ts';
 import { decimal } from './decimal.ts';
+import { extensions } from './extensions.ts';
 import { flags } from './flags.ts';
 import { moves } from './moves.ts';
 import { multiplyDivide } from './multiply-divide.ts';
@@ -24,4 +25,5 @@ export const instructionDefinitions: readonly InstructionDefinition[] = [
   ...flags,
   ...decimal,
   ...system,
+  ...extensions,
 ];
