@@ -26,12 +26,13 @@ function takePort(args: readonly string[]): { readonly port: number; readonly re
 export async function gdbserverCommand(args: readonly string[]): Promise<number> {
   const { port, rest } = takePort(args);
   const options = parseRunOptions(rest, 'gdbserver');
-  const { platform, vendor, memory, vcpus, translator, commandLine } = options.configuration;
+  const { platform, vendor, cpu, memory, vcpus, translator, commandLine } = options.configuration;
   const guest = launchGuest(
     {
       program: options.program,
       platform,
       vendor,
+      cpu,
       memory: String(memory),
       vcpus,
       translator: translator === undefined ? undefined : String(translator),

@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { DEFAULT_MEMORY, type PartitionConfiguration, PLATFORM_NAMES, type PlatformName } from '../platforms/configuration.ts';
+import { vendorOf } from '../platforms/create-partition.ts';
 import { parseAddress } from '../x86/address.ts';
 import { UsageError } from './usage.ts';
 
@@ -84,7 +85,8 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       platform: { type: 'string', default: 'kvm' },
       instance: { type: 'string' },
       processor: { type: 'string', default: 'emulated' },
-      vendor: { type: 'string', default: 'intel' },
+      vendor: { type: 'string' },
+      cpu: { type: 'string' },
       memory: { type: 'string' },
       vcpus: { type: 'string', default: '1' },
       translator: { type: 'string' },
@@ -127,7 +129,8 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
     program,
     configuration: {
       platform,
-      vendor: oneOf(values.vendor, 'vendor', ['intel', 'amd']),
+      vendor: oneOf(values.vendor ?? vendorOf(values.cpu) ?? 'intel', 'vendor', ['intel', 'amd']),
+      cpu: values.cpu,
       memory: values.memory === undefined ? DEFAULT_MEMORY : parseSize(values.memory),
       vcpus: Number(parseCount(values.vcpus, 'vcpus')),
       translator: values.translator === undefined ? undefined : parseTranslator(values.translator),

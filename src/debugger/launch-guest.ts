@@ -1,5 +1,5 @@
 import type { Partition } from '../hypervisor/partition/partition.ts';
-import { createPartition } from '../platforms/create-partition.ts';
+import { createPartition, vendorOf } from '../platforms/create-partition.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import type { FileAccess, Program } from '../programs/program.ts';
 import { openSymbols } from '../symbols/open-symbols.ts';
@@ -43,7 +43,8 @@ export function launchGuest(raw: unknown, files: FileAccess, onLoad: OnLoad = ()
   const partition = createPartition(
     {
       platform: configuration.platform ?? 'kvm',
-      vendor: configuration.vendor ?? 'intel',
+      vendor: configuration.vendor ?? vendorOf(configuration.cpu) ?? 'intel',
+      cpu: configuration.cpu,
       memory: sizeInBytes(configuration.memory ?? '64M'),
       vcpus: configuration.vcpus ?? 1,
       translator: translatorBytes(configuration.translator),

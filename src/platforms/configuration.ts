@@ -6,6 +6,8 @@ export type PlatformName = (typeof PLATFORM_NAMES)[number];
 export interface PartitionConfiguration {
   readonly platform: PlatformName;
   readonly vendor: 'intel' | 'amd';
+  /** Model and features of the processor (models/parse-cpu.ts), one of the vendor's; its usual one when missing. */
+  readonly cpu?: string;
   /** Bytes of RAM: whole MiB, 1 MiB to 3.5 GiB. */
   readonly memory: number;
   /** 1 to 16. */

@@ -2,7 +2,9 @@ import { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import type { Machine, Platform } from '../hypervisor/partition/platform.ts';
 import { createProcessor } from '../processor/cpu.ts';
 import { PartitionMemory } from '../processor/memory/partition-memory.ts';
+import type { CpuModel } from '../processor/models/cpu-model.ts';
 import { cpuModel } from '../processor/models/cpu-models.ts';
+import { CpuError, parseCpu } from '../processor/models/parse-cpu.ts';
 import type { TranslatorOptions } from '../processor/translator/translator.ts';
 import { bootImage } from '../programs/boot/boot-image.ts';
 import type { BootImage } from '../programs/boot-image.ts';
@@ -46,7 +48,7 @@ export function createPartition(configuration: PartitionConfiguration, program: 
   }
   const map = memoryMap(bytes);
   const memory = new PartitionMemory(map.ram, vcpus);
-  const model = cpuModel(vendor);
+  const model = configuration.cpu === undefined ? cpuModel(vendor) : processorOf(configuration.cpu, vendor);
   const translator = translatorOptions(configuration);
   const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model, translator }));
   const image = bootImage(program, { ramTop: map.lowTop, commandLine, initrd });
@@ -72,6 +74,25 @@ export function createPartition(configuration: PartitionConfiguration, program: 
       });
     },
   });
+}
+
+function processorOf(cpu: string, vendor: PartitionConfiguration['vendor']): CpuModel {
+  try {
+    return parseCpu(cpu, vendor);
+  } catch (error) {
+    if (error instanceof CpuError) throw new ConfigurationError(error.message);
+    throw error;
+  }
+}
+
+/** Whose processor a description of one means: that of its model, where it names one of a single vendor's. */
+export function vendorOf(cpu: string | undefined): PartitionConfiguration['vendor'] | undefined {
+  try {
+    return cpu === undefined || /^\s*(max\b|[+-]|$)/i.test(cpu) ? undefined : parseCpu(cpu).vendor;
+  } catch {
+    // What is wrong is said when the processor is made.
+    return undefined;
+  }
 }
 
 function translatorOptions({ translator }: PartitionConfiguration): Partial<TranslatorOptions> {

@@ -43,6 +43,9 @@ export interface InstructionDefinition {
   readonly varies?: readonly Variation[];
   /** CPUID feature that must be advertised, else #UD. */
   readonly feature?: string;
+  /** The same for its use with 64-bit operands, and in 64-bit mode. */
+  readonly wideFeature?: string;
+  readonly longFeature?: string;
   /** Either: what it does, in terms of the code-building interface … */
   readonly semantics?: (s: Semantics) => void;
   /** … or the TypeScript helper of the processor that does it. */

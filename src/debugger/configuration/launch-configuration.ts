@@ -23,6 +23,11 @@ export const launchAttributes = {
     default: 'intel',
     description: 'Whose processor is emulated: VMX or SVM, their exit numbers and fields.',
   },
+  cpu: {
+    schema: v.pipe(v.string(), v.minLength(1, 'must name a model')),
+    description:
+      'Model and features of the emulated processor: `nehalem`, `haswell`, `skylake`, `epyc` or `max`, then `+feature` and `-feature`, with commas between.',
+  },
   processor: {
     schema: v.picklist(['emulated', 'kvm'] as const),
     default: 'emulated',

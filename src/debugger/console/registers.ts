@@ -55,7 +55,7 @@ function asText(values: readonly number[]): string {
 }
 
 function cpuid(session: ConsoleSession, rest: string): string {
-  const model = cpuModel(session.partition.vendor);
+  const model = session.partition.vcpus[0]?.processor.model ?? cpuModel(session.partition.vendor);
   const highest = model.cpuid(0, 0).eax >>> 0;
   const highestExtended = model.cpuid(EXTENDED, 0).eax >>> 0;
   const known = LEAVES.filter((leaf) => leaf <= highest || (leaf >= EXTENDED && leaf <= highestExtended));

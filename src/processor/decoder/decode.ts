@@ -124,6 +124,9 @@ export function decode(code: CodeBytes, rip: bigint, mode: DecodeMode): Decoded 
   const operandSize = operandSizeOf(form, prefixes, mode.mode);
   const addressSize = long ? (prefixes.addressSize ? 32 : 64) : (mode.mode === 16) === prefixes.addressSize ? 32 : 16;
   let size = formSize(form, operandSize);
+  const { wideFeature, longFeature } = form.definition;
+  if (wideFeature !== undefined && size === 64 && !mode.has(wideFeature)) throw new GuestFault(Vector.UD);
+  if (longFeature !== undefined && long && !mode.has(longFeature)) throw new GuestFault(Vector.UD);
 
   let operand: MemoryOperand = {
     base: NO_REGISTER,

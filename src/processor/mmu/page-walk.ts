@@ -49,6 +49,8 @@ export class PageWalk {
   private readonly physicalHigh: number;
   private readonly reservedHigh: number;
   private readonly hugePages: boolean;
+  /** Bits of a 4 MiB page's entry in 32-bit paging that must be 0. */
+  private readonly reservedLarge: number;
 
   constructor(
     private readonly state: CpuState,
@@ -58,6 +60,7 @@ export class PageWalk {
     this.physicalHigh = 2 ** (model.physicalAddressBits - 32) - 1;
     this.reservedHigh = 0xf_ffff & ~this.physicalHigh;
     this.hugePages = model.has('pdpe1gb');
+    this.reservedLarge = model.has('pse36') ? 1 << 21 : 0x3f_e000;
   }
 
   /** Follows a linear address, given in halves, to its page. */
@@ -174,7 +177,7 @@ export class PageWalk {
         return;
       }
       if (entry & Entry.PS && state.get32(L.CR4) & CR4_PSE) {
-        if (entry & (1 << 21)) this.failure = 'reserved';
+        if (entry & this.reservedLarge) this.failure = 'reserved';
         this.pageSize = 0x40_0000;
         this.frame = ((entry >>> 13) & 0xff & this.physicalHigh) * TWO_32 + ((entry & 0xffc0_0000) >>> 0);
         return;

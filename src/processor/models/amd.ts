@@ -1,6 +1,6 @@
 import { commonMsrs } from './common-msrs.ts';
 import { COMMON_FEATURES } from './features.ts';
-import { makeModel } from './model.ts';
+import type { ModelTable } from './model.ts';
 import { constant, type Msr } from './msr.ts';
 
 const PHYSICAL_BITS = 40;
@@ -23,8 +23,8 @@ const AMD_MSRS: readonly Msr[] = [
 ];
 
 /** A server processor of family 17h, as far as it is emulated. */
-export const amd = makeModel({
-  name: 'hyperscope-amd',
+export const amdTable: ModelTable = {
+  name: 'epyc',
   vendor: 'amd',
   vendorString: 'AuthenticAMD',
   brand: 'Hyperscope emulated processor (AMD)',
@@ -46,4 +46,4 @@ export const amd = makeModel({
     2147483654: [[0, 0, 0x0200_6140, 0]],
   },
   msrs: [...commonMsrs(PHYSICAL_BITS), ...AMD_MSRS],
-});
+};

@@ -15,8 +15,12 @@ const efer: Msr = {
   description: 'Extended features: SCE, LME, LMA, NXE',
   read: ({ state }) => state.efer,
   write: (context, value) => {
-    const { state } = context;
-    if ((value & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)) !== 0n) refuse();
+    const { state, model } = context;
+    let known = EFER_LMA;
+    if (model.has('syscall')) known |= EFER_SCE;
+    if (model.has('lm')) known |= EFER_LME;
+    if (model.has('nx')) known |= EFER_NXE;
+    if ((value & ~known) !== 0n) refuse();
     if ((state.cr0 & CR0_PG) !== 0n && ((value ^ state.efer) & EFER_LME) !== 0n) refuse();
     // LMA is the processor's: what is written there is ignored.
     state.set64(L.EFER, (value & ~EFER_LMA) | (state.efer & EFER_LMA));

@@ -75,3 +75,25 @@ export const COMMON_FEATURES: readonly string[] = [
   ...['bmi1', 'bmi2', 'adx'],
   ...['lahf', 'lzcnt', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm', 'invtsc'],
 ];
+
+/** What the emulated processor can do: nothing else is ever advertised. */
+export const IMPLEMENTED: ReadonlySet<string> = new Set([
+  ...COMMON_FEATURES,
+  ...['tscadjust', 'pcid', 'invpcid', 'pku', 'rdpid', 'altmovcr8'],
+]);
+
+/** Features that others need, which are named behind them. */
+export const REQUIRED_BY: Readonly<Record<string, readonly string[]>> = {
+  pae: ['lm', 'nx'],
+  msr: ['lm', 'apic', 'mtrr', 'syscall'],
+  pge: ['lm'],
+  cx8: ['cx16', 'lm'],
+  pse: ['pse36'],
+  tsc: ['tscdeadline', 'tscadjust', 'rdtscp', 'invtsc', 'lm'],
+  apic: ['x2apic', 'tscdeadline'],
+  syscall: ['lm'],
+  nx: ['lm'],
+  lm: ['pcid', 'pdpe1gb', 'pku', 'fsgsbase', 'cx16'],
+  clflush: ['clflushopt', 'clwb'],
+  cmov: ['lm'],
+};

@@ -1,7 +1,7 @@
 import * as L from '../state/layout.ts';
 import { commonMsrs } from './common-msrs.ts';
 import { COMMON_FEATURES } from './features.ts';
-import { makeModel } from './model.ts';
+import type { ModelTable } from './model.ts';
 import { constant, type Msr, slot } from './msr.ts';
 
 const PHYSICAL_BITS = 40;
@@ -33,8 +33,8 @@ const INTEL_MSRS: readonly Msr[] = [
 ];
 
 /** A server processor of the Skylake family, as far as it is emulated. */
-export const intel = makeModel({
-  name: 'hyperscope-intel',
+export const intelTable: ModelTable = {
+  name: 'skylake',
   vendor: 'intel',
   vendorString: 'GenuineIntel',
   brand: 'Hyperscope emulated processor (Intel)',
@@ -71,4 +71,4 @@ export const intel = makeModel({
     2147483654: [[0, 0, 0x0100_6040, 0]],
   },
   msrs: [...commonMsrs(PHYSICAL_BITS), ...INTEL_MSRS],
-});
+};

@@ -39,6 +39,7 @@ const conditional: InstructionDefinition[] = CONDITIONS.flatMap((name, code): In
     mnemonic: `CMOV${name}`,
     summary: 'Move if the condition holds',
     forms: [`0F 4${digit(code)} Gv,Ev`],
+    feature: 'cmov',
     flags: `r:${READ_BY[code]}`,
     // The source is read, and a 32-bit destination cleared above, whether or not the condition holds.
     semantics: (s) => {

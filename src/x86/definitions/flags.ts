@@ -24,6 +24,7 @@ export const flags: readonly InstructionDefinition[] = [
     mnemonic: 'LAHF',
     summary: 'Load AH from the flags',
     forms: ['9F Ab'],
+    longFeature: 'lahf',
     flags: 'r:SZAPC',
     semantics: (s) => s.setHigh(RAX, s.flags.low()),
   },
@@ -31,6 +32,7 @@ export const flags: readonly InstructionDefinition[] = [
     mnemonic: 'SAHF',
     summary: 'Store AH into the flags',
     forms: ['9E Ab'],
+    longFeature: 'lahf',
     flags: 'w:SZAPC',
     semantics: (s) => {
       const overflow = s.keep(s.flags.overflow());

@@ -223,6 +223,8 @@ export const moves: readonly InstructionDefinition[] = [
     summary: 'Compare and exchange 8 (16) bytes',
     forms: ['0F C7/1 My'],
     flags: 'w:Z',
+    feature: 'cx8',
+    wideFeature: 'cx16',
     lock: true,
     semantics: (s) => {
       if (s.size === 64) return exchange16(s);
@@ -254,6 +256,7 @@ export const moves: readonly InstructionDefinition[] = [
     mnemonic: 'CLFLUSH',
     summary: 'Flush a cache line',
     forms: ['0F AE/7 Mb'],
+    feature: 'clflush',
     semantics: (s) => void s.keep(s.load('operand', s.effectiveAddress(), 8)),
   },
 ];

@@ -1,7 +1,7 @@
 import { createProcessor } from '../../../src/processor/cpu.ts';
 import type { RunResult } from '../../../src/processor/exit.ts';
 import { PartitionMemory } from '../../../src/processor/memory/partition-memory.ts';
-import { cpuModel } from '../../../src/processor/models/cpu-models.ts';
+import { parseCpu } from '../../../src/processor/models/parse-cpu.ts';
 import type { Processor } from '../../../src/processor/processor.ts';
 import type { CpuState } from '../../../src/processor/state/cpu-state.ts';
 import * as L from '../../../src/processor/state/layout.ts';
@@ -50,8 +50,9 @@ export class SystemMachine {
     readonly mode: Mode,
     readonly vendor: 'intel' | 'amd' = 'intel',
     translator: Partial<TranslatorOptions> = {},
+    cpu = '',
   ) {
-    this.processor = createProcessor({ index: 0, memory: this.memory, model: cpuModel(vendor), translator });
+    this.processor = createProcessor({ index: 0, memory: this.memory, model: parseCpu(cpu, vendor), translator });
     this.state = this.processor.state;
     this.processor.intercepts.exceptions = 0xffff_ffff;
     this.processor.intercepts.tripleFault = true;
