@@ -1,18 +1,19 @@
-import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import { GuestFault } from '../faults/guest-fault.ts';
 import type { HandlerTable } from '../interpreter/handler-table.ts';
 import * as O from '../interpreter/operation.ts';
 import { type CodeHolder, type CodeRegistry, codeRegistry } from '../memory/code-registry.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
 import * as L from '../state/layout.ts';
+import { type RunBlock, type RunBlocks, viewHotCode } from '../translator/hot-code.ts';
 import type { RegionMode } from '../translator/region-builder.ts';
-import { type HotCode, type Region, type RegionPage, Translator, type TranslatorOptions } from '../translator/translator.ts';
+import { type Region, Translator, type TranslatorOptions } from '../translator/translator.ts';
 import type { DecodeMode } from './choose-form.ts';
-import { type Decoded, decode as decodeBytes } from './decode.ts';
+import { type Decoded, decode } from './decode.ts';
 import { encodeMarker, encodeOperation } from './encode-operation.ts';
 
 const MAX_BLOCK = 32;
-/** Jumps to a place that make it worth translating with the code that jumps to computed places. */
-const WARM = 16;
+/** Contexts that a region is remembered to hold in. */
+const MOST_CONTEXTS = 16;
 /** Two operations at the front of the area are for single, uncached instructions. */
 const SCRATCH = O.OPERATIONS;
 const FIRST = SCRATCH + 2 * O.OPERATION_SIZE;
@@ -53,7 +54,7 @@ export interface CodeSource {
 }
 
 /** The decoded code of one vCPU, in its cache area, found by physical address, RIP and mode. */
-export class CodeCache implements CodeHolder {
+export class CodeCache implements CodeHolder, RunBlocks {
   private readonly view: DataView;
   private readonly registry: CodeRegistry;
   private readonly blocks = new Map<string, Block>();
@@ -135,7 +136,7 @@ export class CodeCache implements CodeHolder {
   private decodeWith(rip: bigint, gpa: bigint): Decoded {
     const place = this.memory.locate(gpa);
     const inPage = 0x1000 - Number(gpa & 0xfffn);
-    return decodeBytes(
+    return decode(
       {
         bytes: this.memory.bytes,
         at: place?.offset ?? 0,
@@ -306,7 +307,7 @@ export class CodeCache implements CodeHolder {
 
   /** Translates the code at RIP, which has become hot. */
   translate(rip: bigint): void {
-    const code = this.hotCode(rip);
+    const code = viewHotCode(rip, this.source, this.memory, this);
     if (code && !this.regions.has(code.key(rip))) this.translator.translate(code, rip);
   }
 
@@ -321,76 +322,27 @@ export class CodeCache implements CodeHolder {
     const confirmed = this.confirmed.get(region) ?? new Set();
     this.confirmed.set(region, confirmed);
     if (confirmed.has(context) || region.pages.every((page) => this.source.peekFetch(page.rip) === page.gpa)) {
+      // Contexts come and go: old ones are no loss.
+      if (confirmed.size >= MOST_CONTEXTS) confirmed.clear();
       confirmed.add(context);
       this.leadTo(block, region);
     } else this.translator.drop(region);
   }
 
-  private keyOf(rip: bigint, gpa: bigint): string {
+  // What the translator asks of the blocks.
+
+  keyOf(rip: bigint, gpa: bigint): string {
     return `${gpa}:${rip}:${this.mode}`;
   }
-
-  private hotCode(entry: bigint): HotCode | undefined {
-    const { source } = this;
-    const entryGpa = source.peekFetch(entry);
-    if (entryGpa === undefined) return undefined;
-    const pages: RegionPage[] = [{ rip: entry, gpa: entryGpa }];
-    /** Where code is that can be fetched now without any effect. */
-    const find = (rip: bigint): bigint | undefined => {
-      // Linear pages are the same for all offsets whose distance keeps them within one page.
-      for (const page of pages) {
-        const gpa = page.gpa + (rip - page.rip);
-        if (gpa >> 12n === page.gpa >> 12n) return gpa;
-      }
-      const gpa = source.peekFetch(rip);
-      if (gpa !== undefined) pages.push({ rip, gpa });
-      return gpa;
-    };
-    const decode = (rip: bigint): Decoded | undefined => {
-      const gpa = find(rip);
-      if (gpa === undefined || source.breaksAt(rip)) return undefined;
-      const place = this.memory.locate(gpa);
-      if (!place) return undefined;
-      const room = Math.min(0x1000 - Number(gpa & 0xfffn), source.codeRoom(rip));
-      const outside = (): never => {
-        throw new GuestFault(Vector.PF, 0);
-      };
-      try {
-        const decoded = decodeBytes(
-          { bytes: this.memory.bytes, at: place.offset, room, byteAt: outside },
-          rip,
-          source.decodeMode,
-        );
-        return decoded.form.definition.semantics && decoded.request.rep === 'none' ? decoded : undefined;
-      } catch (error) {
-        if (error instanceof GuestFault) return undefined;
-        throw error;
-      }
-    };
-    const wasRun = (rip: bigint): boolean => {
-      const gpa = find(rip);
-      return gpa !== undefined && this.blocks.has(this.keyOf(rip, gpa));
-    };
-    return {
-      mode: source.regionMode,
-      pages,
-      decode,
-      wasRun,
-      warmTargets: (rip) => this.warmTargets(rip, find(rip) ?? entryGpa),
-      advance: (rip, bytes) => source.advance(rip, bytes),
-      key: (rip) => this.keyOf(rip, find(rip) ?? 0n),
-      gpa: (rip) => find(rip) ?? 0n,
-    };
+  has(key: string): boolean {
+    return this.blocks.has(key);
   }
-
-  /** Blocks in the page of a byte of code that were reached by a good many computed jumps. */
-  private *warmTargets(rip: bigint, gpa: bigint): Iterable<bigint> {
-    const enough = this.translator.patience(gpa) - WARM;
-    for (const block of this.byPage.get(gpa >> 12n) ?? []) {
-      const heat = this.view.getInt32(this.base + block.at + O.OP_HEAT, true);
-      const place = rip + (block.gpa - gpa);
-      if (heat <= enough && block.gpa >> 12n === gpa >> 12n && block.key === this.keyOf(place, block.gpa)) yield place;
-    }
+  *inPage(page: bigint): Iterable<RunBlock> {
+    for (const { key, gpa, at } of this.byPage.get(page) ?? [])
+      yield { key, gpa, heat: this.view.getInt32(this.base + at + O.OP_HEAT, true) };
+  }
+  patience(gpa: bigint): number {
+    return this.translator.patience(gpa);
   }
 
   private enterRegion(region: Region): void {

@@ -101,13 +101,15 @@ export class Translator {
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory: this.memory } });
     const index = this.place();
     this.table.set(index, exports.region);
+    const ranges = [...graph.blocks.values()].flatMap((block) =>
+      block.instructions.map(({ rip, decoded }) => ({ gpa: code.gpa(rip), length: decoded.instruction.length })),
+    );
     this.add({
       index,
       heads: graph.targets.map((rip) => code.key(rip)),
-      pages: code.pages,
-      ranges: [...graph.blocks.values()].flatMap((block) =>
-        block.instructions.map(({ rip, decoded }) => ({ gpa: code.gpa(rip), length: decoded.instruction.length })),
-      ),
+      // Pages that were only looked at don't matter.
+      pages: code.pages.filter((page) => ranges.some(({ gpa }) => gpa >> 12n === page.gpa >> 12n)),
+      ranges,
       instructions: graph.instructions,
       size: bytes.length,
     });
