@@ -1,0 +1,7 @@
+/** Bits of a non-negative integer without leading zeros; 0 for 0. */
+export function bitLength(value: bigint): number {
+  if (value <= 0xffff_ffffn) return 32 - Math.clz32(Number(value));
+  if (value <= 0xffff_ffff_ffff_ffffn) return 64 - Math.clz32(Number(value >> 32n));
+  const digits = value.toString(16);
+  return digits.length * 4 - Math.clz32(Number.parseInt(digits[0] ?? '0', 16)) + 28;
+}
