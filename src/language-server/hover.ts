@@ -53,6 +53,11 @@ const WIDTHS: Readonly<Record<OperandForm['width'], string>> = {
   z: '16/32',
   y: '32/64',
   s: '8',
+  x: '128/256',
+  h: '64/128',
+  t: '32/64',
+  e: '16/32',
+  o: '128',
 };
 
 function describeOperand({ place, width }: OperandForm): string | undefined {
@@ -83,6 +88,18 @@ function describeOperand({ place, width }: OperandForm): string | undefined {
       return '1';
     case 'S':
       return 'Sreg';
+    case 'V':
+    case 'U':
+    case 'H':
+    case 'L':
+      return width === 'x' ? 'xmm/ymm' : 'xmm';
+    case 'W':
+      return `${width === 'x' ? 'xmm/ymm' : 'xmm'}/m${bits}`;
+    case 'K':
+    case 'N':
+      return 'mm';
+    case 'Q':
+      return `mm/m${bits}`;
     default:
       return undefined;
   }

@@ -2,6 +2,7 @@ import { isCanonical, MASK_32, MASK_64 } from '../x86/address.ts';
 import type { DecodedInstruction } from '../x86/instruction.ts';
 import type { DecodeMode } from './decoder/choose-form.ts';
 import { CodeCache, type CodeSource } from './decoder/code-cache.ts';
+import { unitFaults } from './decoder/unit-faults.ts';
 import type { ExitDetail, RunResult } from './exit.ts';
 import { GuestFault, Vector } from './faults/guest-fault.ts';
 import { noIntercepts } from './intercepts.ts';
@@ -19,6 +20,7 @@ import * as L from './state/layout.ts';
 import type { SystemContext } from './system/context.ts';
 import type { RegionMode } from './translator/region-builder.ts';
 import type { TranslatorOptions } from './translator/translator.ts';
+import { Assists } from './vector/assists.ts';
 
 const EFER_LMA = 1n << 10n;
 const RIGHTS_L = 1 << 13;
@@ -51,6 +53,8 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   stackWidth: CodeMode = 16;
   /** Segments whose accesses need no checks, as bits. */
   private flat = 0;
+  /** What `decodeMode.unitFaults` says, as a part of keys. */
+  private units = '';
   decodeMode: DecodeMode;
   breakpoints: ReadonlySet<bigint> = new Set();
   /** Linear addresses that DR0–DR3 watch for execution. */
@@ -71,7 +75,9 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     this.state = new CpuState(memory.wasm.buffer, memory.vcpuBase(index));
     this.mmu = new Mmu(this.state, memory, model);
     this.access = new LinearAccess(this.state, memory, this.mmu);
-    this.decodeMode = { mode: 16, stackWidth: 16, vex: false, has: (feature) => model.has(feature) };
+    const has = (feature: string) => model.has(feature);
+    this.decodeMode = { mode: 16, stackWidth: 16, vex: false, has, unitFaults: unitFaults(this.state) };
+    const assists = new Assists(this.state);
     this.code = new CodeCache(
       memory,
       this.state.base,
@@ -84,6 +90,9 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     this.runInterpreter = instantiateInterpreter(memory.wasm, this.code.translator.table, {
       slowRead: (operation, linear, access) => this.slowRead(operation, linear, access),
       slowWrite: (operation, linear, value, access) => this.slowWrite(operation, linear, value, access),
+      slowReadVector: (operation, linear, access) => this.slowReadVector(operation, linear, access),
+      slowWriteVector: (operation, linear, access) => this.slowWriteVector(operation, linear, access),
+      assist: (number, immediate) => this.trying(() => assists.compute(number, immediate)),
     });
   }
 
@@ -239,11 +248,38 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     }
   }
 
+  /** Abandons the instruction when something is thrown. */
+  private trying(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.abandon(error);
+    }
+  }
+
+  private slowReadVector(operation: number, linear: bigint, access: number): void {
+    this.trying(() => {
+      const bytes = access & O.ACCESS_DOUBLE ? 32 : 16;
+      const address = this.checkedLinear(operation, BigInt.asUintN(64, linear), access, false, bytes);
+      const values = this.access.readWide(address, bytes, this.state.cpl === 3);
+      for (const [index, value] of values.entries()) this.state.set64(O.VECTOR_RESULT + index * 8, value);
+    });
+  }
+
+  private slowWriteVector(operation: number, linear: bigint, access: number): void {
+    this.trying(() => {
+      const bytes = access & O.ACCESS_DOUBLE ? 32 : 16;
+      const address = this.checkedLinear(operation, BigInt.asUintN(64, linear), access, true, bytes);
+      const values = Array.from({ length: bytes / 8 }, (_, index) => this.state.get64(O.VECTOR_OPERANDS + index * 8));
+      this.access.writeWide(address, values, this.state.cpl === 3);
+      if (this.refetch) this.code.endBlockAfter(operation);
+    });
+  }
+
   /** Applies the segment's checks to an address that generated code has computed already. */
-  private checkedLinear(operation: number, linear: bigint, access: number, write: boolean): bigint {
+  private checkedLinear(operation: number, linear: bigint, access: number, write: boolean, size = access & 15): bigint {
     const named = (access >> 8) & 7;
     const segment = named === O.OPERAND_SEGMENT ? this.memory.view.getInt32(operation + O.OP_SEGMENT, true) : named;
-    const size = access & 15;
     if (this.mode !== 64 && this.flat & (1 << segment)) return linear;
     const mask = this.state.get64(O.ENGINE_LINEAR_MASK);
     const offset = (linear - this.state.get64(O.ENGINE_BASES + segment * 8)) & mask;
@@ -301,8 +337,10 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
       state.set64(O.ENGINE_BASES + segment * 8, long && segment < L.Segment.FS ? 0n : state.segment(segment).base);
     }
     const vex = (state.cr0 & 1n) !== 0n && !virtual;
-    this.decodeMode = { mode: this.mode, stackWidth: this.stackWidth, vex, has: this.decodeMode.has };
-    this.code.setMode(`${this.mode}${this.stackWidth}${this.flat}${vex}`);
+    const faults = unitFaults(state);
+    this.decodeMode = { mode: this.mode, stackWidth: this.stackWidth, vex, has: this.decodeMode.has, unitFaults: faults };
+    this.units = `${faults.mmx}:${faults.sse}:${faults.avx}`;
+    this.code.setMode(`${this.mode}${this.stackWidth}${this.flat}${vex}${this.units}`);
     this.selectContext();
     this.access.selectTables();
   }
@@ -310,7 +348,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   /** The jump cache's number for this address space, mode, privilege and base of CS. */
   private selectContext(): void {
     const { state } = this;
-    const key = `${state.cr3}:${this.mode}:${this.stackWidth}:${this.flat}:${this.decodeMode.vex}:${state.cpl === 3}:${state.get64(O.ENGINE_BASES + 8)}`;
+    const key = `${state.cr3}:${this.mode}:${this.stackWidth}:${this.flat}:${this.decodeMode.vex}:${this.units}:${state.cpl === 3}:${state.get64(O.ENGINE_BASES + 8)}`;
     let context = this.contexts.get(key);
     if (context === undefined) {
       if (this.contexts.size > 64) this.contexts.clear();

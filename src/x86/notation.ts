@@ -10,17 +10,22 @@ import type { Semantics } from './semantics.ts';
  * | `0F 01 =C1` | the whole ModRM byte |
  * | `50+ Zv` | register in the opcode's low three bits |
  * | `F3 0F B8 Gv,Ev` | mandatory prefix F3 |
- * | `VEX F2 0F 38 F6 Gy,By,Ey` | encoded with a VEX prefix, L = 0, in which the mandatory prefix and the map are |
+ * | `VEX F2 0F 38 F6 Gy,By,Ey` | encoded with a VEX prefix, in which the mandatory prefix and the map are |
  *
  * Operands: a place letter (E register or memory, M memory only, R register only, G ModRM.reg, Z opcode register, I immediate, J branch
  * displacement, O offset without ModRM, A the accumulator, C CL, D DX, 1 the constant, S segment register, B the register in VEX.vvvv, P a control or debug register) and a size letter (b byte, w word,
  * d doubleword, q quadword, v operand size, z operand size but at most 32 bits immediate, y 32 or 64, s sign-extended byte).
- * Attributes: `o64` only in 64-bit mode, `i64` not in it, `d64` operand size 64 by default there, `f64` forced to 64.
+ * Vector operands: V the XMM or YMM register ModRM.reg, W that or memory in ModRM.rm, U the register only, H in VEX.vvvv, L in the
+ * immediate's bits 7:4; K, Q and N are V, W and U with MMX registers. Their sizes are those of the memory operand: x the vector's length,
+ * h, t and e a half, a quarter and an eighth of it, o 128 bits.
+ * Attributes: `o64` only in 64-bit mode, `i64` not in it, `d64` operand size 64 by default there, `f64` forced to 64; `L0`, `L1`, `W0` and `W1`
+ * ask for a bit of VEX (L is 0 without being asked for where no operand is a vector).
  */
 export type FormText = string;
 
-export type OperandPlace = 'E' | 'M' | 'R' | 'G' | 'Z' | 'I' | 'J' | 'O' | 'A' | 'C' | 'D' | '1' | 'S' | 'P' | 'B';
-export type OperandWidth = 'b' | 'w' | 'd' | 'q' | 'v' | 'z' | 'y' | 's';
+export type OperandPlace = 'E' | 'M' | 'R' | 'G' | 'Z' | 'I' | 'J' | 'O' | 'A' | 'C' | 'D' | '1' | 'S' | 'P' | 'B' | VectorPlace;
+export type VectorPlace = 'V' | 'W' | 'U' | 'H' | 'L' | 'K' | 'Q' | 'N';
+export type OperandWidth = 'b' | 'w' | 'd' | 'q' | 'v' | 'z' | 'y' | 's' | 'x' | 'h' | 't' | 'e' | 'o';
 
 export interface OperandForm {
   readonly place: OperandPlace;
@@ -43,9 +48,20 @@ export interface InstructionDefinition {
   readonly varies?: readonly Variation[];
   /** CPUID feature that must be advertised, else #UD. */
   readonly feature?: string;
-  /** The same for its use with 64-bit operands, and in 64-bit mode. */
+  readonly secondFeature?: string;
+  /** The same for its use with 64-bit operands, in 64-bit mode, and with vectors of 256 bits. */
   readonly wideFeature?: string;
   readonly longFeature?: string;
+  readonly feature256?: string;
+  /** The registers that it works with besides the general ones, which the system software must have enabled. */
+  readonly registers?: 'mmx' | 'sse' | 'avx';
+  /**
+   * Whether a memory operand as wide as the vector must be aligned to its size: always, never, or as usual, when not encoded
+   * with VEX.
+   */
+  readonly alignment?: 'always' | 'never';
+  /** Too much for a region of translated code: the interpreter does it. */
+  readonly interpreted?: boolean;
   /** Either: what it does, in terms of the code-building interface … */
   readonly semantics?: (s: Semantics) => void;
   /** … or the TypeScript helper of the processor that does it. */
@@ -77,10 +93,20 @@ export interface Form {
   readonly not64: boolean;
   readonly default64: boolean;
   readonly forced64: boolean;
+  /** Bits that VEX must have. */
+  readonly vexL?: 0 | 1;
+  readonly vexW?: 0 | 1;
+  /** VEX.L makes the vectors 256 bits long. */
+  readonly hasLength: boolean;
 }
 
-const PLACES = 'EMRGZIJOACD1SPB';
-const WIDTHS = 'bwdqvzys';
+/** Places of vector operands, and those of them that are MMX registers. */
+export const VECTOR_PLACES = 'VWUHLKQN';
+export const MMX_PLACES = 'KQN';
+/** Places where ModRM may have memory. */
+export const MEMORY_PLACES = 'EMOWQ';
+const PLACES = `EMRGZIJOACD1SPB${VECTOR_PLACES}`;
+const WIDTHS = 'bwdqvzysxhteo';
 
 function parseOperand(text: string, form: string): OperandForm {
   const place = text[0] as OperandPlace | undefined;
@@ -108,7 +134,7 @@ export function parseForm(definition: InstructionDefinition, text: FormText): Fo
       if (opcode[2]) digit = Number(opcode[2]);
       plusRegister ||= opcode[3] !== undefined;
     } else if (/^=[0-9A-F]{2}$/.test(word)) modrmByte = Number.parseInt(word.slice(1), 16);
-    else if (/^[oidf]64$/.test(word)) attributes.add(word);
+    else if (/^([oidf]64|[LW][01])$/.test(word)) attributes.add(word);
     else operands = word.split(',').map((operand) => parseOperand(operand, text));
   }
   const first = bytes[0];
@@ -129,7 +155,11 @@ export function parseForm(definition: InstructionDefinition, text: FormText): Fo
   }
   const opcode = bytes[0];
   if (opcode === undefined || bytes.length !== 1) throw new Error(`Bad opcode in form ${text} of ${definition.mnemonic}`);
-  const hasModrm = digit !== undefined || modrmByte !== undefined || operands.some((operand) => 'EMRGSP'.includes(operand.place));
+  const hasModrm =
+    digit !== undefined || modrmByte !== undefined || operands.some((operand) => 'EMRGSPVWUKQN'.includes(operand.place));
+  const isVector = operands.some(({ place, width }) => VECTOR_PLACES.includes(place) || 'xhteo'.includes(width));
+  const bit = (letter: string): 0 | 1 | undefined =>
+    attributes.has(`${letter}1`) ? 1 : attributes.has(`${letter}0`) ? 0 : undefined;
   return {
     definition,
     text,
@@ -147,5 +177,8 @@ export function parseForm(definition: InstructionDefinition, text: FormText): Fo
     not64: attributes.has('i64'),
     default64: attributes.has('d64') || attributes.has('f64'),
     forced64: attributes.has('f64'),
+    vexL: bit('L') ?? (isVector ? undefined : 0),
+    vexW: bit('W'),
+    hasLength: vex && operands.some(({ width }) => 'xhte'.includes(width)),
   };
 }

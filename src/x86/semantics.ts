@@ -1,4 +1,5 @@
 import type { OperandSize } from './instruction.ts';
+import type { VectorSemantics } from './vector-semantics.ts';
 
 /**
  * The code-building interface that instruction semantics are written against. A semantics function is called once for each
@@ -93,6 +94,11 @@ export interface Semantics {
 
   // --- flags -----------------------------------------------------------------------------------------------------------
   readonly flags: FlagSemantics;
+
+  // --- vectors ---------------------------------------------------------------------------------------------------------
+  readonly vector: VectorSemantics;
+
+  // --- conditions ------------------------------------------------------------------------------------------------------
   /** Condition code 0–15 as in Jcc (Intel SDM vol. 1, appendix B): 1 or 0. */
   condition(code: number): Value;
   /** Bit of EFLAGS outside the arithmetic ones, 1 or 0: 10 is DF. */

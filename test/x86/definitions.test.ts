@@ -6,13 +6,13 @@ const forms = instructionDefinitions.flatMap((definition) => definition.forms.ma
 
 /** What tells one encoding from another. */
 function identity(form: Form): string {
-  const { map, opcode, prefix, digit, modrmByte, only64, not64, plusRegister, operands } = form;
+  const { vex, vexL, vexW, map, opcode, prefix, digit, modrmByte, only64, not64, plusRegister, operands } = form;
   const kind = operands.some(({ place }) => place === 'M')
     ? 'memory'
-    : operands.some(({ place }) => place === 'R')
+    : operands.some(({ place }) => 'RUN'.includes(place))
       ? 'register'
       : '';
-  return [map, opcode, prefix, digit, modrmByte, only64, not64, plusRegister, kind].join();
+  return [vex, vexL, vexW, map, opcode, prefix, digit, modrmByte, only64, not64, plusRegister, kind].join();
 }
 
 describe('the definitions', () => {
@@ -62,7 +62,7 @@ describe('a form', () => {
     expect(parseForm(definition, '50+ Zv d64')).toMatchObject({ plusRegister: true, default64: true, hasModrm: false });
   });
 
-  test.each(['', 'Ev,Gv', '00 Xv', '00 Ex'])('%j is refused', (text) => {
+  test.each(['', 'Ev,Gv', '00 Yv', '00 Ek'])('%j is refused', (text) => {
     expect(() => parseForm(definition, text)).toThrow(/Bad (opcode|operand)/);
   });
 });

@@ -2,7 +2,7 @@ import type { Form } from '../../x86/notation.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import { forms } from '../interpreter/handler-table.ts';
 import type { CodeMode } from '../processor.ts';
-import type { Prefixes } from './prefixes.ts';
+import type { Prefixes, Vex } from './prefixes.ts';
 
 /** How code is decoded: CS.D/L, SS.B, and what the processor model has. */
 export interface DecodeMode {
@@ -11,6 +11,15 @@ export interface DecodeMode {
   /** C4 and C5 can be VEX prefixes: not in real and virtual-8086 mode. */
   readonly vex: boolean;
   has(feature: string): boolean;
+  /** Vectors of exceptions that instructions with these registers raise. */
+  readonly unitFaults: UnitFaults;
+}
+
+/** What keeps instructions from using MMX, SSE and AVX registers: #UD or #NM, or nothing. */
+export interface UnitFaults {
+  readonly mmx: number | undefined;
+  readonly sse: number | undefined;
+  readonly avx: number | undefined;
 }
 
 /** What shares an opcode. */
@@ -48,32 +57,43 @@ export function opcodeEntry(vex: boolean, map: number, opcode: number): OpcodeEn
   return entry;
 }
 
-function fits(form: Form, prefixes: Prefixes, modrm: number | undefined, mode: DecodeMode): boolean {
+function fits(form: Form, prefixes: Prefixes, vex: Vex | undefined, modrm: number | undefined, mode: DecodeMode): boolean {
   const long = mode.mode === 64;
   if ((form.only64 && !long) || (form.not64 && long)) return false;
-  if (form.definition.feature !== undefined && !mode.has(form.definition.feature)) return false;
+  const { feature, secondFeature } = form.definition;
+  if (feature !== undefined && !mode.has(feature)) return false;
+  if (secondFeature !== undefined && !mode.has(secondFeature)) return false;
   // With REX.B it is XCHG with R8, not NOP or PAUSE.
   if (form.map === 0 && form.opcode === 0x90 && !form.plusRegister && prefixes.rex & 1) return false;
+  if (vex && form.vexL !== undefined && form.vexL !== vex.l) return false;
+  if (vex && form.vexW !== undefined && form.vexW !== vex.w) return false;
   if (modrm === undefined) return true;
   if (form.modrmByte !== undefined) return form.modrmByte === modrm;
   const register = modrm >= 0xc0;
   const reg = (modrm >> 3) & 7;
   if (form.digit !== undefined && form.digit !== reg) return false;
-  if (register ? form.places.includes('M') : form.places.includes('R')) return false;
+  if (register ? form.places.includes('M') : /[RUN]/.test(form.places)) return false;
   return reg <= 5 || !form.places.includes('S');
 }
 
 /** The form that bytes mean. Throws #UD when there is none. */
-export function chooseForm(entry: OpcodeEntry, prefixes: Prefixes, modrm: number | undefined, mode: DecodeMode): Form {
+export function chooseForm(
+  entry: OpcodeEntry,
+  prefixes: Prefixes,
+  vex: Vex | undefined,
+  modrm: number | undefined,
+  mode: DecodeMode,
+): Form {
   const mandatory = prefixes.rep !== 0 ? prefixes.rep : prefixes.operandSize ? 0x66 : 0;
   const strict = mandatory !== 0 && (entry.strict || (entry.strictRepeat && prefixes.rep !== 0));
   let best: Form | undefined;
   let bestRank = 0;
   for (const form of entry.forms) {
-    if (form.prefix !== mandatory && (form.prefix !== 0 || strict)) continue;
+    const isStrict = strict || form.definition.registers !== undefined;
+    if (form.prefix !== mandatory && (form.prefix !== 0 || isStrict)) continue;
     // A mandatory prefix goes before none, and a whole ModRM byte is more exact than a digit.
     const rank = (form.prefix === mandatory ? 3 : 1) + (form.modrmByte === undefined ? 0 : 1);
-    if (rank > bestRank && fits(form, prefixes, modrm, mode)) {
+    if (rank > bestRank && fits(form, prefixes, vex, modrm, mode)) {
       best = form;
       bestRank = rank;
     }

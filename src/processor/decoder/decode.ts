@@ -118,13 +118,15 @@ export function decode(code: CodeBytes, rip: bigint, mode: DecodeMode): Decoded 
   }
   const entry = opcodeEntry(vex !== undefined, map, opcode);
   const modrm = entry.hasModrm ? reader.u8() : undefined;
-  const form = chooseForm(entry, prefixes, modrm, mode);
+  const form = chooseForm(entry, prefixes, vex, modrm, mode);
   const { places } = form;
-  if (vex && vex.register !== 0 && !places.includes('B')) throw new GuestFault(Vector.UD);
+  if (vex && vex.register !== 0 && !/[BH]/.test(places)) throw new GuestFault(Vector.UD);
   const operandSize = operandSizeOf(form, prefixes, mode.mode);
   const addressSize = long ? (prefixes.addressSize ? 32 : 64) : (mode.mode === 16) === prefixes.addressSize ? 32 : 16;
   let size = formSize(form, operandSize);
-  const { wideFeature, longFeature } = form.definition;
+  const { wideFeature, longFeature, feature256, registers } = form.definition;
+  const vectorLength = /[KQN]/.test(places) ? 64 : vex?.l === 1 && form.hasLength ? 256 : 128;
+  if (feature256 !== undefined && vectorLength === 256 && !mode.has(feature256)) throw new GuestFault(Vector.UD);
   if (wideFeature !== undefined && size === 64 && !mode.has(wideFeature)) throw new GuestFault(Vector.UD);
   if (longFeature !== undefined && long && !mode.has(longFeature)) throw new GuestFault(Vector.UD);
 
@@ -169,6 +171,8 @@ export function decode(code: CodeBytes, rip: bigint, mode: DecodeMode): Decoded 
   if (prefixes.lock) {
     if (!form.definition.lock || !inMemory || (places[0] !== 'E' && places[0] !== 'M')) throw new GuestFault(Vector.UD);
   }
+  const unitFault = registers && mode.unitFaults[registers];
+  if (unitFault !== undefined) throw new GuestFault(unitFault);
   if (operand.ripRelative) operand.displacement += rip + BigInt(reader.length);
   const rep = vex ? 'none' : prefixes.rep === 0xf3 ? 'rep' : prefixes.rep === 0xf2 ? 'repne' : 'none';
   const { rex } = prefixes;
@@ -178,7 +182,7 @@ export function decode(code: CodeBytes, rip: bigint, mode: DecodeMode): Decoded 
     form,
     uniformBytes: rex !== 0,
     vexRegister: vex?.register ?? 0,
-    request: { size, memory: inMemory, addressSize, stackWidth: mode.stackWidth, rep, plain },
+    request: { size, memory: inMemory, addressSize, stackWidth: mode.stackWidth, rep, plain, vectorLength },
     instruction: {
       mnemonic: form.definition.mnemonic,
       length: reader.length,

@@ -57,6 +57,11 @@ export function encodeOperation(
     const reg = instruction.modrm?.reg ?? 0;
     if (place === 'G') b = byte ? byteRegister(reg, decoded.uniformBytes) : L.GPR + reg * 8;
     if (place === 'B') c = L.GPR + decoded.vexRegister * 8;
+    if (place === 'V') b = L.VECTORS + reg * L.VECTOR_SIZE;
+    if (place === 'W' || place === 'U') a = L.VECTORS + number * L.VECTOR_SIZE;
+    if (place === 'H') c = L.VECTORS + decoded.vexRegister * L.VECTOR_SIZE;
+    if (place === 'K') b = L.X87_REGISTERS + (reg & 7) * L.X87_REGISTER_SIZE;
+    if (place === 'Q' || place === 'N') a = L.X87_REGISTERS + (number & 7) * L.X87_REGISTER_SIZE;
     if (place === 'S') b = L.SEGMENTS + (reg & 7) * L.SEGMENT_SIZE + L.SEG_SELECTOR;
   }
   if (form.operands.some(({ place }) => place === 'J')) {

@@ -46,11 +46,13 @@ export interface Vex {
   readonly map: number;
   /** vvvv, inverted as it stands for a register. */
   readonly register: number;
+  readonly l: 0 | 1;
+  readonly w: 0 | 1;
 }
 
 /**
  * Reads a VEX prefix after its first byte, and makes of it what the older prefixes would say. Throws #UD where it stands
- * behind prefixes that it replaces, or asks for vectors of 256 bits.
+ * behind prefixes that it replaces.
  */
 export function readVex(reader: ByteReader, first: number, prefixes: Prefixes, long: boolean): Vex {
   if (prefixes.operandSize || prefixes.lock || prefixes.rep !== 0 || prefixes.rex !== 0) throw new GuestFault(Vector.UD);
@@ -64,6 +66,6 @@ export function readVex(reader: ByteReader, first: number, prefixes: Prefixes, l
   const mandatory = third & 3;
   prefixes.operandSize = mandatory === 1;
   prefixes.rep = mandatory === 2 ? 0xf3 : mandatory === 3 ? 0xf2 : 0;
-  if (third & 4 || map < 1 || map > 3) throw new GuestFault(Vector.UD);
-  return { map, register: ~(third >> 3) & (long ? 15 : 7) };
+  if (map < 1 || map > 3) throw new GuestFault(Vector.UD);
+  return { map, register: ~(third >> 3) & (long ? 15 : 7), l: third & 4 ? 1 : 0, w: wide ? 1 : 0 };
 }

@@ -1,6 +1,7 @@
 import type { OperandSize } from '../../x86/instruction.ts';
-import type { OperandForm, OperandWidth } from '../../x86/notation.ts';
+import { MEMORY_PLACES, type OperandForm, type OperandWidth } from '../../x86/notation.ts';
 import type { FlagSemantics, RegisterSegment, Semantics, Value } from '../../x86/semantics.ts';
+import type { VectorSemantics } from '../../x86/vector-semantics.ts';
 import * as L from '../state/layout.ts';
 import { Op, VOID } from '../wasm/code.ts';
 import { Expression, emit, emitTruth, known, ValueBuilder } from './value-builder.ts';
@@ -14,6 +15,9 @@ export interface Shape {
   readonly addressSize: 16 | 32 | 64;
   readonly stackWidth: 16 | 32 | 64;
   readonly rep: 'none' | 'rep' | 'repne';
+  readonly vectorLength: 64 | 128 | 256;
+  readonly isVex: boolean;
+  readonly alignment: 'natural' | 'always' | 'never';
 }
 
 export const LOADS = { 8: Op.i64_load8_u, 16: Op.i64_load16_u, 32: Op.i64_load32_u, 64: Op.i64_load } as const;
@@ -46,6 +50,7 @@ export const BASE = 0;
  */
 export abstract class InstructionBuilder extends ValueBuilder implements Semantics {
   abstract readonly flags: FlagSemantics;
+  abstract readonly vector: VectorSemantics;
   protected abstract readonly shape: Shape;
 
   get size(): OperandSize {
@@ -95,7 +100,7 @@ export abstract class InstructionBuilder extends ValueBuilder implements Semanti
 
   isMemory(index: number): boolean {
     const { place } = this.operand(index);
-    return this.shape.memory && (place === 'E' || place === 'M' || place === 'O');
+    return this.shape.memory && MEMORY_PLACES.includes(place);
   }
 
   segmentSelector(segment: number): Value {

@@ -1,15 +1,18 @@
 import type { OperandSize } from '../../x86/instruction.ts';
 import type { FlagSemantics, RegisterSegment, Value } from '../../x86/semantics.ts';
+import type { VectorValue } from '../../x86/vector-semantics.ts';
 import { BASE, InstructionBuilder, LOADS, type Shape, STORES } from '../generator/instruction-builder.ts';
 import { Expression, emit, emitTruth } from '../generator/value-builder.ts';
+import { emitVector, VectorBuilder, type VectorHost } from '../generator/vector-builder.ts';
 import * as L from '../state/layout.ts';
 import { type Code, Op, VOID } from '../wasm/code.ts';
+import { Simd } from '../wasm/vector-op.ts';
 import { InterpreterFlags } from './flags.ts';
 import * as O from './operation.ts';
 
 /** Indices of the locals of the interpreter's function: parameters first. */
 export const Local = { BASE, OP: 1, BUDGET: 2, ENTRY: 3, RIP: 4, LINK: 5, HANDLER: 6, HOST: 7, FIRST_FREE: 8 } as const;
-export const Import = { SLOW_READ: 0, SLOW_WRITE: 1 } as const;
+export const Import = { SLOW_READ: 0, SLOW_WRITE: 1, SLOW_READ_VECTOR: 2, SLOW_WRITE_VECTOR: 3, ASSIST: 4 } as const;
 
 /**
  * Where a handler can branch to, as label depths counted from the handler's own level. In the main function `abort` means: do the
@@ -33,8 +36,9 @@ export interface HandlerShape extends Shape {
  * Turns one instruction's semantics into a handler of the interpreter: a complete one, or one of the main function, which
  * leaves to the complete one what isn't in the TLB and all faults.
  */
-export class HandlerBuilder extends InstructionBuilder {
+export class HandlerBuilder extends InstructionBuilder implements VectorHost {
   readonly flags: FlagSemantics;
+  readonly vector = new VectorBuilder(this, this, () => this.shape);
   private memoryOffset: Value | undefined;
   private ended = false;
   /** The offset whose place in memory is in the HOST local, with the right to write. */
@@ -44,6 +48,8 @@ export class HandlerBuilder extends InstructionBuilder {
     protected readonly shape: HandlerShape,
     private readonly labels: Labels,
     private readonly complete = true,
+    /** The first local for vectors that is free: those before it are for numbers. */
+    public vectorsUsed = 0,
   ) {
     super(Local.FIRST_FREE);
     this.flags = new InterpreterFlags(this);
@@ -204,8 +210,8 @@ export class HandlerBuilder extends InstructionBuilder {
     return local;
   }
 
-  /** Leaves on the stack whether the TLB has the page(s) of an access; the entry's address is in a local. */
-  private lookupTlb(linear: number, size: OperandSize, write: boolean, isFlat: boolean): void {
+  /** Leaves on the stack whether the TLB has the page(s) of an access; the entry's address is in a local. `size` in bits. */
+  private lookupTlb(linear: number, size: number, write: boolean, isFlat: boolean): void {
     const { code } = this;
     code.get(linear).op(Op.i32_wrap_i64).i32(8).op(Op.i32_shr_u);
     code.i32((O.TLB_ENTRIES - 1) << 4).op(Op.i32_and);
@@ -309,6 +315,112 @@ export class HandlerBuilder extends InstructionBuilder {
     code.op(Op.end);
   }
 
+  // --- vectors --------------------------------------------------------------------------------------------------------
+
+  newVectorLocal(): number {
+    return this.vectorsUsed++;
+  }
+
+  vectorRegisterAddress(place: string): Expression {
+    const field = 'WUQN'.includes(place) ? O.OP_REGISTER_A : 'VK'.includes(place) ? O.OP_REGISTER_B : O.OP_REGISTER_C;
+    return new Expression((code) => emit(code, this.registerAddress(field)));
+  }
+
+  /** Faults when an address that must be aligned isn't: before anything else is looked at. */
+  private requireAligned(linear: number, bytes: number): void {
+    const wrong = new Expression((code) =>
+      code
+        .get(linear)
+        .i64(BigInt(bytes - 1))
+        .op(Op.i64_and),
+    );
+    this.when(wrong, () => this.raise(13));
+  }
+
+  loadWide(offset: Value, bytes: 16 | 32, aligned: boolean): number[] {
+    const { code } = this;
+    const linear = this.linear('operand', offset);
+    if (aligned) this.requireAligned(linear, bytes);
+    const parts = bytes === 32 ? [this.newVectorLocal(), this.newVectorLocal()] : [this.newVectorLocal()];
+    this.lookupTlb(linear, bytes * 8, false, this.isFlat('operand'));
+    code.op(Op.if, VOID);
+    this.depth++;
+    for (const [part, local] of parts.entries()) {
+      this.hostAddress(linear);
+      code
+        .op(Op.simd)
+        .u(Simd.load)
+        .u(0)
+        .u(part * 16)
+        .set(local);
+    }
+    code.op(Op.else);
+    code.get(Local.OP).get(linear).i32(wideAccess(bytes)).op(Op.call).u(Import.SLOW_READ_VECTOR);
+    this.abortCheck();
+    for (const [part, local] of parts.entries())
+      code
+        .get(Local.BASE)
+        .op(Op.simd)
+        .u(Simd.load)
+        .u(0)
+        .u(O.VECTOR_RESULT + part * 16)
+        .set(local);
+    this.depth--;
+    code.op(Op.end);
+    return parts;
+  }
+
+  storeWide(offset: Value, parts: readonly VectorValue[], aligned: boolean): void {
+    const { code } = this;
+    const bytes = parts.length === 2 ? 32 : 16;
+    const linear = this.linear('operand', offset);
+    if (aligned) this.requireAligned(linear, bytes);
+    this.lookupTlb(linear, bytes * 8, true, this.isFlat('operand'));
+    code.op(Op.if, VOID);
+    this.depth++;
+    for (const [part, value] of parts.entries()) {
+      this.hostAddress(linear);
+      emitVector(code, value);
+      code
+        .op(Op.simd)
+        .u(Simd.store)
+        .u(0)
+        .u(part * 16);
+    }
+    code.op(Op.else);
+    this.passVectors(parts);
+    code.get(Local.OP).get(linear).i32(wideAccess(bytes)).op(Op.call).u(Import.SLOW_WRITE_VECTOR);
+    this.abortCheck();
+    this.depth--;
+    code.op(Op.end);
+  }
+
+  /** Puts vectors where what is called finds them. */
+  private passVectors(values: readonly VectorValue[]): void {
+    for (const [index, value] of values.entries()) {
+      this.code.get(Local.BASE);
+      emitVector(this.code, value);
+      this.code
+        .op(Op.simd)
+        .u(Simd.store)
+        .u(0)
+        .u(O.VECTOR_OPERANDS + index * 16);
+    }
+  }
+
+  assist(number: number, operands: readonly VectorValue[], immediate: Value | undefined, result: number): void {
+    const { code } = this;
+    this.passVectors(operands);
+    code.i32(number);
+    if (immediate) {
+      emit(code, immediate);
+      code.op(Op.i32_wrap_i64);
+    } else code.i32(0);
+    code.op(Op.call).u(Import.ASSIST);
+    this.abortCheck();
+    code.get(Local.BASE).op(Op.simd).u(Simd.load).u(0).u(O.VECTOR_RESULT).set(result);
+  }
+
   // --- control --------------------------------------------------------------------------------------------------------
 
   when(condition: Value, then: () => void, otherwise?: () => void): void {
@@ -407,6 +519,11 @@ export function leave(code: Code, left: number, giveBack = true): void {
   code.memory(Op.i32_store, O.ENGINE_BUDGET);
   code.get(Local.BASE).get(Local.OP).memory(Op.i32_store, O.ENGINE_OPERATION);
   code.i32(left).op(Op.return);
+}
+
+/** Access descriptor of a vector in the operand's segment. */
+function wideAccess(bytes: 16 | 32): number {
+  return (bytes === 32 ? O.ACCESS_DOUBLE : 0) | (O.OPERAND_SEGMENT << 8);
 }
 
 function segmentCode(segment: RegisterSegment): number {

@@ -1,6 +1,6 @@
 import { instructionDefinitions } from '../../x86/definitions/index.ts';
 import type { OperandSize } from '../../x86/instruction.ts';
-import { type Form, type OperandForm, parseForm } from '../../x86/notation.ts';
+import { type Form, MEMORY_PLACES, MMX_PLACES, type OperandForm, parseForm, VECTOR_PLACES } from '../../x86/notation.ts';
 import { operandSize } from '../generator/instruction-builder.ts';
 import type { HandlerShape } from './builder.ts';
 import { isFrequent } from './frequent.ts';
@@ -12,7 +12,7 @@ export const forms: readonly Form[] = instructionDefinitions.flatMap((definition
 );
 
 /** What the decoder knows of an instruction when it asks for the handler. */
-export type HandlerRequest = Omit<HandlerShape, 'operands' | 'knowsStack'>;
+export type HandlerRequest = Omit<HandlerShape, 'operands' | 'knowsStack' | 'isVex' | 'alignment'>;
 
 export interface HandlerEntry {
   readonly id: number;
@@ -23,7 +23,8 @@ export interface HandlerEntry {
 /** The size that a form's operands have: fixed by its first register or memory operand, or the operand-size attribute. */
 export function formSize(form: Form, operandSize: OperandSize): OperandSize {
   const deciding =
-    form.operands.find((operand) => !'IJDC1'.includes(operand.place)) ?? form.operands.find((operand) => operand.place === 'J');
+    form.operands.find(({ place, width }) => !'IJDC1'.includes(place) && !isVector(place, width)) ??
+    form.operands.find((operand) => operand.place === 'J');
   switch (deciding?.width) {
     case 'b':
       return 8;
@@ -35,9 +36,16 @@ export function formSize(form: Form, operandSize: OperandSize): OperandSize {
       return 64;
     case 'y':
       return operandSize === 64 ? 64 : 32;
+    case undefined:
+      // Nothing depends on the operand size of instructions that only have vectors.
+      return form.operands.some(({ place, width }) => isVector(place, width)) ? 64 : operandSize;
     default:
       return operandSize;
   }
+}
+
+function isVector(place: string, width: string): boolean {
+  return VECTOR_PLACES.includes(place) || 'xhteo'.includes(width);
 }
 
 /** Widths that don't depend on the operand size any more. */
@@ -52,7 +60,7 @@ function plainOperands(form: Form, size: OperandSize): readonly OperandForm[] {
   return form.operands.map(({ place, width }): OperandForm => {
     if (place === 'I' || place === '1') return { place: 'I', width: 'v' };
     if (place === 'J') return { place, width: 'z' };
-    if (width === 's' || place === 'S' || place === 'P') return { place, width };
+    if (width === 's' || place === 'S' || place === 'P' || isVector(place, width)) return { place, width };
     const plain = place === 'Z' || place === 'R' || (place === 'A' && !takesA) ? 'Z' : place;
     return { place: plain, width: FIXED_WIDTH[operandSize(width, size)] };
   });
@@ -62,7 +70,7 @@ function plainOperands(form: Form, size: OperandSize): readonly OperandForm[] {
 function keyOf(definition: number, form: Form, request: HandlerRequest): string {
   const { varies } = form.definition;
   const kinds = plainOperands(form, request.size).map(({ place, width }) => {
-    if (request.memory && 'EMO'.includes(place)) return `m${width}`;
+    if (request.memory && MEMORY_PLACES.includes(place)) return `m${width}`;
     return (place === 'E' ? 'Z' : place) + width;
   });
   const parts: (string | number)[] = [definition, kinds.join(), request.size];
@@ -70,19 +78,21 @@ function keyOf(definition: number, form: Form, request: HandlerRequest): string 
   if (varies?.includes('stack')) parts.push('s', request.stackWidth);
   if (varies?.includes('rep')) parts.push('r', request.rep);
   if (request.plain && request.memory && form.definition.frequent) parts.push('p');
+  if (form.definition.registers) parts.push(form.vex ? 'v' : 'l', request.vectorLength);
   return parts.join(':');
 }
 
 /** Requests have this many different indices. */
-const REQUESTS = 1024;
+const REQUESTS = 4096;
 const UNKNOWN = -1;
 const NONE = -2;
 const SIZE_INDEX = { 8: 0, 16: 1, 32: 2, 64: 3 } as const;
 const REP_INDEX = { none: 0, rep: 1, repne: 2 } as const;
+const LENGTH_INDEX = { 64: 0, 128: 1, 256: 2 } as const;
 
-function requestIndex({ size, memory, addressSize, stackWidth, rep, plain }: HandlerRequest): number {
+function requestIndex({ size, memory, addressSize, stackWidth, rep, plain, vectorLength }: HandlerRequest): number {
   const widths = SIZE_INDEX[size] | (SIZE_INDEX[addressSize] << 2) | (SIZE_INDEX[stackWidth] << 4);
-  return widths | (REP_INDEX[rep] << 6) | (memory ? 0x100 : 0) | (plain ? 0x200 : 0);
+  return widths | (REP_INDEX[rep] << 6) | (memory ? 0x100 : 0) | (plain ? 0x200 : 0) | (LENGTH_INDEX[vectorLength] << 10);
 }
 
 /**
@@ -98,11 +108,19 @@ export class HandlerTable {
 
   /** How many handlers, from the first, are in the interpreter's main function. */
   readonly frequent: number;
+  /** How many, from the last, are functions of their own: those of vector instructions. */
+  readonly vectors: number;
 
   constructor() {
     for (const form of forms) if (form.definition.semantics) this.enumerate(form);
     const isMain = (entry: HandlerEntry) => isFrequent(entry.form.definition.mnemonic, entry.shape);
-    const sorted = [...this.entries.filter(isMain), ...this.entries.filter((entry) => !isMain(entry))];
+    const isVectorEntry = (entry: HandlerEntry) => entry.form.definition.registers !== undefined;
+    const sorted = [
+      ...this.entries.filter(isMain),
+      ...this.entries.filter((entry) => !isMain(entry) && !isVectorEntry(entry)),
+      ...this.entries.filter(isVectorEntry),
+    ];
+    this.vectors = this.entries.filter(isVectorEntry).length;
     this.frequent = this.entries.filter(isMain).length;
     const numbers = new Map(sorted.map((entry, index) => [entry.id, Handler.FIRST_INSTRUCTION + index]));
     for (const [key, id] of this.ids) this.ids.set(key, numbers.get(id) ?? id);
@@ -129,7 +147,8 @@ export class HandlerTable {
     const index = this.definitionIndex.get(form.definition) ?? -1;
     const varies = form.definition.varies ?? [];
     const places = form.operands.map((operand) => operand.place);
-    const kinds = places.includes('E') ? [false, true] : [places.includes('M') || places.includes('O')];
+    const kinds = places.some((place) => 'EWQ'.includes(place)) ? [false, true] : [places.includes('M') || places.includes('O')];
+    const lengths = this.lengths(form);
     for (const long of [false, true]) {
       if ((long && form.not64) || (!long && form.only64)) continue;
       const sizes = new Set(([16, 32, 64] as const).filter((size) => size !== 64 || long).map((size) => formSize(form, size)));
@@ -142,8 +161,15 @@ export class HandlerTable {
             for (const stackWidth of stackWidths)
               for (const rep of reps)
                 for (const plain of memory && long && form.definition.frequent ? [false, true] : [false])
-                  this.add(index, form, { size, memory, addressSize, stackWidth, rep, plain });
+                  for (const vectorLength of lengths)
+                    this.add(index, form, { size, memory, addressSize, stackWidth, rep, plain, vectorLength });
     }
+  }
+
+  private lengths(form: Form): readonly (64 | 128 | 256)[] {
+    if (form.operands.some(({ place }) => MMX_PLACES.includes(place))) return [64];
+    if (!form.hasLength) return [128];
+    return form.vexL === 1 ? [256] : form.vexL === 0 ? [128] : [128, 256];
   }
 
   private add(index: number, form: Form, request: HandlerRequest): void {
@@ -152,6 +178,8 @@ export class HandlerTable {
     const id = Handler.FIRST_INSTRUCTION + this.entries.length;
     this.ids.set(key, id);
     const knowsStack = form.definition.varies?.includes('stack') === true;
-    this.entries.push({ id, form, shape: { ...request, knowsStack, operands: plainOperands(form, request.size) } });
+    const operands = plainOperands(form, request.size);
+    const alignment = form.definition.alignment ?? 'natural';
+    this.entries.push({ id, form, shape: { ...request, knowsStack, operands, isVex: form.vex, alignment } });
   }
 }

@@ -1,9 +1,9 @@
 import * as L from '../state/layout.ts';
 import { REGION_TYPE } from '../translator/region-locals.ts';
-import { Code, I32, I64, Op, VOID } from '../wasm/code.ts';
-import { buildModule, type ModuleParts, tableTypeIndex } from '../wasm/module.ts';
+import { Code, I32, I64, Op, V128, VOID } from '../wasm/code.ts';
+import { buildModule, type FunctionType, type ModuleParts, OWN_TABLE, tableTypeIndex } from '../wasm/module.ts';
 import { countDown, followLink, HandlerBuilder, Local, leave } from './builder.ts';
-import { HandlerTable } from './handler-table.ts';
+import { type HandlerEntry, HandlerTable } from './handler-table.ts';
 import * as O from './operation.ts';
 import { prebuiltModule } from './prebuilt.ts';
 
@@ -14,6 +14,11 @@ export interface InterpreterImports {
   /** Reads at a linear address what the fast path couldn't; sets ENGINE_ABORT when the instruction must be abandoned. */
   slowRead(operation: number, linear: bigint, access: number): bigint;
   slowWrite(operation: number, linear: bigint, value: bigint, access: number): void;
+  /** The same for vectors, which are passed in VECTOR_RESULT and VECTOR_OPERANDS. */
+  slowReadVector(operation: number, linear: bigint, access: number): void;
+  slowWriteVector(operation: number, linear: bigint, access: number): void;
+  /** Computes what an assist's number names from VECTOR_OPERANDS to VECTOR_RESULT. */
+  assist(number: number, immediate: number): void;
 }
 
 let built: { readonly module: WebAssembly.Module; readonly table: HandlerTable } | undefined;
@@ -84,10 +89,13 @@ function lookup(code: Code): void {
 const IMPORTS = [
   { name: 'slowRead', type: { parameters: [I32, I64, I32], results: [I64] } },
   { name: 'slowWrite', type: { parameters: [I32, I64, I64, I32], results: [] } },
+  { name: 'slowReadVector', type: { parameters: [I32, I64, I32], results: [] } },
+  { name: 'slowWriteVector', type: { parameters: [I32, I64, I32], results: [] } },
+  { name: 'assist', type: { parameters: [I32, I32], results: [] } },
 ];
 
 /** Runs translated code, and the operation itself where that can't even begin. `next` is the label of the next operation. */
-function enterRegion(code: Code, next: number): void {
+function enterRegion(code: Code, next: number, regionType: number): void {
   code.get(Local.OP).memory(Op.i32_load, O.OP_CONTEXT).tee(Local.ENTRY).op(Op.if, VOID);
   code.get(Local.ENTRY).get(Local.BASE).memory(Op.i32_load, O.ENGINE_CONTEXT).op(Op.i32_ne, Op.if, VOID);
   leave(code, O.Left.CONTEXT);
@@ -95,7 +103,7 @@ function enterRegion(code: Code, next: number): void {
   code.get(Local.BASE).get(Local.OP).memory(Op.i64_load, O.OP_RIP).memory(Op.i64_store, L.RIP);
   code.get(Local.BASE).get(Local.BUDGET).i32(1).op(Op.i32_add);
   code.get(Local.OP).memory(Op.i32_load, O.OP_REGION);
-  code.op(Op.call_indirect).u(tableTypeIndex(IMPORTS.length, 2)).u(0).tee(Local.ENTRY);
+  code.op(Op.call_indirect).u(regionType).u(0).tee(Local.ENTRY);
   code.get(Local.BUDGET).op(Op.i32_gt_s, Op.if, VOID);
   code.get(Local.OP).memory(Op.i32_load, O.OP_ORIGINAL).set(Local.HANDLER);
   code.op(Op.br).u(next).op(Op.end);
@@ -106,18 +114,27 @@ function enterRegion(code: Code, next: number): void {
 
 /** Generates the module for the handlers of a table. */
 export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer> {
+  const vectors = table.entries.slice(table.entries.length - table.vectors);
+  const functions = [completeFunction(table), ...vectors.map(vectorFunction)];
+  const regionType = tableTypeIndex(IMPORTS.length, functions.length + 1);
   return buildModule({
     imports: IMPORTS,
     tableType: REGION_TYPE,
-    functions: [mainFunction(table), completeFunction(table)],
+    functions: [mainFunction(table, regionType), ...functions],
+    ownTable: vectors.map((_, index) => FunctionIndex.VECTORS + index),
   });
 }
 
 /** Indices of the functions. */
-const FunctionIndex = { MAIN: IMPORTS.length, COMPLETE: IMPORTS.length + 1 } as const;
+const FunctionIndex = { MAIN: IMPORTS.length, COMPLETE: IMPORTS.length + 1, VECTORS: IMPORTS.length + 2 } as const;
+/** Type of the functions that do one instruction: vCPU, operation, handler → the operation to go on with, JUMPED (to RIP) or ABORTED. */
+const INSTRUCTION_TYPE: FunctionType = { parameters: [I32, I32, I32], results: [I32] };
 /** What {@link completeFunction} returns instead of the next operation. */
 const JUMPED = 0;
 const ABORTED = -1;
+
+/** Locals that the functions of vector instructions have for numbers, unless they need more. */
+const FEW_LOCALS = 20;
 
 /** The locals that handlers use, in a function with three parameters. */
 function handlerLocals(used: number): { count: number; type: number }[] {
@@ -130,7 +147,7 @@ function handlerLocals(used: number): { count: number; type: number }[] {
 }
 
 /** The loop over operations, with the handlers of frequent instructions. */
-function mainFunction(table: HandlerTable): ModuleParts['functions'][number] {
+function mainFunction(table: HandlerTable, regionType: number): ModuleParts['functions'][number] {
   const count = O.Handler.FIRST_INSTRUCTION + table.frequent;
   const body = new Code();
   let locals: number = Local.FIRST_FREE;
@@ -164,7 +181,7 @@ function mainFunction(table: HandlerTable): ModuleParts['functions'][number] {
     else if (index === O.Handler.BREAK) leave(body, O.Left.BREAK);
     else if (index === O.Handler.HELPER) leave(body, O.Left.HELPER);
     else if (index === O.Handler.RAISE) leave(body, O.Left.RAISE);
-    else enterRegion(body, next(index));
+    else enterRegion(body, next(index), regionType);
     body.op(Op.end);
   }
   for (const entry of table.entries.slice(0, table.frequent)) {
@@ -176,7 +193,14 @@ function mainFunction(table: HandlerTable): ModuleParts['functions'][number] {
     locals = Math.max(locals, builder.localsUsed);
   }
   // All others, and what frequent ones leave: one call each.
-  body.get(Local.BASE).get(Local.OP).get(Local.HANDLER).op(Op.call).u(FunctionIndex.COMPLETE).tee(Local.ENTRY);
+  const firstVector = O.Handler.FIRST_INSTRUCTION + table.entries.length - table.vectors;
+  body.get(Local.BASE).get(Local.OP).get(Local.HANDLER);
+  body.get(Local.HANDLER).i32(firstVector).op(Op.i32_lt_u, Op.if).u(FunctionIndex.COMPLETE);
+  body.op(Op.call).u(FunctionIndex.COMPLETE);
+  body.op(Op.else);
+  body.get(Local.HANDLER).i32(firstVector).op(Op.i32_sub);
+  body.op(Op.call_indirect).u(FunctionIndex.COMPLETE).u(OWN_TABLE);
+  body.op(Op.end).tee(Local.ENTRY);
   body.i32(ABORTED).op(Op.i32_eq, Op.if, VOID);
   leave(body, O.Left.ABORT);
   body.op(Op.end);
@@ -190,9 +214,9 @@ function mainFunction(table: HandlerTable): ModuleParts['functions'][number] {
   return { name: 'run', type, locals: handlerLocals(locals), body };
 }
 
-/** One instruction by its complete handler: vCPU, operation, handler → the operation to go on with, JUMPED (to RIP) or ABORTED. */
+/** The complete handlers of all instructions but those with vectors. */
 function completeFunction(table: HandlerTable): ModuleParts['functions'][number] {
-  const { entries } = table;
+  const entries = table.entries.slice(0, table.entries.length - table.vectors);
   const count = entries.length;
   const body = new Code();
   let locals: number = Local.FIRST_FREE;
@@ -216,6 +240,33 @@ function completeFunction(table: HandlerTable): ModuleParts['functions'][number]
   body.get(Local.OP).op(Op.return, Op.end);
   body.get(Local.BASE).get(Local.RIP).memory(Op.i64_store, L.RIP).i32(JUMPED).op(Op.return, Op.end);
   body.i32(ABORTED);
-  const type = { parameters: [I32, I32, I32], results: [I32] };
-  return { name: 'complete', type, locals: handlerLocals(locals), body };
+  return { name: 'complete', type: INSTRUCTION_TYPE, locals: handlerLocals(locals), isInternal: true, body };
+}
+
+/**
+ * A vector instruction. Each is a function of its own: there are a lot of them, each program uses few, and engines compile them
+ * one by one.
+ */
+function vectorFunction(entry: HandlerEntry): ModuleParts['functions'][number] {
+  const build = (firstVector: number) => {
+    const builder = new HandlerBuilder(entry.shape, { next: 0, lookup: 0, abort: 1 }, true, firstVector);
+    entry.form.definition.semantics?.(builder);
+    builder.finish();
+    return builder;
+  };
+  // Locals for vectors lie behind those for numbers, of which most need few.
+  let firstVector = FEW_LOCALS;
+  let builder = build(firstVector);
+  if (builder.localsUsed > firstVector) {
+    firstVector = builder.localsUsed;
+    builder = build(firstVector);
+  }
+  const body = new Code();
+  body.op(Op.block, VOID); // abort
+  body.op(Op.block, VOID); // next
+  body.append(builder.code).op(Op.end);
+  body.get(Local.OP).op(Op.return, Op.end);
+  body.i32(ABORTED);
+  const locals = [...handlerLocals(firstVector), { count: builder.vectorsUsed - firstVector, type: V128 }];
+  return { name: 'vector', type: INSTRUCTION_TYPE, isInternal: true, locals, body };
 }

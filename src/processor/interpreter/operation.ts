@@ -1,3 +1,5 @@
+import { FPU_SCRATCH } from '../state/layout.ts';
+
 /**
  * A predecoded instruction, as generated code reads it: OPERATION_SIZE bytes in the vCPU's cache area. Register operands
  * are byte offsets from the vCPU's base, so one handler serves all registers, AH–BH included.
@@ -93,8 +95,14 @@ export const JUMP_ENTRIES = 4096;
 export const JUMP_CONTEXT_SHIFT = 6;
 export const OPERATIONS = JUMP_CACHE + JUMP_ENTRIES * 16;
 
+/** Where vectors pass between generated code and what it calls: three operands, and the result; 16 bytes each. */
+export const VECTOR_OPERANDS = FPU_SCRATCH;
+export const VECTOR_RESULT = FPU_SCRATCH + 0x40;
+
 /** Access descriptor of the slow path: bytes | flags | segment << 8 (7: the memory operand's own). */
 export const ACCESS_WRITE = 0x10;
 /** A read that a write follows: faults as a write. */
 export const ACCESS_INTENT = 0x20;
+/** Of a vector: it has 32 bytes, not 16. */
+export const ACCESS_DOUBLE = 0x40;
 export const OPERAND_SEGMENT = 7;

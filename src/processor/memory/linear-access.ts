@@ -38,6 +38,8 @@ export class LinearAccess {
   watches: readonly Watch[] = [];
   /** Lets the instruction through that a watch stopped. */
   ignoreWatches = false;
+  /** A part of an access that was looked at as a whole. */
+  private isPiece = false;
   /** Told of each data access while debug registers watch data (DR7). */
   onAccess: ((linear: bigint, size: number, write: boolean) => void) | undefined;
 
@@ -177,6 +179,48 @@ export class LinearAccess {
     }
   }
 
+  /** Reads a vector in pieces of 8 bytes. Both pages fault before either is touched. */
+  readWide(linear: bigint, bytes: 16 | 32, user: boolean): bigint[] {
+    this.check(linear, bytes, false, user);
+    this.probe(linear, bytes, user, false);
+    return this.pieces(() => Array.from({ length: bytes / 8 }, (_, index) => this.read(this.next(linear, index * 8), 8, user)));
+  }
+
+  /** Writes a vector in pieces of 8 bytes, lowest first, after all that may keep it from being written was asked. */
+  writeWide(linear: bigint, values: readonly bigint[], user: boolean): void {
+    const bytes = values.length * 8;
+    this.check(linear, bytes, true, user);
+    this.probe(linear, bytes, user, true);
+    this.pieces(() => {
+      for (const [index, value] of values.entries()) this.write(this.next(linear, index * 8), 8, value, user);
+    });
+  }
+
+  /** Throws what stands against an access to a range in at most two pages: faults and watches. */
+  private probe(linear: bigint, bytes: number, user: boolean, write: boolean): void {
+    const room = Math.min(bytes, 0x1000 - Number(linear & 0xfffn));
+    const first = this.translate(linear, user, write);
+    const second = room < bytes ? this.translate(this.next(linear, room), user, write) : undefined;
+    if (this.ignoreWatches) return;
+    this.checkWatches('gpa', first.gpa, room, write);
+    if (second) this.checkWatches('gpa', second.gpa, bytes - room, write);
+  }
+
+  /** Makes the accesses of a vector, of which watches, debug registers and alignment checks have seen the whole. */
+  private pieces<T>(work: () => T): T {
+    const { ignoreWatches, onAccess } = this;
+    this.isPiece = true;
+    this.ignoreWatches = true;
+    this.onAccess = undefined;
+    try {
+      return work();
+    } finally {
+      this.isPiece = false;
+      this.ignoreWatches = ignoreWatches;
+      this.onAccess = onAccess;
+    }
+  }
+
   /** Throws what a write to the range would throw. */
   probeWrite(linear: bigint, size: number, user: boolean): void {
     this.translate(linear, user, true);
@@ -188,9 +232,9 @@ export class LinearAccess {
     return (linear + BigInt(offset)) & this.state.get64(O.ENGINE_LINEAR_MASK);
   }
 
-  private check(linear: bigint, size: Size, write: boolean, user: boolean): void {
+  private check(linear: bigint, size: number, write: boolean, user: boolean): void {
     const { state } = this;
-    if (size > 1 && user && (state.get32(L.EFLAGS) & Flag.AC) !== 0 && (state.get64(L.CR0) & CR0_AM) !== 0n)
+    if (size > 1 && user && !this.isPiece && (state.get32(L.EFLAGS) & Flag.AC) !== 0 && (state.get64(L.CR0) & CR0_AM) !== 0n)
       if ((linear & BigInt(size - 1)) !== 0n) throw new GuestFault(Vector.AC, 0);
     this.onAccess?.(linear, size, write);
     if (!this.ignoreWatches) this.checkWatches('gva', linear, size, write);

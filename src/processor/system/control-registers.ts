@@ -178,6 +178,7 @@ export const clts: SystemHelper = (context) => {
   if (context.intercepts.cr.write & 1)
     return { reason: 'cr', register: 0, access: 'clts', gpr: 0, value: context.state.cr0 & ~CR0.TS };
   context.state.set64(L.CR0, context.state.cr0 & ~CR0.TS);
+  context.modeChanged();
   return 'next';
 };
 

@@ -131,5 +131,6 @@ export const xsetbv: SystemHelper = (context) => {
   if (context.intercepts.xsetbv) return { reason: 'xsetbv', index, value };
   if (index !== 0 || (value & 1n) === 0n || value > 7n) throw new GuestFault(Vector.GP, 0);
   context.state.set64(L.XCR0, value);
+  context.modeChanged();
   return 'next';
 };

@@ -25,7 +25,7 @@ function effectsOf(decoded: Decoded, mode: RegionMode): FlagEffects {
   const key = `${mode.mode} ${request.size} ${request.memory} ${Number(instruction.immediate & 63n)}`;
   const before = ofForm.get(key);
   if (before) return before;
-  const builder = new RegionBuilder(mode, { goTo: () => {}, dispatch: () => {} }, 0);
+  const builder = new RegionBuilder(mode, { goTo: () => {}, dispatch: () => {} }, 0, form.definition.registers !== undefined);
   builder.open(0x02);
   builder.enter();
   const { state } = builder.flags;

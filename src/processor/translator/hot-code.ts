@@ -57,7 +57,8 @@ export function viewHotCode(entry: bigint, source: CodeSource, memory: Partition
     const room = Math.min(0x1000 - Number(gpa & 0xfffn), source.codeRoom(rip));
     try {
       const decoded = decode({ bytes: memory.bytes, at: place.offset, room, byteAt: outside }, rip, source.decodeMode);
-      return decoded.form.definition.semantics && decoded.request.rep === 'none' ? decoded : undefined;
+      const { semantics, interpreted } = decoded.form.definition;
+      return semantics && !interpreted && decoded.request.rep === 'none' ? decoded : undefined;
     } catch (error) {
       if (error instanceof GuestFault) return undefined;
       throw error;

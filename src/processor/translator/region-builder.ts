@@ -1,13 +1,16 @@
 import type { OperandSize } from '../../x86/instruction.ts';
 import type { RegisterSegment, Value } from '../../x86/semantics.ts';
+import type { VectorValue } from '../../x86/vector-semantics.ts';
 import { type Decoded, NO_REGISTER } from '../decoder/decode.ts';
 import { InstructionBuilder, LOADS, type Shape, STORES } from '../generator/instruction-builder.ts';
 import { Constant, Expression, emit, emitTruth, known } from '../generator/value-builder.ts';
+import { emitVector, VectorBuilder, type VectorHost } from '../generator/vector-builder.ts';
 import * as O from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
 import { Code, Op, VOID } from '../wasm/code.ts';
+import { Simd } from '../wasm/vector-op.ts';
 import { BITS, DYNAMIC, RegionFlags, settle } from './region-flags.ts';
-import { Local } from './region-locals.ts';
+import { Local, VECTOR_LOCALS } from './region-locals.ts';
 
 /** The mode that a region's code was decoded in. */
 export interface RegionMode {
@@ -35,13 +38,30 @@ export interface Exits {
 
 const EXTENDED = 0xffff_ffffn;
 
+/** No instruction. */
+const NOTHING: Shape = {
+  operands: [],
+  memory: false,
+  size: 32,
+  addressSize: 64,
+  stackWidth: 64,
+  rep: 'none',
+  vectorLength: 128,
+  isVex: false,
+  alignment: 'natural',
+};
+
+const firstFree = (hasVectors: boolean): number => Local.FIRST_FREE + (hasVectors ? VECTOR_LOCALS : 0);
+
 /**
  * Turns instructions' semantics into the code of a region, where registers are locals. What the region can't do (a TLB miss, a
  * fault) it leaves to the interpreter: the instruction is abandoned before it has changed anything, and done again there.
  */
-export class RegionBuilder extends InstructionBuilder {
+export class RegionBuilder extends InstructionBuilder implements VectorHost {
   readonly flags = new RegionFlags(this);
-  protected shape: Shape = { operands: [], memory: false, size: 32, addressSize: 64, stackWidth: 64, rep: 'none' };
+  readonly vector = new VectorBuilder(this, this, () => this.shape);
+  protected shape: Shape = NOTHING;
+  private vectorsUsed = Local.FIRST_FREE as number;
   private place: Place | undefined;
   private memoryOffset: Value | undefined;
   /** The offset whose place in memory is in the HOST local, with the right to write. */
@@ -53,7 +73,7 @@ export class RegionBuilder extends InstructionBuilder {
   /** An instruction may be abandoned. */
   mayLeave = false;
   /** Most locals that were in use at once. */
-  locals = Local.FIRST_FREE as number;
+  locals: number;
   /** Registers that were read or written, and those that were written. */
   readonly used = new Set<number>();
   readonly written = new Set<number>();
@@ -63,8 +83,11 @@ export class RegionBuilder extends InstructionBuilder {
     private readonly exits: Exits,
     /** Index of the function that makes FLAG_BITS. */
     readonly flagBitsFunction: number,
+    /** The region has vector instructions. */
+    readonly hasVectors = false,
   ) {
-    super(Local.FIRST_FREE);
+    super(firstFree(hasVectors));
+    this.locals = this.localsUsed;
   }
 
   /** Labels that are open. */
@@ -100,10 +123,14 @@ export class RegionBuilder extends InstructionBuilder {
     const { decoded } = place;
     this.flags.muted = muted;
     this.place = place;
-    this.shape = { ...decoded.request, operands: decoded.form.operands };
+    const { vex, definition } = decoded.form;
+    const alignment = definition.alignment ?? 'natural';
+    this.shape = { ...decoded.request, operands: decoded.form.operands, isVex: vex, alignment };
+    this.vector.reset();
+    this.vectorsUsed = Local.FIRST_FREE;
     this.memoryOffset = undefined;
     this.hostOf = undefined;
-    this.localsUsed = Local.FIRST_FREE;
+    this.localsUsed = firstFree(this.hasVectors);
     decoded.form.definition.semantics?.(this);
   }
 
@@ -266,7 +293,7 @@ export class RegionBuilder extends InstructionBuilder {
   }
 
   /** Computes the linear address into a local, behind the checks of the segment. */
-  private linear(segment: RegisterSegment, offset: Value, size: OperandSize, write: boolean): number {
+  private linear(segment: RegisterSegment, offset: Value, size: number, write: boolean): number {
     const { code } = this;
     const number = this.segmentNumber(segment);
     const base = new Expression((target) => target.get(Local.BASE).memory(Op.i64_load, O.ENGINE_BASES + number * 8));
@@ -295,7 +322,7 @@ export class RegionBuilder extends InstructionBuilder {
   }
 
   /** Finds the page of an access in the TLB, or abandons; leaves the place in the partition's memory on the stack. */
-  private locate(linear: number, size: OperandSize, write: boolean): void {
+  private locate(linear: number, size: number, write: boolean): void {
     const { code } = this;
     const at = new Expression((target) => target.get(linear));
     code.get(linear).op(Op.i32_wrap_i64);
@@ -337,6 +364,72 @@ export class RegionBuilder extends InstructionBuilder {
     else this.locate(this.linear(segment, offset, size, true), size, true);
     emit(code, value);
     code.memory(STORES[size], 0);
+  }
+
+  // --- vectors --------------------------------------------------------------------------------------------------------
+
+  newVectorLocal(): number {
+    if (!this.hasVectors || this.vectorsUsed === firstFree(true)) throw new Error('too many vectors in an instruction');
+    return this.vectorsUsed++;
+  }
+
+  vectorRegisterAddress(place: string): Expression {
+    const { instruction, vexRegister } = this.current.decoded;
+    const { modrm } = instruction;
+    const number = place === 'H' ? vexRegister : 'VK'.includes(place) ? (modrm?.reg ?? 0) : (modrm?.rm ?? 0);
+    const isMmx = 'KQN'.includes(place);
+    const at = isMmx ? L.X87_REGISTERS + (number & 7) * L.X87_REGISTER_SIZE : L.VECTORS + number * L.VECTOR_SIZE;
+    return new Expression((code) => code.get(Local.BASE).i32(at).op(Op.i32_add));
+  }
+
+  /** Finds the place of a vector in memory, into HOST. */
+  private locateWide(offset: Value, bytes: 16 | 32, aligned: boolean, write: boolean): void {
+    const { code } = this;
+    const linear = this.linear('operand', offset, bytes * 8, write);
+    if (aligned) {
+      code
+        .get(linear)
+        .op(Op.i32_wrap_i64)
+        .i32(bytes - 1)
+        .op(Op.i32_and);
+      this.abandonIf();
+    }
+    this.locate(linear, bytes * 8, write);
+    code.set(Local.HOST);
+  }
+
+  loadWide(offset: Value, bytes: 16 | 32, aligned: boolean): number[] {
+    this.locateWide(offset, bytes, aligned, false);
+    return Array.from({ length: bytes / 16 }, (_, part) => {
+      const local = this.newVectorLocal();
+      this.code
+        .get(Local.HOST)
+        .op(Op.simd)
+        .u(Simd.load)
+        .u(0)
+        .u(part * 16)
+        .set(local);
+      return local;
+    });
+  }
+
+  storeWide(offset: Value, parts: readonly VectorValue[], aligned: boolean): void {
+    this.locateWide(offset, parts.length === 2 ? 32 : 16, aligned, true);
+    for (const [part, value] of parts.entries()) {
+      this.code.get(Local.HOST);
+      emitVector(this.code, value);
+      this.code
+        .op(Op.simd)
+        .u(Simd.store)
+        .u(0)
+        .u(part * 16);
+    }
+  }
+
+  /** The interpreter computes it. */
+  assist(): void {
+    this.abandon();
+    this.ended = true;
   }
 
   // --- control --------------------------------------------------------------------------------------------------------

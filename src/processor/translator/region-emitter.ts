@@ -1,12 +1,12 @@
 import * as O from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
-import { type Code, I32, I64, Op } from '../wasm/code.ts';
+import { type Code, I32, I64, Op, V128 } from '../wasm/code.ts';
 import { hashDispatch } from './dispatch-hash.ts';
 import { mutedFlags } from './flag-liveness.ts';
 import { RegionBuilder, type RegionMode } from './region-builder.ts';
 import { FLAG_WORDS } from './region-flags.ts';
 import type { RegionGraph } from './region-graph.ts';
-import { Local, NARROW_LOCALS } from './region-locals.ts';
+import { Local, NARROW_LOCALS, VECTOR_LOCALS } from './region-locals.ts';
 import { DISPATCHER, type FlowNode, RegionStructure } from './structure.ts';
 
 /** The function of a region. */
@@ -39,7 +39,10 @@ class RegionEmitter {
     this.structure = new RegionStructure(graph);
     this.node = this.structure.at(DISPATCHER);
     const exits = { goTo: (rip: bigint) => this.goTo(rip), dispatch: () => this.dispatch() };
-    this.builder = new RegionBuilder(mode, exits, flagBitsFunction);
+    const hasVectors = [...graph.blocks.values()].some((block) =>
+      block.instructions.some(({ decoded }) => decoded.form.definition.registers !== undefined),
+    );
+    this.builder = new RegionBuilder(mode, exits, flagBitsFunction, hasVectors);
   }
 
   emit(): RegionCode {
@@ -51,12 +54,14 @@ class RegionEmitter {
     this.root();
     builder.close();
     const body = this.frame(builder.code);
-    const wide = builder.locals - Local.RIP;
+    const vectors = builder.hasVectors ? VECTOR_LOCALS : 0;
     return {
       body,
       locals: [
         { count: NARROW_LOCALS, type: I32 },
-        { count: wide, type: I64 },
+        { count: Local.FIRST_FREE - Local.RIP, type: I64 },
+        { count: vectors, type: V128 },
+        { count: builder.locals - Local.FIRST_FREE - vectors, type: I64 },
       ],
     };
   }

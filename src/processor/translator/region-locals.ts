@@ -26,5 +26,8 @@ export const Local = {
   FIRST_FREE: 29,
 } as const;
 
+/** Locals for vectors that a region with vector instructions has; its other free locals come behind them. */
+export const VECTOR_LOCALS = 48;
+
 /** How many locals behind the parameters are 32 bits wide. */
 export const NARROW_LOCALS = Local.RIP - Local.TLB_READ;

@@ -14,6 +14,7 @@ export const Op = {
   call_indirect: 0x11,
   drop: 0x1a,
   select: 0x1b,
+  select_typed: 0x1c,
   local_get: 0x20,
   local_set: 0x21,
   local_tee: 0x22,
@@ -78,15 +79,24 @@ export const Op = {
   i64_rotl: 0x89,
   i64_rotr: 0x8a,
   i32_wrap_i64: 0xa7,
+  f32_convert_i64_s: 0xb4,
+  f64_convert_i64_s: 0xb9,
   i64_extend_i32_s: 0xac,
   i64_extend_i32_u: 0xad,
   i64_extend8_s: 0xc2,
   i64_extend16_s: 0xc3,
   i64_extend32_s: 0xc4,
+  /** Prefixes: the instruction's number follows. */
+  saturating: 0xfc,
+  simd: 0xfd,
 } as const;
+
+/** Truncations of floating-point numbers behind `Op.saturating`. */
+export const TRUNC_SAT = { i64_f32_s: 4, i64_f64_s: 6 } as const;
 
 export const I32 = 0x7f;
 export const I64 = 0x7e;
+export const V128 = 0x7b;
 /** Block type without a value. */
 export const VOID = 0x40;
 

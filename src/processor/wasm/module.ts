@@ -8,10 +8,14 @@ export interface FunctionType {
 export interface ModuleParts {
   /** Type of the functions that are called through the imported table `env.table`, where the module wants one. */
   readonly tableType?: FunctionType;
+  /** Indices of functions that are called through a table of the module's own, by their places in it. All have the same type. */
+  readonly ownTable?: readonly number[];
   /** Imported functions from module `env`, in index order. */
   readonly imports: readonly { readonly name: string; readonly type: FunctionType }[];
   readonly functions: readonly {
     readonly name: string;
+    /** Not exported. */
+    readonly isInternal?: boolean;
     readonly type: FunctionType;
     /** Types of the locals after the parameters, as runs. */
     readonly locals: readonly { readonly count: number; readonly type: number }[];
@@ -28,6 +32,9 @@ function name(out: Code, text: string): void {
   const bytes = new TextEncoder().encode(text);
   out.u(bytes.length).op(...bytes);
 }
+
+/** Number of the module's own table, when there is an imported one too. */
+export const OWN_TABLE = 1;
 
 /** Index of the type that {@link ModuleParts.tableType} gets, for `call_indirect`. */
 export function tableTypeIndex(importCount: number, functionCount: number): number {
@@ -73,12 +80,23 @@ export function buildModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
   });
   section(out, 3, functions);
 
-  const exports = new Code().u(parts.functions.length);
-  parts.functions.forEach((item, index) => {
+  const { ownTable } = parts;
+  if (ownTable) section(out, 4, new Code().u(1).op(0x70, 0x00).u(ownTable.length));
+
+  const exported = [...parts.functions.entries()].filter(([, item]) => !item.isInternal);
+  const exports = new Code().u(exported.length);
+  exported.forEach(([index, item]) => {
     name(exports, item.name);
     exports.op(0x00).u(parts.imports.length + index);
   });
   section(out, 7, exports);
+
+  if (ownTable) {
+    // One active segment, for the own table from place 0 on.
+    const elements = new Code().u(1).u(2).u(OWN_TABLE).i32(0).op(0x0b, 0x00).u(ownTable.length);
+    for (const index of ownTable) elements.u(index);
+    section(out, 9, elements);
+  }
 
   const bodies = parts.functions.map((item) => {
     const body = new Code().u(item.locals.length);

@@ -11,6 +11,16 @@ import { multiplyDivide } from './multiply-divide.ts';
 import { shifts } from './shifts.ts';
 import { strings } from './strings.ts';
 import { system } from './system.ts';
+import { avx } from './vector/avx.ts';
+import { floatArithmetic } from './vector/float-arithmetic.ts';
+import { floatComparisons } from './vector/float-comparisons.ts';
+import { floatConversions } from './vector/float-conversions.ts';
+import { fusedArithmetic } from './vector/fused.ts';
+import { packedArithmetic } from './vector/packed-arithmetic.ts';
+import { packedShifts } from './vector/packed-shifts.ts';
+import { shuffles } from './vector/shuffles.ts';
+import { specialInstructions } from './vector/special.ts';
+import { vectorMoves } from './vector/vector-moves.ts';
 
 /** Every instruction that the processor knows. */
 export const instructionDefinitions: readonly InstructionDefinition[] = [
@@ -26,4 +36,14 @@ export const instructionDefinitions: readonly InstructionDefinition[] = [
   ...decimal,
   ...system,
   ...extensions,
+  ...vectorMoves,
+  ...packedArithmetic,
+  ...packedShifts,
+  ...shuffles,
+  ...floatArithmetic,
+  ...floatComparisons,
+  ...floatConversions,
+  ...fusedArithmetic,
+  ...avx,
+  ...specialInstructions,
 ];

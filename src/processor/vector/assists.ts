@@ -1,0 +1,28 @@
+import { ASSISTS } from '../../x86/assists.ts';
+import type { CpuState } from '../state/cpu-state.ts';
+import { type Assist, AssistFrame } from './assist-frame.ts';
+import { cipherAssists } from './ciphers.ts';
+import { floatingAssists } from './floating.ts';
+import { integerAssists } from './integers.ts';
+
+const known = new Map([...floatingAssists(), ...integerAssists, ...cipherAssists]);
+
+/** By their numbers. */
+const assists: readonly Assist[] = ASSISTS.map((name) => {
+  const assist = known.get(name);
+  if (!assist) throw new Error(`the assist ${name} is missing`);
+  return assist;
+});
+
+/** What generated code has computed outside: exact floating point, and what would be too long as generated code. */
+export class Assists {
+  private readonly frame: AssistFrame;
+  constructor(state: CpuState) {
+    this.frame = new AssistFrame(state);
+  }
+
+  /** From VECTOR_OPERANDS to VECTOR_RESULT. Throws GuestFault: #XM or #UD for an exception that is not masked. */
+  compute(number: number, immediate: number): void {
+    assists[number]?.(this.frame, immediate);
+  }
+}

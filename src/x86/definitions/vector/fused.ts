@@ -1,0 +1,60 @@
+import type { InstructionDefinition } from '../../notation.ts';
+import type { Semantics } from '../../semantics.ts';
+import type { VectorValue } from '../../vector-semantics.ts';
+import { byLanes } from './rows.ts';
+
+const OPERATIONS = [
+  ['FMADD', 0x98, 'fmadd', 'Multiply and add, rounded once'],
+  ['FMSUB', 0x9a, 'fmsub', 'Multiply and subtract, rounded once'],
+  ['FNMADD', 0x9c, 'fnmadd', 'Multiply, negate and add, rounded once'],
+  ['FNMSUB', 0x9e, 'fnmsub', 'Multiply, negate and subtract, rounded once'],
+] as const;
+
+const ALTERNATING = [
+  ['FMADDSUB', 0x96, 'fmaddsub', 'Multiply, then subtract in even lanes and add in odd ones'],
+  ['FMSUBADD', 0x97, 'fmsubadd', 'Multiply, then add in even lanes and subtract in odd ones'],
+] as const;
+
+/** The orders of the operands: which two are multiplied, and which is added. */
+const ORDERS = [
+  ['132', 0x00, [0, 2, 1]],
+  ['213', 0x10, [1, 0, 2]],
+  ['231', 0x20, [1, 2, 0]],
+] as const;
+
+function fused(name: string, opcode: number, assist: string, summary: string, scalar: boolean): InstructionDefinition[] {
+  return ORDERS.flatMap(([order, offset, indices]) =>
+    (['f32', 'f64'] as const).map((format): InstructionDefinition => {
+      const single = format === 'f32';
+      const compute = (s: Semantics, sources: readonly VectorValue[]) => {
+        const operands = indices.map((index) => sources[index] ?? s.vector.bytes([]));
+        return s.vector.assist(`${assist}.${format}${scalar ? 's' : single ? 'x4' : 'x2'}`, operands);
+      };
+      const code = (opcode + offset + (scalar ? 1 : 0)).toString(16).toUpperCase();
+      const w = single ? 'W0' : 'W1';
+      return {
+        mnemonic: `V${name}${order}${scalar ? 'S' : 'P'}${single ? 'S' : 'D'}`,
+        summary,
+        forms: [`VEX 66 0F 38 ${code} ${scalar ? `Vo,Ho,W${single ? 'd' : 'q'}` : 'Vx,Hx,Wx'} ${w}`],
+        ...{ feature: 'fma', registers: 'avx', interpreted: true },
+        semantics: (s) => {
+          const v = s.vector;
+          if (!scalar) return v.apply(3, (sources) => compute(s, sources));
+          // The other lanes stay those of the destination.
+          const sources = [v.read(0), v.read(1), v.read(2)];
+          const rest = sources[0] ?? v.bytes([]);
+          v.write(0, v.shuffle(rest, compute(s, sources), single ? byLanes(4, [4, 1, 2, 3]) : byLanes(8, [2, 1])));
+        },
+      };
+    }),
+  );
+}
+
+/** Products and sums with one rounding (FMA). */
+export const fusedArithmetic: readonly InstructionDefinition[] = [
+  ...OPERATIONS.flatMap(([name, opcode, assist, summary]) => [
+    ...fused(name, opcode, assist, summary, false),
+    ...fused(name, opcode, assist, summary, true),
+  ]),
+  ...ALTERNATING.flatMap(([name, opcode, assist, summary]) => fused(name, opcode, assist, summary, false)),
+];
