@@ -19,7 +19,8 @@ import type { Semantics } from './semantics.ts';
  * immediate's bits 7:4; K, Q and N are V, W and U with MMX registers. Their sizes are those of the memory operand: x the vector's length,
  * h, t and e a half, a quarter and an eighth of it, o 128 bits.
  * Attributes: `o64` only in 64-bit mode, `i64` not in it, `d64` operand size 64 by default there, `f64` forced to 64; `L0`, `L1`, `W0` and `W1`
- * ask for a bit of VEX (L is 0 without being asked for where no operand is a vector).
+ * ask for a bit of VEX (L is 0 without being asked for where no operand is a vector); `vsib`: the index of the memory operand is a
+ * vector.
  */
 export type FormText = string;
 
@@ -96,6 +97,8 @@ export interface Form {
   /** Bits that VEX must have. */
   readonly vexL?: 0 | 1;
   readonly vexW?: 0 | 1;
+  /** The SIB byte's index is a vector register, and there must be one (Intel SDM vol. 2A, 2.3.12). */
+  readonly vectorIndex: boolean;
   /** VEX.L makes the vectors 256 bits long. */
   readonly hasLength: boolean;
 }
@@ -134,7 +137,7 @@ export function parseForm(definition: InstructionDefinition, text: FormText): Fo
       if (opcode[2]) digit = Number(opcode[2]);
       plusRegister ||= opcode[3] !== undefined;
     } else if (/^=[0-9A-F]{2}$/.test(word)) modrmByte = Number.parseInt(word.slice(1), 16);
-    else if (/^([oidf]64|[LW][01])$/.test(word)) attributes.add(word);
+    else if (/^([oidf]64|[LW][01]|vsib)$/.test(word)) attributes.add(word);
     else operands = word.split(',').map((operand) => parseOperand(operand, text));
   }
   const first = bytes[0];
@@ -177,6 +180,7 @@ export function parseForm(definition: InstructionDefinition, text: FormText): Fo
     not64: attributes.has('i64'),
     default64: attributes.has('d64') || attributes.has('f64'),
     forced64: attributes.has('f64'),
+    vectorIndex: attributes.has('vsib'),
     vexL: bit('L') ?? (isVector ? undefined : 0),
     vexW: bit('W'),
     hasLength: vex && operands.some(({ width }) => 'xhte'.includes(width)),

@@ -34,6 +34,8 @@ export interface VectorSemantics {
   read(index: number, part?: number): VectorValue;
   /** Writes a whole operand: a part for each 128 bits; above them a VEX instruction clears a register. */
   write(index: number, ...parts: VectorValue[]): void;
+  /** Writes one part of a register and leaves the other as it is. */
+  replace(index: number, part: number, value: VectorValue): void;
   /**
    * Writes operand 0 with what `compute` makes of the last `count` vector operands, for each 128-bit part. Everything is read before
    * anything is written.
@@ -51,6 +53,10 @@ export interface VectorSemantics {
   setRegister(number: number, vector: VectorValue): void;
   /** Clears the first `count` registers, or what lies above 128 bits. */
   clearRegisters(count: 8 | 16, upper: boolean): void;
+
+  /** The register with the indices of the memory operand, and the offset that an index of it gives. */
+  indices(part?: number): VectorValue;
+  indexedAddress(index: Value): Value;
 
   // --- values -------------------------------------------------------------------------------------------------------
   lanes(operation: LaneOperation, ...values: VectorValue[]): VectorValue;

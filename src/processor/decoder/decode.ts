@@ -19,6 +19,8 @@ export interface Decoded {
   readonly uniformBytes: boolean;
   /** General register in VEX.vvvv. */
   readonly vexRegister: number;
+  /** The vector register with the indices of the memory operand. */
+  readonly vectorIndex: number | undefined;
 }
 
 interface MemoryOperand {
@@ -56,7 +58,7 @@ function memory16(reader: ByteReader, mod: number, rm: number): MemoryOperand {
   return { base, index, scale: 1, displacement, ripRelative: false, stackSegment: base === 5 };
 }
 
-function memory32(reader: ByteReader, mod: number, rm: number, rex: number, long: boolean): MemoryOperand {
+function memory32(reader: ByteReader, mod: number, rm: number, rex: number, long: boolean, vectorIndex: boolean): MemoryOperand {
   let base = rm | ((rex & 1) << 3);
   let index = NO_REGISTER;
   let scale: 1 | 2 | 4 | 8 = 1;
@@ -66,7 +68,7 @@ function memory32(reader: ByteReader, mod: number, rm: number, rex: number, long
   if (rm === 4) {
     const sib = reader.u8();
     index = ((sib >> 3) & 7) | ((rex & 2) << 2);
-    if (index === 4) index = NO_REGISTER;
+    if (index === 4 && !vectorIndex) index = NO_REGISTER;
     scale = (1 << (sib >> 6)) as 1 | 2 | 4 | 8;
     base = (sib & 7) | ((rex & 1) << 3);
     if ((sib & 7) === 5 && mod === 0) {
@@ -140,9 +142,17 @@ export function decode(code: CodeBytes, rip: bigint, mode: DecodeMode): Decoded 
   };
   // Moves to and from control registers take ModRM for registers whatever its mod says.
   const memory = modrm !== undefined && modrm < 0xc0 && !places.includes('P');
-  if (memory)
-    operand =
-      addressSize === 16 ? memory16(reader, modrm >> 6, modrm & 7) : memory32(reader, modrm >> 6, modrm & 7, prefixes.rex, long);
+  if (memory) {
+    const [mod, rm] = [modrm >> 6, modrm & 7];
+    if (form.vectorIndex && (addressSize === 16 || rm !== 4)) throw new GuestFault(Vector.UD);
+    operand = addressSize === 16 ? memory16(reader, mod, rm) : memory32(reader, mod, rm, prefixes.rex, long, form.vectorIndex);
+  }
+  const vectorIndex = form.vectorIndex ? operand.index : undefined;
+  if (vectorIndex !== undefined && modrm !== undefined) {
+    // Destination, mask and indices must be three registers.
+    const registers = new Set([vectorIndex, vex?.register ?? 0, ((modrm >> 3) & 7) | ((prefixes.rex & 4) << 1)]);
+    if (registers.size < 3) throw new GuestFault(Vector.UD);
+  }
   // A segment register is stored to memory as a word, whatever the operand size.
   if (memory && places.includes('S')) size = 16;
 
@@ -182,6 +192,7 @@ export function decode(code: CodeBytes, rip: bigint, mode: DecodeMode): Decoded 
     form,
     uniformBytes: rex !== 0,
     vexRegister: vex?.register ?? 0,
+    vectorIndex,
     request: { size, memory: inMemory, addressSize, stackWidth: mode.stackWidth, rep, plain, vectorLength },
     instruction: {
       mnemonic: form.definition.mnemonic,
@@ -198,7 +209,7 @@ export function decode(code: CodeBytes, rip: bigint, mode: DecodeMode): Decoded 
           ? undefined
           : { mod: modrm >> 6, reg: ((modrm >> 3) & 7) | ((rex & 4) << 1), rm: (modrm & 7) | ((rex & 1) << 3) },
       base: operand.base,
-      index: operand.index,
+      index: form.vectorIndex ? NO_REGISTER : operand.index,
       scale: operand.scale,
       displacement: operand.displacement,
       ripRelative: operand.ripRelative,

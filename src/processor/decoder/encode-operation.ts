@@ -37,7 +37,9 @@ export function encodeOperation(
   view.setBigInt64(at + O.OP_IMMEDIATE, BigInt.asIntN(64, immediate), true);
   view.setBigInt64(at + O.OP_DISPLACEMENT, BigInt.asIntN(64, instruction.displacement), true);
   view.setInt32(at + O.OP_BASE, slot(instruction.base), true);
-  view.setInt32(at + O.OP_INDEX, slot(instruction.index), true);
+  const { vectorIndex } = decoded;
+  const index = vectorIndex === undefined ? slot(instruction.index) : L.VECTORS + vectorIndex * L.VECTOR_SIZE;
+  view.setInt32(at + O.OP_INDEX, index, true);
   view.setInt32(at + O.OP_SCALE, Math.log2(instruction.scale), true);
   view.setInt32(at + O.OP_SEGMENT_BASE, O.ENGINE_BASES + instruction.segment * 8, true);
   view.setInt32(at + O.OP_SEGMENT, instruction.segment, true);

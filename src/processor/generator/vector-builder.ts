@@ -28,6 +28,10 @@ export interface VectorHost {
   vectorRegisterAddress(place: string): Expression;
   /** Reads `bytes` (16 or 32) at an offset in the operand's segment into locals, one for each 16. */
   loadWide(offset: Value, bytes: 16 | 32, aligned: boolean): number[];
+  /** The address of the register with the indices of the memory operand. */
+  indexRegisterAddress(): Expression;
+  /** The memory operand's offset with an index. */
+  indexedAddress(index: Value): Value;
   storeWide(offset: Value, parts: readonly VectorValue[], aligned: boolean): void;
   /** Computes outside of generated code into a local; or not at all, where the instruction is left to another tier. */
   assist(number: number, operands: readonly VectorValue[], immediate: Value | undefined, result: number): void;
@@ -153,6 +157,14 @@ export class VectorBuilder implements VectorSemantics {
     this.writeRegister(this.host.vectorRegisterAddress(place), place, parts);
   }
 
+  replace(index: number, part: number, value: VectorValue): void {
+    this.host.vectorRegisterAddress(this.operand(index).place).emit(this.code);
+    emitVector(this.code, value);
+    simd(this.code, Simd.store)
+      .u(0)
+      .u(part * 16);
+  }
+
   setRegister(number: number, vector: VectorValue): void {
     const address = new Expression((code) =>
       code
@@ -236,6 +248,14 @@ export class VectorBuilder implements VectorSemantics {
           .u(0)
           .u(L.VECTORS + number * L.VECTOR_SIZE + part * 16);
       }
+  }
+
+  indices(part = 0): VectorValue {
+    return this.keep(this.registerBy(this.host.indexRegisterAddress(), part));
+  }
+
+  indexedAddress(index: Value): Value {
+    return this.host.indexedAddress(index);
   }
 
   // --- values ---------------------------------------------------------------------------------------------------------

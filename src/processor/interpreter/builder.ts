@@ -154,6 +154,20 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
     return this.memoryOffset;
   }
 
+  indexRegisterAddress(): Expression {
+    return new Expression((code) => emit(code, this.registerAddress(O.OP_INDEX)));
+  }
+
+  indexedAddress(index: Value): Value {
+    return new Expression((code) => {
+      emit(code, this.readRegisterField(O.OP_BASE, 64));
+      emit(code, index);
+      code.get(Local.OP).memory(Op.i64_load32_u, O.OP_SCALE).op(Op.i64_shl, Op.i64_add);
+      code.get(Local.OP).memory(Op.i64_load, O.OP_DISPLACEMENT).op(Op.i64_add);
+      code.get(Local.OP).memory(Op.i64_load, O.OP_ADDRESS_MASK).op(Op.i64_and);
+    });
+  }
+
   displaceMemory(offset: Value): void {
     const moved = this.add(this.effectiveAddress(), offset);
     this.memoryOffset = this.keep(

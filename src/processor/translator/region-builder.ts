@@ -382,6 +382,13 @@ export class RegionBuilder extends InstructionBuilder implements VectorHost {
     return new Expression((code) => code.get(Local.BASE).i32(at).op(Op.i32_add));
   }
 
+  indexRegisterAddress(): Expression {
+    throw new Error('gathers are interpreted');
+  }
+  indexedAddress(): Value {
+    throw new Error('gathers are interpreted');
+  }
+
   /** Finds the place of a vector in memory, into HOST. */
   private locateWide(offset: Value, bytes: 16 | 32, aligned: boolean, write: boolean): void {
     const { code } = this;

@@ -204,6 +204,54 @@ const maskedMoves: InstructionDefinition[] = (
 
 // --- clearing --------------------------------------------------------------------------------------------------------------------------------
 
+/**
+ * Loads the lanes whose mask is negative from places that a vector of indices gives. Each lane is complete before the next: when one
+ * faults, those before it are there and their masks cleared (Intel SDM vol. 2C, VPGATHERDD).
+ */
+function gather(width: 32 | 64, indexWidth: 32 | 64): (s: Semantics) => void {
+  return (s) => {
+    const v = s.vector;
+    const count = Math.min(v.length / width, v.length / indexWidth);
+    const perPart = 128 / width;
+    const partCount = Math.ceil(count / perPart);
+    const each = (bits: number, lane: number) => ({ part: Math.floor((lane * bits) / 128), own: lane % (128 / bits) });
+    for (let lane = 0; lane < count; lane++) {
+      const target = each(width, lane);
+      const source = each(indexWidth, lane);
+      const mask = v.read(2, target.part);
+      s.when(bit(s, v.signs(width, mask), target.own), () => {
+        const index = s.signExtend(v.extract(indexWidth, v.indices(source.part), source.own), indexWidth);
+        const item = s.keep(s.load('operand', v.indexedAddress(index), width));
+        v.replace(0, target.part, v.insert(width, v.read(0, target.part), target.own, item));
+      });
+      v.replace(2, target.part, v.insert(width, v.read(2, target.part), target.own, s.constant(0)));
+    }
+    const low = count * width < 128 ? v.shuffle(v.read(0), v.bytes([]), byLanes(8, [0, 2])) : v.read(0);
+    v.write(0, ...(partCount === 2 ? [low, v.read(0, 1)] : [low]));
+    v.write(2, v.bytes([]));
+  };
+}
+
+const gathers: InstructionDefinition[] = (
+  [
+    ['VPGATHERDD', '90', 'W0', 32, 32],
+    ['VPGATHERDQ', '90', 'W1', 64, 32],
+    ['VPGATHERQD', '91', 'W0', 32, 64],
+    ['VPGATHERQQ', '91', 'W1', 64, 64],
+    ['VGATHERDPS', '92', 'W0', 32, 32],
+    ['VGATHERDPD', '92', 'W1', 64, 32],
+    ['VGATHERQPS', '93', 'W0', 32, 64],
+    ['VGATHERQPD', '93', 'W1', 64, 64],
+  ] as const
+).map(([mnemonic, opcode, w, width, indexWidth]) =>
+  vex(
+    ...([mnemonic, 'Gather lanes from places given by indices', 'avx2'] as const),
+    [`VEX 66 0F 38 ${opcode} Vx,M${width === 32 ? 'd' : 'q'},Hx ${w} vsib`],
+    gather(width, indexWidth),
+    { interpreted: true },
+  ),
+);
+
 /** 16 registers in 64-bit code, 8 outside. */
 const clearing: InstructionDefinition[] = (
   [
