@@ -266,4 +266,11 @@ const clearing: InstructionDefinition[] = (
 ]);
 
 /** What AVX and AVX2 have of their own. */
-export const avx: readonly InstructionDefinition[] = [...broadcasts, ...partMoves, ...permutations, ...maskedMoves, ...clearing];
+export const avx: readonly InstructionDefinition[] = [
+  ...broadcasts,
+  ...partMoves,
+  ...permutations,
+  ...maskedMoves,
+  ...gathers,
+  ...clearing,
+];
