@@ -59,7 +59,6 @@ export async function benchCommand(args: readonly string[]): Promise<number> {
     if (engine.missing) process.stderr.write(`skipped: ${engine.name}, since ${engine.missing}\n`);
     return engine.missing === undefined;
   });
-  process.stderr.write('skipped: floating point and SIMD, since the processor has none yet\n');
   const measurements: Measurement[] = [];
   for (const [index, program] of programs.entries()) {
     const place = `${program.name} (${index + 1} of ${programs.length})`;

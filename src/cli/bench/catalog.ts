@@ -1,5 +1,5 @@
 /** Kinds of bench programs. */
-export const GROUPS = ['integer', 'memory', 'system'] as const;
+export const GROUPS = ['integer', 'memory', 'vectors', 'system'] as const;
 export type Group = (typeof GROUPS)[number];
 
 /** A guest program of the bench: `bench/programs/NAME.asm`. */
@@ -28,6 +28,11 @@ export const PROGRAMS: readonly BenchProgram[] = [
   { name: 'search', group: 'memory', first: 40 },
   { name: 'text', group: 'memory', first: 500 },
   { name: 'strings', group: 'memory', first: 20 },
+  { name: 'orbit', group: 'vectors', first: 10 },
+  { name: 'mandelbrot', group: 'vectors', first: 10 },
+  { name: 'transform', group: 'vectors', first: 20 },
+  { name: 'pixels', group: 'vectors', first: 50 },
+  { name: 'scan', group: 'vectors', first: 100 },
   { name: 'interrupts', group: 'system', first: 20 },
   { name: 'page-faults', group: 'system', first: 20 },
   { name: 'self-modifying', group: 'system', first: 20 },

@@ -184,7 +184,9 @@ export function decode(code: CodeBytes, rip: bigint, mode: DecodeMode): Decoded 
   const unitFault = registers && mode.unitFaults[registers];
   if (unitFault !== undefined) throw new GuestFault(unitFault);
   if (operand.ripRelative) operand.displacement += rip + BigInt(reader.length);
-  const rep = vex ? 'none' : prefixes.rep === 0xf3 ? 'rep' : prefixes.rep === 0xf2 ? 'repne' : 'none';
+  // As a part of the opcode it repeats nothing.
+  const isMandatory = vex !== undefined || form.prefix > 0x66;
+  const rep = isMandatory ? 'none' : prefixes.rep === 0xf3 ? 'rep' : prefixes.rep === 0xf2 ? 'repne' : 'none';
   const { rex } = prefixes;
   const segment = prefixes.segment ?? (operand.stackSegment ? Segment.SS : Segment.DS);
   const plain = mode.mode === 64 && memory && addressSize === 64 && operand.index === NO_REGISTER && segment < Segment.FS;
