@@ -84,6 +84,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
       interpreterModule().table,
       this,
       () => this.access.flushWrites(),
+      (number, immediate) => assists.attempt(number, immediate),
       translator,
     );
     tableRegistry(memory).join(this);

@@ -80,12 +80,14 @@ export class CodeCache implements CodeHolder, RunBlocks {
     private readonly table: HandlerTable,
     private readonly source: CodeSource,
     private readonly onFlushWrites: () => void,
+    assist: (number: number, immediate: number) => number,
     translatorOptions?: Partial<TranslatorOptions>,
   ) {
     this.view = memory.view;
     this.translator = new Translator(
       memory.wasm,
       { entered: (region) => this.enterRegion(region), left: (region) => this.leaveRegion(region) },
+      assist,
       translatorOptions,
     );
     this.registry = codeRegistry(memory);

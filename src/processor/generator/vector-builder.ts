@@ -3,6 +3,7 @@ import type { LaneOperation } from '../../x86/lane-operation.ts';
 import { MMX_PLACES, type OperandForm, VECTOR_PLACES } from '../../x86/notation.ts';
 import type { Value } from '../../x86/semantics.ts';
 import type { LaneFormat, LaneWidth, Sources, VectorSemantics, VectorValue, VectorVariable } from '../../x86/vector-semantics.ts';
+import { VECTOR_OPERANDS, VECTOR_RESULT } from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
 import { type Code, Op, TRUNC_SAT, V128 } from '../wasm/code.ts';
 import { laneOperationNumber, Simd, SimdLane } from '../wasm/vector-op.ts';
@@ -33,7 +34,9 @@ export interface VectorHost {
   /** The memory operand's offset with an index. */
   indexedAddress(index: Value): Value;
   storeWide(offset: Value, parts: readonly VectorValue[], aligned: boolean): void;
-  /** Computes outside of generated code into a local; or not at all, where the instruction is left to another tier. */
+  /** Whether rounding is plain, where that is known already. */
+  plainRounding?(): Value;
+  /** Computes outside of generated code into a local. */
   assist(number: number, operands: readonly VectorValue[], immediate: Value | undefined, result: number): void;
 }
 
@@ -50,6 +53,37 @@ const PLAIN_BITS = 0xffe0;
 const PLAIN = 0x1fa0;
 const X87_ERROR_SUMMARY = 0x80;
 const X87_TOP = 0x3800;
+
+/** Leaves on the stack whether MXCSR says that rounding is plain. */
+export function emitPlainRounding(code: Code): void {
+  code.get(BASE).memory(Op.i32_load, L.MXCSR).i32(PLAIN_BITS).op(Op.i32_and).i32(PLAIN).op(Op.i32_eq);
+}
+
+/** Leaves vectors where what is called finds them. */
+export function passVectors(code: Code, values: readonly VectorValue[]): void {
+  for (const [index, value] of values.entries()) {
+    code.get(BASE);
+    emitVector(code, value);
+    simd(code, Simd.store)
+      .u(0)
+      .u(VECTOR_OPERANDS + index * 16);
+  }
+}
+
+/** Calls an assist with vectors that were passed. */
+export function callAssist(code: Code, number: number, immediate: Value | undefined, index: number): void {
+  code.i32(number);
+  if (immediate) {
+    emit(code, immediate);
+    code.op(Op.i32_wrap_i64);
+  } else code.i32(0);
+  code.op(Op.call).u(index);
+}
+
+/** Takes an assist's result. */
+export function takeResult(code: Code, local: number): void {
+  simd(code.get(BASE), Simd.load).u(0).u(VECTOR_RESULT).set(local);
+}
 
 /** Writes a SIMD instruction. */
 function simd(code: Code, number: number): Code {
@@ -400,9 +434,7 @@ export class VectorBuilder implements VectorSemantics {
   // --- exactness --------------------------------------------------------------------------------------------------------
 
   roundsPlainly(): Value {
-    return new Truth((code) => {
-      code.get(BASE).memory(Op.i32_load, L.MXCSR).i32(PLAIN_BITS).op(Op.i32_and).i32(PLAIN).op(Op.i32_eq);
-    });
+    return this.host.plainRounding?.() ?? new Truth(emitPlainRounding);
   }
 
   assist(

@@ -3,7 +3,7 @@ import type { FlagSemantics, RegisterSegment, Value } from '../../x86/semantics.
 import type { VectorValue } from '../../x86/vector-semantics.ts';
 import { BASE, InstructionBuilder, LOADS, type Shape, STORES } from '../generator/instruction-builder.ts';
 import { Expression, emit, emitTruth } from '../generator/value-builder.ts';
-import { emitVector, VectorBuilder, type VectorHost } from '../generator/vector-builder.ts';
+import { callAssist, emitVector, passVectors, takeResult, VectorBuilder, type VectorHost } from '../generator/vector-builder.ts';
 import * as L from '../state/layout.ts';
 import { type Code, Op, VOID } from '../wasm/code.ts';
 import { Simd } from '../wasm/vector-op.ts';
@@ -402,37 +402,19 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
         .u(part * 16);
     }
     code.op(Op.else);
-    this.passVectors(parts);
+    passVectors(code, parts);
     code.get(Local.OP).get(linear).i32(wideAccess(bytes)).op(Op.call).u(Import.SLOW_WRITE_VECTOR);
     this.abortCheck();
     this.depth--;
     code.op(Op.end);
   }
 
-  /** Puts vectors where what is called finds them. */
-  private passVectors(values: readonly VectorValue[]): void {
-    for (const [index, value] of values.entries()) {
-      this.code.get(Local.BASE);
-      emitVector(this.code, value);
-      this.code
-        .op(Op.simd)
-        .u(Simd.store)
-        .u(0)
-        .u(O.VECTOR_OPERANDS + index * 16);
-    }
-  }
-
   assist(number: number, operands: readonly VectorValue[], immediate: Value | undefined, result: number): void {
     const { code } = this;
-    this.passVectors(operands);
-    code.i32(number);
-    if (immediate) {
-      emit(code, immediate);
-      code.op(Op.i32_wrap_i64);
-    } else code.i32(0);
-    code.op(Op.call).u(Import.ASSIST);
+    passVectors(code, operands);
+    callAssist(code, number, immediate, Import.ASSIST);
     this.abortCheck();
-    code.get(Local.BASE).op(Op.simd).u(Simd.load).u(0).u(O.VECTOR_RESULT).set(result);
+    takeResult(code, result);
   }
 
   // --- control --------------------------------------------------------------------------------------------------------

@@ -3,14 +3,22 @@ import type { RegisterSegment, Value } from '../../x86/semantics.ts';
 import type { VectorValue } from '../../x86/vector-semantics.ts';
 import { type Decoded, NO_REGISTER } from '../decoder/decode.ts';
 import { InstructionBuilder, LOADS, type Shape, STORES } from '../generator/instruction-builder.ts';
-import { Constant, Expression, emit, emitTruth, known } from '../generator/value-builder.ts';
-import { emitVector, VectorBuilder, type VectorHost } from '../generator/vector-builder.ts';
+import { Constant, Expression, emit, emitTruth, known, Truth } from '../generator/value-builder.ts';
+import {
+  callAssist,
+  emitPlainRounding,
+  emitVector,
+  passVectors,
+  takeResult,
+  VectorBuilder,
+  type VectorHost,
+} from '../generator/vector-builder.ts';
 import * as O from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
 import { Code, Op, VOID } from '../wasm/code.ts';
 import { Simd } from '../wasm/vector-op.ts';
 import { BITS, DYNAMIC, RegionFlags, settle } from './region-flags.ts';
-import { Local, VECTOR_LOCALS } from './region-locals.ts';
+import { ASSIST, Local, VECTOR_LOCALS } from './region-locals.ts';
 
 /** The mode that a region's code was decoded in. */
 export interface RegionMode {
@@ -433,10 +441,19 @@ export class RegionBuilder extends InstructionBuilder implements VectorHost {
     }
   }
 
-  /** The interpreter computes it. */
-  assist(): void {
-    this.abandon();
-    this.ended = true;
+  plainRounding(): Value {
+    return new Truth((code) => code.get(Local.PLAIN));
+  }
+
+  /** An exception is raised by the interpreter, which computes once more. */
+  assist(number: number, operands: readonly VectorValue[], immediate: Value | undefined, result: number): void {
+    const { code } = this;
+    passVectors(code, operands);
+    callAssist(code, number, immediate, ASSIST);
+    this.abandonIf();
+    takeResult(code, result);
+    emitPlainRounding(code);
+    code.set(Local.PLAIN);
   }
 
   // --- control --------------------------------------------------------------------------------------------------------

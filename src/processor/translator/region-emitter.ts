@@ -1,3 +1,4 @@
+import { emitPlainRounding } from '../generator/vector-builder.ts';
 import * as O from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
 import { type Code, I32, I64, Op, V128 } from '../wasm/code.ts';
@@ -83,6 +84,10 @@ class RegionEmitter {
     }
     code.get(Local.BASE).memory(Op.i32_load, O.ENGINE_TLB_READ).set(Local.TLB_READ);
     code.get(Local.BASE).memory(Op.i32_load, O.ENGINE_TLB_WRITE).set(Local.TLB_WRITE);
+    if (builder.hasVectors) {
+      emitPlainRounding(code);
+      code.set(Local.PLAIN);
+    }
     code.get(Local.BASE).memory(Op.i64_load, L.RIP).set(Local.RIP);
     code.get(Local.BASE).memory(Op.i64_load, L.FLAG_RESULT).set(Local.FLAG_RESULT);
     code.get(Local.BASE).memory(Op.i64_load, L.FLAG_BITS).set(Local.FLAG_BITS);

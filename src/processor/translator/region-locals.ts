@@ -5,6 +5,10 @@ import type { FunctionType } from '../wasm/module.ts';
 /** A region: the vCPU's base and the instructions that may still be retired → how many of these are left. */
 export const REGION_TYPE: FunctionType = { parameters: [I32, I32], results: [I32] };
 
+/** Index and type of the function that regions import: an assist's number and immediate → 1 where the instruction must be left to the interpreter. */
+export const ASSIST = 0;
+export const ASSIST_TYPE: FunctionType = { parameters: [I32, I32], results: [I32] };
+
 /** Indices of a region's locals: parameters, 32-bit ones, 64-bit ones. */
 export const Local = {
   BASE,
@@ -15,15 +19,17 @@ export const Local = {
   /** Where in the partition's memory the place is that the instruction reads and then writes. */
   HOST: 5,
   RECIPE: 6,
-  RIP: 7,
-  GPR: 8,
-  FLAG_A: 24,
-  FLAG_B: 25,
-  FLAG_RESULT: 26,
-  FLAG_BITS: 27,
+  /** Floating point rounds plainly: what MXCSR says, in regions with vector instructions. */
+  PLAIN: 7,
+  RIP: 8,
+  GPR: 9,
+  FLAG_A: 25,
+  FLAG_B: 26,
+  FLAG_RESULT: 27,
+  FLAG_BITS: 28,
   /** CF and OF where they are not what the recipe says. */
-  FLAG_OVERRIDE: 28,
-  FIRST_FREE: 29,
+  FLAG_OVERRIDE: 29,
+  FIRST_FREE: 30,
 } as const;
 
 /** Locals for vectors that a region with vector instructions has; its other free locals come behind them. */

@@ -5,7 +5,7 @@ import { FLAG_BITS_TYPE, flagBitsFunction } from './recipes.ts';
 import type { RegionMode } from './region-builder.ts';
 import { emitRegion } from './region-emitter.ts';
 import { type CodeView, discoverRegion } from './region-graph.ts';
-import { REGION_TYPE } from './region-locals.ts';
+import { ASSIST, ASSIST_TYPE, REGION_TYPE } from './region-locals.ts';
 
 /** A page of a region's code: linear page number as the vCPU fetches it, and where that was found. */
 export interface RegionPage {
@@ -76,6 +76,8 @@ export class Translator {
   constructor(
     private readonly memory: WebAssembly.Memory,
     private readonly holder: RegionHolder,
+    /** See ASSIST in region-locals.ts. */
+    private readonly assist: (number: number, immediate: number) => number,
     options: Partial<TranslatorOptions> = {},
   ) {
     this.options = { ...DEFAULT_TRANSLATOR, ...options };
@@ -90,15 +92,18 @@ export class Translator {
     const graph = discoverRegion(code, entry, this.options.regionSize);
     if (!graph) return false;
     const flags = flagBitsFunction();
-    const region = emitRegion(graph, code.mode, 0);
+    // Behind the imported function.
+    const region = emitRegion(graph, code.mode, ASSIST + 1);
     const bytes = buildModule({
-      imports: [],
+      imports: [{ name: 'assist', type: ASSIST_TYPE }],
       functions: [
         { name: 'flags', type: FLAG_BITS_TYPE, locals: [{ count: flags.locals, type: I64 }], body: flags.body },
         { name: 'region', type: REGION_TYPE, locals: region.locals, body: region.body },
       ],
     });
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory: this.memory } });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      env: { memory: this.memory, assist: this.assist },
+    });
     const index = this.place();
     this.table.set(index, exports.region);
     const ranges = [...graph.blocks.values()].flatMap((block) =>

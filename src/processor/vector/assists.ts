@@ -1,4 +1,5 @@
 import { ASSISTS } from '../../x86/assists.ts';
+import { GuestFault } from '../faults/guest-fault.ts';
 import type { CpuState } from '../state/cpu-state.ts';
 import { type Assist, AssistFrame } from './assist-frame.ts';
 import { cipherAssists } from './ciphers.ts';
@@ -24,5 +25,16 @@ export class Assists {
   /** From VECTOR_OPERANDS to VECTOR_RESULT. Throws GuestFault: #XM or #UD for an exception that is not masked. */
   compute(number: number, immediate: number): void {
     assists[number]?.(this.frame, immediate);
+  }
+
+  /** The same for translated code, which leaves exceptions to the interpreter: 1 where there is one, else 0. */
+  attempt(number: number, immediate: number): number {
+    try {
+      this.compute(number, immediate);
+      return 0;
+    } catch (error) {
+      if (error instanceof GuestFault) return 1;
+      throw error;
+    }
   }
 }

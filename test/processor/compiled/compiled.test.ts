@@ -45,8 +45,23 @@ function native(options: readonly string[]): bigint[] {
 function emulated(options: readonly string[], threshold: number): { results: bigint[]; machine: SystemMachine } {
   const elf = join(directory, 'guest.elf');
   const image = join(directory, 'guest.bin');
-  const link = [`-Wl,-Ttext=0x${CODE.toString(16)},--section-start=.start=0x${START.toString(16)},-e,start,--build-id=none`, '-nostdlib', '-static'];
-  execFileSync('gcc', [...options, '-fno-math-errno', '-ffreestanding', '-fno-pic', '-no-pie', '-mcmodel=small', ...link, '-o', elf, SOURCE]);
+  const link = [
+    `-Wl,-Ttext=0x${CODE.toString(16)},--section-start=.start=0x${START.toString(16)},-e,start,--build-id=none`,
+    '-nostdlib',
+    '-static',
+  ];
+  execFileSync('gcc', [
+    ...options,
+    '-fno-math-errno',
+    '-ffreestanding',
+    '-fno-pic',
+    '-no-pie',
+    '-mcmodel=small',
+    ...link,
+    '-o',
+    elf,
+    SOURCE,
+  ]);
   execFileSync('objcopy', ['-O', 'binary', '-j', '.start', '-j', '.text*', '-j', '.rodata*', '-j', '.data*', elf, image]);
   const machine = new SystemMachine('long-user', 'amd', { threshold }, 'max');
   machine.memory.write(BigInt(START), new Uint8Array(readFileSync(image)));
