@@ -31,6 +31,22 @@ export class AssistFrame {
     return this.view.getBigUint64(operand * OPERAND_SIZE + lane * 8, true);
   }
 
+  f32(operand: number, lane: number): number {
+    return this.view.getFloat32(operand * OPERAND_SIZE + lane * 4, true);
+  }
+  f64(operand: number, lane: number): number {
+    return this.view.getFloat64(operand * OPERAND_SIZE + lane * 8, true);
+  }
+  /** Whether a lane is a NaN without its quiet bit. */
+  isSignaling(isDouble: boolean, operand: number, lane: number): boolean {
+    if (!isDouble) {
+      const bits = this.u32(operand, lane) & 0x7fff_ffff;
+      return bits > 0x7f80_0000 && bits < 0x7fc0_0000;
+    }
+    const high = this.u32(operand, lane * 2 + 1) & 0x7fff_ffff;
+    return high >= 0x7ff0_0000 && high < 0x7ff8_0000 && (high > 0x7ff0_0000 || this.u32(operand, lane * 2) !== 0);
+  }
+
   private at(offset: number): number {
     return VECTOR_RESULT - VECTOR_OPERANDS + offset;
   }
@@ -48,6 +64,25 @@ export class AssistFrame {
   }
   set64(lane: number, value: bigint): void {
     this.view.setBigUint64(this.at(lane * 8), BigInt.asUintN(64, value), true);
+  }
+
+  /** JavaScript may change the bits of NaNs, which these are not for. */
+  setF32(lane: number, value: number): void {
+    this.view.setFloat32(this.at(lane * 4), value, true);
+  }
+  setF64(lane: number, value: number): void {
+    this.view.setFloat64(this.at(lane * 8), value, true);
+  }
+  copyLane(isDouble: boolean, operand: number, lane: number): void {
+    if (!isDouble) this.set32(lane, this.u32(operand, lane));
+    else for (const word of [lane * 2, lane * 2 + 1]) this.set32(word, this.u32(operand, word));
+  }
+  setDefaultNan(isDouble: boolean, lane: number): void {
+    if (!isDouble) this.set32(lane, 0xffc0_0000);
+    else {
+      this.set32(lane * 2, 0);
+      this.set32(lane * 2 + 1, 0xfff8_0000);
+    }
   }
 
   get mxcsr(): number {

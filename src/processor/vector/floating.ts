@@ -5,6 +5,7 @@ import { type FloatEnvironment, FloatFlag, type RoundingMode, sseEnvironment } f
 import { BINARY16, BINARY32, BINARY64, defaultNan, type FloatFormat, infinity, unpack } from '../softfloat/format.ts';
 import { quieted } from '../softfloat/nan.ts';
 import type { Assist, AssistFrame } from './assist-frame.ts';
+import { isPlain, NOT_QUICK, type QuickOperation, quickLane } from './quick-lanes.ts';
 
 const BEFORE_COMPUTATION = FloatFlag.IE | FloatFlag.DE | FloatFlag.ZE;
 
@@ -48,6 +49,23 @@ function lanewise(format: FloatFormat, lanes: number, operation: Operation): Ass
   };
 }
 
+/** The same, by JavaScript's own numbers where that is as good: infinities and NaNs are met lane after lane where they are met at all. */
+function quickLanewise(format: FloatFormat, lanes: number, operation: Operation, quick: QuickOperation): Assist {
+  const exact = lanewise(format, lanes, operation);
+  const isDouble = format === BINARY64;
+  return (frame, immediate) => {
+    if (!isPlain(frame.mxcsr)) return exact(frame, immediate);
+    frame.clear();
+    let flags = 0;
+    for (let lane = 0; lane < lanes; lane++) {
+      const raised = quickLane(frame, isDouble, quick, lane);
+      if (raised === NOT_QUICK) return exact(frame, immediate);
+      flags |= raised;
+    }
+    if (flags !== 0) frame.raise(flags);
+  };
+}
+
 function fused(negateProduct: boolean, negateAddend: (lane: number) => boolean): Operation {
   return (environment, format, a, b, c, lane) => fma(environment, format, a, b, c, negateProduct, negateAddend(lane));
 }
@@ -67,11 +85,8 @@ function approximate(root: boolean): Operation {
   };
 }
 
+const QUICK: Readonly<Record<QuickOperation, Operation>> = { add, sub, mul, div };
 const OPERATIONS: Readonly<Record<string, Operation>> = {
-  add,
-  sub,
-  mul,
-  div,
   min,
   max,
   sqrt: (environment, format, a) => sqrt(environment, format, a),
@@ -207,6 +222,8 @@ export function floatingAssists(): Map<string, Assist> {
   ] as const) {
     for (const [name, operation] of Object.entries(OPERATIONS))
       assists.set(`${name}.${suffix}`, lanewise(format, lanes, operation));
+    for (const [name, operation] of Object.entries(QUICK))
+      assists.set(`${name}.${suffix}`, quickLanewise(format, lanes, operation, name as QuickOperation));
     assists.set(`cmp.${suffix}`, comparison(format, lanes));
     assists.set(`round.${suffix}`, rounding(format, lanes));
     if (lanes !== 1) continue;
