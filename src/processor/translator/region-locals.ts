@@ -33,7 +33,7 @@ export const Local = {
 } as const;
 
 /** Locals for vectors that a region with vector instructions has; its other free locals come behind them. */
-export const VECTOR_LOCALS = 48;
+export const VECTOR_LOCALS = 160;
 
 /** How many locals behind the parameters are 32 bits wide. */
 export const NARROW_LOCALS = Local.RIP - Local.TLB_READ;

@@ -1,7 +1,9 @@
 import type { InstructionDefinition } from '../../notation.ts';
 import type { Semantics } from '../../semantics.ts';
 import type { VectorValue } from '../../vector-semantics.ts';
-import { byLanes } from './rows.ts';
+import type { Lanes } from './float-arithmetic.ts';
+import { quickDoubles, quickSingles } from './fused-quick.ts';
+import { byLanes, constants } from './rows.ts';
 
 const OPERATIONS = [
   ['FMADD', 0x98, 'fmadd', 'Multiply and add, rounded once'],
@@ -22,13 +24,45 @@ const ORDERS = [
   ['231', 0x20, [1, 2, 0]],
 ] as const;
 
+/** Which lanes have their signs changed before: of the product, and of the addend. */
+const SIGNS: Readonly<Record<string, { readonly product: boolean; readonly addend: 'none' | 'all' | 'even' | 'odd' }>> = {
+  fmadd: { product: false, addend: 'none' },
+  fmsub: { product: false, addend: 'all' },
+  fnmadd: { product: true, addend: 'none' },
+  fnmsub: { product: true, addend: 'all' },
+  fmaddsub: { product: false, addend: 'even' },
+  fmsubadd: { product: false, addend: 'odd' },
+};
+
+/** The assist, with a quick way. */
+function rounded(s: Semantics, assist: string, lanes: Lanes, operands: readonly VectorValue[]): VectorValue {
+  const v = s.vector;
+  const [a = v.bytes([]), b = a, c = a] = operands;
+  const width = lanes.startsWith('f32') ? 32 : 64;
+  const { product = false, addend = 'none' } = SIGNS[assist] ?? {};
+  const mask = (which: 'all' | 'even' | 'odd') =>
+    constants(
+      v,
+      width,
+      Array.from({ length: 128 / width }, (_, lane) =>
+        which === 'all' || (lane % 2 === 0) === (which === 'even') ? -(2 ** (width - 1)) : 0,
+      ),
+    );
+  const flipped = (value: VectorValue, which: 'none' | 'all' | 'even' | 'odd') =>
+    which === 'none' ? value : v.keep(v.lanes('v128.xor', value, mask(which)));
+  const quick = width === 32 ? quickSingles : quickDoubles;
+  const { value, holds } = quick(s, lanes, flipped(a, product ? 'all' : 'none'), b, flipped(c, addend));
+  return v.assist(`${assist}.${lanes}`, [a, b, c], undefined, { value, holds: s.and(v.roundsPlainly(), holds) });
+}
+
 function fused(name: string, opcode: number, assist: string, summary: string, scalar: boolean): InstructionDefinition[] {
   return ORDERS.flatMap(([order, offset, indices]) =>
     (['f32', 'f64'] as const).map((format): InstructionDefinition => {
       const single = format === 'f32';
+      const lanes: Lanes = `${format}${scalar ? 's' : single ? 'x4' : 'x2'}` as Lanes;
       const compute = (s: Semantics, sources: readonly VectorValue[]) => {
         const operands = indices.map((index) => sources[index] ?? s.vector.bytes([]));
-        return s.vector.assist(`${assist}.${format}${scalar ? 's' : single ? 'x4' : 'x2'}`, operands);
+        return rounded(s, assist, lanes, operands);
       };
       const code = (opcode + offset + (scalar ? 1 : 0)).toString(16).toUpperCase();
       const w = single ? 'W0' : 'W1';
@@ -36,7 +70,7 @@ function fused(name: string, opcode: number, assist: string, summary: string, sc
         mnemonic: `V${name}${order}${scalar ? 'S' : 'P'}${single ? 'S' : 'D'}`,
         summary,
         forms: [`VEX 66 0F 38 ${code} ${scalar ? `Vo,Ho,W${single ? 'd' : 'q'}` : 'Vx,Hx,Wx'} ${w}`],
-        ...{ feature: 'fma', registers: 'avx', interpreted: true },
+        ...{ feature: 'fma', registers: 'avx' },
         semantics: (s) => {
           const v = s.vector;
           if (!scalar) return v.apply(3, (sources) => compute(s, sources));
