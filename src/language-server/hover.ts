@@ -58,6 +58,7 @@ const WIDTHS: Readonly<Record<OperandForm['width'], string>> = {
   t: '32/64',
   e: '16/32',
   o: '128',
+  f: '80',
 };
 
 function describeOperand({ place, width }: OperandForm): string | undefined {
@@ -100,6 +101,8 @@ function describeOperand({ place, width }: OperandForm): string | undefined {
       return 'mm';
     case 'Q':
       return `mm/m${bits}`;
+    case 'F':
+      return 'st(i)';
     default:
       return undefined;
   }

@@ -13,8 +13,8 @@ import type { Semantics } from './semantics.ts';
  * | `VEX F2 0F 38 F6 Gy,By,Ey` | encoded with a VEX prefix, in which the mandatory prefix and the map are |
  *
  * Operands: a place letter (E register or memory, M memory only, R register only, G ModRM.reg, Z opcode register, I immediate, J branch
- * displacement, O offset without ModRM, A the accumulator, C CL, D DX, 1 the constant, S segment register, B the register in VEX.vvvv, P a control or debug register) and a size letter (b byte, w word,
- * d doubleword, q quadword, v operand size, z operand size but at most 32 bits immediate, y 32 or 64, s sign-extended byte).
+ * displacement, O offset without ModRM, A the accumulator, C CL, D DX, 1 the constant, S segment register, B the register in VEX.vvvv, P a control or debug register, F the x87 register ST(i) in
+ * ModRM.rm, which has no size) and a size letter (b byte, w word, d doubleword, q quadword, f ten bytes, v operand size, z operand size but at most 32 bits immediate, y 32 or 64, s sign-extended byte).
  * Vector operands: V the XMM or YMM register ModRM.reg, W that or memory in ModRM.rm, U the register only, H in VEX.vvvv, L in the
  * immediate's bits 7:4; K, Q and N are V, W and U with MMX registers. Their sizes are those of the memory operand: x the vector's length,
  * h, t and e a half, a quarter and an eighth of it, o 128 bits.
@@ -24,9 +24,26 @@ import type { Semantics } from './semantics.ts';
  */
 export type FormText = string;
 
-export type OperandPlace = 'E' | 'M' | 'R' | 'G' | 'Z' | 'I' | 'J' | 'O' | 'A' | 'C' | 'D' | '1' | 'S' | 'P' | 'B' | VectorPlace;
+export type OperandPlace =
+  | 'E'
+  | 'M'
+  | 'R'
+  | 'G'
+  | 'Z'
+  | 'I'
+  | 'J'
+  | 'O'
+  | 'A'
+  | 'C'
+  | 'D'
+  | '1'
+  | 'S'
+  | 'P'
+  | 'B'
+  | 'F'
+  | VectorPlace;
 export type VectorPlace = 'V' | 'W' | 'U' | 'H' | 'L' | 'K' | 'Q' | 'N';
-export type OperandWidth = 'b' | 'w' | 'd' | 'q' | 'v' | 'z' | 'y' | 's' | 'x' | 'h' | 't' | 'e' | 'o';
+export type OperandWidth = 'b' | 'w' | 'd' | 'q' | 'v' | 'z' | 'y' | 's' | 'f' | 'x' | 'h' | 't' | 'e' | 'o';
 
 export interface OperandForm {
   readonly place: OperandPlace;
@@ -108,12 +125,12 @@ export const VECTOR_PLACES = 'VWUHLKQN';
 export const MMX_PLACES = 'KQN';
 /** Places where ModRM may have memory. */
 export const MEMORY_PLACES = 'EMOWQ';
-const PLACES = `EMRGZIJOACD1SPB${VECTOR_PLACES}`;
-const WIDTHS = 'bwdqvzysxhteo';
+const PLACES = `EMRGZIJOACD1SPBF${VECTOR_PLACES}`;
+const WIDTHS = 'bwdqvzysfxhteo';
 
 function parseOperand(text: string, form: string): OperandForm {
   const place = text[0] as OperandPlace | undefined;
-  const width = (text[1] ?? (text === '1' ? 'b' : undefined)) as OperandWidth | undefined;
+  const width = (text[1] ?? (text === '1' ? 'b' : text === 'F' ? 'f' : undefined)) as OperandWidth | undefined;
   if (!place || !width || !PLACES.includes(place) || !WIDTHS.includes(width))
     throw new Error(`Bad operand ${text} in form ${form}`);
   return { place, width };
@@ -159,7 +176,7 @@ export function parseForm(definition: InstructionDefinition, text: FormText): Fo
   const opcode = bytes[0];
   if (opcode === undefined || bytes.length !== 1) throw new Error(`Bad opcode in form ${text} of ${definition.mnemonic}`);
   const hasModrm =
-    digit !== undefined || modrmByte !== undefined || operands.some((operand) => 'EMRGSPVWUKQN'.includes(operand.place));
+    digit !== undefined || modrmByte !== undefined || operands.some((operand) => 'EMRGSPFVWUKQN'.includes(operand.place));
   const isVector = operands.some(({ place, width }) => VECTOR_PLACES.includes(place) || 'xhteo'.includes(width));
   const bit = (letter: string): 0 | 1 | undefined =>
     attributes.has(`${letter}1`) ? 1 : attributes.has(`${letter}0`) ? 0 : undefined;

@@ -72,7 +72,7 @@ function fits(form: Form, prefixes: Prefixes, vex: Vex | undefined, modrm: numbe
   const register = modrm >= 0xc0;
   const reg = (modrm >> 3) & 7;
   if (form.digit !== undefined && form.digit !== reg) return false;
-  if (register ? form.places.includes('M') : /[RUN]/.test(form.places)) return false;
+  if (register ? form.places.includes('M') : /[RUNF]/.test(form.places)) return false;
   return reg <= 5 || !form.places.includes('S');
 }
 

@@ -11,6 +11,7 @@ type Rows = readonly (readonly [leaf: number, register: keyof CpuidResult, bit: 
 
 /** Features by name (Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E). Leaf 7 means its subleaf 0. */
 const rows: Rows = [
+  [1, 'edx', 0, 'fpu'],
   [1, 'edx', 1, 'vme'],
   [1, 'edx', 2, 'de'],
   [1, 'edx', 3, 'pse'],
@@ -81,9 +82,27 @@ export const FEATURES: ReadonlyMap<string, FeatureBit> = new Map(
   rows.map(([leaf, register, bit, name]) => [name, { leaf, register, bit }]),
 );
 
-/** What both vendors' models have: the instructions that the processor does, no FPU and no SSE yet. */
+/** What both vendors' models have: the instructions that the processor does, no SSE yet. */
 export const COMMON_FEATURES: readonly string[] = [
-  ...['de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush'],
+  ...[
+    'fpu',
+    'de',
+    'pse',
+    'tsc',
+    'msr',
+    'pae',
+    'mce',
+    'cx8',
+    'apic',
+    'sep',
+    'mtrr',
+    'pge',
+    'mca',
+    'cmov',
+    'pat',
+    'pse36',
+    'clflush',
+  ],
   ...['cx16', 'x2apic', 'movbe', 'popcnt', 'tscdeadline', 'smep', 'smap', 'umip', 'fsgsbase'],
   ...['rdrand', 'rdseed', 'clflushopt', 'clwb'],
   ...['bmi1', 'bmi2', 'adx'],

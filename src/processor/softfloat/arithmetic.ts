@@ -35,7 +35,8 @@ function sum(environment: FloatEnvironment, format: FloatFormat, a: Exact, b: Ex
   return roundToFormat(environment, format, total < 0n, exponent, total < 0n ? -total : total);
 }
 
-function addValues(environment: FloatEnvironment, format: FloatFormat, x: Unpacked, y: Unpacked, negate: boolean): bigint {
+/** x + y, or x − y with `negate`, of values taken apart: they may come from other formats. */
+export function addValues(environment: FloatEnvironment, format: FloatFormat, x: Unpacked, y: Unpacked, negate: boolean): bigint {
   environment.roundedUp = false;
   const nan = propagateNan(environment, format, x, y);
   if (nan !== undefined) return nan;
@@ -63,8 +64,10 @@ export function sub(environment: FloatEnvironment, format: FloatFormat, a: bigin
 
 /** a × b. */
 export function mul(environment: FloatEnvironment, format: FloatFormat, a: bigint, b: bigint): bigint {
-  const x = operand(environment, format, a);
-  const y = operand(environment, format, b);
+  return mulValues(environment, format, operand(environment, format, a), operand(environment, format, b));
+}
+
+export function mulValues(environment: FloatEnvironment, format: FloatFormat, x: Unpacked, y: Unpacked): bigint {
   environment.roundedUp = false;
   const nan = propagateNan(environment, format, x, y);
   if (nan !== undefined) return nan;
@@ -80,8 +83,10 @@ export function mul(environment: FloatEnvironment, format: FloatFormat, a: bigin
 
 /** a ÷ b. */
 export function div(environment: FloatEnvironment, format: FloatFormat, a: bigint, b: bigint): bigint {
-  const x = operand(environment, format, a);
-  const y = operand(environment, format, b);
+  return divValues(environment, format, operand(environment, format, a), operand(environment, format, b));
+}
+
+export function divValues(environment: FloatEnvironment, format: FloatFormat, x: Unpacked, y: Unpacked): bigint {
   environment.roundedUp = false;
   const nan = propagateNan(environment, format, x, y);
   if (nan !== undefined) return nan;
@@ -117,7 +122,10 @@ function integerRoot(value: bigint): bigint {
 
 /** √a. */
 export function sqrt(environment: FloatEnvironment, format: FloatFormat, a: bigint): bigint {
-  const x = operand(environment, format, a);
+  return sqrtValue(environment, format, operand(environment, format, a));
+}
+
+export function sqrtValue(environment: FloatEnvironment, format: FloatFormat, x: Unpacked): bigint {
   environment.roundedUp = false;
   const nan = propagateNan(environment, format, x);
   if (nan !== undefined) return nan;

@@ -34,8 +34,11 @@ export function compare(
   b: bigint,
   signalQuiet: boolean,
 ): Relation {
-  const x = operand(environment, format, a);
-  const y = operand(environment, format, b);
+  return compareValues(environment, operand(environment, format, a), operand(environment, format, b), signalQuiet);
+}
+
+/** The same of values taken apart. */
+export function compareValues(environment: FloatEnvironment, x: Unpacked, y: Unpacked, signalQuiet: boolean): Relation {
   const raises = ({ kind }: Unpacked): boolean =>
     kind === 'signaling' || kind === 'unsupported' || (signalQuiet && kind === 'quiet');
   if (raises(x) || raises(y)) environment.flags |= FloatFlag.IE;

@@ -64,8 +64,11 @@ export interface Unpacked {
 }
 
 export function unpack(format: FloatFormat, bits: bigint): Unpacked {
-  const stored = bits & format.storedMask;
-  const high = Number(bits >> format.storedBits);
+  return unpackParts(format, Number(bits >> format.storedBits), bits & format.storedMask);
+}
+
+/** The same of a value whose sign and exponent (`high`) and stored significand are apart already. */
+export function unpackParts(format: FloatFormat, high: number, stored: bigint): Unpacked {
   const biased = high & format.maximumBiased;
   const negative = high > format.maximumBiased;
   if (biased === 0) {

@@ -36,7 +36,8 @@ function overflow(environment: FloatEnvironment, format: FloatFormat, negative: 
 
 /**
  * Rounds the magnitude significand × 2^exponent (significand > 0; `sticky`: and a little more) to a value of the format, with
- * overflow, underflow and inexact as they are masked. Tiny means: after rounding as if exponents were unbounded.
+ * overflow, underflow and inexact as they are masked. Tiny means: after rounding as if exponents were unbounded. What isn't
+ * within the range even with a wrapped exponent, which only FSCALE can give, becomes zero or infinity.
  */
 export function roundToFormat(
   environment: FloatEnvironment,
@@ -71,9 +72,13 @@ export function roundToFormat(
     const carried = free.value === one;
     if (!carried || scale + unbounded + 1 < lowest) {
       if (!(masks & FloatFlag.UE)) {
+        const biased = biasedOf(scale + unbounded) + (carried ? 1 : 0) + 3 * 2 ** (format.exponentBits - 2);
+        if (biased <= 0 && format.explicitInteger) {
+          environment.flags |= FloatFlag.UE | FloatFlag.PE;
+          return zero(format, negative);
+        }
         environment.flags |= FloatFlag.UE | (free.inexact ? FloatFlag.PE : 0);
         environment.roundedUp = free.up;
-        const biased = biasedOf(scale + unbounded) + (carried ? 1 : 0) + 3 * 2 ** (format.exponentBits - 2);
         return pack(format, negative, biased & format.maximumBiased, (carried ? free.value >> 1n : free.value) << padding);
       }
       if (environment.ftz) {
@@ -98,9 +103,14 @@ export function roundToFormat(
   if (biased >= format.maximumBiased) {
     if (masks & FloatFlag.OE) return overflow(environment, format, negative, precision);
     environment.flags |= FloatFlag.OE;
-    biased = (biased - 3 * 2 ** (format.exponentBits - 2)) & format.maximumBiased;
+    biased -= 3 * 2 ** (format.exponentBits - 2);
+    if (biased >= format.maximumBiased && format.explicitInteger) {
+      environment.flags |= FloatFlag.PE;
+      environment.roundedUp = true;
+      return infinity(format, negative);
+    }
   }
   if (inexact) environment.flags |= FloatFlag.PE;
   environment.roundedUp = up;
-  return pack(format, negative, biased, value << padding);
+  return pack(format, negative, biased & format.maximumBiased, value << padding);
 }

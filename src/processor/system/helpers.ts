@@ -1,5 +1,5 @@
-import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import * as L from '../state/layout.ts';
+import { x87Helpers } from '../x87/helpers.ts';
 import type { SystemHelper } from './context.ts';
 import * as control from './control-registers.ts';
 import * as debug from './debug-moves.ts';
@@ -17,9 +17,6 @@ import { rdrand } from './random.ts';
 import { enter, popMemory } from './stack-frames.ts';
 
 const HALTED = 1;
-const CR0_MP = 2n;
-const CR0_EM = 4n;
-const CR0_TS = 8n;
 
 const hlt: SystemHelper = (context) => {
   requireCpl0(context);
@@ -55,15 +52,6 @@ const monitor: SystemHelper = (context) =>
   context.intercepts.monitorMwait && context.state.cpl === 0 ? { reason: 'monitor' } : undefinedInstruction();
 const mwait: SystemHelper = (context) =>
   context.intercepts.monitorMwait && context.state.cpl === 0 ? { reason: 'mwait' } : undefinedInstruction();
-
-/** x87 and FWAIT: #NM as CR0 says, #UD since there is no FPU yet. */
-const x87: SystemHelper = (context, instruction) => {
-  const { cr0 } = context.state;
-  const wait = instruction.opcode === 0x9b;
-  const unavailable = wait ? (cr0 & (CR0_MP | CR0_TS)) === (CR0_MP | CR0_TS) : (cr0 & (CR0_EM | CR0_TS)) !== 0n;
-  if (unavailable) throw new GuestFault(Vector.NM);
-  return wait ? 'next' : undefinedInstruction();
-};
 
 const undefinedHelper: SystemHelper = () => undefinedInstruction();
 
@@ -144,7 +132,7 @@ export const systemHelpers: Readonly<Record<string, SystemHelper>> = {
   vmmcall: hypercall('vmmcall'),
   monitor,
   mwait,
-  fwait_or_x87: x87,
+  ...x87Helpers,
   vmx_instruction: undefinedHelper,
   svm_instruction: undefinedHelper,
   getsec: undefinedHelper,

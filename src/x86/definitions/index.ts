@@ -21,6 +21,7 @@ import { packedShifts } from './vector/packed-shifts.ts';
 import { shuffles } from './vector/shuffles.ts';
 import { specialInstructions } from './vector/special.ts';
 import { vectorMoves } from './vector/vector-moves.ts';
+import { x87 } from './x87.ts';
 
 /** Every instruction that the processor knows. */
 export const instructionDefinitions: readonly InstructionDefinition[] = [
@@ -46,4 +47,5 @@ export const instructionDefinitions: readonly InstructionDefinition[] = [
   ...fusedArithmetic,
   ...avx,
   ...specialInstructions,
+  ...x87,
 ];

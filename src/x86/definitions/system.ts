@@ -84,12 +84,6 @@ const rows: readonly (readonly [
   ['ARPL', 'arpl', "Adjust a selector's RPL", ['63 Ew,Gw i64']],
   ['BOUND', 'bound', 'Check an index against bounds', ['62 Gv,Mv i64']],
   ['UD2', 'ud', 'Undefined instruction', ['0F 0B Ab', '0F B9 Gv,Ev', '0F FF Gv,Ev']],
-  [
-    'FWAIT',
-    'fwait_or_x87',
-    'x87 instructions',
-    ['9B Ab', 'D8 Eb', 'D9 Eb', 'DA Eb', 'DB Eb', 'DC Eb', 'DD Eb', 'DE Eb', 'DF Eb'],
-  ],
 ];
 
 export const system: readonly InstructionDefinition[] = rows.map(([mnemonic, helper, summary, forms, privileged, feature]) => ({
