@@ -7,6 +7,7 @@ import { extract } from './extract.ts';
 import { moveHelpers } from './moves.ts';
 import { remainderHelpers } from './remainder.ts';
 import { stateImageHelpers } from './state-image.ts';
+import { transcendentalHelpers } from './transcendental/helpers.ts';
 
 /** The instructions of the x87 unit, by the names that their definitions give. */
 export const x87Helpers: Readonly<Record<string, SystemHelper>> = {
@@ -16,6 +17,7 @@ export const x87Helpers: Readonly<Record<string, SystemHelper>> = {
   ...moveHelpers,
   ...remainderHelpers,
   ...stateImageHelpers,
+  ...transcendentalHelpers,
   x87_extract: extract,
   emms,
 };

@@ -22,6 +22,33 @@ function pointerDifferences(own: Outcome, its: Outcome): (readonly [string, numb
   return pairs;
 }
 
+const C1 = 0x200;
+
+/** The number of double extended values from one to another one. */
+function distance(a: bigint, b: bigint): bigint {
+  const place = (bits: bigint): bigint => {
+    const magnitude = (((bits >> 64n) & 0x7fffn) << 63n) + (bits & ((1n << 63n) - 1n));
+    return bits >> 79n === 1n ? -magnitude : magnitude;
+  };
+  const difference = place(a) - place(b);
+  return difference < 0n ? -difference : difference;
+}
+
+/**
+ * Takes the real processor's register and C1 for those that are a unit of the last place away at most, which is all that is
+ * promised of transcendental functions.
+ */
+export function forgiveLastPlace(own: Outcome, its: Outcome): void {
+  let forgiven = false;
+  for (let index = 0; index < 8; index++) {
+    const [a, b] = [own.image.st(index), its.image.st(index)];
+    if (a !== b && distance(a, b) <= 1n) own.image.setSt(index, b);
+    forgiven ||= a !== b;
+  }
+  const isInexact = (its.image.status & 0x20) !== 0;
+  if (isInexact || forgiven) own.image.status = (own.image.status & ~C1) | (its.image.status & C1);
+}
+
 /** In what an outcome of the emulated processor differs from the real one's. */
 export function differences(own: Outcome, its: Outcome): string[] {
   const { image: a } = own;
