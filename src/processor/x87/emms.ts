@@ -2,6 +2,7 @@ import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import * as L from '../state/layout.ts';
 import type { SystemHelper } from '../system/context.ts';
 import { requireNoException } from './availability.ts';
+import { TOP_MASK } from './words.ts';
 
 const CR0_EM = 4n;
 const CR0_TS = 8n;
@@ -12,6 +13,7 @@ export const emms: SystemHelper = (context) => {
   if ((state.cr0 & CR0_EM) !== 0n) throw new GuestFault(Vector.UD);
   if ((state.cr0 & CR0_TS) !== 0n) throw new GuestFault(Vector.NM);
   requireNoException(context);
+  state.set32(L.X87_STATUS, state.get32(L.X87_STATUS) & ~TOP_MASK);
   state.set32(L.X87_TAGS, 0);
   return 'next';
 };
