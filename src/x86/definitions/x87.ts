@@ -116,5 +116,13 @@ export const x87: readonly InstructionDefinition[] = [
     feature: 'fpu',
     endsBlock: true,
   })),
-  { mnemonic: 'EMMS', summary: 'Empty all x87 registers', forms: ['0F 77 Ab'], helper: 'emms', feature: 'mmx', endsBlock: true },
+  {
+    mnemonic: 'EMMS',
+    summary: 'Empty all x87 registers',
+    forms: ['0F 77 Ab'],
+    helper: 'emms',
+    feature: 'mmx',
+    registers: 'mmx',
+    endsBlock: true,
+  },
 ];

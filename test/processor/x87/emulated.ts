@@ -12,7 +12,7 @@ export class EmulatedFpu {
   private readonly machine: SystemMachine;
 
   constructor(vendor: 'intel' | 'amd') {
-    this.machine = new SystemMachine('long-user', vendor);
+    this.machine = new SystemMachine('long-user', vendor, {}, 'max');
     const { state } = this.machine;
     state.set64(L.CR0, state.cr0 | CR0_NE);
     // As Linux leaves it in 64-bit code.

@@ -58,8 +58,8 @@ describe.skipIf(reason)(`the x87 unit agrees with the real one${reason ? ` (skip
     expect([wrong.length, ...wrong.slice(0, 10)]).toEqual([0]);
   });
 
-  test('in the images with 16-bit words, and in WAIT', () => {
-    const encodings = [[0x66, 0xd9, 0x23], [0x66, 0xd9, 0x33], [0x66, 0xdd, 0x23], [0x66, 0xdd, 0x33], [0x9b]];
+  test('in the images with 16-bit words, in WAIT and in EMMS', () => {
+    const encodings = [[0x66, 0xd9, 0x23], [0x66, 0xd9, 0x33], [0x66, 0xdd, 0x23], [0x66, 0xdd, 0x33], [0x9b], [0x0f, 0x77]];
     const wrong = encodings.flatMap((bytes) => compareEncoding(fpu, Uint8Array.from(bytes), COUNT * 4));
     expect([wrong.length, ...wrong.slice(0, 10)]).toEqual([0]);
   });
