@@ -84,29 +84,11 @@ export const FEATURES: ReadonlyMap<string, FeatureBit> = new Map(
 
 /** What both vendors' models have: the instructions that the processor does, no SSE yet. */
 export const COMMON_FEATURES: readonly string[] = [
-  ...[
-    'fpu',
-    'de',
-    'pse',
-    'tsc',
-    'msr',
-    'pae',
-    'mce',
-    'cx8',
-    'apic',
-    'sep',
-    'mtrr',
-    'pge',
-    'mca',
-    'cmov',
-    'pat',
-    'pse36',
-    'clflush',
-  ],
+  ...['de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush'],
   ...['cx16', 'x2apic', 'movbe', 'popcnt', 'tscdeadline', 'smep', 'smap', 'umip', 'fsgsbase'],
   ...['rdrand', 'rdseed', 'clflushopt', 'clwb'],
   ...['bmi1', 'bmi2', 'adx'],
-  ...['lahf', 'lzcnt', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm', 'invtsc'],
+  ...['lahf', 'lzcnt', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm', 'invtsc', 'fpu'],
 ];
 
 /** What the emulated processor can do: nothing else is ever advertised. */
@@ -119,6 +101,7 @@ export const IMPLEMENTED: ReadonlySet<string> = new Set([
 
 /** Features that others need, which are named behind them. */
 export const REQUIRED_BY: Readonly<Record<string, readonly string[]>> = {
+  fpu: ['mmx'],
   pae: ['lm', 'nx'],
   msr: ['lm', 'apic', 'mtrr', 'syscall'],
   pge: ['lm'],
