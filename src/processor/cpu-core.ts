@@ -2,8 +2,9 @@ import { isCanonical, MASK_32, MASK_64 } from '../x86/address.ts';
 import type { DecodedInstruction } from '../x86/instruction.ts';
 import type { DecodeMode } from './decoder/choose-form.ts';
 import { CodeCache, type CodeSource } from './decoder/code-cache.ts';
+import { Contexts } from './decoder/contexts.ts';
 import { unitFaults } from './decoder/unit-faults.ts';
-import type { ExitDetail, RunResult } from './exit.ts';
+import type { ExitDetail, ExitPlace, RunResult } from './exit.ts';
 import { GuestFault, Vector } from './faults/guest-fault.ts';
 import { noIntercepts } from './intercepts.ts';
 import { instantiateInterpreter, interpreterModule, type RunFunction } from './interpreter/interpreter-module.ts';
@@ -17,12 +18,12 @@ import type { CodeMode, InterceptSet, InterruptSource, PassedStop } from './proc
 import { accessSegment, flatSegments, segmentEnds } from './segmentation/access.ts';
 import { CpuState, Flag } from './state/cpu-state.ts';
 import * as L from './state/layout.ts';
-import type { SystemContext } from './system/context.ts';
+import type { PortDetail, SystemContext } from './system/context.ts';
 import type { RegionMode } from './translator/region-builder.ts';
 import type { TranslatorOptions } from './translator/translator.ts';
 import { Assists } from './vector/assists.ts';
 
-const EFER_LMA = 1n << 10n;
+const EFER_LMA = 1 << 10;
 const RIGHTS_L = 1 << 13;
 const RIGHTS_DB = 1 << 14;
 
@@ -53,8 +54,6 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   stackWidth: CodeMode = 16;
   /** Segments whose accesses need no checks, as bits. */
   private flat = 0;
-  /** What `decodeMode.unitFaults` says, as a part of keys. */
-  private units = '';
   decodeMode: DecodeMode;
   breakpoints: ReadonlySet<bigint> = new Set();
   /** Linear addresses that DR0–DR3 watch for execution. */
@@ -63,8 +62,11 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   pendingError: unknown;
   /** Translations were dropped: the next instruction must be fetched anew. */
   private refetch = false;
-  private contexts = new Map<string, number>();
-  private contextCounter = 0;
+  private readonly contexts = new Contexts(() => this.code.forgetJumps());
+  /** Mode, stack width, flat segments and VEX in one number. */
+  private modeKey = 0;
+  /** Limits and rights that ENGINE_SEGMENT_ENDS were made from; rights have no bit 31. */
+  private readonly takenEnds = new Uint32Array(12).fill(0xffff_ffff);
 
   constructor(
     readonly index: number,
@@ -106,6 +108,11 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   }
   get passesExceptions(): boolean {
     return this.passing >= PASSED.exception;
+  }
+
+  /** Some instruction has a breakpoint of the debugger or of DR0–DR3. */
+  get hasBreakpoints(): boolean {
+    return this.breakpoints.size > 0 || this.hardwareBreakpoints.size > 0;
   }
 
   get context(): number {
@@ -162,7 +169,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   }
 
   breaksAt(rip: bigint): boolean {
-    if (this.breakpoints.size === 0 && this.hardwareBreakpoints.size === 0) return false;
+    if (!this.hasBreakpoints) return false;
     const linear = this.linearOf(rip);
     return this.breakpoints.has(linear) || this.hardwareBreakpoints.has(linear);
   }
@@ -214,16 +221,11 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     }
   }
 
-  portAccess(
-    port: number,
-    size: 1 | 2 | 4,
-    write: boolean,
-    value: number,
-    form: { string: boolean; rep: boolean; immediate: boolean },
-  ): number {
-    const answer = Number(this.access.device({ reason: 'io', port, size, write, value, ...form }) & 0xffff_ffffn);
-    this.onPortAccess(port, size);
-    return answer;
+  portAccess(detail: PortDetail): number | undefined {
+    const answer = this.access.answer();
+    if (answer === undefined) return undefined;
+    this.onPortAccess(detail.port, detail.size);
+    return Number(answer & 0xffff_ffffn);
   }
 
   private slowRead(operation: number, linear: bigint, access: number): bigint {
@@ -322,47 +324,57 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
 
   modeChanged(): void {
     const { state } = this;
-    const cs = state.segment(L.Segment.CS);
-    const long = (state.efer & EFER_LMA) !== 0n && (cs.rights & RIGHTS_L) !== 0;
-    const virtual = (state.rflags & Flag.VM) !== 0;
-    this.mode = long ? 64 : cs.rights & RIGHTS_DB && !virtual ? 32 : 16;
-    const ss = state.segment(L.Segment.SS);
-    this.stackWidth = long ? 64 : ss.rights & RIGHTS_DB ? 32 : 16;
+    const long = (state.get32(L.EFER) & EFER_LMA) !== 0 && (this.rightsOf(L.Segment.CS) & RIGHTS_L) !== 0;
+    const virtual = (state.get32(L.EFLAGS) & Flag.VM) !== 0;
+    this.mode = long ? 64 : this.rightsOf(L.Segment.CS) & RIGHTS_DB && !virtual ? 32 : 16;
+    this.stackWidth = long ? 64 : this.rightsOf(L.Segment.SS) & RIGHTS_DB ? 32 : 16;
     this.flat = long ? 0xff : flatSegments(state);
     state.set64(O.ENGINE_LINEAR_MASK, long ? MASK_64 : MASK_32);
-    state.set32(O.ENGINE_CODE_LIMIT, long ? -1 : cs.limit);
-    for (let segment = 0; segment < 6; segment++) {
-      const { read, write } = segmentEnds(state.segment(segment));
-      state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16, read);
-      state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16 + 8, write);
-      state.set64(O.ENGINE_BASES + segment * 8, long && segment < L.Segment.FS ? 0n : state.segment(segment).base);
-    }
-    const vex = (state.cr0 & 1n) !== 0n && !virtual;
+    const limit = L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_LIMIT;
+    state.set32(O.ENGINE_CODE_LIMIT, long ? -1 : state.get32(limit));
+    for (let segment = 0; segment < 6; segment++) this.takeSegment(segment, long && segment < L.Segment.FS);
+    const vex = (state.get32(L.CR0) & 1) !== 0 && !virtual;
+    const { decodeMode, mode, stackWidth } = this;
     const faults = unitFaults(state);
-    this.decodeMode = { mode: this.mode, stackWidth: this.stackWidth, vex, has: this.decodeMode.has, unitFaults: faults };
-    this.units = `${faults.mmx}:${faults.sse}:${faults.avx}`;
-    this.code.setMode(`${this.mode}${this.stackWidth}${this.flat}${vex}${this.units}`);
+    const { unitFaults: known } = decodeMode;
+    if (decodeMode.mode !== mode || decodeMode.stackWidth !== stackWidth || decodeMode.vex !== vex || known !== faults)
+      this.decodeMode = { mode, stackWidth, vex, has: decodeMode.has, unitFaults: faults };
+    this.modeKey = mode | (stackWidth << 8) | (this.flat << 16) | (vex ? 1 << 24 : 0) | (faults.key << 25);
+    this.code.setMode(this.modeKey);
     this.selectContext();
     this.access.selectTables();
   }
 
-  /** The jump cache's number for this address space, mode, privilege and base of CS. */
+  /** Must be called when the state was replaced: what was made from it must be made anew. */
+  forgetSegments(): void {
+    this.takenEnds.fill(0xffff_ffff);
+  }
+
+  private rightsOf(segment: number): number {
+    return this.state.get32(L.SEGMENTS + segment * L.SEGMENT_SIZE + L.SEG_RIGHTS);
+  }
+
+  /** Takes over a segment's base and limit for generated code. */
+  private takeSegment(segment: number, baseless: boolean): void {
+    const { state, takenEnds } = this;
+    const from = L.SEGMENTS + segment * L.SEGMENT_SIZE;
+    const base = O.ENGINE_BASES + segment * 8;
+    state.set32(base, baseless ? 0 : state.get32(from + L.SEG_BASE));
+    state.set32(base + 4, baseless ? 0 : state.get32(from + L.SEG_BASE + 4));
+    const limit = state.get32(from + L.SEG_LIMIT);
+    const rights = state.get32(from + L.SEG_RIGHTS);
+    if (takenEnds[segment * 2] === limit && takenEnds[segment * 2 + 1] === rights) return;
+    takenEnds[segment * 2] = limit;
+    takenEnds[segment * 2 + 1] = rights;
+    const { read, write } = segmentEnds({ limit, rights });
+    state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16, read);
+    state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16 + 8, write);
+  }
+
+  /** Gives the jump cache its number for this address space, mode, privilege and base of CS. */
   private selectContext(): void {
     const { state } = this;
-    const key = `${state.cr3}:${this.mode}:${this.stackWidth}:${this.flat}:${this.decodeMode.vex}:${this.units}:${state.cpl === 3}:${state.get64(O.ENGINE_BASES + 8)}`;
-    let context = this.contexts.get(key);
-    if (context === undefined) {
-      if (this.contexts.size > 64) this.contexts.clear();
-      // Numbers are never used twice while an entry with them may stand in the cache.
-      if (++this.contextCounter > 0x7fff_ff00) {
-        this.contextCounter = 1;
-        this.contexts.clear();
-        this.code.forgetJumps();
-      }
-      context = this.contextCounter;
-      this.contexts.set(key, context);
-    }
-    state.set32(O.ENGINE_CONTEXT, context);
+    state.set32(O.ENGINE_CONTEXT, this.contexts.numberOf(this.modeKey, state.get32(L.CPL) === 3, state));
   }
 
   eventsChanged(): void {
@@ -382,9 +394,13 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     return BigInt.asUintN(64, state.icount + state.get64(L.IDLE_TICKS) + state.get64(L.TSC_OFFSET));
   }
 
-  /** Leaves for an exit, placed at the current instruction. */
+  /** Leaves for an exit, placed at the current instruction. The detail becomes the exit: nobody else may have it. */
   exit(detail: ExitDetail, instructionLength: number): RunResult {
-    return { kind: 'exit', exit: { ...detail, rip: this.state.rip, instructionLength, icount: this.state.icount } };
+    const exit = detail as { -readonly [Field in keyof ExitPlace]: ExitPlace[Field] } & ExitDetail;
+    exit.rip = this.state.rip;
+    exit.instructionLength = instructionLength;
+    exit.icount = this.state.icount;
+    return { kind: 'exit', exit };
   }
 
   /** Length of the instruction at RIP in bytes; 0 where none can be fetched. */

@@ -60,6 +60,8 @@ class Cpu implements Processor {
   readonly index: number;
   lastWatchHit: WatchHit | undefined;
   private stopRequested = false;
+  /** Instructions that the current run may still retire. */
+  private left = 0;
 
   constructor(options: ProcessorOptions) {
     this.core = new CpuCore(options.index, options.memory, options.model, options.translator);
@@ -119,7 +121,7 @@ class Cpu implements Processor {
     this.events.reset();
     this.stopRequested = false;
     this.core.passing = 0;
-    this.core.access.completed.length = 0;
+    this.core.access.forgetCompleted();
     this.core.code.dropAll();
     this.stateChanged();
   }
@@ -127,13 +129,13 @@ class Cpu implements Processor {
   // --- running --------------------------------------------------------------------------------------------------------
 
   run(budget: number): RunResult {
-    const end = this.state.icount + BigInt(budget);
+    this.left = budget;
     this.stopRequested = false;
     this.events.interrupted = undefined;
     for (;;) {
-      const result = this.events.boundary() ?? this.stretch(Number(end - this.state.icount));
+      const result = this.events.boundary() ?? this.stretch(this.left);
       if (result) return result;
-      if (this.state.icount >= end) return { kind: 'budget' };
+      if (this.left <= 0) return { kind: 'budget' };
       // Faults whose handlers fault at once, without end: whoever runs the guest gets a say now and then.
       if (this.events.deliveries > MOST_DELIVERIES) {
         this.events.deliveries = 0;
@@ -160,7 +162,7 @@ class Cpu implements Processor {
     state.set32(O.ENGINE_ABORT, 0);
     const count = single ? 1 : Math.min(budget, SLICE);
     let operation = 0;
-    if (core.passing > 0 || (again && core.breakpoints.size > 0)) {
+    if ((core.passing > 0 || again) && core.hasBreakpoints) {
       try {
         operation = core.code.single(state.rip).operation;
       } catch (error) {
@@ -190,7 +192,7 @@ class Cpu implements Processor {
       case O.Left.RAISE:
         return this.failed(this.generatedFault());
       default:
-        return this.failed(this.abortReason());
+        return this.failed(this.abortReason(), core.code.lengthOf(state.get32(O.ENGINE_OPERATION)));
     }
   }
 
@@ -275,10 +277,10 @@ class Cpu implements Processor {
   /** Bookkeeping after instructions that ran to their end. */
   private retired(count: number, shadow: number, trap: boolean, rip: bigint): void {
     const { state, core } = this;
-    state.set64(L.ICOUNT, state.icount + BigInt(count));
+    state.addInstructions(count);
+    this.left -= count;
     this.events.deliveries = 0;
-    core.access.completed.length = 0;
-    core.access.taken = 0;
+    core.access.forgetCompleted();
     // A REP instruction that goes on is still the one that the breakpoint let pass.
     if (core.passing > 0 && (state.rip !== rip || !this.repeats())) core.passing = 0;
     if (shadow) state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) & ~SHADOW);
@@ -297,13 +299,16 @@ class Cpu implements Processor {
 
   // --- faults and events -----------------------------------------------------------------------------------------------
 
-  /** An instruction ended early: a guest exception, an access that leaves, a watch, or an error of our own. */
-  private failed(error: unknown): RunResult | undefined {
+  /**
+   * An instruction ended early: a guest exception, an access that leaves, a watch, or an error of our own. `length`: of the
+   * instruction, where that is known without decoding it again.
+   */
+  private failed(error: unknown, length?: number): RunResult | undefined {
     if (error instanceof GuestFault) {
-      this.core.access.completed.length = 0;
+      this.core.access.forgetCompleted();
       return this.events.deliverFault(error, false);
     }
-    if (error instanceof AccessExit) return this.core.exit(error.detail, this.core.currentLength());
+    if (error instanceof AccessExit) return this.core.exit(error.detail, length ?? this.core.currentLength());
     if (error instanceof WatchStop) {
       this.lastWatchHit = error.hit;
       return { kind: 'watch', hit: error.hit };
@@ -346,7 +351,7 @@ class Cpu implements Processor {
   }
 
   inject(event: EventInjection): void {
-    this.core.access.completed.length = 0;
+    this.core.access.forgetCompleted();
     this.events.injected = event;
   }
   setInterruptSource(source: InterruptSource | undefined): void {
@@ -399,6 +404,7 @@ class Cpu implements Processor {
     const { core, state } = this;
     this.debugRegistersChanged();
     core.flushTlb(true);
+    core.forgetSegments();
     core.modeChanged();
     core.access.selectTables();
     if (state.get32(L.ACTIVITY) > Activity.WAIT_FOR_SIPI) state.set32(L.ACTIVITY, Activity.ACTIVE);

@@ -20,6 +20,8 @@ export interface UnitFaults {
   readonly mmx: number | undefined;
   readonly sse: number | undefined;
   readonly avx: number | undefined;
+  /** A number below 64 that tells these from others. */
+  readonly key: number;
 }
 
 /** What shares an opcode. */

@@ -67,7 +67,7 @@ export class CodeCache implements CodeHolder, RunBlocks {
   /** Operations of the running block that were made to leave it, with their handlers. */
   private ended: { readonly at: number; handler: number }[] = [];
   private next = FIRST;
-  private mode = '';
+  private mode = 0;
   readonly translator: Translator;
   /** Translated code by the keys of the blocks that lead to it. */
   private readonly regions = new Map<string, Region>();
@@ -95,7 +95,7 @@ export class CodeCache implements CodeHolder, RunBlocks {
   }
 
   /** Must be called when the decode mode changed. */
-  setMode(key: string): void {
+  setMode(key: number): void {
     this.mode = key;
   }
 
@@ -104,6 +104,11 @@ export class CodeCache implements CodeHolder, RunBlocks {
     const decoded = this.instructions[this.view.getInt32(operation + O.OP_INSTRUCTION, true)];
     if (!decoded) throw new Error('operation without its instruction');
     return decoded;
+  }
+
+  /** Length in bytes of the instruction of an operation. */
+  lengthOf(operation: number): number {
+    return this.view.getInt32(operation + O.OP_LENGTH, true);
   }
 
   /** Finds or decodes the block at `rip` and enters it in the jump cache. Throws GuestFault when the first instruction can't be. */

@@ -20,7 +20,7 @@ export class WatchStop extends Error {
   }
 }
 
-const CR0_AM = 1n << 18n;
+const CR0_AM = 1 << 18;
 const emptyLists = (): number[][] => Array.from({ length: O.TLB_SETS }, () => []);
 /** Low half of the tag of an entry that has no page. */
 const NO_PAGE = -1;
@@ -67,28 +67,36 @@ export class LinearAccess {
     this.tables = tableRegistry(memory);
   }
 
-  /** Takes the value of a device access from the completed ones, or leaves to have it made. */
-  device(detail: ExitDetail): bigint {
+  /** The value of a device access from the completed ones; undefined when it must be made first. */
+  answer(): bigint | undefined {
     if (this.openBus) return MASK_64;
-    if (this.taken < this.completed.length) return this.completed[this.taken++] ?? 0n;
-    throw new AccessExit(detail);
+    return this.taken < this.completed.length ? this.completed[this.taken++] : undefined;
+  }
+
+  /** The same for an access to device memory, which leaves the guest by what it throws. */
+  private device(detail: ExitDetail): bigint {
+    const answer = this.answer();
+    if (answer === undefined) throw new AccessExit(detail);
+    return answer;
+  }
+
+  /** Another instruction begins: completed accesses were not for it. */
+  forgetCompleted(): void {
+    // Setting the length of an array costs a call into the engine.
+    if (this.completed.length > 0) this.completed.length = 0;
+    this.taken = 0;
   }
 
   /** Points the interpreter at the TLB tables for the current privilege. */
   selectTables(): void {
     const { state } = this;
     const user = state.cpl === 3;
-    const table = (index: number) => this.table(index);
-    const never = this.onAccess !== undefined || (user && (state.get64(L.CR0) & CR0_AM) !== 0n && (state.rflags & Flag.AC) !== 0);
+    const aligned = user && (state.get32(L.CR0) & CR0_AM) !== 0 && (state.get32(L.EFLAGS) & Flag.AC) !== 0;
+    const never = this.onAccess !== undefined || aligned;
+    const { READ_USER, READ_SUPERVISOR, WRITE_USER, WRITE_SUPERVISOR, NEVER } = O.TlbTable;
     // SMAP: a supervisor access to a user page depends on EFLAGS.AC, so such pages are never in the supervisor's tables.
-    state.set32(
-      O.ENGINE_TLB_READ,
-      never ? table(O.TlbTable.NEVER) : table(user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR),
-    );
-    state.set32(
-      O.ENGINE_TLB_WRITE,
-      never ? table(O.TlbTable.NEVER) : table(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR),
-    );
+    state.set32(O.ENGINE_TLB_READ, this.table(never ? NEVER : user ? READ_USER : READ_SUPERVISOR));
+    state.set32(O.ENGINE_TLB_WRITE, this.table(never ? NEVER : user ? WRITE_USER : WRITE_SUPERVISOR));
   }
 
   /** Byte offset in the memory of one of the tables in use. */
@@ -234,7 +242,7 @@ export class LinearAccess {
 
   private check(linear: bigint, size: number, write: boolean, user: boolean): void {
     const { state } = this;
-    if (size > 1 && user && !this.isPiece && (state.get32(L.EFLAGS) & Flag.AC) !== 0 && (state.get64(L.CR0) & CR0_AM) !== 0n)
+    if (size > 1 && user && !this.isPiece && (state.get32(L.EFLAGS) & Flag.AC) !== 0 && (state.get32(L.CR0) & CR0_AM) !== 0)
       if ((linear & BigInt(size - 1)) !== 0n) throw new GuestFault(Vector.AC, 0);
     this.onAccess?.(linear, size, write);
     if (!this.ignoreWatches) this.checkWatches('gva', linear, size, write);

@@ -15,7 +15,9 @@ const PRESENT = 1 << 7;
 export function flatSegments(state: CpuState): number {
   let flat = 0;
   for (const index of [L.Segment.ES, L.Segment.SS, L.Segment.DS, L.Segment.FS, L.Segment.GS]) {
-    const { limit, rights } = state.segment(index);
+    const at = L.SEGMENTS + index * L.SEGMENT_SIZE;
+    const limit = state.get32(at + L.SEG_LIMIT);
+    const rights = state.get32(at + L.SEG_RIGHTS);
     const kind = rights & (UNUSABLE | PRESENT | CODE | EXPAND_DOWN | READABLE_OR_WRITABLE);
     // Writable data, expanding up, 4 GiB.
     if (limit === 0xffff_ffff && kind === (PRESENT | READABLE_OR_WRITABLE)) flat |= 1 << index;
@@ -27,7 +29,10 @@ export function flatSegments(state: CpuState): number {
  * Where the offsets end (exclusive) that reads and writes of a segment may use without a closer look; 0 where each access must
  * be checked.
  */
-export function segmentEnds({ limit, rights }: SegmentValue): { readonly read: bigint; readonly write: bigint } {
+export function segmentEnds({ limit, rights }: Pick<SegmentValue, 'limit' | 'rights'>): {
+  readonly read: bigint;
+  readonly write: bigint;
+} {
   if (rights & UNUSABLE || !(rights & PRESENT)) return { read: 0n, write: 0n };
   const end = BigInt(limit) + 1n;
   const permitted = (rights & READABLE_OR_WRITABLE) !== 0;

@@ -31,6 +31,8 @@ export const Flag = {
   ID: 1 << 21,
 } as const;
 
+const TWO_32 = 0x1_0000_0000;
+
 export const ARITHMETIC_FLAGS = Flag.CF | Flag.PF | Flag.AF | Flag.ZF | Flag.SF | Flag.OF;
 
 /**
@@ -82,15 +84,16 @@ export class CpuState {
 
   /** RFLAGS, all bits composed. */
   get rflags(): number {
-    const result = this.get64(L.FLAG_RESULT);
+    const result = this.get32(L.FLAG_RESULT);
+    const resultHigh = this.get32(L.FLAG_RESULT + 4);
     const low = this.get32(L.FLAG_BITS);
     const high = this.get32(L.FLAG_BITS + 4);
     let flags = this.get32(L.EFLAGS) | (high >>> 31);
     if ((high ^ (high << 1)) < 0) flags |= Flag.OF;
     if (low & 8) flags |= Flag.AF;
-    if (result === 0n) flags |= Flag.ZF;
-    if ((result >> 63n === 1n) !== ((low & 2) !== 0)) flags |= Flag.SF;
-    let parity = Number(result & 0xffn);
+    if ((result | resultHigh) === 0) flags |= Flag.ZF;
+    if (((resultHigh >>> 30) ^ low) & 2) flags |= Flag.SF;
+    let parity = result & 0xff;
     parity ^= parity >> 4;
     parity ^= parity >> 2;
     parity ^= parity >> 1;
@@ -102,7 +105,8 @@ export class CpuState {
     const carry = value & Flag.CF;
     const overflow = value & Flag.OF ? 1 : 0;
     // FLAG_RESULT is 0 (even parity) or 1 (odd parity, not negative): the correction bits make up for the rest.
-    this.set64(L.FLAG_RESULT, zero ? 0n : 1n);
+    this.set32(L.FLAG_RESULT, zero ? 0 : 1);
+    this.set32(L.FLAG_RESULT + 4, 0);
     const parity = ((value & Flag.PF) !== 0) === zero ? 0 : 1;
     this.set32(L.FLAG_BITS, (value & Flag.AF ? 8 : 0) | (value & Flag.SF ? 2 : 0) | parity);
     this.set32(L.FLAG_BITS + 4, (carry << 31) | ((carry ^ overflow) << 30));
@@ -146,5 +150,11 @@ export class CpuState {
   }
   get icount(): bigint {
     return this.get64(L.ICOUNT);
+  }
+  /** Counts retired instructions, fewer than 2^32. */
+  addInstructions(count: number): void {
+    const low = this.get32(L.ICOUNT) + count;
+    this.set32(L.ICOUNT, low);
+    if (low >= TWO_32) this.set32(L.ICOUNT + 4, this.get32(L.ICOUNT + 4) + 1);
   }
 }

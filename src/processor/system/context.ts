@@ -32,16 +32,10 @@ export interface SystemContext {
   writeLinear(linear: bigint, size: 1 | 2 | 4 | 8, value: bigint, user: boolean): void;
 
   /**
-   * An I/O port access after its permission checks: takes the value of a completed access (for a write: any), or throws
-   * AccessExit with an `io` detail. Call it for a write with the value, for a read with 0.
+   * An I/O port access after its permission checks: the value of a completed access (for a write: any), or undefined when the
+   * instruction must leave with the detail to have it made.
    */
-  portAccess(
-    port: number,
-    size: 1 | 2 | 4,
-    write: boolean,
-    value: number,
-    form: { readonly string: boolean; readonly rep: boolean; readonly immediate: boolean },
-  ): number;
+  portAccess(detail: PortDetail): number | undefined;
 
   /**
    * Does what can't be left halfway, such as the delivery of an event: device memory answers as an open bus, and watches are
@@ -62,6 +56,9 @@ export interface SystemContext {
   /** Current TSC value as RDTSC reads it. */
   readTsc(): bigint;
 }
+
+/** An access to I/O ports. */
+export type PortDetail = Extract<ExitDetail, { readonly reason: 'io' }>;
 
 /**
  * Leaves guest execution from the middle of an access; the instruction will be run again once the access is completed. It is

@@ -54,8 +54,7 @@ const EVENT_HELPERS: ReadonlySet<string> = new Set(['int_n', 'int3', 'int1', 'in
 export function trapsAfter(helper: string, before: boolean, state: CpuState): boolean {
   if (helper === 'syscall' || helper === 'sysret') return (state.rflags & Flag.TF) !== 0;
   // INTO without overflow was no interrupt: TF is still set then.
-  if (EVENT_HELPERS.has(helper)) return before && (state.rflags & Flag.TF) !== 0;
-  return before;
+  return before && (!EVENT_HELPERS.has(helper) || (state.rflags & Flag.TF) !== 0);
 }
 
 /** The exception that INT3, INT1 or INTO is about to raise. */

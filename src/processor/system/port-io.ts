@@ -3,11 +3,13 @@ import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import { isProtected, isVirtual8086 } from '../segmentation/descriptor.ts';
 import { Flag } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
-import type { SystemContext, SystemHelper } from './context.ts';
+import type { PortDetail, SystemContext, SystemHelper } from './context.ts';
 import { iopl } from './flag-rules.ts';
 import { writeRegister } from './operands.ts';
 
 type PortSize = 1 | 2 | 4;
+
+const VALUE_MASKS = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;
 
 /** I/O permission (Intel SDM vol. 1, 19.5): IOPL, else the bitmap of the TSS. Throws #GP(0). */
 function checkPort(context: SystemContext, port: number, size: PortSize): void {
@@ -32,14 +34,16 @@ function sizeOf({ opcode, operandSize }: DecodedInstruction): PortSize {
 
 function portOf(context: SystemContext, instruction: DecodedInstruction): { port: number; immediate: boolean } {
   const immediate = instruction.opcode < 0xec;
-  return { port: immediate ? Number(instruction.immediate & 0xffn) : Number(context.state.gpr(2) & 0xffffn), immediate };
+  return { port: immediate ? Number(instruction.immediate & 0xffn) : context.state.get32(L.GPR + 2 * 8) & 0xffff, immediate };
 }
 
 export const input: SystemHelper = (context, instruction) => {
   const size = sizeOf(instruction);
   const { port, immediate } = portOf(context, instruction);
   checkPort(context, port, size);
-  const value = context.portAccess(port, size, false, 0, { string: false, rep: false, immediate });
+  const detail: PortDetail = { reason: 'io', port, size, write: false, value: 0, string: false, rep: false, immediate };
+  const value = context.portAccess(detail);
+  if (value === undefined) return detail;
   writeRegister(context, 0, size, BigInt(value));
   return 'next';
 };
@@ -48,18 +52,21 @@ export const output: SystemHelper = (context, instruction) => {
   const size = sizeOf(instruction);
   const { port, immediate } = portOf(context, instruction);
   checkPort(context, port, size);
-  const value = Number(BigInt.asUintN(size * 8, context.state.gpr(0)));
-  context.portAccess(port, size, true, value, { string: false, rep: false, immediate });
-  return 'next';
+  const value = (context.state.get32(L.GPR) & VALUE_MASKS[size]) >>> 0;
+  const detail: PortDetail = { reason: 'io', port, size, write: true, value, string: false, rep: false, immediate };
+  return context.portAccess(detail) === undefined ? detail : 'next';
 };
 
-/** One pass of INS or OUTS under its REP prefix: true when the instruction is done. */
+/**
+ * One pass of INS or OUTS under its REP prefix. `transfer` moves one element from or to an offset; it gives false when the
+ * instruction must leave first. The result is undefined then.
+ */
 function stringPass(
   context: SystemContext,
   instruction: DecodedInstruction,
   index: number,
-  transfer: (offset: bigint) => void,
-): boolean {
+  transfer: (offset: bigint) => boolean,
+): 'next' | 'jumped' | undefined {
   const { state } = context;
   const width = instruction.addressSize;
   const get = (register: number) => BigInt.asUintN(width, state.gpr(register));
@@ -68,37 +75,44 @@ function stringPass(
     state.setGpr(register, width === 16 ? (state.gpr(register) & ~0xffffn) | cut : cut);
   };
   const repeats = instruction.rep !== 'none';
-  if (repeats && get(1) === 0n) return true;
+  if (repeats && get(1) === 0n) return 'next';
   const offset = get(index);
-  transfer(offset);
+  if (!transfer(offset)) return undefined;
   const step = BigInt(sizeOf(instruction));
   put(index, offset + (state.rflags & Flag.DF ? -step : step));
-  if (!repeats) return true;
+  if (!repeats) return 'next';
   put(1, get(1) - 1n);
-  return get(1) === 0n;
+  return get(1) === 0n ? 'next' : 'jumped';
+}
+
+/** The detail of INS or OUTS. */
+function stringDetail(context: SystemContext, instruction: DecodedInstruction, write: boolean, value: number): PortDetail {
+  const rep = instruction.rep !== 'none';
+  const port = context.state.get32(L.GPR + 2 * 8) & 0xffff;
+  return { reason: 'io', port, size: sizeOf(instruction), write, value, string: true, rep, immediate: false };
 }
 
 export const inputString: SystemHelper = (context, instruction) => {
-  const size = sizeOf(instruction);
-  const port = Number(context.state.gpr(2) & 0xffffn);
+  const detail = stringDetail(context, instruction, false, 0);
+  const { port, size } = detail;
   checkPort(context, port, size);
-  const form = { string: true, rep: instruction.rep !== 'none', immediate: false };
   const done = stringPass(context, instruction, 7, (offset) => {
     context.probeWrite(L.Segment.ES, offset, size);
-    const value = context.portAccess(port, size, false, 0, form);
+    const value = context.portAccess(detail);
+    if (value === undefined) return false;
     context.writeVirtual(L.Segment.ES, offset, size, BigInt(value));
+    return true;
   });
-  return done ? 'next' : 'jumped';
+  return done ?? detail;
 };
 
 export const outputString: SystemHelper = (context, instruction) => {
-  const size = sizeOf(instruction);
-  const port = Number(context.state.gpr(2) & 0xffffn);
+  const { port, size } = stringDetail(context, instruction, true, 0);
   checkPort(context, port, size);
-  const form = { string: true, rep: instruction.rep !== 'none', immediate: false };
+  let detail: PortDetail | undefined;
   const done = stringPass(context, instruction, 6, (offset) => {
-    const value = Number(context.readVirtual(instruction.segment, offset, size));
-    context.portAccess(port, size, true, value, form);
+    detail = stringDetail(context, instruction, true, Number(context.readVirtual(instruction.segment, offset, size)));
+    return context.portAccess(detail) !== undefined;
   });
-  return done ? 'next' : 'jumped';
+  return done ?? detail ?? 'next';
 };
