@@ -19,6 +19,9 @@ export type RegisterWidth = 'operand' | 'address' | 'stack';
 /** A segment register by number, or that of the memory operand. */
 export type RegisterSegment = number | 'operand';
 
+/** What the passes of a REP string instruction do: MOVS, STOS, CMPS, SCAS. */
+export type StringRun = 'move' | 'store' | 'compare' | 'scan';
+
 export interface Semantics {
   /** Operand size in bits. */
   readonly size: OperandSize;
@@ -120,6 +123,11 @@ export interface Semantics {
   jumpRelative(): void;
   /** Offset of the next instruction. */
   nextRip(): Value;
+  /**
+   * In front of a pass of a REP string instruction with `count` passes to go: who implements the interface may do many passes
+   * at once here, and end as {@link repeatWhile} does.
+   */
+  runPasses(run: StringRun, count: Value): void;
   /** Ends this pass of a REP instruction: it stays at RIP for another pass while `again` is not 0. */
   repeatWhile(again: Value): void;
   raise(vector: number): void;

@@ -1,6 +1,6 @@
 import type { OperandSize } from '../../x86/instruction.ts';
 import { MEMORY_PLACES, type OperandForm, type OperandWidth } from '../../x86/notation.ts';
-import type { FlagSemantics, RegisterSegment, Semantics, Value } from '../../x86/semantics.ts';
+import type { FlagSemantics, RegisterSegment, Semantics, StringRun, Value } from '../../x86/semantics.ts';
 import type { VectorSemantics } from '../../x86/vector-semantics.ts';
 import * as L from '../state/layout.ts';
 import { Op, VOID } from '../wasm/code.ts';
@@ -82,6 +82,7 @@ export abstract class InstructionBuilder extends ValueBuilder implements Semanti
   abstract jump(target: Value, checked?: boolean): void;
   abstract jumpRelative(): void;
   abstract nextRip(): Value;
+  abstract runPasses(run: StringRun, count: Value): void;
   abstract repeatWhile(again: Value): void;
   abstract raise(vector: number): void;
   /** The highest offset that CS has. */

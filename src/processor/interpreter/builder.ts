@@ -1,14 +1,15 @@
 import type { OperandSize } from '../../x86/instruction.ts';
-import type { FlagSemantics, RegisterSegment, Value } from '../../x86/semantics.ts';
+import type { FlagSemantics, RegisterSegment, StringRun, Value } from '../../x86/semantics.ts';
 import type { VectorValue } from '../../x86/vector-semantics.ts';
 import { BASE, InstructionBuilder, LOADS, type Shape, STORES } from '../generator/instruction-builder.ts';
 import { Expression, emit, emitTruth } from '../generator/value-builder.ts';
 import { callAssist, emitVector, passVectors, takeResult, VectorBuilder, type VectorHost } from '../generator/vector-builder.ts';
 import * as L from '../state/layout.ts';
-import { type Code, Op, VOID } from '../wasm/code.ts';
+import { type Code, I64, Op, VOID } from '../wasm/code.ts';
 import { Simd } from '../wasm/vector-op.ts';
 import { InterpreterFlags } from './flags.ts';
 import * as O from './operation.ts';
+import { emitStringRun } from './string-runs.ts';
 
 /** Indices of the locals of the interpreter's function: parameters first. */
 export const Local = { BASE, OP: 1, BUDGET: 2, ENTRY: 3, RIP: 4, LINK: 5, HANDLER: 6, HOST: 7, FIRST_FREE: 8 } as const;
@@ -57,8 +58,7 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
 
   /** Ends the handler: on to the next operation of the block. */
   finish(): void {
-    if (this.ended) return;
-    this.code.get(Local.OP).i32(O.OPERATION_SIZE).op(Op.i32_add).set(Local.OP).op(Op.br).u(this.labels.next);
+    if (!this.ended) this.done();
   }
 
   // --- operands -------------------------------------------------------------------------------------------------------
@@ -462,6 +462,36 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
     return new Expression((code) =>
       code.get(Local.OP).memory(Op.i64_load, O.OP_RIP).get(Local.OP).memory(Op.i64_load32_u, O.OP_LENGTH).op(Op.i64_add),
     );
+  }
+
+  runPasses(run: StringRun, count: Value): void {
+    if (this.complete) emitStringRun(this, run, count);
+  }
+
+  place(segment: RegisterSegment, offset: Value, size: OperandSize, write: boolean): { linear: Value; host: Value } {
+    const linear = this.linear(segment, offset);
+    this.lookupTlb(linear, size, write, false);
+    const host = this.newLocal();
+    this.code.op(Op.if, I64);
+    this.hostAddress(linear);
+    this.code.op(Op.i64_extend_i32_u, Op.else).i64(0n).op(Op.end).set(host);
+    return { linear: new Expression((code) => code.get(linear)), host: new Expression((code) => code.get(host)) };
+  }
+
+  budget(): Value {
+    const left = new Expression((code) => code.get(Local.BASE).memory(Op.i64_load32_u, O.ENGINE_BUDGET));
+    return this.add(left, this.constant(1));
+  }
+
+  setBudget(value: Value): void {
+    this.code.get(Local.BASE);
+    emit(this.code, value);
+    this.code.memory(Op.i64_store32, O.ENGINE_BUDGET);
+  }
+
+  done(): void {
+    this.code.get(Local.OP).i32(O.OPERATION_SIZE).op(Op.i32_add).set(Local.OP);
+    this.code.op(Op.br).u(this.labels.next + this.depth);
   }
 
   repeatWhile(again: Value): void {

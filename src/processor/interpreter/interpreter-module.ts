@@ -194,13 +194,16 @@ function mainFunction(table: HandlerTable, regionType: number): ModuleParts['fun
   }
   // All others, and what frequent ones leave: one call each.
   const firstVector = O.Handler.FIRST_INSTRUCTION + table.entries.length - table.vectors;
+  body.get(Local.BASE).get(Local.BUDGET).memory(Op.i32_store, O.ENGINE_BUDGET);
   body.get(Local.BASE).get(Local.OP).get(Local.HANDLER);
   body.get(Local.HANDLER).i32(firstVector).op(Op.i32_lt_u, Op.if).u(FunctionIndex.COMPLETE);
   body.op(Op.call).u(FunctionIndex.COMPLETE);
   body.op(Op.else);
   body.get(Local.HANDLER).i32(firstVector).op(Op.i32_sub);
   body.op(Op.call_indirect).u(FunctionIndex.COMPLETE).u(OWN_TABLE);
-  body.op(Op.end).tee(Local.ENTRY);
+  body.op(Op.end).set(Local.ENTRY);
+  // A REP instruction may have done many passes.
+  body.get(Local.BASE).memory(Op.i32_load, O.ENGINE_BUDGET).set(Local.BUDGET).get(Local.ENTRY);
   body.i32(ABORTED).op(Op.i32_eq, Op.if, VOID);
   leave(body, O.Left.ABORT);
   body.op(Op.end);

@@ -530,6 +530,10 @@ export class RegionBuilder extends InstructionBuilder implements VectorHost {
     return new Constant(rip + BigInt(decoded.instruction.length));
   }
 
+  runPasses(): void {
+    throw new Error('REP instructions are not translated');
+  }
+
   repeatWhile(): void {
     throw new Error('REP instructions are not translated');
   }

@@ -100,6 +100,9 @@ export const V128 = 0x7b;
 /** Block type without a value. */
 export const VOID = 0x40;
 
+/** In front of bulk memory instructions. */
+const PREFIX_BULK = 0xfc;
+
 /** A growing run of WebAssembly bytes, with LEB128 numbers. */
 export class Code {
   private buffer = new Uint8Array(256);
@@ -182,6 +185,14 @@ export class Code {
     this.byte(opcode);
     this.byte(0);
     return this.u(offset);
+  }
+  /** Copies within the memory; destination, source and length are on the stack. Ranges may overlap. */
+  memoryCopy(): this {
+    return this.op(PREFIX_BULK).u(10).op(0, 0);
+  }
+  /** Fills memory; destination, byte and length are on the stack. */
+  memoryFill(): this {
+    return this.op(PREFIX_BULK).u(11).op(0);
   }
   /** Says that the conditional branch that comes next is hardly ever taken. */
   rarely(): this {

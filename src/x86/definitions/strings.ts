@@ -1,6 +1,6 @@
 import type { OperandSize } from '../instruction.ts';
 import type { InstructionDefinition } from '../notation.ts';
-import type { Semantics, Value } from '../semantics.ts';
+import type { Semantics, StringRun, Value } from '../semantics.ts';
 
 const RAX = 0;
 const RCX = 1;
@@ -18,14 +18,18 @@ function advance(s: Semantics, register: number, at: Value): void {
   s.setRegister(register, s.addressSize as OperandSize, s.add(at, step));
 }
 
-/** One pass of a string instruction under its REP prefix. `pass` returns a condition that must hold to go on, if it has one. */
-function repeated(s: Semantics, pass: () => Value | undefined): void {
+/**
+ * One pass of a string instruction under its REP prefix. `run` says what many passes are; `pass` returns a condition that must hold
+ * to go on, if it has one.
+ */
+function repeated(s: Semantics, run: StringRun | undefined, pass: () => Value | undefined): void {
   if (s.rep === 'none') {
     pass();
     return;
   }
   const count = s.keep(s.register(RCX, s.addressSize));
   s.when(count, () => {
+    if (run) s.runPasses(run, count);
     const more = pass();
     const left = s.keep(s.zeroExtend(s.sub(count, s.constant(1)), s.addressSize));
     s.setRegister(RCX, s.addressSize as OperandSize, left);
@@ -51,7 +55,7 @@ export const strings: readonly InstructionDefinition[] = [
     forms: ['A4 Ab', 'A5 Av'],
     varies,
     semantics: (s) =>
-      repeated(s, () => {
+      repeated(s, 'move', () => {
         const source = index(s, RSI);
         const destination = index(s, RDI);
         const value = s.load('operand', source, s.size);
@@ -67,7 +71,7 @@ export const strings: readonly InstructionDefinition[] = [
     forms: ['AA Ab', 'AB Av'],
     varies,
     semantics: (s) =>
-      repeated(s, () => {
+      repeated(s, 'store', () => {
         const destination = index(s, RDI);
         s.store(ES, destination, s.size, s.register(RAX, s.size));
         advance(s, RDI, destination);
@@ -80,7 +84,7 @@ export const strings: readonly InstructionDefinition[] = [
     forms: ['AC Ab', 'AD Av'],
     varies,
     semantics: (s) =>
-      repeated(s, () => {
+      repeated(s, undefined, () => {
         const source = index(s, RSI);
         s.setRegister(RAX, s.size, s.load('operand', source, s.size));
         advance(s, RSI, source);
@@ -94,7 +98,7 @@ export const strings: readonly InstructionDefinition[] = [
     flags: 'w:OSZAPC',
     varies,
     semantics: (s) =>
-      repeated(s, () => {
+      repeated(s, 'compare', () => {
         const source = index(s, RSI);
         const destination = index(s, RDI);
         // AMD's processors read the destination first: it decides which page faults.
@@ -113,7 +117,7 @@ export const strings: readonly InstructionDefinition[] = [
     flags: 'w:OSZAPC',
     varies,
     semantics: (s) =>
-      repeated(s, () => {
+      repeated(s, 'scan', () => {
         const destination = index(s, RDI);
         const b = s.load(ES, destination, s.size);
         compare(s, s.keep(s.register(RAX, s.size)), b);
