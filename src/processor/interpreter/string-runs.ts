@@ -118,6 +118,24 @@ function search(s: RunBuilder, source: Value | undefined, destination: Value, pa
   const second = s.variable(s.constant(0));
   const done = s.variable(s.constant(0));
   const at = (place: Value) => new Expression((target) => loadAt(s, target, place, s.mul(done, bytes)));
+  if (source && s.rep === 'rep' && s.size < 64) {
+    // Words that are equal are passed as a whole; the last pass is left for the flags.
+    const step = s.constant(64 / s.size);
+    const word = (place: Value) =>
+      new Expression((target) => {
+        narrow(target, s.add(place, s.mul(done, bytes)));
+        target.memory(LOADS[64], 0);
+      });
+    const fits = () => s.lessU(s.add(done, step), passes);
+    s.when(fits(), () => {
+      const same = s.variable(s.constant(0));
+      s.repeat(() => {
+        same.set(s.equal(word(source), word(destination)));
+        done.set(s.add(done, s.select(same, step, s.constant(0))));
+        return s.and(same, fits());
+      });
+    });
+  }
   const equal = s.equal(first, second);
   const holds = s.rep === 'rep' ? equal : s.isZero(equal);
   s.repeat(() => {
