@@ -64,11 +64,6 @@ function instructionPointer(name: string, bits: number): GdbRegister {
   };
 }
 
-/** The floating-point unit, which the processor doesn't have yet; gdb's description of the core includes it. */
-function absent(name: string, bits: number, type: string): GdbRegister {
-  return { name, bits, type, group: 'float', read: () => 0n, write: (_processor, value) => value === 0n };
-}
-
 function coreFeature(mode: CodeMode): Feature {
   const is64 = mode === 64;
   const bits = is64 ? 64 : 32;
@@ -82,8 +77,8 @@ function coreFeature(mode: CodeMode): Feature {
       instructionPointer(is64 ? 'rip' : 'eip', bits),
       named('eflags', 32, 'i386_eflags'),
       ...SEGMENTS.map((name) => named(name, 32, 'int32')),
-      ...Array.from({ length: 8 }, (_, index) => absent(`st${index}`, 80, 'i387_ext')),
-      ...X87_CONTROL.map((name) => absent(name, 32, 'int')),
+      ...Array.from({ length: 8 }, (_, index) => named(`st${index}`, 80, 'i387_ext', `st${index}`, 'float')),
+      ...X87_CONTROL.map((name) => named(name, 32, 'int', name, 'float')),
     ],
   };
 }

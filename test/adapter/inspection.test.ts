@@ -29,6 +29,7 @@ describe('registers', () => {
       'Flags',
       'Segments',
       'Control registers',
+      'x87',
       'Debug registers',
       'MSRs',
       'Local APIC',

@@ -77,6 +77,17 @@ describe('a session of the remote protocol', () => {
     expect(client.ask('Mffff800000000000,1:00')).toBe('E0e');
   });
 
+  test('shows the x87 unit', () => {
+    const client = guest('bits 64\n_start: fninit\n fldpi\n fld1\n mov dx, 0xf4\n out dx, al\n');
+    for (let step = 0; step < 3; step++) client.move('vCont;s:1');
+    expect(client.register('st0')).toBe(0x3fff_8000_0000_0000_0000n);
+    expect(client.register('st1')).toBe(0x4000_c90f_daa2_2168_c235n);
+    expect(['fctrl', 'fstat', 'ftag', 'fop'].map((name) => client.register(name))).toEqual([0x37fn, 0x3000n, 0x0fffn, 0x1e8n]);
+    const number = client.session.target.registers.findIndex(({ name }) => name === 'st1').toString(16);
+    expect(client.ask(`P${number}=0000000000000080ff3f`)).toBe('OK');
+    expect(client.register('st1')).toBe(0x3fff_8000_0000_0000_0000n);
+  });
+
   test('stops at breakpoints, steps into calls and over VM exits, and ends with the guest', () => {
     const client = guest(PROGRAM);
     const work = client.session.guest.session.evaluate('work').toString(16);

@@ -34,7 +34,8 @@ const setVariable: RequestHandler = (adapter, parameters) => {
   const variable = find();
   if (!variable?.set && !variable?.assign) throw errors.notSettable(name, variable?.fixed);
   variable.assign?.(text);
-  variable.set?.(session.evaluate(withoutNotes(variable.value, text)));
+  const typed = withoutNotes(variable.value, text);
+  variable.set?.(variable.parse?.(typed) ?? session.evaluate(typed));
   const { value = '', type, memory } = find() ?? {};
   const memoryReference = memory === undefined ? undefined : hex(memory);
   return {
@@ -108,7 +109,9 @@ function evaluated(
     const isBare = context === 'clipboard';
     const name = isBare || value === 0n ? undefined : session.symbols.describe(value);
     const decimal = isBare || value < 10n ? '' : ` (${BigInt.asIntN(64, value)})`;
-    const result = register?.bits === 1 ? value.toString() : `${hex(value)}${decimal}${name === undefined ? '' : ` <${name}>`}`;
+    const note = isBare || name !== undefined ? undefined : register?.note?.();
+    const meaning = note === undefined ? `${decimal}${name === undefined ? '' : ` <${name}>`}` : ` (${note})`;
+    const result = register?.bits === 1 ? value.toString() : `${hex(value)}${meaning}`;
     const valueLocationReference = locationOf(adapter, result);
     return { result, variablesReference: 0, memoryReference: hex(value), valueLocationReference };
   } catch (error) {

@@ -60,8 +60,8 @@ export function assign(
   const typed = target.startsWith('$') ? undefined : evaluateTyped(session, target, context);
   if (typed !== undefined && !(typed instanceof EvaluationError) && typed.encode)
     return assignTyped(session, processor, target, typed, text, vcpu, context);
-  const value = evaluateNumber(session, text, vcpu, activity?.exit);
   const register = findRegister(processor, target.replace(/^\$/, ''));
+  const value = register?.parse?.(text) ?? evaluateNumber(session, text, vcpu, activity?.exit);
   if (register) {
     setRegister(processor, register, value);
     return undefined;

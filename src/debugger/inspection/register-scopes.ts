@@ -11,6 +11,7 @@ import type { FrameContext } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import type { RunControl } from '../run-control/control.ts';
+import { FPU_REGISTERS } from './fpu-registers.ts';
 import {
   describeControl,
   describeSegment,
@@ -57,6 +58,7 @@ export function registerScopes(session: Inspected, index: number): ShownScope[] 
       tableVariable(processor, 'idtr'),
     ]),
     scope('Control registers', named(['cr0', 'cr2', 'cr3', 'cr4', 'efer', 'xcr0', 'cpl'])),
+    scope('x87', named(FPU_REGISTERS)),
     scope('Debug registers', named(['dr0', 'dr1', 'dr2', 'dr3', 'dr6', 'dr7'])),
     scope('MSRs', () => msrReference(processor.model.vendor).map((msr) => msrVariable(processor, msr))),
     scope('Local APIC', () => localApic(partition.inspect(), index)),
@@ -99,12 +101,13 @@ function register(processor: Processor, found: NamedRegister, note = ''): ShownV
     expression: found.name,
     memory: found.bits >= 16 && /^[er]?(.[xip]|sp|si|di|r\d+)$/.test(found.name) ? found.get() : undefined,
     set: (value) => setRegister(processor, found, value),
+    parse: found.parse,
   };
 }
 
 function shown(processor: Processor, name: string): ShownVariable[] {
   const found = findRegister(processor, name);
-  return found ? [register(processor, found, describeControl(name, found.get()))] : [];
+  return found ? [register(processor, found, found.note?.() ?? describeControl(name, found.get()))] : [];
 }
 
 /** A part of a register by its short name. */

@@ -5,6 +5,7 @@ import * as L from '../../processor/state/layout.ts';
 import { Segment } from '../../processor/state/layout.ts';
 import { hex, isCanonical, MASK_32 } from '../../x86/address.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
+import { fpuRegister } from './fpu-registers.ts';
 
 const NAMES_64 = [
   'rax',
@@ -63,6 +64,10 @@ export interface NamedRegister {
   readonly bits: number;
   get(): bigint;
   set(value: bigint): void;
+  /** What its bits mean, where that is not plain. */
+  note?(): string;
+  /** Bits for a text that is no expression, such as a decimal fraction; undefined for one that is. */
+  parse?(text: string): bigint | undefined;
 }
 
 /** Part of a general register: `bits` from `shift` on. A 32-bit part clears the upper half when written, as the processor does. */
@@ -252,7 +257,7 @@ function systemRegister(processor: Processor, name: string): NamedRegister | und
       },
     };
   const debug = /^dr([0-367])$/.exec(name)?.[1];
-  if (debug === undefined) return undefined;
+  if (debug === undefined) return fpuRegister(processor, name);
   const number = Number(debug);
   return checked(processor, name, 64, { kind: 'debug', number }, () => state.get64(L.DR + number * 8));
 }

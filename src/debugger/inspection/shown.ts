@@ -10,6 +10,8 @@ export interface ShownVariable {
   readonly children?: () => readonly ShownVariable[];
   /** Sets it from a number. Throws ExpressionError with a sentence for what it can't be. */
   readonly set?: (value: bigint) => void;
+  /** A number to set for a text that is no expression; undefined for one that is. */
+  readonly parse?: (text: string) => bigint | undefined;
   /** Sets it from an expression of the guest's language. Throws ExpressionError. */
   readonly assign?: (text: string) => void;
   /** Where it lies, and in how many bytes: what a data breakpoint on it watches. */
