@@ -121,7 +121,10 @@ export class EventUnit {
   private initialize(): RunResult | undefined {
     this.initPending = false;
     const time = [L.ICOUNT, L.IDLE_TICKS, L.TSC_OFFSET].map((offset) => this.state.get64(offset));
+    // INIT leaves x87, MMX and SSE registers alone (Intel SDM vol. 3, table 10-1).
+    const registers = this.state.u64.slice(L.FPU >> 3, L.FPU_ARCHITECTURAL_END >> 3);
     resetState(this.state, this.core.model, this.core.index);
+    this.state.u64.set(registers, L.FPU >> 3);
     [L.ICOUNT, L.IDLE_TICKS, L.TSC_OFFSET].forEach((offset, index) => {
       this.state.set64(offset, time[index] ?? 0n);
     });

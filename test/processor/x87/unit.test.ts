@@ -143,3 +143,15 @@ describe('images', () => {
     expect([state.get32(L.X87_STATUS), state.get32(L.X87_TAGS)]).toEqual([0x3000, 0xc0]);
   });
 });
+
+test('INIT leaves the unit alone, a reset does not', () => {
+  const made = machine('long');
+  for (const code of [FNINIT, FLD1]) made.step(code);
+  const before = unitState(made);
+  made.processor.raiseInit();
+  made.processor.run(0);
+  expect([made.state.rip, unitState(made)]).toEqual([0xfff0n, before]);
+  made.processor.reset();
+  // All registers +0, none of them empty.
+  expect([made.state.get32(L.X87_CONTROL), made.state.get32(L.X87_TAGS)]).toEqual([0x40, 0xff]);
+});
