@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { cpuModel } from '../../src/processor/models/cpu-models.ts';
+import { parseCpu } from '../../src/processor/models/parse-cpu.ts';
 import { MODES, runStream, StreamMachine } from './instruction-streams.ts';
 
 /** Milliseconds that no stream may take, however slow the machine is. */
@@ -17,8 +17,8 @@ export function fuzzInstructionStreams(
   vendors: readonly ('amd' | 'intel')[] = ['amd', 'intel'],
 ): void {
   for (const vendor of vendors) {
-    const machine = new StreamMachine(cpuModel(vendor));
-    const translating = new StreamMachine(cpuModel(vendor), 1);
+    const machine = new StreamMachine(parseCpu('max', vendor));
+    const translating = new StreamMachine(parseCpu('max', vendor), 1);
     for (const mode of MODES) {
       test(`${count} random streams in mode ${mode} (${vendor}) crash and hang nothing`, () => {
         for (let index = 0; index < count; index++) {

@@ -30,6 +30,11 @@ const IDT = 0x1800;
 const TSS = 0x1400;
 /** Tables lie from here to CODE, four levels of them. */
 const TABLES = 0x3000;
+/** Pairs of singles, and doubles: 1 and 2, 1.5, π, the smallest normal number, infinities, a signaling NaN. */
+const NUMBERS = [
+  ...[0x4000_0000_3f80_0000n, 0x3ff8_0000_0000_0000n, 0x4009_21fb_5444_2d18n, 0x0010_0000_0000_0000n],
+  ...[0xff80_0000_7f80_0000n, 0x7ff0_0000_0000_0000n, 0x7ff4_0000_0000_0000n, 0x7fa0_0000_0080_0000n],
+];
 /** Instructions that one stream runs at most. */
 const BUDGET = 300;
 
@@ -143,6 +148,26 @@ export class StreamMachine {
     }
   }
 
+  /** Puts anything into the registers of x87, MMX, SSE and AVX, mostly enabled; gives the bits of CR4 for that. */
+  private setVectors(random: Random): bigint {
+    const { state } = this.processor;
+    state.set64(L.XCR0, random.chance(0.8) ? 7n : 3n);
+    state.set32(L.MXCSR, random.pick([0x1f80, 0x1fa0, 0x1fa0, random.below(0x1_0000)]));
+    for (let at = 0; at < 16 * L.VECTOR_SIZE; at += 8)
+      state.set64(L.VECTORS + at, random.chance(0.5) ? random.value() : random.pick(NUMBERS));
+    for (let index = 0; index < 8; index++) {
+      state.set64(L.X87_REGISTERS + index * L.X87_REGISTER_SIZE, random.value());
+      state.set64(
+        L.X87_REGISTERS + index * L.X87_REGISTER_SIZE + 8,
+        BigInt(random.pick([0x3fff, 0xffff, 0, random.below(0x1_0000)])),
+      );
+    }
+    state.set32(L.X87_CONTROL, random.pick([0x37f, 0x27f, random.below(0x1000)]) | 0x40);
+    state.set32(L.X87_STATUS, random.pick([0, 0, random.below(0x8000) & 0x7f00]));
+    state.set32(L.X87_TAGS, random.pick([0, 0xff, random.below(0x100)]));
+    return (random.chance(0.9) ? 0x600n : 0n) | (random.chance(0.9) ? 0x4_0000n : 0n);
+  }
+
   private setState(random: Random, mode: StreamMode): void {
     const { state } = this.processor;
     for (let index = 0; index < 16; index++)
@@ -212,6 +237,7 @@ export class StreamMachine {
         state.set64(L.MSR_STAR, 0x0023_0008_0000_0000n);
       }
     }
+    cr4 |= this.setVectors(random);
     state.set64(L.CR0, cr0);
     state.set64(L.CR3, BigInt(TABLES));
     state.set64(L.CR4, cr4);

@@ -39,7 +39,7 @@ function modrmBytes(random: Random, form: Form): number[] {
   if (form.modrmByte !== undefined) return [form.modrmByte];
   const reg = form.digit ?? random.below(8);
   const rm = random.below(8);
-  const register = form.places.includes('R') || (!form.places.includes('M') && random.chance(0.5));
+  const register = /[RUN]/.test(form.places) || (!form.places.includes('M') && random.chance(0.5));
   const mod = register ? 3 : random.below(3);
   const bytes = [(mod << 6) | (reg << 3) | rm];
   // Also where the address size makes no SIB of it, a byte more does no harm.
@@ -47,6 +47,11 @@ function modrmBytes(random: Random, form: Form): number[] {
   if (mod === 1) bytes.push(random.pick([0, 4, 0x7f, 0x80]));
   if (mod === 2 || (mod === 0 && rm === 5)) bytes.push(random.below(256), random.below(2), 0, 0);
   return bytes;
+}
+
+/** A bit of a VEX prefix as a form wants it, or any. */
+function wideBit(random: Random, wanted: number | undefined, bit: number): number {
+  return (wanted ?? random.below(2)) === 1 ? bit : 0;
 }
 
 function immediateBytes(random: Random, form: Form): number[] {
@@ -60,16 +65,22 @@ function immediateBytes(random: Random, form: Form): number[] {
   });
 }
 
-/** Code made of the forms of the definitions, each as probable as any other, with random operands and prefixes. */
+const generalForms = forms.filter(({ definition }) => definition.registers === undefined);
+const vectorForms = forms.filter(({ definition }) => definition.registers !== undefined);
+
+/** Code made of the forms of the definitions, half of them of vector instructions in some streams, with random operands and prefixes. */
 export function formCode(random: Random, length: number, long: boolean): Uint8Array {
   const bytes: number[] = [];
+  const vectors = random.chance(0.5);
   while (bytes.length < length) {
-    const form = random.pick(forms);
+    const form = random.pick(vectors && random.chance(0.5) ? vectorForms : generalForms);
     if (long ? form.not64 : form.only64) continue;
     if (random.chance(0.15)) bytes.push(random.pick([0x66, 0x67, 0x2e, 0x36, 0x64, 0xf0, 0xf2, 0xf3]));
     if (form.vex) {
       const pp = { 0: 0, 102: 1, 243: 2, 242: 3 }[form.prefix];
-      bytes.push(0xc4, 0xe0 | form.map, (random.chance(0.5) ? 0x80 : 0) | (random.below(16) << 3) | pp);
+      // Ones where no register is named.
+      const vvvv = /[BH]/.test(form.places) ? random.below(16) << 3 : 0x78;
+      bytes.push(0xc4, 0xe0 | form.map, wideBit(random, form.vexW, 0x80) | vvvv | wideBit(random, form.vexL, 4) | pp);
     } else {
       if (form.prefix !== 0) bytes.push(form.prefix);
       if (long && random.chance(0.4)) bytes.push(0x40 | random.below(16));
