@@ -11,7 +11,7 @@ import { instantiateInterpreter, interpreterModule, type RunFunction } from './i
 import * as O from './interpreter/operation.ts';
 import { LinearAccess, type Size } from './memory/linear-access.ts';
 import type { PartitionMemory } from './memory/partition-memory.ts';
-import { type TranslationHolder, tableRegistry } from './memory/table-registry.ts';
+import { type PageRange, type TranslationHolder, tableRegistry } from './memory/table-registry.ts';
 import { Mmu } from './mmu/mmu.ts';
 import type { CpuModel } from './models/cpu-model.ts';
 import type { CodeMode, InterceptSet, InterruptSource, PassedStop } from './processor.ts';
@@ -26,6 +26,8 @@ import { Assists } from './vector/assists.ts';
 const EFER_LMA = 1 << 10;
 const RIGHTS_L = 1 << 13;
 const RIGHTS_DB = 1 << 14;
+
+const LONGEST_INSTRUCTION = 15;
 
 /** Segments that instructions use besides that of their memory operand. */
 const IMPLIED_SEGMENTS = (1 << L.Segment.ES) | (1 << L.Segment.SS) | (1 << L.Segment.DS);
@@ -85,7 +87,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
       this.state.base,
       interpreterModule().table,
       this,
-      () => this.access.flushWrites(),
+      (gpa) => this.dropWriteTranslations(gpa),
       (number, immediate) => assists.attempt(number, immediate),
       translator,
     );
@@ -165,7 +167,9 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
 
   isFetchedWith(rip: bigint, other: bigint): boolean {
     if (this.mode !== 64 && this.state.get32(O.ENGINE_CODE_LIMIT) !== 0xffff_ffff) return false;
-    return this.linearOf(rip) >> 12n === this.linearOf(other) >> 12n;
+    const linear = this.linearOf(other);
+    // An instruction that crosses into the next page is looked up each time: that page may become another one.
+    return this.linearOf(rip) >> 12n === linear >> 12n && Number(linear & 0xfffn) <= 0x1000 - LONGEST_INSTRUCTION;
   }
 
   breaksAt(rip: bigint): boolean {
@@ -308,7 +312,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     this.flushTranslations();
   }
   flushTranslations(): void {
-    this.access.flushTlb();
+    this.access.tlb.flush();
     this.contexts.clear();
     this.selectContext();
     this.refetch = true;
@@ -318,8 +322,19 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     this.selectContext();
     this.refetch = true;
   }
-  flushWriteTranslations(): void {
-    this.access.flushWrites();
+  dropTranslations(range: PageRange, fetched: boolean): void {
+    this.access.tlb.dropPages(range);
+    if (!fetched) return;
+    if (this.contexts.areFlat) this.code.forgetPages(range);
+    else {
+      this.contexts.clear();
+      this.selectContext();
+    }
+    this.refetch = true;
+  }
+  dropWriteTranslations(gpa: bigint): void {
+    const place = this.memory.locate(gpa);
+    if (place) this.access.tlb.dropWrites(place.offset);
   }
 
   modeChanged(): void {

@@ -375,7 +375,7 @@ class Cpu implements Processor {
   }
   setWatches(watches: readonly Watch[]): void {
     this.core.access.watches = [...watches];
-    this.core.access.flushTlb();
+    this.core.access.tlb.flush();
   }
   resumePast(upTo: PassedStop = 'exception'): void {
     this.core.passing = Math.max(this.core.passing, PASSED[upTo]);

@@ -3,6 +3,7 @@ import type { HandlerTable } from '../interpreter/handler-table.ts';
 import * as O from '../interpreter/operation.ts';
 import { type CodeHolder, type CodeRegistry, codeRegistry } from '../memory/code-registry.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
+import type { PageRange } from '../memory/table-registry.ts';
 import * as L from '../state/layout.ts';
 import { type RunBlock, type RunBlocks, viewHotCode } from '../translator/hot-code.ts';
 import type { RegionMode } from '../translator/region-builder.ts';
@@ -12,6 +13,8 @@ import { type Decoded, decode } from './decode.ts';
 import { encodeMarker, encodeOperation } from './encode-operation.ts';
 
 const MAX_BLOCK = 32;
+/** From the first byte of the longest instruction to its last one. */
+const REACH = 14n;
 /** Contexts that a region is remembered to hold in. */
 const MOST_CONTEXTS = 16;
 /** Two operations at the front of the area are for single, uncached instructions. */
@@ -79,7 +82,8 @@ export class CodeCache implements CodeHolder, RunBlocks {
     private readonly base: number,
     private readonly table: HandlerTable,
     private readonly source: CodeSource,
-    private readonly onFlushWrites: () => void,
+    /** A page of RAM, given by its guest physical address, gets its first code: stores to it must ask from now on. */
+    private readonly onFirstCode: (gpa: bigint) => void,
     assist: (number: number, immediate: number) => number,
     translatorOptions?: Partial<TranslatorOptions>,
   ) {
@@ -165,8 +169,8 @@ export class CodeCache implements CodeHolder, RunBlocks {
           this.dropBlock(block);
   }
 
-  flushWriteTranslations(): void {
-    this.onFlushWrites();
+  dropWriteTranslations(gpa: bigint): void {
+    this.onFirstCode(gpa);
   }
 
   /**
@@ -202,6 +206,30 @@ export class CodeCache implements CodeHolder, RunBlocks {
     this.instructions.length = 1;
     this.next = FIRST;
     this.forgetJumps();
+  }
+
+  /**
+   * Forgets what lay in a range of linear pages, given by their numbers: the next instruction there is looked up anew. For
+   * contexts in which offsets in CS are linear addresses.
+   */
+  forgetPages({ first, count }: PageRange): void {
+    const contains = (page: number) => page >= first && page < first + count;
+    const pageOf = (rip: bigint) => Number(BigInt.asUintN(36, rip >> 12n));
+    // An instruction may begin in the page before.
+    const isThere = (rip: bigint) => contains(pageOf(rip)) || contains(pageOf(rip + REACH));
+    const jumps = this.base + O.JUMP_CACHE;
+    for (let at = jumps; at < jumps + O.JUMP_ENTRIES * 16; at += 16)
+      if (this.view.getInt32(at + 8, true) !== 0 && isThere(this.view.getBigUint64(at, true)))
+        this.view.setInt32(at + 8, 0, true);
+    for (const region of this.translator.kept) {
+      if (region.pages.length === 1 || !region.pages.some(({ rip }) => isThere(rip))) continue;
+      this.confirmed.delete(region);
+      for (const key of region.heads) {
+        const block = this.blocks.get(key);
+        if (block && this.regions.get(key) === region)
+          this.view.setInt32(this.base + block.at + O.OP_CONTEXT, O.NO_CONTEXT, true);
+      }
+    }
   }
 
   /** Empties the jump cache. */

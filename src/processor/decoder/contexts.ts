@@ -57,6 +57,11 @@ export class Contexts {
     return this.counter;
   }
 
+  /** In every context, offsets in CS are linear addresses. */
+  get areFlat(): boolean {
+    return this.contexts.every(({ baseLow, baseHigh }) => baseLow === 0 && baseHigh === 0);
+  }
+
   /** Translations have changed: all numbers will be new ones. */
   clear(): void {
     this.contexts = [];

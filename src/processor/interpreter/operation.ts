@@ -40,6 +40,8 @@ export const OP_HEAT = 80; // i32
 export const OP_REGION = 84; // i32
 export const OP_ORIGINAL = 88; // i32
 export const OP_CONTEXT = 92; // i32
+/** The region must be looked at again in every context. */
+export const NO_CONTEXT = -1;
 
 /** Handlers that are no instructions, at the front of the table. */
 export const Handler = {

@@ -4,8 +4,8 @@ import type { PartitionMemory } from './partition-memory.ts';
 export interface CodeHolder {
   /** Drops blocks that have bytes in the range. */
   dropCode(gpa: bigint, length: number): void;
-  /** Drops what lets stores reach RAM without asking: called when a page gets its first decoded code. */
-  flushWriteTranslations(): void;
+  /** Drops what lets stores reach a page of RAM without asking: it gets its first decoded code. */
+  dropWriteTranslations(gpa: bigint): void;
 }
 
 const GRANULE_SHIFT = 7n;
@@ -36,7 +36,7 @@ export class CodeRegistry {
     const page = gpa >> 12n;
     const old = this.pages.get(page);
     this.pages.set(page, (old ?? 0) | granules(gpa, length));
-    if (old === undefined) for (const holder of this.holders) holder.flushWriteTranslations();
+    if (old === undefined) for (const holder of this.holders) holder.dropWriteTranslations(page << 12n);
   }
 
   /** Says that RAM changed: decoded code there is dropped. */

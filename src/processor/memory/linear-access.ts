@@ -10,6 +10,7 @@ import { AccessExit } from '../system/context.ts';
 import { type CodeRegistry, codeRegistry } from './code-registry.ts';
 import type { PartitionMemory } from './partition-memory.ts';
 import { type TableRegistry, tableRegistry } from './table-registry.ts';
+import { Tlb } from './tlb.ts';
 
 export type Size = 1 | 2 | 4 | 8;
 
@@ -21,15 +22,12 @@ export class WatchStop extends Error {
 }
 
 const CR0_AM = 1 << 18;
-const emptyLists = (): number[][] => Array.from({ length: O.TLB_SETS }, () => []);
-/** Low half of the tag of an entry that has no page. */
-const NO_PAGE = -1;
-
 /**
  * Accesses by linear address, with everything that the interpreter's inline path leaves out: page walks and filling the
  * TLB, pages that are crossed, device memory, watched ranges, decoded code, alignment checks.
  */
 export class LinearAccess {
+  readonly tlb: Tlb;
   private readonly registry: CodeRegistry;
   private readonly tables: TableRegistry;
   /** Values of device accesses that were completed for the instruction that is run again, and how many it took so far. */
@@ -46,23 +44,12 @@ export class LinearAccess {
   /** Device memory answers reads with all ones and ignores writes: while an event is delivered, which can't be left halfway. */
   openBus = false;
 
-  /**
-   * Places of the entries that have a page, by set and by what they are for: a flush costs no more than the fills before it.
-   */
-  private readonly filledReads = emptyLists();
-  private readonly filledWrites = emptyLists();
-  /** The set in use, and the address spaces that have one, by CR3. */
-  private set = 0;
-  private readonly spaces = new Map<bigint, number>();
-  private nextSet = 0;
-
   constructor(
     private readonly state: CpuState,
     private readonly memory: PartitionMemory,
     private readonly mmu: Mmu,
   ) {
-    const tlb = state.base + O.TLB;
-    memory.bytes.fill(0xff, tlb, tlb + O.TLB_SETS * O.TLB_SET_SIZE);
+    this.tlb = new Tlb(state, memory);
     this.registry = codeRegistry(memory);
     this.tables = tableRegistry(memory);
   }
@@ -92,57 +79,21 @@ export class LinearAccess {
     const { state } = this;
     const user = state.cpl === 3;
     const aligned = user && (state.get32(L.CR0) & CR0_AM) !== 0 && (state.get32(L.EFLAGS) & Flag.AC) !== 0;
-    const never = this.onAccess !== undefined || aligned;
-    const { READ_USER, READ_SUPERVISOR, WRITE_USER, WRITE_SUPERVISOR, NEVER } = O.TlbTable;
     // SMAP: a supervisor access to a user page depends on EFLAGS.AC, so such pages are never in the supervisor's tables.
-    state.set32(O.ENGINE_TLB_READ, this.table(never ? NEVER : user ? READ_USER : READ_SUPERVISOR));
-    state.set32(O.ENGINE_TLB_WRITE, this.table(never ? NEVER : user ? WRITE_USER : WRITE_SUPERVISOR));
+    this.tlb.select(user, this.onAccess !== undefined || aligned);
   }
 
-  /** Byte offset in the memory of one of the tables in use. */
-  private table(index: number): number {
-    return this.state.base + O.TLB + this.set * O.TLB_SET_SIZE + index * O.TLB_SIZE;
-  }
-
-  flushTlb(): void {
-    for (const places of [...this.filledReads, ...this.filledWrites]) this.empty(places);
-    this.spaces.clear();
-    this.spaces.set(this.state.cr3, this.set);
-  }
-  flushWrites(): void {
-    for (const places of this.filledWrites) this.empty(places);
-  }
-
-  /**
-   * Goes on with the translations of the address space in CR3. Those of others stay: translations always are what the page
-   * tables say, whoever's they are.
-   */
+  /** Goes on with the address space in CR3. */
   enterSpace(): void {
-    const { cr3 } = this.state;
-    let set = this.spaces.get(cr3);
-    if (set === undefined) {
-      set = this.nextSet;
-      this.nextSet = (set + 1) % O.TLB_SETS;
-      for (const [other, its] of this.spaces) if (its === set) this.spaces.delete(other);
-      this.empty(this.filledReads[set] ?? []);
-      this.empty(this.filledWrites[set] ?? []);
-      this.spaces.set(cr3, set);
-    }
-    this.set = set;
+    this.tlb.enterSpace();
     this.selectTables();
-  }
-
-  /** Forgets entries, given by their places. */
-  private empty(places: number[]): void {
-    for (const at of places) this.memory.view.setInt32(at, NO_PAGE, true);
-    places.length = 0;
   }
 
   read(linear: bigint, size: Size, user: boolean, intent = false): bigint {
     this.check(linear, size, false, user);
     const read = user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR;
     const write = user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR;
-    const cached = this.cached(intent ? write : read, linear, size);
+    const cached = this.tlb.find(intent ? write : read, linear, size);
     if (cached !== 0) return this.load(cached, size);
     const room = 0x1000 - Number(linear & 0xfffn);
     if (size <= room) return this.readPage(linear, size, user, intent);
@@ -157,7 +108,7 @@ export class LinearAccess {
 
   write(linear: bigint, size: Size, value: bigint, user: boolean): void {
     this.check(linear, size, true, user);
-    const cached = this.cached(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR, linear, size);
+    const cached = this.tlb.find(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR, linear, size);
     if (cached !== 0) {
       this.store(cached, size, value);
       return;
@@ -255,18 +206,6 @@ export class LinearAccess {
           throw new WatchStop({ watch: watch.id, space, address, size, write });
   }
 
-  /** Where an access lies in the memory when a table of the TLB has its page; else 0. */
-  private cached(table: number, linear: bigint, size: Size): number {
-    const low = Number(BigInt.asUintN(32, linear));
-    if ((low & 0xfff) + size > 0x1000) return 0;
-    const { view } = this.memory;
-    const at = this.table(table) + ((low >>> 12) & (O.TLB_ENTRIES - 1)) * 16;
-    if (view.getUint32(at, true) !== (low & 0xffff_f000) >>> 0) return 0;
-    const high = linear > 0xffff_ffffn ? Number(linear >> 32n) : 0;
-    if (view.getUint32(at + 4, true) !== high) return 0;
-    return (view.getInt32(at + 8, true) + low) >>> 0;
-  }
-
   private load(offset: number, size: Size): bigint {
     const { view } = this.memory;
     if (size === 1) return BigInt(view.getUint8(offset));
@@ -309,7 +248,7 @@ export class LinearAccess {
     const isTable = this.tables.mayChange(gpa, size);
     this.store(place.offset, size, value);
     if (this.registry.hasCode(gpa)) this.registry.written(gpa, size);
-    if (isTable) this.tables.changed();
+    if (isTable) this.tables.changed(gpa, size);
   }
 
   /** Lets the interpreter's inline path reach the page, unless something must be asked at each access. */
@@ -325,16 +264,8 @@ export class LinearAccess {
     if (this.watches.some((watch) => this.watched(watch, page, gpa & ~0xfffn))) return;
     if (!user && translation.user && (this.state.get64(L.CR4) & (1n << 21n)) !== 0n) return;
     // System accesses (descriptor tables) are made with supervisor rights at any CPL; the table is that of the rights.
-    const index = Number((linear >> 12n) & BigInt(O.TLB_ENTRIES - 1));
-    const enter = (table: number, filled: readonly number[][]) => {
-      const at = this.table(table) + index * 16;
-      if (this.memory.view.getInt32(at, true) === NO_PAGE) filled[this.set]?.push(at);
-      this.memory.view.setBigUint64(at, page, true);
-      this.memory.view.setInt32(at + 8, (offset - Number(BigInt.asUintN(32, linear))) | 0, true);
-    };
-    enter(user ? O.TlbTable.READ_USER : O.TlbTable.READ_SUPERVISOR, this.filledReads);
-    if (write && translation.writable && !this.registry.hasCode(gpa) && !this.tables.hasTables(gpa))
-      enter(user ? O.TlbTable.WRITE_USER : O.TlbTable.WRITE_SUPERVISOR, this.filledWrites);
+    const writable = write && translation.writable && !this.registry.hasCode(gpa) && !this.tables.hasTables(gpa);
+    this.tlb.fill(linear, offset, user, writable);
   }
 
   private watched(watch: Watch, page: bigint, gpaPage: bigint): boolean {

@@ -65,7 +65,7 @@ export class Mmu {
     const low = this.follow(linear);
     if (path.failure !== undefined || !this.allowed(access)) throw this.fault(linear, access);
     const last = path.depth - 1;
-    this.mark(last, access.write);
+    this.mark(last, access.write, access.fetch);
     const dirty = access.write || ((path.entryLow[last] ?? 0) & Entry.D) !== 0;
     const writable = dirty && (path.writable || (!access.user && (this.state.get32(L.CR0) & CR0_WP) === 0));
     const offset = (low & (path.pageSize - 1)) >>> 0;
@@ -83,7 +83,7 @@ export class Mmu {
     if (path.failure !== undefined || !this.allowed({ write: false, fetch: true, user })) return undefined;
     for (let step = path.mode === 'PAE' ? 1 : 0; step < path.depth; step++)
       if (((path.entryLow[step] ?? 0) & Entry.A) === 0) return undefined;
-    this.mark(path.depth - 1, false);
+    this.mark(path.depth - 1, false, true);
     return BigInt(path.frame + ((low & (path.pageSize - 1)) >>> 0));
   }
 
@@ -135,11 +135,11 @@ export class Mmu {
   }
 
   /** Sets accessed bits on the way and the dirty bit of the leaf, and has the tables watched: the translation will be kept. */
-  private mark(last: number, write: boolean): void {
+  private mark(last: number, write: boolean, fetch: boolean): void {
     const { path } = this;
     // PDPTEs of PAE paging have no accessed bit, and are read only when CR3 is loaded.
     for (let step = path.mode === 'PAE' ? 1 : 0; step <= last; step++) {
-      this.tables.add(path.entryGpa[step] ?? 0);
+      this.register(step, fetch);
       const value = path.entryLow[step] ?? 0;
       const wanted = value | Entry.A | (step === last && write ? Entry.D : 0);
       if (wanted === (value | 0)) continue;
@@ -147,6 +147,17 @@ export class Mmu {
       this.memory.view.setUint32(path.offsetOf(gpa), wanted, true);
       this.memory.notifyWrite(BigInt(gpa), 4, 'walk');
     }
+  }
+
+  /** Has the table of a step watched, for the part of the address space that it maps. */
+  private register(step: number, fetch: boolean): void {
+    const { path } = this;
+    const bytes = path.mode === '32-bit' ? 4 : 8;
+    const level = path.entryLevel[step] ?? 3;
+    const span = path.mode === '32-bit' && level === 2 ? 1024 : (PAGES_PER_ENTRY[level] ?? 1);
+    const gpa = path.entryGpa[step] ?? 0;
+    const index = (gpa % 0x1000) / bytes;
+    this.tables.add(gpa, (Math.floor(path.page / span) - index) * span, span, bytes, fetch);
   }
 
   /** Translates for the debugger: no side effects, no rights asked. */
@@ -186,6 +197,9 @@ export class Mmu {
     });
   }
 }
+
+/** Pages of 4 KiB that an entry of each level maps: PML4, PDPT, PD, PT. */
+const PAGES_PER_ENTRY = [0x800_0000, 0x4_0000, 0x200, 1] as const;
 
 const FLAG_NAMES: readonly (readonly [bit: bigint, name: string])[] = [
   [1n, 'P'],

@@ -37,6 +37,8 @@ export class PageWalk {
   readonly entryHigh = new Uint32Array(4);
   /** 0 PML4, 1 PDPT, 2 PD, 3 PT. */
   readonly entryLevel = new Uint8Array(4);
+  /** Number of the linear page: bits 47:12 of the address. */
+  page = 0;
   frame = 0;
   pageSize = 0x1000;
   writable = true;
@@ -67,6 +69,7 @@ export class PageWalk {
   follow(low: number, high: number): void {
     const { state } = this;
     this.depth = 0;
+    this.page = high * 0x10_0000 + (low >>> 12);
     this.failure = undefined;
     this.writable = this.user = this.executable = true;
     if (state.get32(L.EFER) & EFER_LMA) {
