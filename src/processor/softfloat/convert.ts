@@ -41,6 +41,10 @@ export function convertValue(
   if (x.kind === 'infinity') return infinity(to, x.negative);
   if (x.kind === 'zero') return zero(to, x.negative);
   if (noticesDenormals) noticeDenormals(environment, x);
+  const room = to.precision - from.precision;
+  // Every normal value of a format is one of a larger format.
+  if (room > 0 && !x.denormal && !isStopped(environment))
+    return pack(to, x.negative, x.exponent - room - to.lowestExponent + 1, x.significand << BigInt(room));
   if (to !== BINARY16 || !environment.ftz) return roundToFormat(environment, to, x.negative, x.exponent, x.significand);
   const gradual = { ...environment, ftz: false };
   const result = roundToFormat(gradual, to, x.negative, x.exponent, x.significand);

@@ -34,10 +34,70 @@ function overflow(environment: FloatEnvironment, format: FloatFormat, negative: 
   return pack(format, negative, format.maximumBiased - 1, ones << BigInt(format.precision - precision));
 }
 
+/** What exponents are wrapped by where overflow or underflow is not masked (Intel SDM vol. 1, 4.9.1.5). */
+const wrap = (format: FloatFormat): number => 3 * 2 ** (format.exponentBits - 2);
+
+/** Overflow, not masked: the exponent is wrapped. What isn't within the range then, which only FSCALE can give, is infinity. */
+function wrapOverflow(
+  environment: FloatEnvironment,
+  format: FloatFormat,
+  negative: boolean,
+  biased: number,
+  stored: bigint,
+): bigint {
+  environment.flags |= FloatFlag.OE;
+  const wrapped = biased - wrap(format);
+  if (wrapped < format.maximumBiased || !format.explicitInteger)
+    return pack(format, negative, wrapped & format.maximumBiased, stored);
+  environment.flags |= FloatFlag.PE;
+  environment.roundedUp = true;
+  return infinity(format, negative);
+}
+
+/** A magnitude below the normal ones: it may still be rounded up to the smallest of them. */
+function roundTiny(
+  environment: FloatEnvironment,
+  format: FloatFormat,
+  negative: boolean,
+  exponent: number,
+  magnitude: bigint,
+): bigint {
+  const precision = environment.precision ?? format.precision;
+  const { rounding, masks } = environment;
+  const padding = format.precision - precision;
+  /** Exponent of the lowest bit that the precision leaves of denormals. */
+  const lowest = format.lowestExponent + padding;
+  const spare = bitLength(magnitude) - precision;
+  // As if exponents were unbounded.
+  const free = roundShift(rounding, negative, magnitude, spare);
+  const carried = free.value >> BigInt(precision) !== 0n;
+  const biased = exponent + spare - lowest + (carried ? 2 : 1);
+  const isTiny = biased < 1;
+  if (isTiny && !(masks & FloatFlag.UE)) {
+    const wrapped = biased + wrap(format);
+    if (wrapped <= 0 && format.explicitInteger) {
+      environment.flags |= FloatFlag.UE | FloatFlag.PE;
+      return zero(format, negative);
+    }
+    environment.flags |= FloatFlag.UE | (free.inexact ? FloatFlag.PE : 0);
+    environment.roundedUp = free.up;
+    const stored = carried ? format.integerBit : free.value << BigInt(padding);
+    return pack(format, negative, wrapped & format.maximumBiased, stored);
+  }
+  if (isTiny && environment.ftz) {
+    environment.flags |= FloatFlag.UE | FloatFlag.PE;
+    return zero(format, negative);
+  }
+  const denormal = roundShift(rounding, negative, magnitude, lowest - exponent);
+  environment.roundedUp = denormal.up;
+  if (denormal.inexact) environment.flags |= FloatFlag.PE | (isTiny ? FloatFlag.UE : 0);
+  const stored = denormal.value << BigInt(padding);
+  return pack(format, negative, stored >= format.integerBit ? 1 : 0, stored);
+}
+
 /**
  * Rounds the magnitude significand × 2^exponent (significand > 0; `sticky`: and a little more) to a value of the format, with
- * overflow, underflow and inexact as they are masked. Tiny means: after rounding as if exponents were unbounded. What isn't
- * within the range even with a wrapped exponent, which only FSCALE can give, becomes zero or infinity.
+ * overflow, underflow and inexact as they are masked. Tiny means: after rounding as if exponents were unbounded.
  */
 export function roundToFormat(
   environment: FloatEnvironment,
@@ -49,68 +109,27 @@ export function roundToFormat(
 ): bigint {
   environment.roundedUp = false;
   if (isStopped(environment)) return 0n;
-  const precision = environment.precision ?? format.precision;
-  const { rounding, masks } = environment;
-  const length = bitLength(significand);
-  // A few bits more than the precision and a last one for all the rest.
-  const spare = Math.max(0, precision + 2 - length);
-  let magnitude = significand;
-  let scale = exponent;
   if (sticky) {
-    magnitude = (magnitude << BigInt(spare + 1)) | 1n;
-    scale -= spare + 1;
+    // A few bits more than the precision, and a last one for all the rest.
+    const spare = Math.max(1, format.precision + 3 - bitLength(significand));
+    return roundToFormat(environment, format, negative, exponent - spare, (significand << BigInt(spare)) | 1n);
   }
-  const unbounded = bitLength(magnitude) - precision;
-  /** Exponent of the lowest bit that the precision leaves; the format's significand may be longer. */
-  const lowest = format.lowestExponent + format.precision - precision;
-  const padding = BigInt(format.precision - precision);
-  const biasedOf = (lowestBit: number): number => lowestBit - lowest + 1;
-  const one = 1n << BigInt(precision);
-
-  if (scale + unbounded < lowest) {
-    const free = roundShift(rounding, negative, magnitude, unbounded);
-    const carried = free.value === one;
-    if (!carried || scale + unbounded + 1 < lowest) {
-      if (!(masks & FloatFlag.UE)) {
-        const biased = biasedOf(scale + unbounded) + (carried ? 1 : 0) + 3 * 2 ** (format.exponentBits - 2);
-        if (biased <= 0 && format.explicitInteger) {
-          environment.flags |= FloatFlag.UE | FloatFlag.PE;
-          return zero(format, negative);
-        }
-        environment.flags |= FloatFlag.UE | (free.inexact ? FloatFlag.PE : 0);
-        environment.roundedUp = free.up;
-        return pack(format, negative, biased & format.maximumBiased, (carried ? free.value >> 1n : free.value) << padding);
-      }
-      if (environment.ftz) {
-        environment.flags |= FloatFlag.UE | FloatFlag.PE;
-        return zero(format, negative);
-      }
-      const denormal = roundShift(rounding, negative, magnitude, lowest - scale);
-      environment.roundedUp = denormal.up;
-      if (denormal.inexact) environment.flags |= FloatFlag.UE | FloatFlag.PE;
-      const stored = denormal.value << padding;
-      return pack(format, negative, stored >= format.integerBit ? 1 : 0, stored);
-    }
+  const precision = environment.precision ?? format.precision;
+  const length = bitLength(significand);
+  const uncarried = exponent + length - format.precision - format.lowestExponent + 1;
+  if (uncarried < 1) return roundTiny(environment, format, negative, exponent, significand);
+  const { value, inexact, up } = roundShift(environment.rounding, negative, significand, length - precision);
+  // A carry out of the significand makes it the next power of two.
+  const carried = up && value >> BigInt(precision) !== 0n;
+  const padding = format.precision - precision;
+  const stored = carried ? format.integerBit : padding === 0 ? value : value << BigInt(padding);
+  const biased = carried ? uncarried + 1 : uncarried;
+  if (biased >= format.maximumBiased && environment.masks & FloatFlag.OE)
+    return overflow(environment, format, negative, precision);
+  if (inexact) {
+    environment.flags |= FloatFlag.PE;
+    environment.roundedUp = up;
   }
-
-  const shift = Math.max(unbounded, lowest - scale);
-  let { value, inexact, up } = roundShift(rounding, negative, magnitude, shift);
-  let biased = biasedOf(scale + shift);
-  if (value === one) {
-    value >>= 1n;
-    biased++;
-  }
-  if (biased >= format.maximumBiased) {
-    if (masks & FloatFlag.OE) return overflow(environment, format, negative, precision);
-    environment.flags |= FloatFlag.OE;
-    biased -= 3 * 2 ** (format.exponentBits - 2);
-    if (biased >= format.maximumBiased && format.explicitInteger) {
-      environment.flags |= FloatFlag.PE;
-      environment.roundedUp = true;
-      return infinity(format, negative);
-    }
-  }
-  if (inexact) environment.flags |= FloatFlag.PE;
-  environment.roundedUp = up;
-  return pack(format, negative, biased & format.maximumBiased, value << padding);
+  if (biased >= format.maximumBiased) return wrapOverflow(environment, format, negative, biased, stored);
+  return pack(format, negative, biased, stored);
 }
