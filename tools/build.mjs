@@ -103,6 +103,7 @@ export async function buildAll({ minify = false } = {}) {
   const programs = path.join(dist, 'bench/programs');
   rmSync(programs, { recursive: true, force: true });
   cpSync(path.join(root, 'bench/programs'), programs, { recursive: true });
+  cpSync(path.join(root, 'bench/v86.mjs'), path.join(dist, 'bench/v86.mjs'));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildAll({ minify: process.argv.includes('--minify') });

@@ -30,8 +30,8 @@ program:
     dec rsi
     jmp .next
 .number:
-    lea r8d, [rbx + rbx * 4]
-    lea ebx, [rdx + r8 * 2]
+    lea ebp, [rbx + rbx * 4]
+    lea ebx, [rdx + rbp * 2]
     movzx ecx, byte [rsi]
     inc rsi
     lea edx, [rcx - '0']

@@ -68,11 +68,11 @@ debugger that speaks GDB's remote protocol. The guest's serial console is on std
 const BENCH = `Usage: hyperscope bench [options]
 
 Runs guest programs on the interpreter, on the translator, and, where they are installed, on QEMU's TCG (as it is, and counting
-instructions exactly) and on Bochs, in turns. Prints millions of guest instructions a second and ratios.
+instructions exactly), on Bochs and, for 32-bit programs, on v86, in turns. Prints millions of guest instructions a second and ratios.
 
   --programs A,B          only these programs
-  --group NAME            integer, memory or system
-  --engines A,B           of interpreter, translator, qemu, qemu-icount, bochs
+  --group NAME            integer, memory, vectors, system or 32-bit
+  --engines A,B           of interpreter, translator, qemu, qemu-icount, bochs, v86
   --seconds N             how long each run takes (default 1)
   --rounds N              runs of each program on each engine; the median counts (default 3)
   --json FILE             write the numbers to a file

@@ -1,5 +1,5 @@
 /** Kinds of bench programs. */
-export const GROUPS = ['integer', 'memory', 'vectors', 'system'] as const;
+export const GROUPS = ['integer', 'memory', 'vectors', 'system', '32-bit'] as const;
 export type Group = (typeof GROUPS)[number];
 
 /** A guest program of the bench: `bench/programs/NAME.asm`. */
@@ -39,4 +39,9 @@ export const PROGRAMS: readonly BenchProgram[] = [
   { name: 'address-spaces', group: 'system', first: 20 },
   { name: 'flags', group: 'system', first: 100 },
   { name: 'exits', group: 'system', first: 20 },
+  { name: 'registers-32', group: '32-bit', first: 100 },
+  { name: 'calls-32', group: '32-bit', first: 20 },
+  { name: 'crc-32', group: '32-bit', first: 10 },
+  { name: 'mixing-32', group: '32-bit', first: 300 },
+  { name: 'text-32', group: '32-bit', first: 500 },
 ];

@@ -1,8 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
-import type { ProgramImages } from './image.ts';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import type { BenchProgram } from './catalog.ts';
+import { type ProgramImages, programFolder } from './image.ts';
 
-export const ENGINE_NAMES = ['interpreter', 'translator', 'qemu', 'qemu-icount', 'bochs'] as const;
+export const ENGINE_NAMES = ['interpreter', 'translator', 'qemu', 'qemu-icount', 'bochs', 'v86'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 /** A command that runs a bench program. */
@@ -18,6 +21,8 @@ export interface Engine {
   readonly name: EngineName;
   /** Why it can't run here; undefined where it can. */
   readonly missing: string | undefined;
+  /** Whether it can run a program at all; all programs where this is missing. */
+  runs?(program: BenchProgram): boolean;
   start(images: ProgramImages, iterations: number): EngineCommand;
 }
 
@@ -97,6 +102,32 @@ plugin_ctrl: speaker=0, parallel=0, serial=0, gameport=0, extfpuirq=1, unmapped=
   };
 }
 
+/** The path of the npm package v86's library, where one is installed that this folder's programs would find. */
+function findV86(): string | undefined {
+  try {
+    const main = createRequire(path.join(process.cwd(), 'package.json')).resolve('v86');
+    const module = path.join(path.dirname(main), 'libv86.mjs');
+    return existsSync(module) ? module : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function v86(): Engine {
+  const library = findV86();
+  return {
+    name: 'v86',
+    missing: library ? undefined : 'the npm package v86 is not installed here (npm install v86)',
+    // It has no 64-bit mode.
+    runs: ({ group }) => group === '32-bit',
+    start: (images, iterations) => ({
+      command: process.execPath,
+      args: [path.join(programFolder(), '../v86.mjs'), library ?? '', images.multiboot(iterations)],
+      console: 'stdout',
+    }),
+  };
+}
+
 /** All engines, in the order in which they take turns. */
 export function engines(): readonly Engine[] {
   return [
@@ -105,5 +136,6 @@ export function engines(): readonly Engine[] {
     qemu('qemu', []),
     qemu('qemu-icount', ['-icount', 'shift=0,sleep=off']),
     bochs(),
+    v86(),
   ];
 }

@@ -75,6 +75,7 @@ export async function measure(
     const checksums = new Map<EngineName, string>();
     const iterations = new Map<Engine, number>();
     for (const engine of engines) {
+      if (engine.runs && !engine.runs(program)) continue;
       onRun(`calibrating ${engine.name}`);
       try {
         const { checksum } = await timedRun(engine.start(images, program.first), PATIENCE);

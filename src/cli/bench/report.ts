@@ -7,6 +7,7 @@ export const RATIOS = [
   ['interpreter', 'bochs'],
   ['translator', 'qemu'],
   ['translator', 'qemu-icount'],
+  ['translator', 'v86'],
 ] as const;
 export type RatioName = `${(typeof RATIOS)[number][0]}/${(typeof RATIOS)[number][1]}`;
 
@@ -57,7 +58,9 @@ export function tableOf(measurements: readonly Measurement[], engines: readonly 
   }
   const summary: readonly (readonly [string, readonly Group[]])[] = [
     ['integer and memory', ['integer', 'memory']],
+    ['vectors', ['vectors']],
     ['system', ['system']],
+    ['32-bit', ['32-bit']],
   ];
   for (const [title, groups] of summary) {
     const means = meansOf(measurements, groups);
@@ -84,7 +87,9 @@ export function jsonOf(measurements: readonly Measurement[]): unknown {
     })),
     geometricMeans: {
       integerAndMemory: meansOf(measurements, ['integer', 'memory']),
+      vectors: meansOf(measurements, ['vectors']),
       system: meansOf(measurements, ['system']),
+      narrow: meansOf(measurements, ['32-bit']),
     },
   };
 }

@@ -1,0 +1,3 @@
+; The program crc in 32-bit code: for emulators that have no 64-bit mode.
+%define NARROW
+%include "crc.asm"

@@ -1,0 +1,3 @@
+; The program text in 32-bit code: for emulators that have no 64-bit mode.
+%define NARROW
+%include "text.asm"
