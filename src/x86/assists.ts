@@ -43,3 +43,7 @@ export function assistNumber(name: string): number {
   if (number === undefined) throw new Error(`there is no assist ${name}`);
   return number;
 }
+
+/** Added to an assist's number: it is for the first or the second part of a vector of 256 bits. */
+export const ASSIST_FIRST_PART = 0x1000;
+export const ASSIST_SECOND_PART = 0x2000;

@@ -1,7 +1,7 @@
-import { assistNumber } from '../../x86/assists.ts';
+import { ASSIST_FIRST_PART, ASSIST_SECOND_PART, assistNumber } from '../../x86/assists.ts';
 import type { LaneOperation } from '../../x86/lane-operation.ts';
 import { MMX_PLACES, type OperandForm, VECTOR_PLACES } from '../../x86/notation.ts';
-import type { Value } from '../../x86/semantics.ts';
+import type { Value, Variable } from '../../x86/semantics.ts';
 import type { LaneFormat, LaneWidth, Sources, VectorSemantics, VectorValue, VectorVariable } from '../../x86/vector-semantics.ts';
 import { VECTOR_OPERANDS, VECTOR_RESULT } from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
@@ -94,6 +94,8 @@ function simd(code: Code, number: number): Code {
 export class VectorBuilder implements VectorSemantics {
   /** Parts of the memory operand that was read. */
   private fromMemory: VectorValue[] | undefined;
+  /** Whether an assist computed the first part of 256 bits; undefined before that part. */
+  private firstPart: Variable | undefined;
 
   constructor(
     private readonly builder: InstructionBuilder,
@@ -104,6 +106,7 @@ export class VectorBuilder implements VectorSemantics {
   /** Begins with another instruction. */
   reset(): void {
     this.fromMemory = undefined;
+    this.firstPart = undefined;
   }
 
   private get code(): Code {
@@ -444,13 +447,20 @@ export class VectorBuilder implements VectorSemantics {
     quick?: { readonly value: VectorValue; readonly holds: Value },
   ): VectorValue {
     const { builder, host, code } = this;
-    const number = assistNumber(name);
+    const isFirst = this.length === 256 && this.firstPart === undefined;
+    const number = assistNumber(name) | (this.length < 256 ? 0 : isFirst ? ASSIST_FIRST_PART : ASSIST_SECOND_PART);
     const result = host.newVectorLocal();
+    const wasAssisted = this.firstPart;
+    if (isFirst) this.firstPart = builder.variable(builder.constant(quick ? 0 : 1));
     if (quick) {
       emitVector(code, quick.value);
       code.set(result);
-      // The condition may look at the value.
-      builder.when(builder.isZero(quick.holds), () => host.assist(number, operands, immediate, result));
+      // The condition may look at the value. An assist for the first part leaves its exceptions to the second one's.
+      const holds = wasAssisted ? builder.and(builder.isZero(wasAssisted), quick.holds) : quick.holds;
+      builder.when(builder.isZero(holds), () => {
+        host.assist(number, operands, immediate, result);
+        if (isFirst) this.firstPart?.set(builder.constant(1));
+      });
     } else host.assist(number, operands, immediate, result);
     return new VectorExpression((target) => target.get(result));
   }

@@ -194,7 +194,9 @@ export class LinearAccess {
   private check(linear: bigint, size: number, write: boolean, user: boolean): void {
     const { state } = this;
     if (size > 1 && user && !this.isPiece && (state.get32(L.EFLAGS) & Flag.AC) !== 0 && (state.get32(L.CR0) & CR0_AM) !== 0)
-      if ((linear & BigInt(size - 1)) !== 0n) throw new GuestFault(Vector.AC, 0);
+      if ((linear & BigInt(Math.min(size, 16) - 1)) !== 0n)
+        // Vectors of 256 bits need no more than 16 bytes.
+        throw new GuestFault(Vector.AC, 0);
     this.onAccess?.(linear, size, write);
     if (!this.ignoreWatches) this.checkWatches('gva', linear, size, write);
   }

@@ -10,6 +10,9 @@ const OPERAND_SIZE = 16;
 export class AssistFrame {
   private readonly bytes: Uint8Array;
   private readonly view: DataView;
+  private isFirstPart = false;
+  /** Exceptions of the first part, by stage. */
+  private waiting: number[] = [];
 
   constructor(private readonly state: CpuState) {
     const start = state.base + VECTOR_OPERANDS;
@@ -89,13 +92,30 @@ export class AssistFrame {
     return this.state.get32(L.MXCSR);
   }
   /**
-   * Notes exceptions in MXCSR. Throws #XM, or #UD where the system software doesn't handle that (Intel SDM vol. 1, 11.5), when one of
-   * them is not masked.
+   * Notes exceptions in MXCSR, those of each stage of the computation unless one of an earlier stage is not masked. Throws #XM, or #UD
+   * where the system software doesn't handle that, for one that is not masked (Intel SDM vol. 1, 11.5 and E.4.3). The two parts of a
+   * vector of 256 bits go through the stages together: the first one's exceptions wait for the second's.
    */
-  raise(flags: number): void {
+  raise(...stages: number[]): void {
+    const all = stages.map((flags, stage) => flags | (this.waiting[stage] ?? 0));
+    this.waiting = this.isFirstPart ? all : [];
+    if (this.isFirstPart) return;
     const { mxcsr } = this;
-    this.state.set32(L.MXCSR, mxcsr | flags);
-    if (flags & ~(mxcsr >> 7) & 0x3f) throw new GuestFault((this.state.cr4 & CR4_OSXMMEXCPT) === 0n ? Vector.UD : Vector.XM);
+    let noted = 0;
+    let faults = false;
+    for (const flags of all) {
+      if (faults) break;
+      noted |= flags;
+      faults = (flags & ~(mxcsr >> 7) & 0x3f) !== 0;
+    }
+    this.state.set32(L.MXCSR, mxcsr | noted);
+    if (faults) throw new GuestFault((this.state.cr4 & CR4_OSXMMEXCPT) === 0n ? Vector.UD : Vector.XM);
+  }
+
+  /** Which part of a vector comes next: one of its own, or the first or second of two. */
+  begin(part: 'only' | 'first' | 'second'): void {
+    this.isFirstPart = part === 'first';
+    if (part === 'only') this.waiting = [];
   }
 }
 

@@ -1,4 +1,4 @@
-import { ASSISTS } from '../../x86/assists.ts';
+import { ASSIST_FIRST_PART, ASSIST_SECOND_PART, ASSISTS } from '../../x86/assists.ts';
 import { GuestFault } from '../faults/guest-fault.ts';
 import type { CpuState } from '../state/cpu-state.ts';
 import { type Assist, AssistFrame } from './assist-frame.ts';
@@ -22,9 +22,13 @@ export class Assists {
     this.frame = new AssistFrame(state);
   }
 
-  /** From VECTOR_OPERANDS to VECTOR_RESULT. Throws GuestFault: #XM or #UD for an exception that is not masked. */
+  /**
+   * From VECTOR_OPERANDS to VECTOR_RESULT; `number` may have ASSIST_FIRST_PART or ASSIST_SECOND_PART added. Throws GuestFault: #XM or
+   * #UD for an exception that is not masked.
+   */
   compute(number: number, immediate: number): void {
-    assists[number]?.(this.frame, immediate);
+    this.frame.begin(number & ASSIST_FIRST_PART ? 'first' : number & ASSIST_SECOND_PART ? 'second' : 'only');
+    assists[number & ~(ASSIST_FIRST_PART | ASSIST_SECOND_PART)]?.(this.frame, immediate);
   }
 
   /** The same for translated code, which leaves exceptions to the interpreter: 1 where there is one, else 0. */

@@ -7,6 +7,7 @@ import { quieted } from '../softfloat/nan.ts';
 import type { Assist, AssistFrame } from './assist-frame.ts';
 import { isPlain, NOT_QUICK, type QuickOperation, quickLane } from './quick-lanes.ts';
 
+/** Exceptions that are found before anything is computed. */
 const BEFORE_COMPUTATION = FloatFlag.IE | FloatFlag.DE | FloatFlag.ZE;
 
 /** Lanes of a frame in a format. */
@@ -21,10 +22,10 @@ function write(frame: AssistFrame, format: FloatFormat, lane: number, value: big
   else frame.set16(lane, Number(value));
 }
 
-/**
- * Computes lanes one by one and raises what they raise together: nothing that comes with the rounding when an unmasked exception
- * came before in any lane (Intel SDM vol. 1, E.4.3).
- */
+/** The stages that exceptions are raised in: nothing comes with the rounding when something unmasked came before it in any lane. */
+const stagesOf = (flags: number): [before: number, after: number] => [flags & BEFORE_COMPUTATION, flags & ~BEFORE_COMPUTATION];
+
+/** Computes lanes one by one and raises what they raise together. */
 function eachLane(frame: AssistFrame, lanes: number, compute: (environment: FloatEnvironment, lane: number) => void): void {
   const environment = sseEnvironment(frame.mxcsr);
   let flags = 0;
@@ -33,8 +34,7 @@ function eachLane(frame: AssistFrame, lanes: number, compute: (environment: Floa
     compute(environment, lane);
     flags |= environment.flags;
   }
-  const isStopped = (flags & ~environment.masks & BEFORE_COMPUTATION) !== 0;
-  frame.raise(isStopped ? flags & BEFORE_COMPUTATION : flags);
+  frame.raise(...stagesOf(flags));
 }
 
 type Operation = (environment: FloatEnvironment, format: FloatFormat, a: bigint, b: bigint, c: bigint, lane: number) => bigint;
@@ -62,7 +62,7 @@ function quickLanewise(format: FloatFormat, lanes: number, operation: Operation,
       if (raised === NOT_QUICK) return exact(frame, immediate);
       flags |= raised;
     }
-    if (flags !== 0) frame.raise(flags);
+    frame.raise(...stagesOf(flags));
   };
 }
 
@@ -80,6 +80,8 @@ function approximate(root: boolean): Operation {
     if (x.kind === 'quiet' || x.kind === 'signaling') return quieted(format, x);
     if (x.kind === 'zero' || x.denormal) return infinity(format, x.negative);
     if (root && x.negative) return defaultNan(format);
+    // Results below the normal numbers are flushed, and so is the least of these.
+    if (!root && (a & 0x7fff_ffffn) >= 0x7e80_0000n) return a & 0x8000_0000n;
     const divisor = root ? sqrt(environment, format, a) : a;
     return div({ ...environment, flags: 0 }, format, 0x3f80_0000n, divisor);
   };
@@ -196,7 +198,11 @@ function dotProduct(format: FloatFormat, lanes: 2 | 4): Assist {
       flags |= environment.flags;
       return result;
     };
-    const finish = () => frame.raise(flags);
+    const stages: number[] = [];
+    const finish = () => {
+      stages.push(...stagesOf(flags));
+      flags = 0;
+    };
     let values = Array.from({ length: lanes }, (_, lane) =>
       (immediate >> (4 + lane)) & 1 ? step(mul, read(frame, format, 0, lane), read(frame, format, 1, lane)) : 0n,
     );
@@ -207,6 +213,7 @@ function dotProduct(format: FloatFormat, lanes: 2 | 4): Assist {
       );
       finish();
     }
+    frame.raise(...stages);
     for (let lane = 0; lane < lanes; lane++) write(frame, format, lane, (immediate >> lane) & 1 ? (values[0] ?? 0n) : 0n);
   };
 }

@@ -56,8 +56,8 @@ function textComparison(isExplicit: boolean, isMask: boolean): (s: Semantics) =>
     const flags = s.keep(v.extract(64, result, 1));
     if (isMask) v.setRegister(0, v.assist(name, operands, s.or(v.immediate(), s.constant(0x100))));
     else s.setRegister(1, 64, v.extract(64, result, 0));
-    s.flags.set({ overflow: s.shr(flags, s.constant(11)) });
     s.flags.setLow(s.and(flags, s.constant(0xff)));
+    s.flags.set({ overflow: s.shr(flags, s.constant(11)) });
   };
 }
 

@@ -254,7 +254,7 @@ function extensions(sign: 's' | 'u'): InstructionDefinition[] {
 
 // --- bytes by a mask ------------------------------------------------------------------------------------------------------------
 
-/** Stores the bytes whose mask is negative at DS:rDI; memory stays as it was when one of them faults. */
+/** Stores the bytes whose mask is negative at DS:rDI. All of them must be writable, as on AMD's processors: which ones is left open. */
 const maskedStore = (s: Semantics) => {
   const v = s.vector;
   const value = v.read(0);
@@ -265,7 +265,7 @@ const maskedStore = (s: Semantics) => {
   const each = (work: (byte: number) => void) => {
     for (let byte = 0; byte < bytes; byte++) s.when(s.and(s.shr(signs, s.constant(byte)), s.constant(1)), () => work(byte));
   };
-  each((byte) => void s.loadForWrite('operand', at(byte), 8));
+  for (let byte = 0; byte < bytes; byte += 8) s.keep(s.loadForWrite('operand', at(byte), 64));
   each((byte) => s.store('operand', at(byte), 8, v.extract(8, value, byte)));
 };
 
@@ -311,6 +311,10 @@ export const vectorMoves: readonly InstructionDefinition[] = [
       v.write(0, v.shuffle(v.read(1), v.bytes([]), byLanes(8, [0, 2])));
     },
   ),
+  {
+    ...{ mnemonic: 'MOVNTI', summary: 'Store a register past the caches', forms: ['0F C3 My,Gy'], feature: 'sse2' },
+    semantics: (s) => s.write(0, s.read(1)),
+  },
   {
     ...{ mnemonic: 'MOVNTQ', summary: 'Store 64 bits past the caches', forms: ['0F E7 Mq,Kq'], feature: 'sse' },
     ...{ registers: 'mmx', semantics: withMmx(copy) },
