@@ -4,6 +4,7 @@ import type { InstructionForm } from './forms.ts';
 import { codeAddress, dataAddress, type EncodedOperand, encodeMemory, encodeMemory16, littleEndian } from './memory-operand.ts';
 import { CaseBuilder, codeSelector, prepare, RAX, RSP, STRING, targetContents } from './operand-values.ts';
 import { CODE, CODE_SIZE, DATA, Request, STACK_HIGH_16 } from './record.ts';
+import { prepareVectors, vectorContents } from './vector-values.ts';
 
 /** Immediates, in the order of the operands; branch displacements come later, when the length is known. */
 function immediates(c: CaseBuilder): { bytes: number[]; branch: number } {
@@ -17,6 +18,7 @@ function immediates(c: CaseBuilder): { bytes: number[]; branch: number } {
       const size = form.operandSize16 ? 2 : 4;
       bytes.push(...littleEndian(c.codeOffset(), size), ...littleEndian(codeSelector(c), 2));
     } else if (kind.startsWith('br')) branch = kind.endsWith('_1') ? 1 : kind.endsWith('_2') ? 2 : 4;
+    else if (kind.endsWith('_is4')) bytes.push(random.below(form.bits === 64 ? 256 : 128));
     else if (kind.startsWith('imm8')) {
       let value = Number(random.value() & 0xffn);
       if (mnemonic === 'enter') value = random.pick([0, 0, 1, 2, 3, random.below(256)]);
@@ -84,7 +86,9 @@ function encodeOperands(c: CaseBuilder): Encoding {
     }
     const memory = form.modrm === 'memory' || (form.modrm === 'any' && random.chance(0.5));
     if (memory) {
-      const target = c.mnemonic === 'cmpxchg16b' && random.chance(0.9) ? dataAddress(random) & ~15n : dataAddress(random);
+      const mustAlign = c.mnemonic === 'cmpxchg16b' ? random.chance(0.9) : c.mnemonic.startsWith('sha');
+      const alignment = mustAlign ? 15n : form.vector && random.chance(0.6) ? 31n : 0n;
+      const target = dataAddress(random) & ~alignment;
       const offset = form.bits === 16 ? (target - DATA) & 0xffffn : target - c.segmentBase;
       c.target = form.bits === 16 ? DATA + offset : target;
       const operand = c.address16
@@ -106,17 +110,24 @@ function encodeOperands(c: CaseBuilder): Encoding {
   return result;
 }
 
+const MANDATORY = { 0: 0, 102: 1, 243: 2, 242: 3 } as const;
+
+/** The short form wherever it fits, half of the time. */
+function vexPrefix({ random, form }: CaseBuilder, e: Encoding): number[] {
+  const bit = (value: 0 | 1 | 'any'): number => (value === 'any' ? random.below(2) : value);
+  const w = bit(form.vexW);
+  const rest = ((~e.vvvv & 15) << 3) | (bit(form.vexL) << 2) | MANDATORY[form.mandatoryPrefix];
+  const isShort = form.vector && form.map === 1 && w === 0 && !e.rexX && !e.rexB && random.chance(0.5);
+  if (isShort) return [0xc5, (e.rexR ? 0 : 0x80) | rest];
+  return [0xc4, (e.rexR ? 0 : 0x80) | (e.rexX ? 0 : 0x40) | (e.rexB ? 0 : 0x20) | form.map, (w << 7) | rest];
+}
+
 /** Puts the bytes together. Returns undefined where the length would go past 15 bytes. */
 function assemble(c: CaseBuilder, e: Encoding, prefixes: number[]): number[] | undefined {
   const { random, form } = c;
   const bytes = [...prefixes];
   if (form.vex) {
-    const last = form.mandatoryPrefix === 0x66 ? 1 : form.mandatoryPrefix === 0xf3 ? 2 : form.mandatoryPrefix === 0xf2 ? 3 : 0;
-    bytes.push(
-      0xc4,
-      (e.rexR ? 0 : 0x80) | (e.rexX ? 0 : 0x40) | (e.rexB ? 0 : 0x20) | form.map,
-      (form.rexW ? 0x80 : 0) | ((~e.vvvv & 15) << 3) | last,
-    );
+    bytes.push(...vexPrefix(c, e));
     bytes.push(...form.opcode.slice(-1));
   } else {
     const rex = (form.rexW ? 8 : 0) | (e.rexR ? 4 : 0) | (e.rexX ? 2 : 0) | (e.rexB ? 1 : 0);
@@ -201,18 +212,18 @@ function initialFlags(random: Random): number {
 /** AMD's processors take MOV CR with LOCK for an access of CR8, and ignore LOCK on VERW. */
 const LOCK_MEANS_SOMETHING = /^(Mov_(r\d+_cr|cr_r\d+)|Verw_.*)$/;
 
-/** Makes a random case of a form into `bytes`, a record of 256 bytes. */
+/** Makes a random case of a form into `bytes`, a record; one with the state of vectors for a form of those. */
 export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Array): Request {
   const request = new Request(bytes);
   for (;;) {
-    bytes.fill(0);
+    request.clear();
     for (let index = 0; index < (form.bits === 64 ? 16 : 8); index++)
       request.gpr[index] = form.bits === 32 ? random.value() & 0xffff_ffffn : random.value();
     // A stack pointer that works, for the frames of faults would need one on other systems than the harness's.
     request.gpr[RSP] = DATA + BigInt(random.between(16, 0x3e0) * 8);
     request.rflags = initialFlags(random);
     // Which accesses of these are checked for alignment is up to each processor's microcode.
-    if (/^(enter|retf|iret)/.test(form.mnemonic)) request.rflags &= ~Flag.AC;
+    if (/^(enter|retf|iret|v?p?maskmov)/.test(form.mnemonic)) request.rflags &= ~Flag.AC;
     request.fsBase = DATA + 0x400n;
     request.gsBase = DATA + 0x800n;
     const c = new CaseBuilder(form, random, request);
@@ -221,25 +232,28 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
       form.modrm === 'memory' ||
       STRING.test(form.mnemonic) ||
       form.operands.includes('mem_offs') ||
+      form.operands.includes('seg_rDI') ||
       form.mnemonic === 'xlatb';
     request.bits = form.bits;
-    if (addressed && form.bits === 64 && !form.vex && random.chance(0.1)) c.address32 = true;
-    if (addressed && form.bits === 16 && !form.vex && random.chance(0.2)) c.address16 = false;
+    if (addressed && form.bits === 64 && (!form.vex || form.vector) && random.chance(0.1)) c.address32 = true;
+    if (addressed && form.bits === 16 && (!form.vex || form.vector) && random.chance(0.2)) c.address16 = false;
     if (addressed && random.chance(0.12)) c.segment = random.pick([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x65, 0x64]);
-    prepare(c);
+    if (form.vector) prepareVectors(c);
+    else prepare(c);
     if (form.bits !== 64) for (let index = 0; index < 8; index++) c.gpr[index] = (c.gpr[index] ?? 0n) & 0xffff_ffffn;
     const encoding = encodeOperands(c);
     if (form.bits === 16) c.gpr[RSP] = STACK_HIGH_16 | ((c.gpr[RSP] ?? 0n) & 0xffffn);
     // A far transfer out of 64-bit code cuts RSP to 32 bits on some processors.
-    if (form.bits === 64 && form.operands.includes('mem') && (c.gpr[RSP] ?? 0n) >> 32n !== 0n) continue;
+    if (form.bits === 64 && !form.vector && form.operands.includes('mem') && (c.gpr[RSP] ?? 0n) >> 32n !== 0n) continue;
     const code = assemble(c, encoding, choosePrefixes(c, encoding.operand !== undefined));
     if (!code) continue;
     // POP and LEAVE have what they read on the stack in place already.
-    if (c.target !== undefined && form.mnemonic !== 'pop') c.patch(c.target, targetContents(c));
+    if (c.target !== undefined && form.mnemonic !== 'pop') c.patch(c.target, form.vector ? vectorContents(c) : targetContents(c));
     request.code = code;
     request.segments =
-      /^(iret|retf|l[defgs]s|(rd|wr)[fg]sbase)/.test(form.mnemonic) ||
-      form.operands.some((kind) => /^(seg_reg|[cdefgs]s|mem|farbr.*)$/.test(kind));
+      !form.vector &&
+      (/^(iret|retf|l[defgs]s|(rd|wr)[fg]sbase)/.test(form.mnemonic) ||
+        form.operands.some((kind) => /^(seg_reg|[cdefgs]s|mem|farbr.*)$/.test(kind)));
     return request;
   }
 }

@@ -1,11 +1,22 @@
 import { Flag } from '../../../src/processor/state/cpu-state.ts';
 import { hex } from '../../../src/x86/address.ts';
 import { Random } from '../../support/random.ts';
+import { entersMmxOddly, isApproximate, isNear } from './approximations.ts';
 import { makeCase } from './cases.ts';
 import type { EmulatedMachine } from './emulated-machine.ts';
 import type { InstructionForm } from './forms.ts';
 import { runNative } from './native-machine.ts';
-import { CODE, DATA, DATA_WRITABLE, describeRequest, RECORD_SIZE, type Reply, type Request, registerName } from './record.ts';
+import {
+  CODE,
+  DATA,
+  DATA_WRITABLE,
+  describeRequest,
+  RECORD_SIZE,
+  type Reply,
+  type Request,
+  registerName,
+  VECTOR_RECORD_SIZE,
+} from './record.ts';
 import { faultPriorityVaries, incomparableFlags } from './undefined-flags.ts';
 
 const FLAG_NAMES = Object.entries(Flag).filter(([, bit]) => (bit & (bit - 1)) === 0);
@@ -85,6 +96,10 @@ function differences(
     if (native.fsBase !== emulated.fsBase) found.push(`fs base ${hex(native.fsBase)} not ${hex(emulated.fsBase)}`);
     if (native.gsBase !== emulated.gsBase) found.push(`gs base ${hex(native.gsBase)} not ${hex(emulated.gsBase)}`);
   }
+  if (native.vectors && emulated.vectors) {
+    const options = { isNear: isApproximate(mnemonic) ? isNear : undefined, ignoresStack: entersMmxOddly(mnemonic) };
+    found.push(...native.vectors.differences(emulated.vectors, options));
+  }
   if (Buffer.compare(expected, machine.data) !== 0) {
     const at = expected.findIndex((byte, index) => byte !== machine.data[index]);
     const show = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(at, at + 16)).toString('hex');
@@ -112,7 +127,7 @@ export function compareRequests(
   comparison: Comparison,
 ): Omit<Difference, 'form' | 'seed'>[] {
   const { machine, background } = comparison;
-  const replies = runNative(records, background);
+  const replies = runNative(records, background, requests[0]?.bytes.length);
   const found: Omit<Difference, 'form' | 'seed'>[] = [];
   const expected = new Uint8Array(background);
   for (const [index, request] of requests.entries()) {
@@ -139,9 +154,10 @@ export function compareRequests(
 /** Compares `count` random cases of a form. The same seed makes the same cases. */
 export function compareForm(form: InstructionForm, comparison: Comparison, count: number, seed: number): Difference[] {
   const random = new Random(seed ^ Math.imul(form.code, 0x9e37_79b1));
-  const records = new Uint8Array(count * RECORD_SIZE);
+  const size = form.vector ? VECTOR_RECORD_SIZE : RECORD_SIZE;
+  const records = new Uint8Array(count * size);
   const requests = Array.from({ length: count }, (_, index) =>
-    makeCase(form, random, records.subarray(index * RECORD_SIZE, (index + 1) * RECORD_SIZE)),
+    makeCase(form, random, records.subarray(index * size, (index + 1) * size)),
   );
   return compareRequests(records, requests, () => form.mnemonic, comparison).map((found) => ({
     ...found,

@@ -5,7 +5,18 @@ import type { CpuModel } from '../../../src/processor/models/cpu-model.ts';
 import type { Processor } from '../../../src/processor/processor.ts';
 import { Flag, type SegmentValue } from '../../../src/processor/state/cpu-state.ts';
 import * as L from '../../../src/processor/state/layout.ts';
-import { CODE, CODE_SIZE, DATA, DATA_SIZE, INT3, LDT_CODE_16, LDT_DATA_16, RECORD_SIZE, Reply, type Request } from './record.ts';
+import {
+  CODE,
+  CODE_SIZE,
+  DATA,
+  DATA_SIZE,
+  INT3,
+  LDT_CODE_16,
+  LDT_DATA_16,
+  Reply,
+  type Request,
+  VECTOR_RECORD_SIZE,
+} from './record.ts';
 
 /** Where things lie in the emulated machine's RAM. */
 const PML4 = 0x1000;
@@ -61,7 +72,7 @@ export class EmulatedMachine {
   readonly data: Uint8Array;
   private readonly code: Uint8Array;
   private trapped = false;
-  private readonly reply = new Reply(new Uint8Array(RECORD_SIZE), new Uint8Array(0));
+  private readonly reply = new Reply(new Uint8Array(VECTOR_RECORD_SIZE), new Uint8Array(0));
 
   constructor(
     model: CpuModel,
@@ -166,13 +177,15 @@ export class EmulatedMachine {
     state.set64(L.CR0, 0x8005_0033n);
     state.set64(L.CR2, 0n);
     state.set64(L.CR3, BigInt(PML4));
-    // FSGSBASE, PGE and PAE, as Linux has them.
-    state.set64(L.CR4, 0x1_00a0n);
+    // OSXSAVE, FSGSBASE, OSXMMEXCPT, OSFXSR, PGE and PAE, as Linux has them.
+    state.set64(L.CR4, 0x5_06a0n);
+    state.set64(L.XCR0, 7n);
     state.set64(L.EFER, 0xd01n);
     state.set64(L.DR + 6 * 8, 0xffff_0ff0n);
     state.set64(L.DR + 7 * 8, 0x400n);
     state.set32(L.INTERRUPTIBILITY, 0);
     state.set32(L.ACTIVITY, 0);
+    request.vectors?.loadInto(state);
     this.processor.stateChanged();
   }
 
@@ -210,6 +223,7 @@ export class EmulatedMachine {
     for (const [place, index] of [1, 2, 3, 0, 4, 5].entries()) reply.setSelector(place, state.segment(index).selector);
     reply.fsBase = state.segment(L.Segment.FS).base;
     reply.gsBase = state.segment(L.Segment.GS).base;
+    if (request.vectors) reply.vectors?.takeFrom(state);
     return reply;
   }
 

@@ -1,9 +1,10 @@
 /*
  * Runs instruction snippets on the machine's own processor in 64-bit user mode and reports the state afterwards.
  *
- * Input:  12288 bytes that the data pages hold before each case, then struct request records until the end.
- * Output: a struct reply per request, each followed by the changed part of the data pages (dirty_length bytes,
- *         padded to a multiple of 8).
+ * Input:  12288 bytes that the data pages hold before each case, then struct request records until the end, each followed by a
+ *         struct vectors if its options say so.
+ * Output: a struct reply per request, each followed by a struct vectors if the request had one (vectors_length bytes), and by the
+ *         changed part of the data pages (dirty_length bytes, padded to a multiple of 8).
  *
  * The code pages are filled with INT3, so every case ends in a signal: the kernel's signal frame then holds the whole
  * state, whatever the snippet did to RSP or to the segments. The program has no C library, and so no thread-local
@@ -24,7 +25,8 @@ enum { USER_CODE_32 = 0x23, USER_DATA = 0x2b, USER_CODE_64 = 0x33, LDT_CODE_16 =
 struct request {
   uint64_t gpr[16];
   uint64_t rflags, rip, fs_base, gs_base;
-  uint32_t options; /* bit 0: report segments and bases, and put them back; bit 1: 32-bit code; bit 2: 16-bit code */
+  /* bit 0: report segments and bases, and put them back; bit 1: 32-bit code; bit 2: 16-bit code; bit 3: vectors follow */
+  uint32_t options;
   uint32_t code_length;
   uint8_t code[32];
   uint32_t patch_at, patch_length;
@@ -38,18 +40,32 @@ struct reply {
   uint32_t vector, error;
   uint64_t cr2;
   uint16_t cs, ss, ds, es, fs, gs;
-  uint32_t reserved;
+  uint32_t vectors_length;
   uint64_t fs_base, gs_base;
   uint32_t dirty_at, dirty_length;
   uint8_t padding[56];
 };
 _Static_assert(sizeof(struct reply) == 256, "reply layout");
 
+/* State of x87, SSE and AVX: the image of FXSAVE, then the upper halves of the YMM registers. */
+struct vectors {
+  uint8_t fxsave[512], upper[256];
+};
+
+/* What XRSTOR loads, in the standard format. */
+struct xsave {
+  uint8_t fxsave[512];
+  uint64_t present, header[7];
+  uint8_t upper[256];
+};
+enum { X87_SSE_AVX = 7, AVX = 4 };
+
 /* The kernel's own view of a signal frame (x86-64 ABI of Linux). */
 struct sigcontext64 {
   uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
   uint16_t cs, gs, fs, ss;
   uint64_t err, trapno, oldmask, cr2;
+  const struct xsave *fpstate;
 };
 struct ucontext64 {
   uint64_t flags, link;
@@ -94,6 +110,7 @@ void *memset(void *to, int value, unsigned long n) {
 
 uint64_t host_rsp;
 uint64_t entry_cs, entry_ss, entry_rip;
+struct xsave entry_vectors __attribute__((aligned(64)));
 void enter_guest(const struct request *request);
 void host_return(void);
 void restorer(void);
@@ -105,6 +122,7 @@ __asm__(
     "  push %rbx\n  push %rbp\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
     "  mov %rsp,host_rsp\n"
     "  mov $0x76541f00,%esp\n  push entry_ss\n  push 32(%rdi)\n  push 128(%rdi)\n  push entry_cs\n  push entry_rip\n"
+    "  testb $8,160(%rdi)\n  jz 1f\n  mov $7,%eax\n  xor %edx,%edx\n  xrstor64 entry_vectors\n1:\n"
     "  mov 0(%rdi),%rax\n  mov 8(%rdi),%rcx\n  mov 16(%rdi),%rdx\n  mov 24(%rdi),%rbx\n  mov 40(%rdi),%rbp\n  mov 48(%rdi),%rsi\n"
     "  mov 64(%rdi),%r8\n  mov 72(%rdi),%r9\n  mov 80(%rdi),%r10\n  mov 88(%rdi),%r11\n  mov 96(%rdi),%r12\n  mov 104(%rdi),%r13\n"
     "  mov 112(%rdi),%r14\n  mov 120(%rdi),%r15\n  mov 56(%rdi),%rdi\n"
@@ -114,6 +132,8 @@ __asm__(
     "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n  ret\n");
 
 static struct reply reply;
+static struct vectors reply_vectors;
+static int with_vectors;
 static volatile uint64_t case_number;
 static uint64_t alarm_case;
 static volatile int in_guest;
@@ -151,12 +171,17 @@ static void on_signal(int signal, void *info, struct ucontext64 *context) {
   reply.fs = (uint16_t)value;
   __asm__ volatile("mov %%gs,%0" : "=r"(value));
   reply.gs = (uint16_t)value;
+  if (with_vectors) {
+    memcpy(reply_vectors.fxsave, m->fpstate->fxsave, sizeof reply_vectors.fxsave);
+    if (m->fpstate->present & AVX) memcpy(reply_vectors.upper, m->fpstate->upper, sizeof reply_vectors.upper);
+    else memset(reply_vectors.upper, 0, sizeof reply_vectors.upper);
+  }
   host_return();
 }
 
 static uint8_t alternate_stack[1 << 16] __attribute__((aligned(64)));
 static uint8_t background[DATA_SIZE] __attribute__((aligned(64)));
-static uint8_t input[sizeof(struct request) * 512] __attribute__((aligned(64)));
+static uint8_t input[1 << 17] __attribute__((aligned(64)));
 static uint8_t output[1 << 18] __attribute__((aligned(64)));
 static uint32_t output_length;
 
@@ -188,6 +213,17 @@ static void set_base(long which, uint64_t value) { syscall6(SYS_arch_prctl, whic
 
 static uint64_t fs_base, gs_base;
 
+/* Bytes of a request with what belongs to it. */
+static uint32_t request_size(const struct request *r) {
+  return sizeof *r + (r->options & 8 ? sizeof(struct vectors) : 0);
+}
+
+static void load_vectors(const struct vectors *v) {
+  memcpy(entry_vectors.fxsave, v->fxsave, sizeof v->fxsave);
+  memcpy(entry_vectors.upper, v->upper, sizeof v->upper);
+  entry_vectors.present = X87_SSE_AVX;
+}
+
 static void run_case(const struct request *r) {
   uint8_t *code = (uint8_t *)r->rip;
   if (r->rip < CODE || r->rip + r->code_length > CODE + CODE_SIZE || r->code_length > sizeof r->code) fail(5);
@@ -201,6 +237,9 @@ static void run_case(const struct request *r) {
   entry_rip = r->options & 4 ? r->rip - CODE : r->rip;
   if (r->options & 6) __asm__ volatile("mov %0,%%ds\n mov %0,%%es" ::"r"((uint32_t)entry_ss));
   if (r->options & 4) __asm__ volatile("mov %0,%%fs\n mov %0,%%gs" ::"r"((uint32_t)entry_ss));
+  with_vectors = (r->options & 8) != 0;
+  if (with_vectors) load_vectors((const struct vectors *)(r + 1));
+  reply.vectors_length = with_vectors ? sizeof reply_vectors : 0;
   case_number++;
   in_guest = 1;
   enter_guest(r);
@@ -224,9 +263,11 @@ static void run_case(const struct request *r) {
   while (last > first && now[last - 1] == then[last - 1]) last--;
   reply.dirty_at = first * 8;
   reply.dirty_length = (last - first) * 8;
-  if (output_length + sizeof reply + reply.dirty_length > sizeof output) flush();
+  if (output_length + sizeof reply + reply.vectors_length + reply.dirty_length > sizeof output) flush();
   memcpy(output + output_length, &reply, sizeof reply);
   output_length += sizeof reply;
+  memcpy(output + output_length, &reply_vectors, reply.vectors_length);
+  output_length += reply.vectors_length;
   memcpy(output + output_length, (void *)(DATA + reply.dirty_at), reply.dirty_length);
   output_length += reply.dirty_length;
 }
@@ -263,15 +304,23 @@ __attribute__((used)) void run(void) {
   const int64_t interval[4] = {0, 200000, 0, 200000};
   syscall6(SYS_setitimer, 0, (long)interval, 0, 0, 0, 0);
 
+  uint32_t there = 0;
   for (;;) {
-    uint32_t got = fill(input, sizeof input);
-    for (uint32_t at = 0; at + sizeof(struct request) <= got; at += sizeof(struct request)) {
+    const uint32_t got = fill(input + there, sizeof input - there);
+    there += got;
+    uint32_t at = 0;
+    while (there - at >= sizeof(struct request)) {
+      const struct request *r = (const struct request *)(input + at);
+      if (there - at < request_size(r)) break;
       memcpy(background, pristine, DATA_RW);
-      run_case((const struct request *)(input + at));
+      run_case(r);
       memcpy((void *)DATA, pristine, DATA_RW);
+      at += request_size(r);
     }
     flush();
-    if (got < sizeof input) break;
+    if (got == 0) break;
+    there -= at;
+    memcpy(input, input + at, there);
   }
   fail(0);
 }

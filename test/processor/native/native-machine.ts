@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Random } from '../../support/random.ts';
 import { DATA_SIZE, RECORD_SIZE, Reply } from './record.ts';
+import { VECTOR_BYTES } from './vector-state.ts';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const source = path.join(here, 'harness.c');
@@ -56,15 +57,15 @@ export function backgroundData(): Uint8Array {
 }
 
 /**
- * Runs cases on the machine's own processor. `requests` holds whole records; the answer has one reply per record.
+ * Runs cases on the machine's own processor. `requests` holds whole records of a size; the answer has one reply per record.
  * Throws when the harness dies, naming the case that killed it.
  */
-export function runNative(requests: Uint8Array, background: Uint8Array): Reply[] {
+export function runNative(requests: Uint8Array, background: Uint8Array, recordSize = RECORD_SIZE): Reply[] {
   build();
-  const count = requests.length / RECORD_SIZE;
+  const count = requests.length / recordSize;
   const result = spawnSync(binary, [], {
     input: Buffer.concat([background, requests]),
-    maxBuffer: count * (RECORD_SIZE + DATA_SIZE) + 4096,
+    maxBuffer: count * (recordSize + DATA_SIZE) + 4096,
     timeout: 60_000,
     killSignal: 'SIGKILL',
   });
@@ -72,9 +73,10 @@ export function runNative(requests: Uint8Array, background: Uint8Array): Reply[]
   const replies: Reply[] = [];
   let at = 0;
   while (at + RECORD_SIZE <= output.length) {
+    const size = output.readUInt32LE(at + 172) === VECTOR_BYTES ? RECORD_SIZE + VECTOR_BYTES : RECORD_SIZE;
     // Copied, so that 64-bit views are aligned.
-    const bytes = new Uint8Array(output.subarray(at, at + RECORD_SIZE));
-    at += RECORD_SIZE;
+    const bytes = new Uint8Array(output.subarray(at, at + size));
+    at += size;
     const length = new DataView(bytes.buffer).getUint32(196, true);
     replies.push(new Reply(bytes, output.subarray(at, at + length)));
     at += length;

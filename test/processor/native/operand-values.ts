@@ -55,6 +55,8 @@ export class CaseBuilder {
   /** Effective addresses have 16 bits. */
   address16: boolean;
   segment: number | undefined;
+  /** Fills memory with lanes like those of the vector registers. */
+  fillContents: ((bytes: Uint8Array) => void) | undefined;
 
   constructor(
     readonly form: InstructionForm,

@@ -1,4 +1,5 @@
 import { hex } from '../../../src/x86/address.ts';
+import { VECTOR_BYTES, VectorState } from './vector-state.ts';
 
 /** Layout of the records that harness.c reads and writes, and the addresses that it maps. */
 
@@ -16,20 +17,34 @@ export const LDT_CODE_16 = 0x07;
 export const LDT_DATA_16 = 0x0f;
 
 export const RECORD_SIZE = 256;
+/** With the state of x87, SSE and AVX. */
+export const VECTOR_RECORD_SIZE = RECORD_SIZE + VECTOR_BYTES;
+const WITH_VECTORS = 8;
 
 const R_FLAGS = 128;
 const RIP = 136;
 
-/** What a snippet starts with. A view on 256 bytes as harness.c reads them. */
+/** What a snippet starts with. A view on {@link RECORD_SIZE} or {@link VECTOR_RECORD_SIZE} bytes as harness.c reads them. */
 export class Request {
   static readonly MAX_CODE = 32;
   static readonly MAX_PATCH = 48;
   readonly gpr: BigUint64Array;
   private readonly view: DataView;
+  readonly vectors: VectorState | undefined;
 
   constructor(readonly bytes: Uint8Array) {
     this.gpr = new BigUint64Array(bytes.buffer, bytes.byteOffset, 16);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE);
+    if (bytes.length > RECORD_SIZE) {
+      this.vectors = new VectorState(bytes.subarray(RECORD_SIZE));
+      this.view.setUint32(160, this.view.getUint32(160, true) | WITH_VECTORS, true);
+    }
+  }
+
+  /** All zeroes, for 64-bit code. */
+  clear(): void {
+    this.bytes.fill(0);
+    if (this.vectors) this.view.setUint32(160, WITH_VECTORS, true);
   }
 
   register(index: number): bigint {
@@ -111,6 +126,7 @@ export class Reply {
   static readonly GPR_BYTES = 128;
   static readonly TIMEOUT = 0xffff;
   private readonly view: DataView;
+  readonly vectors: VectorState | undefined;
 
   constructor(
     readonly bytes: Uint8Array,
@@ -118,6 +134,7 @@ export class Reply {
     readonly dirty: Uint8Array,
   ) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE);
+    if (bytes.length > RECORD_SIZE) this.vectors = new VectorState(bytes.subarray(RECORD_SIZE));
   }
 
   register(index: number): bigint {
@@ -193,6 +210,6 @@ export function describeRequest(request: Request): string {
   const patch = Buffer.from(request.patch).toString('hex');
   return (
     `code ${code} at ${hex(request.rip)}, rflags=${hex(request.rflags)}, data+${hex(request.patchAt)}: ${patch}, ` +
-    `fs=${hex(request.fsBase)} gs=${hex(request.gsBase)}\n  ${registers}`
+    `fs=${hex(request.fsBase)} gs=${hex(request.gsBase)}\n  ${registers}${request.vectors ? `\n  ${request.vectors.describe()}` : ''}`
   );
 }

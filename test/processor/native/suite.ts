@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import type { CpuModel } from '../../../src/processor/models/cpu-model.ts';
 import { cpuModel } from '../../../src/processor/models/cpu-models.ts';
+import { parseCpu } from '../../../src/processor/models/parse-cpu.ts';
 import { compareForm, compareRequests } from './compare.ts';
 import { EmulatedMachine, type Tier } from './emulated-machine.ts';
-import { type InstructionForm, integerForms } from './forms.ts';
+import { type InstructionForm, integerForms, missingVectorFeatures, vectorForms } from './forms.ts';
 import { backgroundData, hostFeatures, hostVendor } from './native-machine.ts';
 import { randomEncodings } from './random-encodings.ts';
 
@@ -23,12 +24,35 @@ function commonForms(model: CpuModel, bits: 16 | 32 | 64): InstructionForm[] {
   return integerForms(commonFeatures(model), bits);
 }
 
+interface SuiteOptions {
+  readonly count: number;
+  readonly seed: number;
+  readonly bits: 16 | 32 | 64;
+  readonly tier?: Tier;
+}
+
 /** Defines one test per mnemonic of 16-, 32- or 64-bit code that compares `count` random cases of each of its forms. */
-export function compareMnemonics(options: { count: number; seed: number; bits: 16 | 32 | 64; tier?: Tier }): void {
+export function compareMnemonics(options: SuiteOptions): void {
+  const model = cpuModel(hostVendor());
+  compareForms(commonForms(model, options.bits), model, options);
+}
+
+/** The same for the forms of MMX, SSE and AVX. */
+export function compareVectors(options: SuiteOptions): void {
+  const host = hostFeatures();
+  if (!host.has('avx')) {
+    test.skip('vectors (the harness needs a processor with AVX)', () => {});
+    return;
+  }
+  const missing = missingVectorFeatures(host);
+  if (missing.length > 0) test.skip(`what the processor lacks: ${missing.join(', ')}`, () => {});
+  compareForms(vectorForms(host, options.bits), parseCpu('max', hostVendor()), options);
+}
+
+function compareForms(forms: readonly InstructionForm[], model: CpuModel, options: SuiteOptions): void {
   const vendor = hostVendor();
-  const model = cpuModel(vendor);
   const byMnemonic = new Map<string, InstructionForm[]>();
-  for (const form of commonForms(model, options.bits)) {
+  for (const form of forms) {
     const forms = byMnemonic.get(form.mnemonic) ?? [];
     forms.push(form);
     byMnemonic.set(form.mnemonic, forms);

@@ -1,0 +1,146 @@
+import type { CpuState } from '../../../src/processor/state/cpu-state.ts';
+import * as L from '../../../src/processor/state/layout.ts';
+
+/** An FXSAVE image (Intel SDM vol. 1, table 10-2), then the upper halves of YMM0–YMM15. */
+export const VECTOR_BYTES = 768;
+const CONTROL = 0;
+const STATUS = 2;
+const TAGS = 4;
+const MXCSR = 24;
+const STACK = 32;
+const XMM = 160;
+const UPPER = 512;
+const TOP = 0x3800;
+
+/** State of x87, MMX, SSE and AVX, as harness.c gets and gives it. */
+export class VectorState {
+  private readonly view: DataView;
+  constructor(readonly bytes: Uint8Array) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, VECTOR_BYTES);
+  }
+
+  get mxcsr(): number {
+    return this.view.getUint32(MXCSR, true);
+  }
+  set mxcsr(value: number) {
+    this.view.setUint32(MXCSR, value, true);
+  }
+  get control(): number {
+    return this.view.getUint16(CONTROL, true);
+  }
+  set control(value: number) {
+    this.view.setUint16(CONTROL, value, true);
+  }
+  get status(): number {
+    return this.view.getUint16(STATUS, true);
+  }
+  set status(value: number) {
+    this.view.setUint16(STATUS, value, true);
+  }
+  /** Bit i: physical register i is not empty. */
+  get tags(): number {
+    return this.view.getUint8(TAGS);
+  }
+  set tags(value: number) {
+    this.view.setUint8(TAGS, value);
+  }
+  private get top(): number {
+    return (this.status >> 11) & 7;
+  }
+
+  /** 16 bytes of part 0 or 1 of a YMM register. */
+  part(register: number, part: number): Uint8Array {
+    const at = (part === 0 ? XMM : UPPER) + register * 16;
+    return this.bytes.subarray(at, at + 16);
+  }
+  /** 10 bytes of an x87 register by its physical number, which MMX registers have too; depends on the status word. */
+  x87(register: number): Uint8Array {
+    const at = STACK + ((register - this.top) & 7) * 16;
+    return this.bytes.subarray(at, at + 10);
+  }
+
+  /** Puts it into an emulated processor. */
+  loadInto(state: CpuState): void {
+    const bytes = new Uint8Array(state.buffer, state.base, L.FPU_END);
+    for (let register = 0; register < 16; register++) {
+      bytes.set(this.part(register, 0), L.VECTORS + register * L.VECTOR_SIZE);
+      bytes.set(this.part(register, 1), L.VECTORS + register * L.VECTOR_SIZE + 16);
+    }
+    for (let register = 0; register < 8; register++)
+      bytes.set(this.x87(register), L.X87_REGISTERS + register * L.X87_REGISTER_SIZE);
+    state.set32(L.X87_CONTROL, this.control);
+    state.set32(L.X87_STATUS, this.status);
+    state.set32(L.X87_TAGS, this.tags);
+    state.set32(L.MXCSR, this.mxcsr);
+  }
+
+  /** Takes it from an emulated processor. */
+  takeFrom(state: CpuState): void {
+    const bytes = new Uint8Array(state.buffer, state.base, L.FPU_END);
+    this.control = state.get32(L.X87_CONTROL);
+    this.status = state.get32(L.X87_STATUS);
+    this.tags = state.get32(L.X87_TAGS);
+    this.mxcsr = state.get32(L.MXCSR);
+    for (let register = 0; register < 16; register++)
+      for (let part = 0; part < 2; part++) {
+        const at = L.VECTORS + register * L.VECTOR_SIZE + part * 16;
+        this.part(register, part).set(bytes.subarray(at, at + 16));
+      }
+    for (let register = 0; register < 8; register++) {
+      const at = L.X87_REGISTERS + register * L.X87_REGISTER_SIZE;
+      this.x87(register).set(bytes.subarray(at, at + 10));
+    }
+  }
+
+  /**
+   * What differs in words, this one's value first. `isNear` says of lanes of 32 bits that differ whether that is allowed; `ignoresStack`
+   * leaves out TOP and the tags. Where the last x87 instruction was is not looked at.
+   */
+  differences(
+    other: VectorState,
+    { isNear = () => false, ignoresStack }: { isNear?: (a: number, b: number) => boolean; ignoresStack: boolean },
+  ): string[] {
+    const found: string[] = [];
+    const word = (name: string, a: number, b: number): void => {
+      if (a !== b) found.push(`${name} ${a.toString(16)} not ${b.toString(16)}`);
+    };
+    word('mxcsr', this.mxcsr, other.mxcsr);
+    word('fcw', this.control, other.control);
+    const top = ignoresStack ? TOP : 0;
+    word('fsw', this.status | top, other.status | top);
+    if (!ignoresStack) word('ftw', this.tags, other.tags);
+    const register = (name: string, a: Uint8Array, b: Uint8Array): void => {
+      if (Buffer.compare(a, b) !== 0) found.push(`${name} ${digits(a)} not ${digits(b)}`);
+    };
+    for (let index = 0; index < 16; index++)
+      for (let part = 0; part < 2; part++) {
+        const [a, b] = [this.part(index, part), other.part(index, part)];
+        if (Buffer.compare(a, b) === 0) continue;
+        const lane = (bytes: Uint8Array, number: number): number => Buffer.from(bytes).readUInt32LE(number * 4);
+        const far = [0, 1, 2, 3].some((number) => {
+          const [x, y] = [lane(a, number), lane(b, number)];
+          return x !== y && !isNear(x, y);
+        });
+        if (far) register(part === 0 ? `xmm${index}` : `ymm${index} upper half`, a, b);
+      }
+    for (let index = 0; index < 8; index++) register(`r${index}`, this.x87(index), other.x87(index));
+    return found;
+  }
+
+  /** All of it on a few lines, for a failing test. */
+  describe(): string {
+    const registers = (count: number, name: string, of: (index: number) => string): string =>
+      Array.from({ length: count }, (_, index) => `${name}${index}=${of(index)}`).join(' ');
+    const words = [this.mxcsr, this.control, this.status, this.tags].map((word) => word.toString(16));
+    return [
+      `mxcsr=${words[0]} fcw=${words[1]} fsw=${words[2]} ftw=${words[3]}`,
+      registers(8, 'r', (index) => digits(this.x87(index))),
+      registers(16, 'ymm', (index) => `${digits(this.part(index, 1))}_${digits(this.part(index, 0))}`),
+    ].join('\n  ');
+  }
+}
+
+/** As a number: the highest byte first. */
+function digits(bytes: Uint8Array): string {
+  return Buffer.from(bytes).reverse().toString('hex');
+}
