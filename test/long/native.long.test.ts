@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
 import { whyNotNative } from '../processor/native/native-machine.ts';
-import { compareEncodings, compareMnemonics } from '../processor/native/suite.ts';
+import { compareEncodings, compareMnemonics, compareVectors } from '../processor/native/suite.ts';
 
 /** Cases of each form. */
 const COUNT = 1200;
@@ -15,6 +15,8 @@ describe.skipIf(reason)(
     for (const bits of [64, 32, 16] as const) {
       compareMnemonics({ count: bits === 64 ? COUNT : COUNT / 2, seed: 2, bits });
       compareMnemonics({ count: COUNT / 40, seed: 4, bits, tier: 'translator' });
+      compareVectors({ count: bits === 64 ? COUNT : COUNT / 4, seed: 5, bits });
+      compareVectors({ count: COUNT / 40, seed: 6, bits, tier: 'translator' });
     }
   },
 );

@@ -1,22 +1,9 @@
 import { Flag } from '../../../src/processor/state/cpu-state.ts';
 import { hex } from '../../../src/x86/address.ts';
-import { Random } from '../../support/random.ts';
 import { entersMmxOddly, isApproximate, isNear } from './approximations.ts';
-import { makeCase } from './cases.ts';
 import type { EmulatedMachine } from './emulated-machine.ts';
-import type { InstructionForm } from './forms.ts';
 import { runNative } from './native-machine.ts';
-import {
-  CODE,
-  DATA,
-  DATA_WRITABLE,
-  describeRequest,
-  RECORD_SIZE,
-  type Reply,
-  type Request,
-  registerName,
-  VECTOR_RECORD_SIZE,
-} from './record.ts';
+import { CODE, DATA, DATA_WRITABLE, describeRequest, type Reply, type Request, registerName } from './record.ts';
 import { faultPriorityVaries, incomparableFlags } from './undefined-flags.ts';
 
 const FLAG_NAMES = Object.entries(Flag).filter(([, bit]) => (bit & (bit - 1)) === 0);
@@ -24,9 +11,8 @@ const PAGE_FAULT = 14;
 const RSP = 4;
 const SELECTOR_NAMES = ['cs', 'ss', 'ds', 'es', 'fs', 'gs'];
 
+/** A case in which the processors differ. */
 export interface Difference {
-  readonly form: string;
-  readonly seed: number;
   readonly index: number;
   /** What differs, real value first. */
   readonly text: string;
@@ -125,10 +111,19 @@ export function compareRequests(
   requests: readonly Request[],
   mnemonic: (index: number) => string,
   comparison: Comparison,
-): Omit<Difference, 'form' | 'seed'>[] {
+): Difference[] {
+  return compareReplies(requests, runNative(records, comparison.background, requests[0]?.bytes.length), mnemonic, comparison);
+}
+
+/** Runs cases on the emulated processor and returns those that differ from what the real one did. */
+export function compareReplies(
+  requests: readonly Request[],
+  replies: readonly Reply[],
+  mnemonic: (index: number) => string,
+  comparison: Comparison,
+): Difference[] {
   const { machine, background } = comparison;
-  const replies = runNative(records, background, requests[0]?.bytes.length);
-  const found: Omit<Difference, 'form' | 'seed'>[] = [];
+  const found: Difference[] = [];
   const expected = new Uint8Array(background);
   for (const [index, request] of requests.entries()) {
     const native = replies[index];
@@ -149,19 +144,4 @@ export function compareRequests(
     }
   }
   return found;
-}
-
-/** Compares `count` random cases of a form. The same seed makes the same cases. */
-export function compareForm(form: InstructionForm, comparison: Comparison, count: number, seed: number): Difference[] {
-  const random = new Random(seed ^ Math.imul(form.code, 0x9e37_79b1));
-  const size = form.vector ? VECTOR_RECORD_SIZE : RECORD_SIZE;
-  const records = new Uint8Array(count * size);
-  const requests = Array.from({ length: count }, (_, index) =>
-    makeCase(form, random, records.subarray(index * size, (index + 1) * size)),
-  );
-  return compareRequests(records, requests, () => form.mnemonic, comparison).map((found) => ({
-    ...found,
-    form: form.name,
-    seed,
-  }));
 }

@@ -2,8 +2,9 @@ import { expect, test } from 'vitest';
 import type { CpuModel } from '../../../src/processor/models/cpu-model.ts';
 import { cpuModel } from '../../../src/processor/models/cpu-models.ts';
 import { parseCpu } from '../../../src/processor/models/parse-cpu.ts';
-import { compareForm, compareRequests } from './compare.ts';
+import { compareReplies, compareRequests } from './compare.ts';
 import { EmulatedMachine, type Tier } from './emulated-machine.ts';
+import { CaseSource } from './form-cases.ts';
 import { type InstructionForm, integerForms, missingVectorFeatures, vectorForms } from './forms.ts';
 import { backgroundData, hostFeatures, hostVendor } from './native-machine.ts';
 import { randomEncodings } from './random-encodings.ts';
@@ -59,10 +60,16 @@ function compareForms(forms: readonly InstructionForm[], model: CpuModel, option
   }
   const background = backgroundData();
   const comparison = { machine: new EmulatedMachine(model, background, options.tier), background, vendor, limit: 3 };
+  const cases = new CaseSource([...byMnemonic.values()].flat(), options.count, options.seed, background);
   for (const [mnemonic, forms] of byMnemonic) {
     test(`${mnemonic.toUpperCase()} in ${options.bits}-bit code${options.tier === 'translator' ? ', translated' : ''} (${forms.length} ${forms.length === 1 ? 'form' : 'forms'})`, () => {
-      const found = forms.flatMap((form) => compareForm(form, comparison, options.count, options.seed));
-      const report = found.map((d) => `${d.form} seed ${d.seed} case ${d.index}: ${d.text}\n  ${d.request}`).join('\n');
+      const found = forms.flatMap((form) => {
+        const { requests, replies } = cases.take(form);
+        return compareReplies(requests, replies, () => form.mnemonic, comparison).map((d) => ({ ...d, form }));
+      });
+      const report = found
+        .map((d) => `${d.form.name} seed ${options.seed} case ${d.index}: ${d.text}\n  ${d.request}`)
+        .join('\n');
       expect(found.length, report).toBe(0);
     });
   }
