@@ -11,7 +11,6 @@ type Rows = readonly (readonly [leaf: number, register: keyof CpuidResult, bit: 
 
 /** Features by name (Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E). Leaf 7 means its subleaf 0. */
 const rows: Rows = [
-  [1, 'edx', 0, 'fpu'],
   [1, 'edx', 1, 'vme'],
   [1, 'edx', 2, 'de'],
   [1, 'edx', 3, 'pse'],
