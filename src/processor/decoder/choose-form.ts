@@ -59,23 +59,60 @@ export function opcodeEntry(vex: boolean, map: number, opcode: number): OpcodeEn
   return entry;
 }
 
-function fits(form: Form, prefixes: Prefixes, vex: Vex | undefined, modrm: number | undefined, mode: DecodeMode): boolean {
-  const long = mode.mode === 64;
-  if ((form.only64 && !long) || (form.not64 && long)) return false;
-  const { feature, secondFeature } = form.definition;
-  if (feature !== undefined && !mode.has(feature)) return false;
-  if (secondFeature !== undefined && !mode.has(secondFeature)) return false;
-  // With REX.B it is XCHG with R8, not NOP or PAUSE.
-  if (form.map === 0 && form.opcode === 0x90 && !form.plusRegister && prefixes.rex & 1) return false;
+/** What choosing looks at in a form, worked out beforehand. */
+interface Candidate {
+  readonly form: Form;
+  /** Takes none but its own mandatory prefix. */
+  readonly isStrict: boolean;
+  readonly onlyMemory: boolean;
+  readonly onlyRegister: boolean;
+  readonly isSegmentMove: boolean;
+  /** With REX.B it is XCHG with R8, not NOP or PAUSE. */
+  readonly isNop: boolean;
+}
+
+const candidates = new Map<OpcodeEntry, readonly Candidate[]>();
+
+function candidatesOf(entry: OpcodeEntry): readonly Candidate[] {
+  let list = candidates.get(entry);
+  if (!list) {
+    list = entry.forms.map((form) => ({
+      form,
+      isStrict: form.definition.registers !== undefined,
+      onlyMemory: form.places.includes('M'),
+      onlyRegister: /[RUNF]/.test(form.places),
+      isSegmentMove: form.places.includes('S'),
+      isNop: form.map === 0 && form.opcode === 0x90 && !form.plusRegister,
+    }));
+    candidates.set(entry, list);
+  }
+  return list;
+}
+
+function fits(
+  candidate: Candidate,
+  prefixes: Prefixes,
+  vex: Vex | undefined,
+  modrm: number | undefined,
+  mode: DecodeMode,
+): boolean {
+  const { form } = candidate;
+  if (mode.mode === 64 ? form.not64 : form.only64) return false;
+  if (candidate.isNop && prefixes.rex & 1) return false;
   if (vex && form.vexL !== undefined && form.vexL !== vex.l) return false;
   if (vex && form.vexW !== undefined && form.vexW !== vex.w) return false;
-  if (modrm === undefined) return true;
-  if (form.modrmByte !== undefined) return form.modrmByte === modrm;
-  const register = modrm >= 0xc0;
-  const reg = (modrm >> 3) & 7;
-  if (form.digit !== undefined && form.digit !== reg) return false;
-  if (register ? form.places.includes('M') : /[RUNF]/.test(form.places)) return false;
-  return reg <= 5 || !form.places.includes('S');
+  if (modrm !== undefined) {
+    if (form.modrmByte !== undefined) {
+      if (form.modrmByte !== modrm) return false;
+    } else {
+      const reg = (modrm >> 3) & 7;
+      if (form.digit !== undefined && form.digit !== reg) return false;
+      if (modrm >= 0xc0 ? candidate.onlyMemory : candidate.onlyRegister) return false;
+      if (reg > 5 && candidate.isSegmentMove) return false;
+    }
+  }
+  const { feature, secondFeature } = form.definition;
+  return (feature === undefined || mode.has(feature)) && (secondFeature === undefined || mode.has(secondFeature));
 }
 
 /** The form that bytes mean. Throws #UD when there is none. */
@@ -90,12 +127,12 @@ export function chooseForm(
   const strict = mandatory !== 0 && (entry.strict || (entry.strictRepeat && prefixes.rep !== 0));
   let best: Form | undefined;
   let bestRank = 0;
-  for (const form of entry.forms) {
-    const isStrict = strict || form.definition.registers !== undefined;
-    if (form.prefix !== mandatory && (form.prefix !== 0 || isStrict)) continue;
+  for (const candidate of candidatesOf(entry)) {
+    const { form } = candidate;
+    if (form.prefix !== mandatory && (form.prefix !== 0 || strict || candidate.isStrict)) continue;
     // A mandatory prefix goes before none, and a whole ModRM byte is more exact than a digit.
     const rank = (form.prefix === mandatory ? 3 : 1) + (form.modrmByte === undefined ? 0 : 1);
-    if (rank > bestRank && fits(form, prefixes, vex, modrm, mode)) {
+    if (rank > bestRank && fits(candidate, prefixes, vex, modrm, mode)) {
       best = form;
       bestRank = rank;
     }
