@@ -12,6 +12,7 @@ import { CODE, CODE_SIZE, DATA, DATA_SIZE, INT3, RECORD_SIZE, type Reply, type R
 import { faultPriorityVaries, incomparableFlags } from '../processor/native/undefined-flags.ts';
 import { Random } from '../support/random.ts';
 import { type CaseFile, type PublishedCase, REGISTER_NAMES } from './case-file.ts';
+import { writeX87Cases } from './x87/make-x87-cases.ts';
 
 /** Cases of each form. */
 const COUNT = 3;
@@ -151,6 +152,7 @@ const folder = process.argv[2] ?? '.';
 for (const name of readdirSync(folder)) if (name.endsWith('.json')) rmSync(path.join(folder, name));
 const background = backgroundData();
 const vendor = hostVendor();
+const recordedOn = vendor === 'amd' ? 'AuthenticAMD' : 'GenuineIntel';
 const machine = new EmulatedMachine(cpuModel(vendor), background);
 const files = new Map<string, { form: string; cases: PublishedCase[] }[]>();
 for (const form of integerForms(hostFeatures())) {
@@ -164,7 +166,7 @@ for (const form of integerForms(hostFeatures())) {
 for (const [mnemonic, forms] of files) {
   const file: CaseFile = {
     mnemonic,
-    recorded_on: vendor === 'amd' ? 'AuthenticAMD' : 'GenuineIntel',
+    recorded_on: recordedOn,
     undefined_flags: `0x${incomparableFlags(mnemonic, vendor === 'amd' ? 'intel' : 'amd').toString(16)}`,
     forms,
   };
@@ -178,3 +180,4 @@ for (const [mnemonic, forms] of files) {
   writeFileSync(path.join(folder, `${mnemonic}.json`), text);
 }
 process.stdout.write(`${files.size} files, ${[...files.values()].flat().reduce((sum, { cases }) => sum + cases.length, 0)} cases\n`);
+process.stdout.write(`${writeX87Cases(path.join(folder, 'x87'), recordedOn)} cases of the x87 unit\n`);

@@ -41,6 +41,12 @@ export class EmulatedFpu {
     };
   }
 
+  /** An image as the unit has it once it was loaded: with summary bits and tags that follow from the rest. */
+  settled(image: Image): Image {
+    this.load(image);
+    return this.save();
+  }
+
   private load(image: Image): void {
     const { state } = this.machine;
     const control = (image.control & 0x1f3f) | 0x40;

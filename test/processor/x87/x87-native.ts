@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { type FpuCase, IMAGE_SIZE, Image, MEMORY_SIZE, type Outcome } from './image.ts';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const source = path.join(here, 'native.c');
+// Bundled beside the other native harness, it is found from there too.
+const source = path.join(here, '../x87/native.c');
 const binary = path.join(here, '../../../build/native/x87');
 
 /** Where native.c puts code and data. */
