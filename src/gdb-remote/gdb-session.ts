@@ -39,7 +39,7 @@ export class GdbSession {
     readonly guest: Guest,
     private readonly send: (text: string) => void,
   ) {
-    this.target = describeTarget(guest.partition.vcpus[0]?.processor.mode ?? 64);
+    this.target = describeTarget(guest.session.vcpu(0).processor);
     this.points = new Points(guest.session);
     this.lastReply = stopReply(guest.session.lastStop ?? guest.session.stopAtEntry());
   }

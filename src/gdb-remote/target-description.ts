@@ -83,17 +83,52 @@ function coreFeature(mode: CodeMode): Feature {
   };
 }
 
-function features(mode: CodeMode): readonly Feature[] {
+/** The upper half of a YMM register, which gdb puts together with XMM. */
+function upperHalf(number: number): GdbRegister {
+  const whole = (processor: Processor) => findRegister(processor, `ymm${number}`);
+  const half = 128n;
+  return {
+    name: `ymm${number}h`,
+    bits: 128,
+    type: 'uint128',
+    group: 'vector',
+    read: (processor) => (whole(processor)?.get() ?? 0n) >> half,
+    write: (processor, value) => {
+      const register = whole(processor);
+      if (!register) return false;
+      register.set(BigInt.asUintN(128, register.get()) | (BigInt.asUintN(128, value) << half));
+      processor.stateChanged();
+      return true;
+    },
+  };
+}
+
+/** The vector registers of a processor that has any. */
+function vectorFeatures({ mode, model }: Processor): readonly Feature[] {
+  const numbers = Array.from({ length: mode === 64 ? 16 : 8 }, (_, index) => index);
+  const sse = {
+    name: 'org.gnu.gdb.i386.sse',
+    registers: [
+      ...numbers.map((number) => named(`xmm${number}`, 128, 'vec128', `xmm${number}`, 'vector')),
+      named('mxcsr', 32, 'i386_mxcsr', 'mxcsr', 'vector'),
+    ],
+  };
+  const avx = { name: 'org.gnu.gdb.i386.avx', registers: numbers.map(upperHalf) };
+  return model.has('avx') ? [sse, avx] : model.has('sse') ? [sse] : [];
+}
+
+function features(processor: Processor): readonly Feature[] {
+  const { mode } = processor;
   const system: Feature = {
     name: 'org.hyperscope.system',
     registers: SYSTEM.map((name) => named(name, 64, 'uint64', name, 'system')),
   };
-  if (mode !== 64) return [coreFeature(mode), system];
+  if (mode !== 64) return [coreFeature(mode), ...vectorFeatures(processor), system];
   const bases: Feature = {
     name: 'org.gnu.gdb.i386.segments',
     registers: ['fs', 'gs'].map((name) => named(`${name}_base`, 64, 'int', `${name}.base`)),
   };
-  return [coreFeature(mode), bases, system];
+  return [coreFeature(mode), ...vectorFeatures(processor), bases, system];
 }
 
 const FLAGS: readonly (readonly [name: string, bit: number])[] = [
@@ -116,27 +151,55 @@ const FLAGS: readonly (readonly [name: string, bit: number])[] = [
   ['ID', 21],
 ];
 
+const MXCSR: readonly (readonly [name: string, bit: number])[] = [
+  ...['IE', 'DE', 'ZE', 'OE', 'UE', 'PE', 'DAZ', 'IM', 'DM', 'ZM', 'OM', 'UM', 'PM'].map((flag, bit) => [flag, bit] as const),
+  ['FZ', 15],
+];
+
+function flagsXml(id: string, flags: readonly (readonly [name: string, bit: number])[]): string {
+  const fields = flags.map(([flag, bit]) => `<field name="${flag}" start="${bit}" end="${bit}"/>`);
+  return `<flags id="${id}" size="4">${fields.join('')}</flags>`;
+}
+
+/** The ways in which gdb shows a vector of 128 bits. */
+const VECTOR_VIEWS: readonly (readonly [id: string, type: string, count: number, field: string])[] = [
+  ['v4f', 'ieee_single', 4, 'v4_float'],
+  ['v2d', 'ieee_double', 2, 'v2_double'],
+  ['v16i8', 'int8', 16, 'v16_int8'],
+  ['v8i16', 'int16', 8, 'v8_int16'],
+  ['v4i32', 'int32', 4, 'v4_int32'],
+  ['v2i64', 'int64', 2, 'v2_int64'],
+];
+
+function vectorXml(): string {
+  const vectors = VECTOR_VIEWS.map(([id, type, count]) => `<vector id="${id}" type="${type}" count="${count}"/>`);
+  const fields = VECTOR_VIEWS.map(([id, , , field]) => `<field name="${field}" type="${id}"/>`);
+  return `${vectors.join('')}<union id="vec128">${fields.join('')}<field name="uint128" type="uint128"/></union>`;
+}
+
+/** Types that the registers of a feature have. */
+const TYPES: Readonly<Record<string, () => string>> = {
+  'org.gnu.gdb.i386.core': () => flagsXml('i386_eflags', FLAGS),
+  'org.gnu.gdb.i386.sse': () => vectorXml() + flagsXml('i386_mxcsr', MXCSR),
+};
+
 function featureXml({ name, registers }: Feature): string {
-  const flags =
-    name === 'org.gnu.gdb.i386.core'
-      ? `<flags id="i386_eflags" size="4">${FLAGS.map(([flag, bit]) => `<field name="${flag}" start="${bit}" end="${bit}"/>`).join('')}</flags>`
-      : '';
   const rows = registers.map(({ name: register, bits, type, group }) => {
     const inGroup = group === undefined ? '' : ` group="${group}"`;
     return `<reg name="${register}" bitsize="${bits}" type="${type}"${inGroup}/>`;
   });
-  return `<feature name="${name}">${flags}${rows.join('')}</feature>`;
+  return `<feature name="${name}">${TYPES[name]?.() ?? ''}${rows.join('')}</feature>`;
 }
 
 /** The architectures by the mode that a guest starts in; a client can't change its mind later. */
 const ARCHITECTURES: Readonly<Record<CodeMode, string>> = { 16: 'i8086', 32: 'i386', 64: 'i386:x86-64' };
 
-/** The description of a processor whose guest starts in a mode (GDB manual, appendix "Target Descriptions"). */
-export function describeTarget(mode: CodeMode): TargetDescription {
-  const own = features(mode);
+/** The description of a processor, in the mode that its guest starts in (GDB manual, appendix "Target Descriptions"). */
+export function describeTarget(processor: Processor): TargetDescription {
+  const own = features(processor);
   const xml = [
     '<?xml version="1.0"?><!DOCTYPE target SYSTEM "gdb-target.dtd">',
-    `<target version="1.0"><architecture>${ARCHITECTURES[mode]}</architecture>`,
+    `<target version="1.0"><architecture>${ARCHITECTURES[processor.mode]}</architecture>`,
     ...own.map(featureXml),
     '</target>',
   ].join('');

@@ -20,7 +20,7 @@ describe('registers', () => {
   });
 
   test('only the first scope is cheap, and every scope can be read', () => {
-    const client = atEntry();
+    const client = atEntry(hello, { cpu: 'max' });
     const { scopes } = client.ask('scopes', { frameId: client.frames()[0].id });
     expect(scopes.map(({ expensive }: { expensive: boolean }) => expensive)).toEqual([false, ...scopes.slice(1).map(() => true)]);
     for (const { name } of scopes) expect(Object.keys(client.scope(name)), name).not.toEqual([]);
@@ -30,6 +30,7 @@ describe('registers', () => {
       'Segments',
       'Control registers',
       'x87',
+      'Vectors',
       'Debug registers',
       'MSRs',
       'Local APIC',
@@ -37,6 +38,27 @@ describe('registers', () => {
       'Last VM exit',
       'Devices',
     ]);
+  });
+
+  test('of vectors have lanes, which can be set', () => {
+    const client = atEntry(hello, { cpu: 'max' });
+    const { scopes } = client.ask('scopes', { frameId: client.frames()[0].id });
+    const within = (reference: number, name: string) =>
+      client
+        .ask('variables', { variablesReference: reference })
+        .variables.find((variable: { name: string }) => variable.name === name);
+    const vectors = scopes.find(({ name }: { name: string }) => name === 'Vectors').variablesReference;
+    const doubles = within(within(vectors, 'ymm1').variablesReference, 'f64');
+    expect(doubles.value).toBe('0 0 0 0');
+    const set = (value: string) =>
+      client.ask('setVariable', { variablesReference: doubles.variablesReference, name: '[1]', value }).value;
+    expect(set('-2.5')).toBe('-2.5');
+    expect(set('0x3ff0000000000000')).toBe('1');
+    expect(client.evaluate('xmm1')).toBe(`0x3ff${'0'.repeat(29)}`);
+    expect(within(within(vectors, 'ymm1').variablesReference, 'u8').value).toMatch(/^(0x00 ){14}0xf0 0x3f( 0x00){16}$/);
+    client.evaluate('mxcsr = 0xff9f', 'repl');
+    expect(client.scope('Vectors').mxcsr).toBe('0x0000ff9f  rounded to zero, all exceptions masked, IE DE ZE OE UE raised, FTZ');
+    expect(Object.keys(client.scope('Vectors'))).toHaveLength(17);
   });
 
   test('can be set from the Variables view, the console and Watch', () => {

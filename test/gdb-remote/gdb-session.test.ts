@@ -88,6 +88,17 @@ describe('a session of the remote protocol', () => {
     expect(client.register('st1')).toBe(0x3fff_8000_0000_0000_0000n);
   });
 
+  test('shows vectors as the processor has them', () => {
+    const names = (client: RemoteClient) => client.session.target.registers.map(({ name }) => name);
+    expect(names(guest(PROGRAM, { cpu: 'nehalem,-sse' }))).not.toContain('xmm0');
+    const client = guest(PROGRAM, { cpu: 'max' });
+    expect(client.session.target.xml).toMatch(/<feature name="org\.gnu\.gdb\.i386\.avx">/);
+    const set = (name: string, value: string) => client.ask(`P${names(client).indexOf(name).toString(16)}=${value}`);
+    expect([set('xmm3', '11'.repeat(16)), set('ymm3h', '22'.repeat(16))]).toEqual(['OK', 'OK']);
+    expect(client.register('ymm3h')).toBe(BigInt(`0x${'22'.repeat(16)}`));
+    expect([client.register('xmm3'), client.register('mxcsr')]).toEqual([BigInt(`0x${'11'.repeat(16)}`), 0x1f80n]);
+  });
+
   test('stops at breakpoints, steps into calls and over VM exits, and ends with the guest', () => {
     const client = guest(PROGRAM);
     const work = client.session.guest.session.evaluate('work').toString(16);

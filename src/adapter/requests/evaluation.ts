@@ -104,11 +104,13 @@ function evaluated(
     return { ...describeVariable(adapter, variable), result: variable.value };
   }
   try {
-    const value = session.evaluate(text, vcpu, exit);
     const register = findRegister(session.vcpu(vcpu).processor, text.trim().replace(/^\$/, ''));
+    // Expressions have 64 bits; a wider register alone is shown whole.
+    const isWide = register !== undefined && register.bits > 64;
+    const value = isWide ? register.get() : session.evaluate(text, vcpu, exit);
     const isBare = context === 'clipboard';
     const name = isBare || value === 0n ? undefined : session.symbols.describe(value);
-    const decimal = isBare || value < 10n ? '' : ` (${BigInt.asIntN(64, value)})`;
+    const decimal = isBare || isWide || value < 10n ? '' : ` (${BigInt.asIntN(64, value)})`;
     const note = isBare || name !== undefined ? undefined : register?.note?.();
     const meaning = note === undefined ? `${decimal}${name === undefined ? '' : ` <${name}>`}` : ` (${note})`;
     const result = register?.bits === 1 ? value.toString() : `${hex(value)}${meaning}`;

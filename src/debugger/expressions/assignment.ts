@@ -95,13 +95,11 @@ function assignTyped(
 ): WrittenMemory | undefined {
   const bytes = encoded(session, typed, text, vcpu, context);
   if (typed.address !== undefined) return store(processor, { space: 'gva', address: typed.address, length: bytes.length }, bytes);
-  const number = typed.register === undefined || context.isCaller ? undefined : dwarfRegister(typed.register);
-  if (number === undefined)
-    throw new ExpressionError(`${name} lies neither in memory nor in a register of this frame; it can't be set.`);
-  const old = processor.state.gpr(number);
-  const low = bytes.slice(0, 8).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
-  const mask = (1n << BigInt(Math.min(bytes.length, 8) * 8)) - 1n;
-  processor.state.setGpr(number, (old & ~mask) | low);
+  const register = typed.register === undefined || context.isCaller ? undefined : dwarfRegister(processor, typed.register);
+  if (!register) throw new ExpressionError(`${name} lies neither in memory nor in a register of this frame; it can't be set.`);
+  const mask = (1n << BigInt(Math.min(bytes.length * 8, register.bits))) - 1n;
+  const low = bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n) & mask;
+  register.set((register.get() & ~mask) | low);
   processor.stateChanged();
   return undefined;
 }

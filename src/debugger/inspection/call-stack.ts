@@ -2,11 +2,12 @@ import type { ActiveFrame } from '../../hypervisor/exits/exit-activity.ts';
 import { exitNumbers } from '../../hypervisor/exits/reasons.ts';
 import { stagePosition } from '../../hypervisor/exits/stage-position.ts';
 import type { VmExit } from '../../processor/exit.ts';
+import type { Processor } from '../../processor/processor.ts';
 import { Segment } from '../../processor/state/layout.ts';
 import type { FrameContext, FrameRegisters } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import type { RunControl } from '../run-control/control.ts';
-import { findRegister } from './registers.ts';
+import { findRegister, type NamedRegister } from './registers.ts';
 
 /** A frame of the call stack that goes from the hypervisor down into the guest, newest first. */
 export interface StackEntry {
@@ -25,11 +26,17 @@ type Inspected = Pick<RunControl, 'partition' | 'symbols' | 'vcpu'>;
 const MAX_FRAMES = 256;
 /** DWARF register numbers of the general registers in encoding order. */
 const DWARF = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
+const DWARF_NAMES: readonly string[] = [
+  ...'rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15'.split(' '),
+  // The return address.
+  '',
+  ...Array.from({ length: 16 }, (_, index) => `xmm${index}`),
+  ...Array.from({ length: 8 }, (_, index) => `st${index}`),
+];
 
-/** A general register's number in encoding order, by its DWARF number; undefined for another register. */
-export function dwarfRegister(number: number): number | undefined {
-  const index = DWARF.indexOf(number);
-  return index >= 0 ? index : undefined;
+/** A register that holds a variable, by its DWARF number; undefined for one that isn't known. */
+export function dwarfRegister(processor: Processor, number: number): NamedRegister | undefined {
+  return findRegister(processor, DWARF_NAMES[number] ?? '');
 }
 
 /** `VM exit: VMCALL, reason 18`, or the SVM code on AMD. */
@@ -43,7 +50,10 @@ export function exitLabel(vendor: 'intel' | 'amd', exit: VmExit): string {
 function currentRegisters(session: Inspected, vcpu: number): FrameRegisters {
   const { processor } = session.vcpu(vcpu);
   return {
-    get: (number) => (number === 16 ? processor.linearRip : number < 16 ? processor.state.gpr(DWARF.indexOf(number)) : undefined),
+    get: (number) => {
+      if (number === 16) return processor.linearRip;
+      return number < 16 ? processor.state.gpr(DWARF.indexOf(number)) : dwarfRegister(processor, number)?.get();
+    },
   };
 }
 

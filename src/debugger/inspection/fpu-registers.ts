@@ -79,11 +79,18 @@ function mmxRegister({ state }: Processor, name: string, index: number): NamedRe
   return { name, bits: 64, get: () => state.get64(at), set: (value) => state.set64(at, value) };
 }
 
+/** Rounding, masks and exceptions raised, as x87's words and MXCSR have them. */
+export function describeControls(controls: { rounding: number; masks: number; flags?: number }): string {
+  const { rounding, masks, flags = 0 } = controls;
+  const named = (bits: number) => EXCEPTIONS.filter((_, bit) => (bits & (1 << bit)) !== 0).join(' ');
+  const unmasked = named(~masks);
+  const parts = [`rounded ${ROUNDINGS[rounding]}`, unmasked === '' ? 'all exceptions masked' : `${unmasked} not masked`];
+  return [...parts, ...(flags === 0 ? [] : [`${named(flags)} raised`])].join(', ');
+}
+
 /** What a control word asks for. */
 function describeControlWord(control: number): string {
-  const unmasked = EXCEPTIONS.filter((_, bit) => (control & (1 << bit)) === 0);
-  const masks = unmasked.length === 0 ? 'all exceptions masked' : `${unmasked.join(' ')} not masked`;
-  return `${PRECISIONS[(control >> 8) & 3]}, rounded ${ROUNDINGS[(control >> 10) & 3]}, ${masks}`;
+  return `${PRECISIONS[(control >> 8) & 3]}, ${describeControls({ rounding: (control >> 10) & 3, masks: control & 0x3f })}`;
 }
 
 /** The top of the stack, and the bits of a status word that are set. */

@@ -16,6 +16,7 @@ import {
   describeControl,
   describeSegment,
   findRegister,
+  fitted,
   flagRegisters,
   flagSummary,
   formatRegister,
@@ -26,6 +27,7 @@ import {
   setRegister,
 } from './registers.ts';
 import type { ShownScope, ShownVariable } from './shown.ts';
+import { LANES, type LaneKind, lanesOf, vectorNames } from './vector-registers.ts';
 
 type Inspected = Pick<RunControl, 'partition' | 'symbols' | 'vcpu'>;
 
@@ -59,6 +61,9 @@ export function registerScopes(session: Inspected, index: number): ShownScope[] 
     ]),
     scope('Control registers', named(['cr0', 'cr2', 'cr3', 'cr4', 'efer', 'xcr0', 'cpl'])),
     scope('x87', named(FPU_REGISTERS)),
+    ...(vectorNames(processor).length === 0
+      ? []
+      : [scope('Vectors', () => vectorNames(processor).flatMap((name) => vectorVariable(processor, name)))]),
     scope('Debug registers', named(['dr0', 'dr1', 'dr2', 'dr3', 'dr6', 'dr7'])),
     scope('MSRs', () => msrReference(processor.model.vendor).map((msr) => msrVariable(processor, msr))),
     scope('Local APIC', () => localApic(partition.inspect(), index)),
@@ -108,6 +113,36 @@ function register(processor: Processor, found: NamedRegister, note = ''): ShownV
 function shown(processor: Processor, name: string): ShownVariable[] {
   const found = findRegister(processor, name);
   return found ? [register(processor, found, found.note?.() ?? describeControl(name, found.get()))] : [];
+}
+
+/** A vector register with its lanes, in each way to take it apart. */
+function vectorVariable(processor: Processor, name: string): ShownVariable[] {
+  const found = findRegister(processor, name);
+  if (!found || found.bits < 128) return shown(processor, name);
+  const lanes = (kind: LaneKind) => (): ShownVariable[] =>
+    lanesOf(found, kind).map(({ text, set, parse }, index) => ({
+      name: `[${index}]`,
+      value: text,
+      parse,
+      set: (value) => {
+        set(fitted(`${name}.${kind}[${index}]`, Number(kind.slice(1)), value));
+        processor.stateChanged();
+      },
+    }));
+  return [
+    {
+      ...register(processor, found),
+      children: () =>
+        LANES.map((kind) => ({
+          name: kind,
+          value: lanesOf(found, kind)
+            .map(({ text }) => text)
+            .join(' '),
+          fixed: `Set one of its lanes, or ${name}.`,
+          children: lanes(kind),
+        })),
+    },
+  ];
 }
 
 /** A part of a register by its short name. */

@@ -6,6 +6,7 @@ import { Segment } from '../../processor/state/layout.ts';
 import { hex, isCanonical, MASK_32 } from '../../x86/address.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import { fpuRegister } from './fpu-registers.ts';
+import { vectorRegister } from './vector-registers.ts';
 
 const NAMES_64 = [
   'rax',
@@ -257,7 +258,7 @@ function systemRegister(processor: Processor, name: string): NamedRegister | und
       },
     };
   const debug = /^dr([0-367])$/.exec(name)?.[1];
-  if (debug === undefined) return fpuRegister(processor, name);
+  if (debug === undefined) return fpuRegister(processor, name) ?? vectorRegister(processor, name);
   const number = Number(debug);
   return checked(processor, name, 64, { kind: 'debug', number }, () => state.get64(L.DR + number * 8));
 }
