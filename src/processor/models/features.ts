@@ -57,6 +57,7 @@ const rows: Rows = [
   [7, 'ebx', 7, 'smep'],
   [7, 'ebx', 8, 'bmi2'],
   [7, 'ebx', 10, 'invpcid'],
+  [7, 'ebx', 13, 'zerofcsfds'],
   [7, 'ebx', 18, 'rdseed'],
   [7, 'ebx', 19, 'adx'],
   [7, 'ebx', 20, 'smap'],
@@ -95,7 +96,7 @@ export const IMPLEMENTED: ReadonlySet<string> = new Set([
   ...COMMON_FEATURES,
   ...['mmx', 'sse', 'sse2', 'sse3', 'ssse3', 'sse4_1', 'sse4_2', 'aes', 'pclmulqdq', 'sha'],
   ...['avx', 'avx2', 'fma', 'f16c'],
-  ...['tscadjust', 'pcid', 'invpcid', 'pku', 'rdpid', 'altmovcr8'],
+  ...['tscadjust', 'pcid', 'invpcid', 'pku', 'rdpid', 'altmovcr8', 'zerofcsfds'],
 ]);
 
 /** Features that others need, which are named behind them. */

@@ -42,7 +42,7 @@ export const intelTable: ModelTable = {
   maxBasic: 0x16,
   maxExtended: 0x8000_0008,
   physicalAddressBits: PHYSICAL_BITS,
-  features: [...COMMON_FEATURES, 'tscadjust', 'pcid', 'invpcid', 'pku'],
+  features: [...COMMON_FEATURES, 'tscadjust', 'pcid', 'invpcid', 'pku', 'zerofcsfds'],
   leaves: {
     // Caches are in leaf 4.
     2: [[0x00fe_ff01, 0, 0, 0]],

@@ -7,13 +7,13 @@ import type { ModelTable } from './model.ts';
 /** Features of every x86-64 processor, as far as they are emulated. */
 const BASE = [
   ...['de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush'],
-  ...['cx16', 'lahf', 'syscall', 'nx', 'lm'],
+  ...['cx16', 'lahf', 'syscall', 'nx', 'lm', 'fpu'],
 ];
 const NEHALEM = [...BASE, 'popcnt', 'rdtscp', 'invtsc'];
 const HASWELL = [
   ...NEHALEM,
   ...['pcid', 'x2apic', 'movbe', 'tscdeadline', 'rdrand', 'fsgsbase', 'tscadjust', 'bmi1', 'smep', 'bmi2', 'invpcid'],
-  ...['lzcnt', 'pdpe1gb'],
+  ...['lzcnt', 'pdpe1gb', 'zerofcsfds'],
 ];
 
 /** A model made from the table of its vendor. */
@@ -45,8 +45,8 @@ export const NAMED_MODELS: Readonly<Record<string, (vendor: CpuModel['vendor']) 
   epyc: () => amdTable,
   max: (vendor) => {
     const table = vendor === 'amd' ? amdTable : intelTable;
-    // MOV to CR8 by LOCK and the MSR TSC_ADJUST are one vendor's each.
-    const others = vendor === 'amd' ? 'tscadjust' : 'altmovcr8';
-    return { ...table, name: 'max', features: [...IMPLEMENTED].filter((feature) => feature !== others) };
+    // MOV to CR8 by LOCK, the MSR TSC_ADJUST and x87 pointers without selectors are one vendor's each.
+    const others = vendor === 'amd' ? ['tscadjust', 'zerofcsfds'] : ['altmovcr8'];
+    return { ...table, name: 'max', features: [...IMPLEMENTED].filter((feature) => !others.includes(feature)) };
   },
 };

@@ -188,9 +188,13 @@ export class FpuUnit {
     const { mod = 0, reg = 0, rm = 0 } = instruction.modrm ?? {};
     state.set32(L.X87_OPCODE, ((instruction.opcode & 7) << 8) | (mod << 6) | ((reg & 7) << 3) | (rm & 7));
     state.set64(L.X87_IP, state.rip);
-    state.set32(L.X87_CS, state.get32(L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_SELECTOR));
+    // Intel's processors keep no selectors any more (CPUID leaf 7, EBX bit 13).
+    const selector = this.context.model.has('zerofcsfds')
+      ? () => 0
+      : (segment: number) => state.get32(L.SEGMENTS + segment * L.SEGMENT_SIZE + L.SEG_SELECTOR);
+    state.set32(L.X87_CS, selector(L.Segment.CS));
     if (this.memoryOffset === undefined) return;
     state.set64(L.X87_DP, this.memoryOffset);
-    state.set32(L.X87_DS, state.get32(L.SEGMENTS + instruction.segment * L.SEGMENT_SIZE + L.SEG_SELECTOR));
+    state.set32(L.X87_DS, selector(instruction.segment));
   }
 }

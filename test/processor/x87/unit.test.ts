@@ -19,8 +19,8 @@ const FSTP_M80 = { 16: 'db3f', 64: 'db3b' };
 const FNSTENV = { 16: 'd937', 64: 'd933' };
 const FNSAVE = 'dd33';
 
-function machine(mode: Mode, cr0 = CR0_NE, cpu = ''): SystemMachine {
-  const made = new SystemMachine(mode, 'intel', {}, cpu);
+function machine(mode: Mode, cr0 = CR0_NE, cpu = '', vendor: 'intel' | 'amd' = 'amd'): SystemMachine {
+  const made = new SystemMachine(mode, vendor, {}, cpu);
   made.state.set64(L.CR0, made.state.cr0 | cr0);
   made.state.setGpr(3, BigInt(At.DATA));
   made.processor.stateChanged();
@@ -114,6 +114,13 @@ describe('images', () => {
     expect(made.step(FNSTENV[64])).toBe('ok');
     const words = Array.from({ length: 7 }, (_, index) => made.read32(At.DATA + index * 4));
     expect(words).toEqual([0xffff_037f, 0xffff_0000, 0xffff_ffff, Number(at), 0x033b_0008, At.DATA, 0xffff_0010]);
+  });
+
+  test('of Intel have no selectors', () => {
+    const made = machine('protected', CR0_NE, 'haswell', 'intel');
+    for (const code of [FNINIT, FLD1, FSTP_M80[64]]) made.step(code);
+    made.step(FNSTENV[64]);
+    expect([made.read32(At.DATA + 16), made.read32(At.DATA + 24)]).toEqual([0x033b_0000, 0xffff_0000]);
   });
 
   test('in real mode have linear addresses', () => {
