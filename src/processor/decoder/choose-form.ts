@@ -43,8 +43,8 @@ for (const form of forms)
     entries[key] = {
       forms: together,
       hasModrm: together.some(({ hasModrm }) => hasModrm),
-      // Group 15 is 0F AE.
-      strict: form.vex || (form.map === 1 && form.opcode === 0xae),
+      // Group 15 is 0F AE, MOVNTI 0F C3.
+      strict: form.vex || (form.map === 1 && (form.opcode === 0xae || form.opcode === 0xc3)),
       strictRepeat: form.map === 2,
     };
   }

@@ -2,7 +2,7 @@ import { Code, Decoder, DecoderOptions, Mnemonic } from 'iced-x86';
 import { Flag } from '../../../src/processor/state/cpu-state.ts';
 import { Random } from '../../support/random.ts';
 import type { InstructionForm } from './forms.ts';
-import { CODE, DATA, RECORD_SIZE, Request } from './record.ts';
+import { CODE, DATA, RECORD_SIZE, Request, VECTOR_RECORD_SIZE } from './record.ts';
 
 const PREFIXES = [
   0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x66, 0x67, 0x40, 0x41, 0x42, 0x44, 0x48, 0x4f,
@@ -13,6 +13,9 @@ const PREFIXES = [
  * and RETF, which touches the stack that it releases on some processors.
  */
 const UNFIT = new Set(['int', 'lsl', 'lar', 'verr', 'verw', 'lfs', 'lgs', 'lss', 'wrfsbase', 'wrgsbase', 'retf']);
+
+/** AMD's processors ask for no alignment of the operand in memory. */
+const OTHER_ALIGNMENT = /^sha(1|256)/;
 
 /**
  * Prefixes that AMD's processors give a meaning of their own: LOCK with MOV CR (CR8) and VERW, REP and REPNE with LOOPE and
@@ -25,11 +28,36 @@ function hasVendorMeaning(code: Uint8Array, mnemonic: string): boolean {
   return code.includes(0xf0) && opcode >= 0 && [0x00, 0x20, 0x22].includes(second);
 }
 
-function randomBytes(random: Random): Uint8Array {
+/**
+ * Whether bytes may be an instruction that ignores bits of VEX which must be right in others: those with the mask registers of AVX-512,
+ * and AMD's VPERMQ and VPERMPD.
+ */
+function ignoresVexBits(code: Uint8Array): boolean {
+  const start = code.findIndex((byte) => byte === 0xc4 || byte === 0xc5);
+  const isLong = code[start] === 0xc4;
+  const opcode = code[start + (isLong ? 3 : 2)] ?? 0;
+  const hasMasks = (opcode >= 0x41 && opcode <= 0x4b) || (opcode >= 0x90 && opcode <= 0x99) || (opcode & 0xfc) === 0x30;
+  return start >= 0 && (hasMasks || (isLong && ((code[start + 1] ?? 0) & 31) === 3 && opcode <= 1));
+}
+
+/** Opcodes of vectors: with old prefixes or VEX, in all three maps. */
+function vectorOpcode(random: Random): number[] {
+  const rest = random.chance(0.7) ? 0x78 : random.below(128);
+  if (random.chance(0.3)) return [0xc5, (random.chance(0.8) ? 0x80 : 0) | rest | random.below(8)];
+  if (random.chance(0.5))
+    return [0xc4, random.pick([0xe0, 0xc0, 0x60, random.below(8) << 5]) | random.between(1, 3), rest | random.below(8)];
+  return random.pick([[0x0f], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]]);
+}
+
+function randomBytes(random: Random, withVectors: boolean): Uint8Array {
   const bytes: number[] = [];
   for (let i = random.chance(0.7) ? random.between(1, 4) : 0; i > 0; i--) bytes.push(random.pick(PREFIXES));
   if (random.chance(0.02)) while (bytes.length < 13) bytes.push(random.pick(PREFIXES));
-  if (random.chance(0.45)) bytes.push(0x0f);
+  if (withVectors) {
+    // Most prefixes are errors in front of VEX.
+    if (random.chance(0.5)) bytes.splice(1);
+    bytes.push(...vectorOpcode(random));
+  } else if (random.chance(0.45)) bytes.push(0x0f);
   else if (random.chance(0.08)) bytes.push(0x0f, random.pick([0x38, 0x3a]));
   else if (random.chance(0.05)) bytes.push(0xc4, random.below(256), random.below(256));
   bytes.push(random.below(256), random.below(256));
@@ -45,17 +73,19 @@ function randomBytes(random: Random): Uint8Array {
  */
 export function randomEncodings(
   forms: readonly InstructionForm[],
+  withVectors: boolean,
   count: number,
   seed: number,
   vendor: 'intel' | 'amd',
 ): { records: Uint8Array; requests: Request[]; mnemonics: string[] } {
   const known = new Set(forms.map((form) => form.code));
   const random = new Random(seed);
-  const records = new Uint8Array(count * RECORD_SIZE);
+  const size = withVectors ? VECTOR_RECORD_SIZE : RECORD_SIZE;
+  const records = new Uint8Array(count * size);
   const requests: Request[] = [];
   const mnemonics: string[] = [];
   while (requests.length < count) {
-    const code = randomBytes(random);
+    const code = randomBytes(random, withVectors);
     const decoder = new Decoder(64, code, vendor === 'amd' ? DecoderOptions.AMD : DecoderOptions.None);
     const instruction = decoder.decode();
     const mnemonic = (Mnemonic[instruction.mnemonic] ?? '').toLowerCase();
@@ -64,8 +94,9 @@ export function randomEncodings(
     decoder.free();
     if (/^(Mov_Sreg|Pop[wq]_[FG]S)/.test(Code[read] ?? '')) continue;
     if (hasVendorMeaning(code, mnemonic)) continue;
-    if (read !== Code.INVALID && (!known.has(read) || UNFIT.has(mnemonic))) continue;
-    const request = new Request(records.subarray(requests.length * RECORD_SIZE, (requests.length + 1) * RECORD_SIZE));
+    if (read === Code.INVALID && ignoresVexBits(code)) continue;
+    if (read !== Code.INVALID && (!known.has(read) || UNFIT.has(mnemonic) || OTHER_ALIGNMENT.test(mnemonic))) continue;
+    const request = new Request(records.subarray(requests.length * size, (requests.length + 1) * size));
     for (let index = 0; index < 16; index++) request.gpr[index] = DATA + 0x800n + BigInt(random.below(0x100) * 8);
     if (random.chance(0.6)) request.gpr[1] = BigInt(random.below(16));
     // Not where the harness itself lies.
@@ -77,6 +108,12 @@ export function randomEncodings(
     request.gsBase = 0x100n;
     request.segments = true;
     request.code = read === Code.INVALID ? code : code.slice(0, length);
+    if (request.vectors) {
+      request.vectors.bytes.set(random.bytes(request.vectors.bytes.length));
+      request.vectors.control = 0x37f;
+      request.vectors.status = 0;
+      request.vectors.mxcsr = 0x1f80;
+    }
     requests.push(request);
     mnemonics.push(mnemonic);
   }

@@ -77,11 +77,29 @@ function compareForms(forms: readonly InstructionForm[], model: CpuModel, option
 
 /** Defines one test that compares `count` random encodings: prefixes in any order, odd ones, opcodes that are not defined. */
 export function compareEncodings(count: number, seed: number, tier: Tier = 'interpreter'): void {
-  test(`${count} random encodings${tier === 'translator' ? ', translated' : ''}`, () => {
+  const model = cpuModel(hostVendor());
+  compareRandom(count, seed, tier, model, commonForms(model, 64), false);
+}
+
+/** The same among the opcodes of MMX, SSE and AVX. */
+export function compareVectorEncodings(count: number, seed: number, tier: Tier = 'interpreter'): void {
+  const host = hostFeatures();
+  if (!host.has('avx')) return;
+  compareRandom(count, seed, tier, parseCpu('max', hostVendor()), [...integerForms(host), ...vectorForms(host)], true);
+}
+
+function compareRandom(
+  count: number,
+  seed: number,
+  tier: Tier,
+  model: CpuModel,
+  forms: readonly InstructionForm[],
+  withVectors: boolean,
+): void {
+  test(`${count} random encodings${withVectors ? ' of vectors' : ''}${tier === 'translator' ? ', translated' : ''}`, () => {
     const vendor = hostVendor();
-    const model = cpuModel(vendor);
     const background = backgroundData();
-    const { records, requests, mnemonics } = randomEncodings(commonForms(model, 64), count, seed, vendor);
+    const { records, requests, mnemonics } = randomEncodings(forms, withVectors, count, seed, vendor);
     const machine = new EmulatedMachine(model, background, tier);
     const found = compareRequests(records, requests, (index) => mnemonics[index] ?? '', {
       machine,
