@@ -153,8 +153,10 @@ class Cpu implements Processor {
   private stretch(budget: number): RunResult | undefined {
     const { state, core } = this;
     const { access } = core;
-    const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
-    const trap = (state.get32(L.EFLAGS) & Flag.TF) !== 0;
+    const interruptibility = state.get32(L.INTERRUPTIBILITY);
+    const shadow = interruptibility & SHADOW;
+    const flags = state.get32(L.EFLAGS);
+    const trap = (flags & Flag.TF) !== 0;
     const again = access.completed.length > 0;
     const single = shadow !== 0 || trap || again || core.passing > 0 || access.onAccess !== undefined;
     access.taken = 0;
@@ -170,9 +172,14 @@ class Cpu implements Processor {
       }
     }
     const rip = state.rip;
+    // With IF set, those that wait have been taken or are held.
+    state.set32(O.ENGINE_INTERRUPTS_WAIT, flags & Flag.IF ? 0 : 1);
+    // The shadow covers one instruction, which may cast it again.
+    if (shadow) state.set32(L.INTERRUPTIBILITY, interruptibility & ~SHADOW);
     const left = core.runGenerated(operation, count);
     const executed = count - state.get32(O.ENGINE_BUDGET);
-    if (executed > 0) this.retired(executed, shadow, trap, rip);
+    if (executed > 0) this.retired(executed, 0, trap, rip);
+    else if (shadow) state.set32(L.INTERRUPTIBILITY, interruptibility);
     switch (left) {
       case O.Left.BUDGET:
         return undefined;
@@ -188,6 +195,9 @@ class Cpu implements Processor {
         return undefined;
       case O.Left.CONTEXT:
         core.code.confirmRegion(state.rip);
+        return undefined;
+      case O.Left.EVENTS:
+        core.eventsChanged();
         return undefined;
       case O.Left.RAISE:
         return this.failed(this.generatedFault());

@@ -107,6 +107,20 @@ export interface Semantics {
   /** Bit of EFLAGS outside the arithmetic ones, 1 or 0: 10 is DF. */
   systemFlag(bit: number): Value;
   setSystemFlag(bit: number, value: Value): void;
+  /** EFLAGS without the arithmetic ones. */
+  systemFlags(): Value;
+  setSystemFlags(value: Value): void;
+  /** CPL. */
+  privilege(): Value;
+  /** 1 where an external interrupt may wait for EFLAGS.IF. */
+  interruptsWait(): Value;
+  /** The next instruction runs before an interrupt is taken. */
+  castInterruptShadow(): void;
+  /**
+   * Says, before anything has changed, that events must be looked at behind this instruction where the condition is not 0:
+   * it lets interrupts in, single-steps, or changes what accesses are checked for.
+   */
+  eventsFollow(condition: Value): void;
 
   // --- control -----------------------------------------------------------------------------------------------------------
   when(condition: Value, then: () => void, otherwise?: () => void): void;

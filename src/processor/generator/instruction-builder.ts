@@ -2,6 +2,7 @@ import type { OperandSize } from '../../x86/instruction.ts';
 import { MEMORY_PLACES, type OperandForm, type OperandWidth } from '../../x86/notation.ts';
 import type { FlagSemantics, RegisterSegment, Semantics, StringRun, Value } from '../../x86/semantics.ts';
 import type { VectorSemantics } from '../../x86/vector-semantics.ts';
+import * as O from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
 import { Op, VOID } from '../wasm/code.ts';
 import { Expression, emit, emitTruth, known, ValueBuilder } from './value-builder.ts';
@@ -40,6 +41,9 @@ export function operandSize(width: OperandWidth, size: OperandSize): OperandSize
       return size;
   }
 }
+
+/** Bit of the interruptibility state. */
+const STI_SHADOW = 1;
 
 /** The local with the vCPU's base in the partition's memory, in every function that works on a vCPU. */
 export const BASE = 0;
@@ -82,6 +86,7 @@ export abstract class InstructionBuilder extends ValueBuilder implements Semanti
   abstract jump(target: Value, checked?: boolean): void;
   abstract jumpRelative(): void;
   abstract nextRip(): Value;
+  abstract eventsFollow(condition: Value): void;
   abstract runPasses(run: StringRun, count: Value): void;
   abstract repeatWhile(again: Value): void;
   abstract raise(vector: number): void;
@@ -145,17 +150,35 @@ export abstract class InstructionBuilder extends ValueBuilder implements Semanti
   }
 
   systemFlag(bit: number): Value {
-    return this.and(
-      this.shr(new Expression((code) => code.get(BASE).memory(Op.i64_load32_u, L.EFLAGS)), this.constant(bit)),
-      this.constant(1),
-    );
+    return this.and(this.shr(this.systemFlags(), this.constant(bit)), this.constant(1));
   }
 
   setSystemFlag(bit: number, value: Value): void {
+    const others = this.and(this.systemFlags(), this.constant(~(1n << BigInt(bit))));
+    this.setSystemFlags(this.or(others, this.shl(value, this.constant(bit))));
+  }
+
+  systemFlags(): Value {
+    return new Expression((code) => code.get(BASE).memory(Op.i64_load32_u, L.EFLAGS));
+  }
+
+  setSystemFlags(value: Value): void {
     this.code.get(BASE);
-    const old = new Expression((code) => code.get(BASE).memory(Op.i64_load32_u, L.EFLAGS));
-    emit(this.code, this.or(this.and(old, this.constant(~(1n << BigInt(bit)))), this.shl(value, this.constant(bit))));
+    emit(this.code, value);
     this.code.memory(Op.i64_store32, L.EFLAGS);
+  }
+
+  privilege(): Value {
+    return new Expression((code) => code.get(BASE).memory(Op.i64_load32_u, L.CPL));
+  }
+
+  interruptsWait(): Value {
+    return new Expression((code) => code.get(BASE).memory(Op.i64_load32_u, O.ENGINE_INTERRUPTS_WAIT));
+  }
+
+  castInterruptShadow(): void {
+    this.code.get(BASE).get(BASE).memory(Op.i32_load, L.INTERRUPTIBILITY).i32(STI_SHADOW).op(Op.i32_or);
+    this.code.memory(Op.i32_store, L.INTERRUPTIBILITY);
   }
 
   /** Does what is decided while code is built; says whether it was. */

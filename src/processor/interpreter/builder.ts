@@ -23,6 +23,8 @@ export interface Labels {
   readonly next: number;
   readonly lookup: number;
   readonly abort: number;
+  /** Of complete handlers: events must be looked at before the next operation. */
+  readonly events: number;
 }
 
 /** What a handler knows besides. */
@@ -42,6 +44,8 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
   readonly vector = new VectorBuilder(this, this, () => this.shape);
   private memoryOffset: Value | undefined;
   private ended = false;
+  /** Events must be looked at behind the instruction. */
+  private events: Value | undefined;
   /** The offset whose place in memory is in the HOST local, with the right to write. */
   private hostOf: { readonly offset: Value; readonly size: OperandSize } | undefined;
 
@@ -56,8 +60,20 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
     this.flags = new InterpreterFlags(this);
   }
 
+  eventsFollow(condition: Value): void {
+    if (this.complete) this.events = this.keep(condition);
+    else {
+      emitTruth(this.code, condition);
+      this.code.op(Op.br_if).u(this.labels.abort + this.depth);
+    }
+  }
+
   /** Ends the handler: on to the next operation of the block. */
   finish(): void {
+    if (this.events) {
+      emitTruth(this.code, this.events);
+      this.code.op(Op.br_if).u(this.labels.events);
+    }
     if (!this.ended) this.done();
   }
 

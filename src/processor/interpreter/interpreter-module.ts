@@ -127,11 +127,12 @@ export function generateInterpreter(table: HandlerTable): Uint8Array<ArrayBuffer
 
 /** Indices of the functions. */
 const FunctionIndex = { MAIN: IMPORTS.length, COMPLETE: IMPORTS.length + 1, VECTORS: IMPORTS.length + 2 } as const;
-/** Type of the functions that do one instruction: vCPU, operation, handler → the operation to go on with, JUMPED (to RIP) or ABORTED. */
+/** Type of the functions that do one instruction: vCPU, operation, handler → the operation to go on with, JUMPED (to RIP), ABORTED or EVENTS. */
 const INSTRUCTION_TYPE: FunctionType = { parameters: [I32, I32, I32], results: [I32] };
 /** What {@link completeFunction} returns instead of the next operation. */
 const JUMPED = 0;
 const ABORTED = -1;
+const EVENTS = -2;
 
 /** Locals that the functions of vector instructions have for numbers, unless they need more. */
 const FEW_LOCALS = 20;
@@ -185,7 +186,7 @@ function mainFunction(table: HandlerTable, regionType: number): ModuleParts['fun
     body.op(Op.end);
   }
   for (const entry of table.entries.slice(0, table.frequent)) {
-    const labels = { next: next(entry.id), lookup: next(entry.id) + 1, abort: outermost(entry.id) };
+    const labels = { next: next(entry.id), lookup: next(entry.id) + 1, abort: outermost(entry.id), events: outermost(entry.id) };
     const builder = new HandlerBuilder(entry.shape, labels, false);
     entry.form.definition.semantics?.(builder);
     builder.finish();
@@ -204,7 +205,11 @@ function mainFunction(table: HandlerTable, regionType: number): ModuleParts['fun
   body.op(Op.end).set(Local.ENTRY);
   // A REP instruction may have done many passes.
   body.get(Local.BASE).memory(Op.i32_load, O.ENGINE_BUDGET).set(Local.BUDGET).get(Local.ENTRY);
-  body.i32(ABORTED).op(Op.i32_eq, Op.if, VOID);
+  body.i32(JUMPED).op(Op.i32_lt_s, Op.if, VOID);
+  body.get(Local.ENTRY).i32(EVENTS).op(Op.i32_eq, Op.if, VOID);
+  body.get(Local.OP).i32(O.OPERATION_SIZE).op(Op.i32_add).set(Local.OP);
+  leave(body, O.Left.EVENTS, false);
+  body.op(Op.end);
   leave(body, O.Left.ABORT);
   body.op(Op.end);
   body.get(Local.ENTRY).set(Local.OP);
@@ -223,6 +228,7 @@ function completeFunction(table: HandlerTable): ModuleParts['functions'][number]
   const count = entries.length;
   const body = new Code();
   let locals: number = Local.FIRST_FREE;
+  body.op(Op.block, VOID); // events
   body.op(Op.block, VOID); // abort
   body.op(Op.block, VOID); // jumped
   body.op(Op.block, VOID); // next
@@ -234,7 +240,7 @@ function completeFunction(table: HandlerTable): ModuleParts['functions'][number]
   body.op(Op.end);
   for (const [index, entry] of entries.entries()) {
     const next = count - 1 - index;
-    const builder = new HandlerBuilder(entry.shape, { next, lookup: next + 1, abort: next + 2 });
+    const builder = new HandlerBuilder(entry.shape, { next, lookup: next + 1, abort: next + 2, events: next + 3 });
     entry.form.definition.semantics?.(builder);
     builder.finish();
     body.append(builder.code).op(Op.end);
@@ -242,7 +248,8 @@ function completeFunction(table: HandlerTable): ModuleParts['functions'][number]
   }
   body.get(Local.OP).op(Op.return, Op.end);
   body.get(Local.BASE).get(Local.RIP).memory(Op.i64_store, L.RIP).i32(JUMPED).op(Op.return, Op.end);
-  body.i32(ABORTED);
+  body.i32(ABORTED).op(Op.return, Op.end);
+  body.i32(EVENTS);
   return { name: 'complete', type: INSTRUCTION_TYPE, locals: handlerLocals(locals), isInternal: true, body };
 }
 
@@ -252,7 +259,7 @@ function completeFunction(table: HandlerTable): ModuleParts['functions'][number]
  */
 function vectorFunction(entry: HandlerEntry): ModuleParts['functions'][number] {
   const build = (firstVector: number) => {
-    const builder = new HandlerBuilder(entry.shape, { next: 0, lookup: 0, abort: 1 }, true, firstVector);
+    const builder = new HandlerBuilder(entry.shape, { next: 0, lookup: 0, abort: 1, events: 1 }, true, firstVector);
     entry.form.definition.semantics?.(builder);
     builder.finish();
     return builder;

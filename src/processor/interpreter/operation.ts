@@ -58,8 +58,11 @@ export const Handler = {
   FIRST_INSTRUCTION: 6,
 } as const;
 
-/** What the generated function returns. HOT: RIP has become hot. CONTEXT: the region at RIP must be looked at in the new context. */
-export const Left = { BUDGET: 0, MISS: 1, BREAK: 2, HELPER: 3, RAISE: 4, ABORT: 5, HOT: 6, CONTEXT: 7 } as const;
+/**
+ * What the generated function returns. HOT: RIP has become hot. CONTEXT: the region at RIP must be looked at in the new context.
+ * EVENTS: events must be looked at.
+ */
+export const Left = { BUDGET: 0, MISS: 1, BREAK: 2, HELPER: 3, RAISE: 4, ABORT: 5, HOT: 6, CONTEXT: 7, EVENTS: 8 } as const;
 
 /** Slots in the engine's part of the state block. */
 export const ENGINE_ABORT = 0x400; // i32
@@ -74,6 +77,8 @@ export const ENGINE_BASES = 0x420;
 export const ENGINE_VECTOR = 0x450; // i32
 /** Highest offset that code may have: the limit of CS, or all ones in 64-bit mode, which has no limits. */
 export const ENGINE_CODE_LIMIT = 0x454; // i32
+/** 0 while no external interrupt waits for EFLAGS.IF. */
+export const ENGINE_INTERRUPTS_WAIT = 0x458; // i32
 
 /**
  * Where the offsets of each segment that need no closer look end (exclusive), outside 64-bit mode: 6 pairs of i64, for reads

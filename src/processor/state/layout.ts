@@ -120,4 +120,4 @@ export const FPU_END = 0x2000;
 /** Start of the vCPU's TLBs, jump cache and decoded code. */
 export const CACHES = 0x2000;
 /** Bytes that each vCPU takes in its partition's memory. */
-export const VCPU_SIZE = 0x80_0000;
+export const VCPU_SIZE = 0x100_0000;

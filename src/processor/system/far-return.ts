@@ -131,7 +131,7 @@ function realReturn(context: SystemContext, stack: StackCursor, rip: bigint, sel
   stack.commit();
   state.setSegment(L.Segment.CS, segment);
   state.rip = rip;
-  setFlags(context, flags, size === 2 ? 2 : 4, keepIopl ? 3 : 0, true);
+  setFlags(context, flags, size === 2 ? 2 : 4, keepIopl ? 3 : 0);
   context.modeChanged();
 }
 
@@ -170,7 +170,7 @@ function protectedReturn(
     checkTarget(context, code, rip);
     markAccessed(context, code);
     stack.commit();
-    setFlags(context, flags, size === 2 ? 2 : 4, oldCpl, true);
+    setFlags(context, flags, size === 2 ? 2 : 4, oldCpl);
     enterCode(context, code, level, rip);
     return;
   }
@@ -179,7 +179,7 @@ function protectedReturn(
   checkTarget(context, code, rip);
   const ss = returnStack(context, stackSelector, level, long);
   markAccessed(context, code);
-  setFlags(context, flags, size === 2 ? 2 : 4, oldCpl, true);
+  setFlags(context, flags, size === 2 ? 2 : 4, oldCpl);
   leaveToOuter(context, ss, pointer, long);
   enterCode(context, code, level, rip);
   if (level > oldCpl) dropPrivilegedSegments(context, level);

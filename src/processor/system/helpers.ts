@@ -7,7 +7,6 @@ import * as tables from './descriptor-tables.ts';
 import { iret, retFar } from './far-return.ts';
 import { callFar, jmpFar } from './far-transfer.ts';
 import * as fast from './fast-calls.ts';
-import * as flags from './flag-rules.ts';
 import * as identification from './identification.ts';
 import * as interrupts from './interrupts.ts';
 import { requireCpl0, undefinedInstruction } from './operands.ts';
@@ -111,12 +110,6 @@ export const systemHelpers: Readonly<Record<string, SystemHelper>> = {
   rdpmc: identification.rdpmc,
   xgetbv: identification.xgetbv,
   xsetbv: identification.xsetbv,
-  cli: flags.cli,
-  sti: flags.sti,
-  pushf: flags.pushf,
-  popf: flags.popf,
-  stac: flags.setAlignmentFlag(true),
-  clac: flags.setAlignmentFlag(false),
   in: ports.input,
   out: ports.output,
   ins: ports.inputString,

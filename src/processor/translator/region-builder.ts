@@ -530,6 +530,13 @@ export class RegionBuilder extends InstructionBuilder implements VectorHost {
     return new Constant(rip + BigInt(decoded.instruction.length));
   }
 
+  eventsFollow(condition: Value): void {
+    this.when(condition, () => {
+      this.abandon();
+      this.ended = true;
+    });
+  }
+
   runPasses(): void {
     throw new Error('REP instructions are not translated');
   }
