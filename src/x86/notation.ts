@@ -72,7 +72,7 @@ export interface InstructionDefinition {
   readonly longFeature?: string;
   readonly feature256?: string;
   /** The registers that it works with besides the general ones, which the system software must have enabled. */
-  readonly registers?: 'mmx' | 'sse' | 'avx';
+  readonly registers?: 'mmx' | 'sse' | 'avx' | 'xsave';
   /**
    * Whether a memory operand as wide as the vector must be aligned to its size: always, never, or as usual, when not encoded
    * with VEX.

@@ -15,12 +15,13 @@ export interface DecodeMode {
   readonly unitFaults: UnitFaults;
 }
 
-/** What keeps instructions from using MMX, SSE and AVX registers: #UD or #NM, or nothing. */
+/** What keeps instructions from using MMX, SSE and AVX registers, and from saving them: #UD or #NM, or nothing. */
 export interface UnitFaults {
   readonly mmx: number | undefined;
   readonly sse: number | undefined;
   readonly avx: number | undefined;
-  /** A number below 64 that tells these from others. */
+  readonly xsave: number | undefined;
+  /** A number below 32 that tells these from others. */
   readonly key: number;
 }
 

@@ -10,25 +10,32 @@ const CR4_OSXSAVE = 1 << 18;
 /** SSE and AVX state enabled. */
 const XCR0_AVX = 6;
 
-/** What may be the case for each kind of instructions. */
-const FAULTS = [undefined, Vector.NM, Vector.UD] as const;
+/** All answers, by their keys: a bit for each thing that is asked. */
+const known: readonly UnitFaults[] = Array.from({ length: 32 }, (_, key) => {
+  const [isEmulated, isAbsent, hasSse, hasXsave, hasAvx] = [0, 1, 2, 3, 4].map((bit) => (key >> bit) & 1);
+  const absent = isAbsent ? Vector.NM : undefined;
+  return {
+    mmx: isEmulated ? Vector.UD : absent,
+    sse: isEmulated || !hasSse ? Vector.UD : absent,
+    avx: hasXsave && hasAvx ? absent : Vector.UD,
+    xsave: hasXsave ? absent : Vector.UD,
+    key,
+  };
+});
+const none: UnitFaults = { mmx: undefined, sse: undefined, avx: undefined, xsave: undefined, key: 0 };
 
-/** All answers, by their keys. */
-const known: readonly UnitFaults[] = Array.from({ length: 64 }, (_, key) => ({
-  mmx: FAULTS[key & 3],
-  sse: FAULTS[(key >> 2) & 3],
-  avx: FAULTS[key >> 4],
-  key,
-}));
-const none: UnitFaults = { mmx: undefined, sse: undefined, avx: undefined, key: 0 };
-
-/** What CR0, CR4 and XCR0 say of MMX, SSE and AVX instructions (Intel SDM vol. 3, 2.5 and 13.2; vol. 2, 2.4). Equal answers are one object. */
+/**
+ * What CR0, CR4 and XCR0 say of instructions with MMX, SSE and AVX registers and of those that save them (Intel SDM vol. 3, 2.5 and 13.2;
+ * vol. 2, 2.4). Equal answers are one object.
+ */
 export function unitFaults(state: CpuState): UnitFaults {
   const cr0 = state.get32(L.CR0);
   const cr4 = state.get32(L.CR4);
-  const absent = cr0 & CR0_TS ? 1 : 0;
-  const mmx = cr0 & CR0_EM ? 2 : absent;
-  const sse = cr0 & CR0_EM || !(cr4 & CR4_OSFXSR) ? 2 : absent;
-  const avx = cr4 & CR4_OSXSAVE && (state.get32(L.XCR0) & XCR0_AVX) === XCR0_AVX ? absent : 2;
-  return known[mmx | (sse << 2) | (avx << 4)] ?? none;
+  const key =
+    (cr0 & CR0_EM ? 1 : 0) |
+    (cr0 & CR0_TS ? 2 : 0) |
+    (cr4 & CR4_OSFXSR ? 4 : 0) |
+    (cr4 & CR4_OSXSAVE ? 8 : 0) |
+    ((state.get32(L.XCR0) & XCR0_AVX) === XCR0_AVX ? 16 : 0);
+  return known[key] ?? none;
 }

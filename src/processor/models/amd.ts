@@ -40,7 +40,6 @@ export const amdTable: ModelTable = {
       [0, 1, 0x100, 0],
       [0, 1, 0x201, 0],
     ],
-    13: [[0, 0, 0, 0]],
     // 32 KiB of data and of code, 8-way; 512 KiB for both.
     2147483653: [[0, 0, 0x2008_0140, 0x2008_0140]],
     2147483654: [[0, 0, 0x0200_6140, 0]],

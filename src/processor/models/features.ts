@@ -9,7 +9,7 @@ export interface FeatureBit {
 
 type Rows = readonly (readonly [leaf: number, register: keyof CpuidResult, bit: number, name: string])[];
 
-/** Features by name (Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E). Leaf 7 means its subleaf 0. */
+/** Features by name (Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E). Leaf 7 means its subleaf 0, leaf 0Dh its subleaf 1. */
 const rows: Rows = [
   [1, 'edx', 1, 'vme'],
   [1, 'edx', 2, 'de'],
@@ -67,6 +67,9 @@ const rows: Rows = [
   [7, 'ecx', 2, 'umip'],
   [7, 'ecx', 3, 'pku'],
   [7, 'ecx', 22, 'rdpid'],
+  [0xd, 'eax', 0, 'xsaveopt'],
+  [0xd, 'eax', 1, 'xsavec'],
+  [0xd, 'eax', 2, 'xgetbv1'],
   [0x8000_0001, 'ecx', 0, 'lahf'],
   [0x8000_0001, 'ecx', 4, 'altmovcr8'],
   [0x8000_0001, 'ecx', 5, 'lzcnt'],
@@ -89,6 +92,7 @@ export const COMMON_FEATURES: readonly string[] = [
   ...['rdrand', 'rdseed', 'clflushopt', 'clwb'],
   ...['bmi1', 'bmi2', 'adx'],
   ...['lahf', 'lzcnt', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm', 'invtsc', 'fpu'],
+  ...['fxsr', 'xsave', 'xsaveopt', 'xsavec', 'xgetbv1'],
 ];
 
 /** What the emulated processor can do: nothing else is ever advertised. */
@@ -101,7 +105,9 @@ export const IMPLEMENTED: ReadonlySet<string> = new Set([
 
 /** Features that others need, which are named behind them. */
 export const REQUIRED_BY: Readonly<Record<string, readonly string[]>> = {
-  fpu: ['mmx'],
+  fpu: ['mmx', 'fxsr', 'lm'],
+  fxsr: ['sse', 'xsave', 'lm'],
+  xsave: ['avx', 'pku', 'xsaveopt', 'xsavec', 'xgetbv1'],
   pae: ['lm', 'nx'],
   msr: ['lm', 'apic', 'mtrr', 'syscall'],
   pge: ['lm'],

@@ -63,7 +63,6 @@ export const intelTable: ModelTable = {
       [0, 1, 0x100, 0],
       [0, 1, 0x201, 0],
     ],
-    13: [[0, 0, 0, 0]],
     // The TSC counts as the crystal of 1 GHz does.
     21: [[1, 1, 1_000_000_000, 0]],
     // MHz: base, maximum, bus.

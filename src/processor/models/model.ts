@@ -1,6 +1,7 @@
 import type { CpuidResult, CpuModel } from './cpu-model.ts';
 import { FEATURES } from './features.ts';
 import type { Msr } from './msr.ts';
+import { stateLeaf } from './state-components.ts';
 
 export type Leaf = readonly [eax: number, ebx: number, ecx: number, edx: number];
 
@@ -26,6 +27,8 @@ export interface ModelTable {
 
 const EMPTY: Leaf = [0, 0, 0, 0];
 /** Leaves that look at ECX. */
+/** Their subleaves that have features. */
+const SUBLEAF_OF_FEATURES: Readonly<Record<number, number | undefined>> = { 7: 0, 13: 1 };
 const BY_SUBLEAF: ReadonlySet<number> = new Set([4, 7, 0xb, 0xd]);
 
 function words(text: string, bytes: number): number[] {
@@ -65,14 +68,15 @@ export function makeModel(table: ModelTable): CpuModel {
     return bit;
   });
   const known = new Set(table.features);
+  const has = (feature: string): boolean => known.has(feature);
   const msrs = new Map(table.msrs.map((msr) => [msr.index, msr]));
 
   const lookUp = (leaf: number, subleaf: number): CpuidResult => {
     const subleaves = leaves.get(leaf) ?? [];
     const [eax, ebx, ecx, edx] = subleaves[BY_SUBLEAF.has(leaf) ? subleaf : 0] ?? EMPTY;
-    const result = { eax, ebx, ecx, edx };
+    const result = leaf === 0xd ? stateLeaf({ vendor: table.vendor, has }, subleaf) : { eax, ebx, ecx, edx };
     for (const { leaf: itsLeaf, register, bit } of bits)
-      if (itsLeaf === leaf && (leaf !== 7 || subleaf === 0)) result[register] |= 1 << bit;
+      if (itsLeaf === leaf && (SUBLEAF_OF_FEATURES[leaf] ?? subleaf) === subleaf) result[register] |= 1 << bit;
     for (const register of ['eax', 'ebx', 'ecx', 'edx'] as const) result[register] >>>= 0;
     return result;
   };
@@ -80,7 +84,7 @@ export function makeModel(table: ModelTable): CpuModel {
     name: table.name,
     vendor: table.vendor,
     physicalAddressBits: table.physicalAddressBits,
-    has: (feature) => known.has(feature),
+    has,
     msrs: table.msrs,
     msr: (index) => msrs.get(index),
     cpuid: (leaf, subleaf) => {

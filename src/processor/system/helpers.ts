@@ -1,3 +1,6 @@
+import { legacyStateHelpers } from '../saved-state/fxsave.ts';
+import { xgetbv, xsetbv } from '../saved-state/xcr.ts';
+import { extendedStateHelpers } from '../saved-state/xsave.ts';
 import * as L from '../state/layout.ts';
 import { x87Helpers } from '../x87/helpers.ts';
 import type { SystemHelper } from './context.ts';
@@ -108,8 +111,8 @@ export const systemHelpers: Readonly<Record<string, SystemHelper>> = {
   wrpkru,
   invpcid: control.invpcid,
   rdpmc: identification.rdpmc,
-  xgetbv: identification.xgetbv,
-  xsetbv: identification.xsetbv,
+  xgetbv,
+  xsetbv,
   in: ports.input,
   out: ports.output,
   ins: ports.inputString,
@@ -126,6 +129,8 @@ export const systemHelpers: Readonly<Record<string, SystemHelper>> = {
   monitor,
   mwait,
   ...x87Helpers,
+  ...legacyStateHelpers,
+  ...extendedStateHelpers,
   vmx_instruction: undefinedHelper,
   svm_instruction: undefinedHelper,
   getsec: undefinedHelper,

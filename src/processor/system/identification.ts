@@ -1,5 +1,6 @@
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { CpuidResult } from '../models/cpu-model.ts';
+import { layoutOf } from '../models/state-components.ts';
 import * as L from '../state/layout.ts';
 import type { SystemContext, SystemHelper } from './context.ts';
 import { low32, readEdxEax, requireCpl0, rm, undefinedInstruction, writeEdxEax } from './operands.ts';
@@ -42,6 +43,13 @@ export function cpuidOf(context: SystemContext, leaf: number, subleaf: number): 
         result.ebx = cores;
       }
       break;
+    case 0xd: {
+      const enabled = Number(state.get64(L.XCR0));
+      const { vendor } = context.model;
+      if (subleaf === 0 && context.model.has('xsave')) result.ebx = layoutOf(vendor, enabled, false).end;
+      if (subleaf === 1 && context.model.has('xsavec')) result.ebx = layoutOf(vendor, enabled, true).end;
+      break;
+    }
     case 0x8000_0008:
       if (context.model.vendor === 'amd') result.ecx = cores - 1;
       break;
@@ -114,23 +122,4 @@ export const rdpmc: SystemHelper = (context) => {
   if ((context.state.cr4 & CR4_PCE) === 0n && context.state.cpl !== 0) throw new GuestFault(Vector.GP, 0);
   if (context.intercepts.rdpmc) return { reason: 'rdpmc' };
   throw new GuestFault(Vector.GP, 0);
-};
-
-export const xgetbv: SystemHelper = (context) => {
-  if ((context.state.cr4 & CR4_OSXSAVE) === 0n) undefinedInstruction();
-  if (low32(context.state.gpr(1)) !== 0) throw new GuestFault(Vector.GP, 0);
-  writeEdxEax(context, context.state.get64(L.XCR0));
-  return 'next';
-};
-
-export const xsetbv: SystemHelper = (context) => {
-  if ((context.state.cr4 & CR4_OSXSAVE) === 0n) undefinedInstruction();
-  requireCpl0(context);
-  const index = low32(context.state.gpr(1));
-  const value = readEdxEax(context);
-  if (context.intercepts.xsetbv) return { reason: 'xsetbv', index, value };
-  if (index !== 0 || (value & 1n) === 0n || value > 7n) throw new GuestFault(Vector.GP, 0);
-  context.state.set64(L.XCR0, value);
-  context.modeChanged();
-  return 'next';
 };

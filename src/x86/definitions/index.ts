@@ -8,6 +8,7 @@ import { extensions } from './extensions.ts';
 import { flags } from './flags.ts';
 import { moves } from './moves.ts';
 import { multiplyDivide } from './multiply-divide.ts';
+import { savedState } from './saved-state.ts';
 import { shifts } from './shifts.ts';
 import { strings } from './strings.ts';
 import { system } from './system.ts';
@@ -37,6 +38,7 @@ export const instructionDefinitions: readonly InstructionDefinition[] = [
   ...decimal,
   ...system,
   ...extensions,
+  ...savedState,
   ...vectorMoves,
   ...packedArithmetic,
   ...packedShifts,

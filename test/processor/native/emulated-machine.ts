@@ -6,6 +6,7 @@ import type { Processor } from '../../../src/processor/processor.ts';
 import { Flag, type SegmentValue } from '../../../src/processor/state/cpu-state.ts';
 import * as L from '../../../src/processor/state/layout.ts';
 import {
+  AREA,
   CODE,
   CODE_SIZE,
   DATA,
@@ -194,6 +195,7 @@ export class EmulatedMachine {
     const { processor, reply } = this;
     const physical = BigInt(CODE_PAGES) + (request.rip - CODE);
     processor.writeMemory('gpa', physical, request.code);
+    if (request.area) this.data.set(request.area, AREA);
     this.data.set(request.patch, request.patchAt);
     // A debug trap may still wait from the case before.
     if (this.trapped) processor.reset();

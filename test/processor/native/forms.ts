@@ -101,9 +101,7 @@ const LEFT_OUT: readonly (readonly [RegExp, string])[] = [
   [/^Int1$/, 'hypervisors below the host differ in the RIP that they report'],
   [/^Ud0$/, 'on AMD processors another form of the same opcode'],
   [/^(Clac|Stac|Endbr32|Sysret)/, 'depends on how the host is set up'],
-  [/^(VEX_V)?(Ld|St)mxcsr/i, 'not there yet'],
   [/gather/, 'not there yet'],
-  [/^Emms$/, 'not there yet'],
 ];
 
 function leftOut(name: string): boolean {

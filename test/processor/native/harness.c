@@ -2,7 +2,7 @@
  * Runs instruction snippets on the machine's own processor in 64-bit user mode and reports the state afterwards.
  *
  * Input:  12288 bytes that the data pages hold before each case, then struct request records until the end, each followed by a
- *         struct vectors if its options say so.
+ *         struct vectors and AREA_SIZE bytes if its options say so.
  * Output: a struct reply per request, each followed by a struct vectors if the request had one (vectors_length bytes), and by the
  *         changed part of the data pages (dirty_length bytes, padded to a multiple of 8).
  *
@@ -18,6 +18,8 @@
 #define DATA 0x20000000ul
 #define DATA_RW 0x2000ul
 #define DATA_SIZE 0x3000ul /* the third page is read-only */
+#define AREA 0x400ul
+#define AREA_SIZE 0x400ul
 
 /* Selectors: the GDT of Linux, and an LDT that describes the code pages and the data pages as 16-bit segments. */
 enum { USER_CODE_32 = 0x23, USER_DATA = 0x2b, USER_CODE_64 = 0x33, LDT_CODE_16 = 0x07, LDT_DATA_16 = 0x0f };
@@ -25,7 +27,8 @@ enum { USER_CODE_32 = 0x23, USER_DATA = 0x2b, USER_CODE_64 = 0x33, LDT_CODE_16 =
 struct request {
   uint64_t gpr[16];
   uint64_t rflags, rip, fs_base, gs_base;
-  /* bit 0: report segments and bases, and put them back; bit 1: 32-bit code; bit 2: 16-bit code; bit 3: vectors follow */
+  /* bit 0: report segments and bases, and put them back; bit 1: 32-bit code; bit 2: 16-bit code; bit 3: vectors follow;
+     bit 4: bytes follow that lie at DATA + AREA */
   uint32_t options;
   uint32_t code_length;
   uint8_t code[32];
@@ -49,13 +52,16 @@ _Static_assert(sizeof(struct reply) == 256, "reply layout");
 
 /* State of x87, SSE and AVX: the image of FXSAVE, then the upper halves of the YMM registers. */
 struct vectors {
-  uint8_t fxsave[512], upper[256];
+  /* FXSAVE leaves the last bytes of the image alone: here they name components to be left in their initial configuration. */
+  uint8_t fxsave[504];
+  uint64_t initial;
+  uint8_t upper[256];
 };
 
 /* What XRSTOR loads, in the standard format. */
 struct xsave {
-  uint8_t fxsave[512];
-  uint64_t present, header[7];
+  uint8_t fxsave[504];
+  uint64_t unused, present, header[7];
   uint8_t upper[256];
 };
 enum { X87_SSE_AVX = 7, AVX = 4 };
@@ -215,13 +221,13 @@ static uint64_t fs_base, gs_base;
 
 /* Bytes of a request with what belongs to it. */
 static uint32_t request_size(const struct request *r) {
-  return sizeof *r + (r->options & 8 ? sizeof(struct vectors) : 0);
+  return sizeof *r + (r->options & 8 ? sizeof(struct vectors) : 0) + (r->options & 16 ? AREA_SIZE : 0);
 }
 
 static void load_vectors(const struct vectors *v) {
   memcpy(entry_vectors.fxsave, v->fxsave, sizeof v->fxsave);
   memcpy(entry_vectors.upper, v->upper, sizeof v->upper);
-  entry_vectors.present = X87_SSE_AVX;
+  entry_vectors.present = X87_SSE_AVX & ~v->initial;
 }
 
 static void run_case(const struct request *r) {
@@ -229,6 +235,11 @@ static void run_case(const struct request *r) {
   if (r->rip < CODE || r->rip + r->code_length > CODE + CODE_SIZE || r->code_length > sizeof r->code) fail(5);
   if (r->patch_at > DATA_SIZE || r->patch_length > sizeof r->patch || r->patch_at + r->patch_length > DATA_RW) fail(6);
   memcpy(code, r->code, r->code_length);
+  if (r->options & 16) {
+    const uint8_t *area = (const uint8_t *)r + request_size(r) - AREA_SIZE;
+    memcpy((void *)(DATA + AREA), area, AREA_SIZE);
+    memcpy(background + AREA, area, AREA_SIZE);
+  }
   memcpy((void *)(DATA + r->patch_at), r->patch, r->patch_length);
   if (r->fs_base != fs_base) set_base(ARCH_SET_FS, fs_base = r->fs_base);
   if (r->gs_base != gs_base) set_base(ARCH_SET_GS, gs_base = r->gs_base);

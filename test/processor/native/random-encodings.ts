@@ -110,6 +110,7 @@ export function randomEncodings(
     request.code = read === Code.INVALID ? code : code.slice(0, length);
     if (request.vectors) {
       request.vectors.bytes.set(random.bytes(request.vectors.bytes.length));
+      request.vectors.initial = 0;
       request.vectors.control = 0x37f;
       request.vectors.status = 0;
       request.vectors.mxcsr = 0x1f80;

@@ -20,31 +20,43 @@ export const RECORD_SIZE = 256;
 /** With the state of x87, SSE and AVX. */
 export const VECTOR_RECORD_SIZE = RECORD_SIZE + VECTOR_BYTES;
 const WITH_VECTORS = 8;
+/** With more of the data pages besides: bytes that lie at DATA + {@link AREA}. */
+export const AREA = 0x400;
+export const AREA_SIZE = 0x400;
+export const AREA_RECORD_SIZE = VECTOR_RECORD_SIZE + AREA_SIZE;
+const WITH_AREA = 16;
 
 const R_FLAGS = 128;
 const RIP = 136;
 
-/** What a snippet starts with. A view on {@link RECORD_SIZE} or {@link VECTOR_RECORD_SIZE} bytes as harness.c reads them. */
+/** What a snippet starts with. A view on {@link RECORD_SIZE} {@link VECTOR_RECORD_SIZE} or {@link AREA_RECORD_SIZE} bytes as harness.c reads them. */
 export class Request {
   static readonly MAX_CODE = 32;
   static readonly MAX_PATCH = 48;
   readonly gpr: BigUint64Array;
   private readonly view: DataView;
   readonly vectors: VectorState | undefined;
+  /** What lies at DATA + {@link AREA}. */
+  readonly area: Uint8Array | undefined;
 
   constructor(readonly bytes: Uint8Array) {
     this.gpr = new BigUint64Array(bytes.buffer, bytes.byteOffset, 16);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE);
     if (bytes.length > RECORD_SIZE) {
-      this.vectors = new VectorState(bytes.subarray(RECORD_SIZE));
-      this.view.setUint32(160, this.view.getUint32(160, true) | WITH_VECTORS, true);
+      this.vectors = new VectorState(bytes.subarray(RECORD_SIZE, VECTOR_RECORD_SIZE));
+      if (bytes.length > VECTOR_RECORD_SIZE) this.area = bytes.subarray(VECTOR_RECORD_SIZE);
+      this.view.setUint32(160, this.view.getUint32(160, true) | this.parts, true);
     }
+  }
+
+  private get parts(): number {
+    return (this.vectors ? WITH_VECTORS : 0) | (this.area ? WITH_AREA : 0);
   }
 
   /** All zeroes, for 64-bit code. */
   clear(): void {
     this.bytes.fill(0);
-    if (this.vectors) this.view.setUint32(160, WITH_VECTORS, true);
+    this.view.setUint32(160, this.parts, true);
   }
 
   register(index: number): bigint {

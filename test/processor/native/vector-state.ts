@@ -6,9 +6,12 @@ export const VECTOR_BYTES = 768;
 const CONTROL = 0;
 const STATUS = 2;
 const TAGS = 4;
+const OPCODE = 6;
+const POINTERS = 8;
 const MXCSR = 24;
 const STACK = 32;
 const XMM = 160;
+const INITIAL = 504;
 const UPPER = 512;
 const TOP = 0x3800;
 
@@ -44,6 +47,32 @@ export class VectorState {
   set tags(value: number) {
     this.view.setUint8(TAGS, value);
   }
+  /** Opcode, instruction and data pointer of the last x87 instruction that noted them. */
+  get opcode(): number {
+    return this.view.getUint16(OPCODE, true);
+  }
+  set opcode(value: number) {
+    this.view.setUint16(OPCODE, value, true);
+  }
+  get ip(): bigint {
+    return this.view.getBigUint64(POINTERS, true);
+  }
+  set ip(value: bigint) {
+    this.view.setBigUint64(POINTERS, value, true);
+  }
+  get dp(): bigint {
+    return this.view.getBigUint64(POINTERS + 8, true);
+  }
+  set dp(value: bigint) {
+    this.view.setBigUint64(POINTERS + 8, value, true);
+  }
+  /** Components, as bits of XCR0, that the case starts with in their initial configuration; the rest says what that is. */
+  get initial(): number {
+    return this.view.getUint8(INITIAL);
+  }
+  set initial(value: number) {
+    this.view.setUint8(INITIAL, value);
+  }
   private get top(): number {
     return (this.status >> 11) & 7;
   }
@@ -72,6 +101,11 @@ export class VectorState {
     state.set32(L.X87_STATUS, this.status);
     state.set32(L.X87_TAGS, this.tags);
     state.set32(L.MXCSR, this.mxcsr);
+    state.set32(L.X87_OPCODE, this.opcode);
+    state.set64(L.X87_IP, this.ip);
+    state.set64(L.X87_DP, this.dp);
+    state.set32(L.X87_CS, 0);
+    state.set32(L.X87_DS, 0);
   }
 
   /** Takes it from an emulated processor. */
@@ -81,6 +115,9 @@ export class VectorState {
     this.status = state.get32(L.X87_STATUS);
     this.tags = state.get32(L.X87_TAGS);
     this.mxcsr = state.get32(L.MXCSR);
+    this.opcode = state.get32(L.X87_OPCODE);
+    this.ip = state.get64(L.X87_IP);
+    this.dp = state.get64(L.X87_DP);
     for (let register = 0; register < 16; register++)
       for (let part = 0; part < 2; part++) {
         const at = L.VECTORS + register * L.VECTOR_SIZE + part * 16;

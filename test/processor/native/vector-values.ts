@@ -110,6 +110,15 @@ function fillX87(vectors: VectorState, random: Random, lanes: Lanes, kind: Kind,
   }
 }
 
+/** Random vector registers, x87 registers and what controls them. */
+export function fillVectorState(vectors: VectorState, random: Random): void {
+  const lanes = new Lanes(random);
+  for (let register = 0; register < 16; register++)
+    for (let part = 0; part < 2; part++) lanes.fill(vectors.part(register, part), random.pick(KINDS));
+  vectors.mxcsr = initialMxcsr(random);
+  fillX87(vectors, random, lanes, random.pick(KINDS), true);
+}
+
 /** Vector registers and what controls them; general registers that the instruction looks at. */
 export function prepareVectors(c: CaseBuilder): void {
   const { random, gpr, mnemonic, form } = c;
@@ -139,6 +148,8 @@ export function prepareVectors(c: CaseBuilder): void {
 
 /** What lies at the memory operand. */
 export function vectorContents(c: CaseBuilder): number[] {
+  // Not bit 17, which AMD's processors have.
+  if (/ldmxcsr/.test(c.mnemonic)) return littleEndian(BigInt(c.random.next() & (c.random.chance(0.8) ? 0xffff : 0xfffd_ffff)), 4);
   const bytes = new Uint8Array(32);
   c.fillContents?.(bytes);
   return [...bytes];

@@ -34,7 +34,7 @@ describe('a processor by name', () => {
     ['haswell,-movb', 'There is no processor feature "movb". Did you mean movbe?'],
     ['haswell,skylake', 'A processor has one model; "skylake" is too many.'],
     ['haswell,+avx512f', 'There is no processor feature "avx512f".'],
-    ['haswell,+xsave', "The emulated processor doesn't have the feature xsave yet."],
+    ['haswell,+vme', "The emulated processor doesn't have the feature vme yet."],
     ['haswell,-pae', 'The feature lm needs pae; switch both on, or both off: +pae or -lm.'],
   ])('%s is refused with a sentence', (text, sentence) => {
     expect(() => parseCpu(text)).toThrow(CpuError);
