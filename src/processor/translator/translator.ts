@@ -50,7 +50,7 @@ export interface TranslatorOptions {
   readonly mostDoublings: number;
 }
 
-export const DEFAULT_TRANSLATOR: TranslatorOptions = { threshold: 1000, capacity: 16 << 20, regionSize: 500, mostDoublings: 12 };
+export const DEFAULT_TRANSLATOR: TranslatorOptions = { threshold: 3000, capacity: 16 << 20, regionSize: 500, mostDoublings: 12 };
 
 /** What becomes of regions is told to the code cache, which leads to them. */
 export interface RegionHolder {
