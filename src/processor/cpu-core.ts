@@ -213,6 +213,10 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     this.access.write(linear, size, value, user);
   }
 
+  place(linear: bigint, size: number, user: boolean, write: boolean): number {
+    return this.access.place(linear, size, user, write);
+  }
+
   undivided<T>(work: () => T): T {
     const { access } = this;
     const { openBus, ignoreWatches } = access;
@@ -332,9 +336,9 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     }
     this.refetch = true;
   }
-  dropWriteTranslations(gpa: bigint): void {
-    const place = this.memory.locate(gpa);
-    if (place) this.access.tlb.dropWrites(place.offset);
+  dropWriteTranslations(gpa: number): void {
+    const offset = this.memory.offsetOf(gpa);
+    if (offset !== 0) this.access.tlb.dropWrites(offset);
   }
 
   modeChanged(): void {

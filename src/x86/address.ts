@@ -10,6 +10,9 @@ export type AddressSpace = 'gva' | 'gpa' | 'l2gpa' | 'spa';
 
 export const MASK_32 = 0xffff_ffffn;
 export const MASK_64 = 0xffff_ffff_ffff_ffffn;
+/** Where the lower half of the canonical addresses ends, and where the upper one starts. */
+const LOWER_END = 0x8000_0000_0000n;
+const UPPER_START = 0xffff_8000_0000_0000n;
 
 /** Writes a non-negative address or register value as `0x…`, padded with zeroes to `digits`. */
 export function hex(value: bigint | number, digits = 0): string {
@@ -29,6 +32,7 @@ export function parseAddress(text: string): bigint | undefined {
 
 /** True when bits 63:47 of a 4-level linear address are all equal (Intel SDM vol. 1, 3.3.7.1). */
 export function isCanonical(address: bigint): boolean {
-  const top = BigInt.asUintN(64, address) >> 47n;
-  return top === 0n || top === 0x1ffffn;
+  // Mostly it is one, and comparing makes no new number.
+  if (address < LOWER_END) return address >= 0n || isCanonical(BigInt.asUintN(64, address));
+  return address >= UPPER_START && (address <= MASK_64 || isCanonical(BigInt.asUintN(64, address)));
 }

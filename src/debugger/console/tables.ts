@@ -111,9 +111,9 @@ function gdt(session: ConsoleSession, rest: string): string {
   const long = (state.efer & LMA) !== 0n;
   const rows: string[][] = [];
   for (let at = 0; at + 8 <= view.byteLength && rows.length < MOST_ROWS; at += 8) {
-    const raw = view.getBigUint64(at, true);
-    if (raw === 0n) continue;
-    const { base: low, limit: end, isSystem, isCode, dpl, present, rights, type } = parseDescriptor(raw, at, base);
+    const [first, second] = [view.getUint32(at, true), view.getUint32(at + 4, true)];
+    if (first === 0 && second === 0) continue;
+    const { base: low, limit: end, isSystem, isCode, dpl, present, rights, type } = parseDescriptor(first, second, at, base);
     // In long mode system descriptors have 16 bytes.
     const isWide = isSystem && long && at + 16 <= view.byteLength;
     const start = isWide ? low | (BigInt(view.getUint32(at + 8, true)) << 32n) : low;

@@ -26,7 +26,8 @@ function codeBase(processor: Processor, selector: number): bigint | undefined {
   const table = selector & 4 ? state.segment(L.Segment.LDTR).base : state.get64(L.GDTR_BASE);
   const bytes = processor.readMemory('gva', table + BigInt(selector & 0xfff8), 8);
   if (bytes.length < 8) return undefined;
-  return parseDescriptor(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true), selector, table).base;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, 8);
+  return parseDescriptor(view.getUint32(0, true), view.getUint32(4, true), selector, table).base;
 }
 
 /** Reads the guest's interrupt vectors, or some of them, without side effects. Absent gates are left out. */
@@ -49,7 +50,7 @@ export function interruptEntries(processor: Processor, vectors?: readonly number
       entries.push({ vector, selector, offset, target: BigInt(selector << 4) + offset });
       continue;
     }
-    const gate = parseGate(view.getBigUint64(at, true), long ? view.getBigUint64(at + 8, true) : 0n, long);
+    const gate = parseGate(view.getUint32(at, true), view.getUint32(at + 4, true), long ? view.getUint32(at + 8, true) : 0, long);
     if (!gate?.present) continue;
     const { selector, offset } = gate;
     if (gate.kind !== 'task' && !long && !bases.has(selector)) bases.set(selector, codeBase(processor, selector));

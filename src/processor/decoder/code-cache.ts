@@ -83,7 +83,7 @@ export class CodeCache implements CodeHolder, RunBlocks {
     private readonly table: HandlerTable,
     private readonly source: CodeSource,
     /** A page of RAM, given by its guest physical address, gets its first code: stores to it must ask from now on. */
-    private readonly onFirstCode: (gpa: bigint) => void,
+    private readonly onFirstCode: (gpa: number) => void,
     assist: (number: number, immediate: number) => number,
     translatorOptions?: Partial<TranslatorOptions>,
   ) {
@@ -169,7 +169,7 @@ export class CodeCache implements CodeHolder, RunBlocks {
           this.dropBlock(block);
   }
 
-  dropWriteTranslations(gpa: bigint): void {
+  dropWriteTranslations(gpa: number): void {
     this.onFirstCode(gpa);
   }
 

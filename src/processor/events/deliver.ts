@@ -180,12 +180,10 @@ function deliverLong(
   if (!isCanonical(gate.offset)) throw new GuestFault(Vector.GP, external);
   const oldSs = state.segment(L.Segment.SS);
   const stack = new StackCursor(context, undefined, pointer & ~15n, 64, cpl === 3, { vector: Vector.SS, code: external });
-  stack.push(BigInt(oldSs.selector), 8);
-  stack.push(state.gpr(4), 8);
-  stack.push(pushedFlags(context, event), 8);
-  stack.push(BigInt(state.segment(L.Segment.CS).selector), 8);
-  stack.push(state.rip, 8);
-  if (hasError) stack.push(BigInt(event.errorCode ?? 0), 8);
+  const cs = state.get32(L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_SELECTOR);
+  const words = [BigInt(oldSs.selector), state.gpr(4), pushedFlags(context, event), BigInt(cs), state.rip];
+  if (hasError) words.push(BigInt(event.errorCode ?? 0));
+  stack.pushAll(words);
   markAccessed(context, code);
   if (inner) state.setSegment(L.Segment.SS, { selector: cpl, base: 0n, limit: 0xffff_ffff, rights: RIGHTS_NULL_SS | (cpl << 5) });
   state.rflags = newFlags(context, gate);

@@ -2,6 +2,7 @@ import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import { isLong } from '../segmentation/descriptor.ts';
 import * as L from '../state/layout.ts';
 import type { SystemContext } from '../system/context.ts';
+import { low32 } from '../system/operands.ts';
 
 /** An entry of the IDT (Intel SDM vol. 3, 7.11 and 7.14.1). */
 export interface Gate {
@@ -24,15 +25,13 @@ const KINDS: Readonly<Record<number, { kind: Gate['kind']; wide: boolean }>> = {
   15: { kind: 'trap', wide: true },
 };
 
-/** Decodes a gate from its bytes. Undefined for a type that is no gate in the mode. */
-export function parseGate(low: bigint, high: bigint, long: boolean): Gate | undefined {
-  const first = Number(low & 0xffff_ffffn);
-  const second = Number(low >> 32n);
+/** Decodes a gate from its words of 32 bits; the third is 0 outside long mode. Undefined for a type that is no gate in the mode. */
+export function parseGate(first: number, second: number, third: number, long: boolean): Gate | undefined {
   const rights = (second >>> 8) & 0xff;
   const found = (rights & 0x10) === 0 ? KINDS[rights & 15] : undefined;
   if (!found || (long && (found.kind === 'task' || !found.wide))) return undefined;
   let offset = BigInt(found.wide ? ((second & 0xffff_0000) | (first & 0xffff)) >>> 0 : first & 0xffff);
-  if (long && high !== 0n) offset |= (high & 0xffff_ffffn) << 32n;
+  if (third !== 0) offset |= BigInt(third) << 32n;
   return {
     kind: found.kind,
     wide: found.wide,
@@ -44,6 +43,16 @@ export function parseGate(low: bigint, high: bigint, long: boolean): Gate | unde
   };
 }
 
+function gateAt(context: SystemContext, at: bigint, long: boolean): Gate | undefined {
+  const { view } = context.memory;
+  const place = context.place(at, long ? 16 : 8, false, false);
+  const word = (index: number) => view.getUint32(place + index * 4, true);
+  if (place !== 0) return parseGate(word(0), word(1), long ? word(2) : 0, long);
+  const low = context.readLinear(at, 8, false);
+  const high = long ? context.readLinear(at + 8n, 8, false) : 0n;
+  return parseGate(low32(low), low32(low >> 32n), low32(high), long);
+}
+
 /** Reads the gate of a vector. Throws #GP(vector * 8 + 2 + EXT) beyond the limit or for a wrong type. */
 export function readGate(context: SystemContext, vector: number, external: number): Gate {
   const { state } = context;
@@ -52,9 +61,7 @@ export function readGate(context: SystemContext, vector: number, external: numbe
   const error = vector * 8 + 2 + external;
   if (vector * bytes + bytes - 1 > state.get32(L.IDTR_LIMIT)) throw new GuestFault(Vector.GP, error);
   const at = BigInt.asUintN(64, state.get64(L.IDTR_BASE) + BigInt(vector * bytes));
-  const low = context.readLinear(at, 8, false);
-  const high = long ? context.readLinear(at + 8n, 8, false) : 0n;
-  const gate = parseGate(low, high, long);
+  const gate = gateAt(context, at, long);
   if (!gate) throw new GuestFault(Vector.GP, error);
   return gate;
 }

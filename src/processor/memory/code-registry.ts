@@ -5,7 +5,7 @@ export interface CodeHolder {
   /** Drops blocks that have bytes in the range. */
   dropCode(gpa: bigint, length: number): void;
   /** Drops what lets stores reach a page of RAM without asking: it gets its first decoded code. */
-  dropWriteTranslations(gpa: bigint): void;
+  dropWriteTranslations(gpa: number): void;
 }
 
 const GRANULE_SHIFT = 7n;
@@ -16,7 +16,7 @@ const GRANULE_SHIFT = 7n;
  */
 export class CodeRegistry {
   /** Page number → bit per 128-byte granule. */
-  private readonly pages = new Map<bigint, number>();
+  private readonly pages = new Map<number, number>();
   private readonly holders: CodeHolder[] = [];
 
   constructor(memory: PartitionMemory) {
@@ -27,23 +27,24 @@ export class CodeRegistry {
     this.holders.push(holder);
   }
 
-  hasCode(gpa: bigint): boolean {
-    return this.pages.has(gpa >> 12n);
+  /** Whether the page of a guest physical address has any. */
+  hasCode(gpa: number): boolean {
+    return this.pages.has(Math.floor(gpa / 0x1000));
   }
 
   /** Says that code was decoded from a range within one page. */
   add(gpa: bigint, length: number): void {
-    const page = gpa >> 12n;
+    const page = Number(gpa >> 12n);
     const old = this.pages.get(page);
     this.pages.set(page, (old ?? 0) | granules(gpa, length));
-    if (old === undefined) for (const holder of this.holders) holder.dropWriteTranslations(page << 12n);
+    if (old === undefined) for (const holder of this.holders) holder.dropWriteTranslations(page * 0x1000);
   }
 
   /** Says that RAM changed: decoded code there is dropped. */
   written(gpa: bigint, length: number): void {
     const last = (gpa + BigInt(length) - 1n) >> 12n;
     for (let page = gpa >> 12n; page <= last; page++) {
-      const mask = this.pages.get(page);
+      const mask = this.pages.get(Number(page));
       if (mask === undefined) continue;
       const from = page << 12n > gpa ? page << 12n : gpa;
       const end = (page + 1n) << 12n;
@@ -51,7 +52,7 @@ export class CodeRegistry {
       const touched = granules(from, Number(to - from));
       if ((mask & touched) === 0) continue;
       // The whole granules go: their blocks are dropped with them.
-      this.pages.set(page, mask & ~touched);
+      this.pages.set(Number(page), mask & ~touched);
       for (const holder of this.holders) holder.dropCode((from >> GRANULE_SHIFT) << GRANULE_SHIFT, Number(to - from) + 256);
     }
   }

@@ -2,7 +2,7 @@ import { MASK_64 } from '../../x86/address.ts';
 import type { ExitDetail, WatchHit } from '../exit.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import * as O from '../interpreter/operation.ts';
-import type { Mmu } from '../mmu/mmu.ts';
+import type { Mmu, Translation } from '../mmu/mmu.ts';
 import type { Watch } from '../processor.ts';
 import { type CpuState, Flag } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
@@ -22,6 +22,7 @@ export class WatchStop extends Error {
 }
 
 const CR0_AM = 1 << 18;
+const CR4_SMAP = 1 << 21;
 /**
  * Accesses by linear address, with everything that the interpreter's inline path leaves out: page walks and filling the
  * TLB, pages that are crossed, device memory, watched ranges, decoded code, alignment checks.
@@ -180,6 +181,16 @@ export class LinearAccess {
     }
   }
 
+  /**
+   * Where a range within a page lies in the memory, when nothing needs to be asked about an access to it, since its page is in
+   * the TLB; else 0.
+   */
+  place(linear: bigint, size: number, user: boolean, write: boolean): number {
+    if (this.onAccess !== undefined || (user && (this.state.get32(L.EFLAGS) & Flag.AC) !== 0)) return 0;
+    const { READ_USER, READ_SUPERVISOR, WRITE_USER, WRITE_SUPERVISOR } = O.TlbTable;
+    return this.tlb.find(write ? (user ? WRITE_USER : WRITE_SUPERVISOR) : user ? READ_USER : READ_SUPERVISOR, linear, size);
+  }
+
   /** Throws what a write to the range would throw. */
   probeWrite(linear: bigint, size: number, user: boolean): void {
     this.translate(linear, user, true);
@@ -229,44 +240,40 @@ export class LinearAccess {
 
   private readPage(linear: bigint, size: Size, user: boolean, intent: boolean): bigint {
     const translation = this.translate(linear, user, intent);
-    const { gpa } = translation;
-    if (!this.ignoreWatches) this.checkWatches('gpa', gpa, size, false);
-    const place = this.memory.locate(gpa);
-    if (!place || place.available < size) return this.device({ reason: 'mmio', gpa, gva: linear, size, write: false, value: 0n });
-    this.fillTlb(linear, translation, place.offset, user, intent);
-    return this.load(place.offset, size);
+    if (this.watches.length > 0 && !this.ignoreWatches) this.checkWatches('gpa', translation.gpa, size, false);
+    const offset = this.memory.offsetOf(translation.address);
+    if (offset === 0) return this.device({ reason: 'mmio', gpa: translation.gpa, gva: linear, size, write: false, value: 0n });
+    this.fillTlb(linear, translation, offset, user, intent);
+    return this.load(offset, size);
   }
 
   private writePage(linear: bigint, size: Size, value: bigint, user: boolean): void {
     const translation = this.translate(linear, user, true);
-    const { gpa } = translation;
-    if (!this.ignoreWatches) this.checkWatches('gpa', gpa, size, true);
-    const place = this.memory.locate(gpa);
-    if (!place || place.available < size) {
+    const { address } = translation;
+    if (this.watches.length > 0 && !this.ignoreWatches) this.checkWatches('gpa', translation.gpa, size, true);
+    const offset = this.memory.offsetOf(address);
+    if (offset === 0) {
+      const { gpa } = translation;
       this.device({ reason: 'mmio', gpa, gva: linear, size, write: true, value: BigInt.asUintN(size * 8, value) });
       return;
     }
-    this.fillTlb(linear, translation, place.offset, user, true);
-    const isTable = this.tables.mayChange(gpa, size);
-    this.store(place.offset, size, value);
-    if (this.registry.hasCode(gpa)) this.registry.written(gpa, size);
-    if (isTable) this.tables.changed(gpa, size);
+    this.fillTlb(linear, translation, offset, user, true);
+    const isTable = this.tables.mayChange(address, size);
+    this.store(offset, size, value);
+    if (this.registry.hasCode(address)) this.registry.written(BigInt(address), size);
+    if (isTable) this.tables.changed(address, size);
   }
 
   /** Lets the interpreter's inline path reach the page, unless something must be asked at each access. */
-  private fillTlb(
-    linear: bigint,
-    translation: { gpa: bigint; user: boolean; writable: boolean },
-    offset: number,
-    user: boolean,
-    write: boolean,
-  ): void {
-    const { gpa } = translation;
-    const page = linear & ~0xfffn;
-    if (this.watches.some((watch) => this.watched(watch, page, gpa & ~0xfffn))) return;
-    if (!user && translation.user && (this.state.get64(L.CR4) & (1n << 21n)) !== 0n) return;
+  private fillTlb(linear: bigint, translation: Translation, offset: number, user: boolean, write: boolean): void {
+    const { address } = translation;
+    if (this.watches.length > 0) {
+      const gpaPage = translation.gpa & ~0xfffn;
+      if (this.watches.some((watch) => this.watched(watch, linear & ~0xfffn, gpaPage))) return;
+    }
+    if (!user && translation.user && (this.state.get32(L.CR4) & CR4_SMAP) !== 0) return;
     // System accesses (descriptor tables) are made with supervisor rights at any CPL; the table is that of the rights.
-    const writable = write && translation.writable && !this.registry.hasCode(gpa) && !this.tables.hasTables(gpa);
+    const writable = write && translation.writable && !this.registry.hasCode(address) && !this.tables.hasTables(address);
     this.tlb.fill(linear, offset, user, writable);
   }
 

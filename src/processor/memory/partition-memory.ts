@@ -24,6 +24,8 @@ export class PartitionMemory {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly regions: readonly (RamRegion & { readonly offset: number })[];
+  /** Where the regions start, as numbers. */
+  private readonly starts: readonly number[];
   private readonly listeners: WriteListener[] = [];
 
   /** Throws a plain sentence when the sizes are not possible (4 GiB in all, page-aligned regions). */
@@ -47,6 +49,7 @@ export class PartitionMemory {
     this.bytes = new Uint8Array(this.wasm.buffer);
     this.view = new DataView(this.wasm.buffer);
     this.regions = regions;
+    this.starts = regions.map(({ gpa }) => Number(gpa));
   }
 
   /** Byte offset of a vCPU's state block in `wasm`. */
@@ -65,6 +68,17 @@ export class PartitionMemory {
       }
     }
     return undefined;
+  }
+
+  /** The same for an address as a number (at most 52 bits): 0 in a hole. What lies in one page is in one region. */
+  offsetOf(gpa: number): number {
+    const { regions, starts } = this;
+    for (let index = 0; index < regions.length; index++) {
+      const distance = gpa - (starts[index] ?? 0);
+      const region = regions[index];
+      if (region && distance >= 0 && distance < region.length) return region.offset + distance;
+    }
+    return 0;
   }
 
   /** Copies up to `length` bytes out; stops at the first byte without RAM. */

@@ -9,7 +9,7 @@ export interface PageRange {
 /** A vCPU's translations, as the registry sees them. */
 export interface TranslationHolder {
   /** Drops what lets stores reach a page of RAM without asking: translations come from it for the first time. */
-  dropWriteTranslations(gpa: bigint): void;
+  dropWriteTranslations(gpa: number): void;
   /** Drops the translations of a range: an entry that they may come from has changed. `fetched`: code may come from there. */
   dropTranslations(range: PageRange, fetched: boolean): void;
   /** Drops all translations. */
@@ -60,8 +60,9 @@ export class TableRegistry {
     this.holders.push(holder);
   }
 
-  hasTables(gpa: bigint): boolean {
-    return this.pages.size > 0 && this.pages.has(Number(gpa >> 12n));
+  /** Whether the page of a guest physical address has any. */
+  hasTables(gpa: number): boolean {
+    return this.pages.size > 0 && this.pages.has(Math.floor(gpa / 0x1000));
   }
 
   /** Says that a translation came from an entry of a table at this guest physical address. */
@@ -71,7 +72,7 @@ export class TableRegistry {
     if (!table) {
       table = { uses: [], changes: 0 };
       this.pages.set(page, table);
-      for (const holder of this.holders) holder.dropWriteTranslations(BigInt(page) << 12n);
+      for (const holder of this.holders) holder.dropWriteTranslations(page * 0x1000);
     }
     table.changes = 0;
     for (const use of table.uses)
@@ -83,24 +84,23 @@ export class TableRegistry {
   }
 
   /** Whether a store within a page may change an entry that was followed: one that isn't present never was. */
-  mayChange(gpa: bigint, size: number): boolean {
+  mayChange(gpa: number, size: number): boolean {
     if (!this.hasTables(gpa)) return false;
-    const place = this.memory.locate(gpa);
-    if (!place) return false;
-    const end = place.offset + size;
-    for (let at = place.offset & ~7; at < end; at += 4) if (this.memory.view.getUint32(at, true) & PRESENT) return true;
+    const offset = this.memory.offsetOf(gpa);
+    const end = offset + size;
+    for (let at = offset - (offset % 8); at < end; at += 4) if (this.memory.view.getUint32(at, true) & PRESENT) return true;
     return false;
   }
 
   /** Says that entries have changed. */
-  changed(gpa: bigint, size: number): void {
-    const table = this.pages.get(Number(gpa >> 12n));
+  changed(gpa: number, size: number): void {
+    const table = this.pages.get(Math.floor(gpa / 0x1000));
     if (!table) return;
     if (table.uses.length > MOST_USES || ++table.changes > MOST_CHANGES) {
       this.changedAll();
       return;
     }
-    const offset = Number(gpa & 0xfffn);
+    const offset = gpa % 0x1000;
     for (const { base, pagesPerEntry, bytesPerEntry, fetched } of table.uses) {
       const first = Math.floor(offset / bytesPerEntry);
       const entries = Math.floor((offset + size - 1) / bytesPerEntry) - first + 1;

@@ -31,18 +31,23 @@ export interface Access {
   readonly user: boolean;
 }
 
-export interface Translation {
-  /** Of the address itself, not of its page. */
-  readonly gpa: bigint;
-  readonly pageSize: bigint;
+/** What an address was translated to. It is the same object each time, so it holds until the next translation. */
+export class Translation {
+  /** Guest physical address of the address itself, not of its page: at most 52 bits. */
+  address = 0;
   /** A later write with the same rights needs no walk: the page is writable and its dirty bit is set. */
-  readonly writable: boolean;
-  readonly user: boolean;
+  writable = false;
+  user = false;
+
+  get gpa(): bigint {
+    return BigInt(this.address);
+  }
 }
 
 /** Translates linear addresses by the guest's page tables, with the side effects and faults of the architecture. */
 export class Mmu {
   private readonly path: PageWalk;
+  private readonly translation = new Translation();
   private readonly tables: TableRegistry;
 
   constructor(
@@ -60,16 +65,22 @@ export class Mmu {
 
   /** Throws #PF with the error code of the access. Sets accessed and dirty bits. The caller checks that the address is canonical. */
   translate(linear: bigint, access: Access): Translation {
-    if (!this.paging) return { gpa: linear & 0xffff_ffffn, pageSize: 4096n, writable: true, user: false };
-    const { path } = this;
+    const { path, translation } = this;
+    if (!this.paging) {
+      translation.address = Number(BigInt.asUintN(32, linear));
+      translation.writable = true;
+      translation.user = false;
+      return translation;
+    }
     const low = this.follow(linear);
     if (path.failure !== undefined || !this.allowed(access)) throw this.fault(linear, access);
     const last = path.depth - 1;
     this.mark(last, access.write, access.fetch);
     const dirty = access.write || ((path.entryLow[last] ?? 0) & Entry.D) !== 0;
-    const writable = dirty && (path.writable || (!access.user && (this.state.get32(L.CR0) & CR0_WP) === 0));
-    const offset = (low & (path.pageSize - 1)) >>> 0;
-    return { gpa: BigInt(path.frame + offset), pageSize: BigInt(path.pageSize), writable, user: path.user };
+    translation.address = path.frame + ((low & (path.pageSize - 1)) >>> 0);
+    translation.writable = dirty && (path.writable || (!access.user && (this.state.get32(L.CR0) & CR0_WP) === 0));
+    translation.user = path.user;
+    return translation;
   }
 
   /**
@@ -144,7 +155,7 @@ export class Mmu {
       const wanted = value | Entry.A | (step === last && write ? Entry.D : 0);
       if (wanted === (value | 0)) continue;
       const gpa = path.entryGpa[step] ?? 0;
-      this.memory.view.setUint32(path.offsetOf(gpa), wanted, true);
+      this.memory.view.setUint32(this.memory.offsetOf(gpa), wanted, true);
       this.memory.notifyWrite(BigInt(gpa), 4, 'walk');
     }
   }
@@ -186,7 +197,7 @@ export class Mmu {
   loadPdptes(cr3: bigint): void {
     const table = Number(cr3 & 0xffff_ffe0n);
     const entries = [0, 1, 2, 3].map((index) => {
-      const offset = this.path.offsetOf(table + index * 8);
+      const offset = this.memory.offsetOf(table + index * 8);
       return offset === 0 ? 0n : this.memory.view.getBigUint64(offset, true);
     });
     const addressBits = (1n << BigInt(this.model.physicalAddressBits)) - 1n;

@@ -97,15 +97,6 @@ export class PageWalk {
     this.depth = depth + 1;
   }
 
-  /** Where an entry lies in the partition's memory; 0 where no memory is: it then reads as nothing. */
-  offsetOf(gpa: number): number {
-    for (const region of this.memory.regions) {
-      const distance = gpa - Number(region.gpa);
-      if (distance >= 0 && distance < region.length) return region.offset + distance;
-    }
-    return 0;
-  }
-
   private followPae(low: number): void {
     const { state } = this;
     const index = low >>> 30;
@@ -126,7 +117,8 @@ export class PageWalk {
     let table = root;
     for (let level = first; level < 4; level++) {
       const gpa = table + indexAt(level, low, high) * 8;
-      const offset = this.offsetOf(gpa);
+      // Where no memory is, an entry reads as nothing.
+      const offset = this.memory.offsetOf(gpa);
       const entry = offset === 0 ? 0 : this.memory.view.getUint32(offset, true);
       const entryHigh = offset === 0 ? 0 : this.memory.view.getUint32(offset + 4, true);
       this.add(level, gpa, entry, entryHigh);
@@ -165,7 +157,8 @@ export class PageWalk {
     let table = (state.get32(L.CR3) & FRAME_LOW) >>> 0;
     for (let level = 2; level < 4; level++) {
       const gpa = table + (level === 2 ? low >>> 22 : (low >>> 12) & 0x3ff) * 4;
-      const offset = this.offsetOf(gpa);
+      // Where no memory is, an entry reads as nothing.
+      const offset = this.memory.offsetOf(gpa);
       const entry = offset === 0 ? 0 : this.memory.view.getUint32(offset, true);
       this.add(level, gpa, entry, 0);
       if (!(entry & Entry.P)) {

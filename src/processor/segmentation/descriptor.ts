@@ -32,7 +32,9 @@ export interface Descriptor {
   readonly isCode: boolean;
   readonly dpl: number;
   readonly present: boolean;
-  readonly raw: bigint;
+  /** Its halves of 32 bits. */
+  readonly low: number;
+  readonly high: number;
 }
 
 export const rpl = (selector: number): number => selector & 3;
@@ -42,10 +44,8 @@ export function dplOf(rights: number): number {
   return (rights >> 5) & 3;
 }
 
-/** Decodes the 8 bytes of a descriptor. */
-export function parseDescriptor(raw: bigint, selector: number, address: bigint): Descriptor {
-  const low = Number(raw & 0xffff_ffffn);
-  const high = Number(raw >> 32n);
+/** Decodes the 8 bytes of a descriptor, given in halves. */
+export function parseDescriptor(low: number, high: number, selector: number, address: bigint): Descriptor {
   const rights = (high >>> 8) & 0xf0ff;
   let limit = (high & 0xf_0000) | (low & 0xffff);
   if (rights & Rights.G) limit = limit * 4096 + 4095;
@@ -62,14 +62,15 @@ export function parseDescriptor(raw: bigint, selector: number, address: bigint):
     isCode: !isSystem && (rights & Rights.CODE) !== 0,
     dpl: dplOf(rights),
     present: (rights & Rights.P) !== 0,
-    raw,
+    low,
+    high,
   };
 }
 
 /** Reads a descriptor; undefined when the selector lies outside its table. */
 export function findDescriptor(context: SystemContext, selector: number): Descriptor | undefined {
   const { state } = context;
-  const offset = BigInt(selector & 0xfff8);
+  const offset = selector & 0xfff8;
   let base = state.get64(L.GDTR_BASE);
   let limit = state.get32(L.GDTR_LIMIT);
   if (selector & 4) {
@@ -78,9 +79,13 @@ export function findDescriptor(context: SystemContext, selector: number): Descri
     base = ldt.base;
     limit = ldt.limit;
   }
-  if (offset + 7n > BigInt(limit)) return undefined;
-  const address = BigInt.asUintN(64, base + offset);
-  return parseDescriptor(context.readLinear(address, 8, false), selector, address);
+  if (offset + 7 > limit) return undefined;
+  const address = BigInt.asUintN(64, base + BigInt(offset));
+  const place = context.place(address, 8, false, false);
+  const { view } = context.memory;
+  if (place !== 0) return parseDescriptor(view.getUint32(place, true), view.getUint32(place + 4, true), selector, address);
+  const raw = context.readLinear(address, 8, false);
+  return parseDescriptor(Number(raw & 0xffff_ffffn), Number(raw >> 32n), selector, address);
 }
 
 /** Reads a descriptor that must be there. Throws the vector (default #GP) with the selector as error code. */

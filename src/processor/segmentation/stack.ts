@@ -13,6 +13,10 @@ const RSP = 4;
  * delivery, far calls and returns.
  */
 export class StackCursor {
+  /** Where the next bytes to be popped lie in the memory, and how many that is known of. */
+  private place = 0;
+  private known = 0;
+
   constructor(
     private readonly context: SystemContext,
     private readonly segment: SegmentValue | undefined,
@@ -70,21 +74,52 @@ export class StackCursor {
     this.pointer = pointer;
   }
 
+  /** Pushes words of 8 bytes on a 64-bit stack, the first one first. */
+  pushAll(words: readonly bigint[]): void {
+    const { context } = this;
+    const bytes = words.length * 8;
+    const lowest = BigInt.asUintN(64, this.pointer - BigInt(bytes));
+    let place = context.place(lowest, bytes, this.user, true);
+    if (place === 0) {
+      for (const word of words) this.push(word, 8);
+      return;
+    }
+    place += bytes;
+    for (const word of words) {
+      place -= 8;
+      context.memory.view.setBigUint64(place, word, true);
+    }
+    this.pointer = lowest;
+  }
+
+  /** Looks where the next bytes of a 64-bit stack are, so that popping them costs less. */
+  look(bytes: number): void {
+    this.place = this.segment ? 0 : this.context.place(this.pointer, bytes, this.user, false);
+    this.known = this.place === 0 ? 0 : bytes;
+  }
+
+  private read(distance: number, size: 2 | 4 | 8): bigint {
+    if (size === 8 && distance + size <= this.known) return this.context.memory.view.getBigUint64(this.place + distance, true);
+    const offset = distance === 0 ? this.pointer : BigInt.asUintN(this.width, this.pointer + BigInt(distance));
+    return this.context.readLinear(this.linear(offset, size, false), size, this.user);
+  }
+
   pop(size: 2 | 4 | 8): bigint {
-    const value = this.context.readLinear(this.linear(this.pointer, size, false), size, this.user);
-    this.pointer = BigInt.asUintN(this.width, this.pointer + BigInt(size));
+    const value = this.read(0, size);
+    this.release(size);
     return value;
   }
 
   /** Reads a slot above the top, without moving. */
   peek(distance: number, size: 2 | 4 | 8): bigint {
-    const offset = BigInt.asUintN(this.width, this.pointer + BigInt(distance));
-    return this.context.readLinear(this.linear(offset, size, false), size, this.user);
+    return this.read(distance, size);
   }
 
   /** Moves past bytes without reading them. */
   release(bytes: number): void {
     this.pointer = BigInt.asUintN(this.width, this.pointer + BigInt(bytes));
+    this.place += bytes;
+    this.known -= bytes;
   }
 
   /** Writes the pointer into rSP, at the cursor's width. */

@@ -32,6 +32,12 @@ export interface SystemContext {
   writeLinear(linear: bigint, size: 1 | 2 | 4 | 8, value: bigint, user: boolean): void;
 
   /**
+   * Where a range of linear addresses lies in `memory.view`, when accessing it directly makes no difference: it lies within a
+   * page that was accessed before. Else 0.
+   */
+  place(linear: bigint, size: number, user: boolean, write: boolean): number;
+
+  /**
    * An I/O port access after its permission checks: the value of a completed access (for a write: any), or undefined when the
    * instruction must leave with the detail to have it made.
    */

@@ -159,7 +159,7 @@ export const lar: SystemHelper = (context, instruction) => {
   const descriptor = visible(context, instruction);
   const types = isLong(context) ? LONG_LAR_TYPES : LAR_TYPES;
   const valid = descriptor !== undefined && (!descriptor.isSystem || types.has(descriptor.type));
-  if (valid) writeRegister(context, reg(instruction), bytesOf(instruction.operandSize), (descriptor.raw >> 32n) & 0x00ff_ff00n);
+  if (valid) writeRegister(context, reg(instruction), bytesOf(instruction.operandSize), BigInt(descriptor.high & 0x00ff_ff00));
   setZero(context, valid);
   return 'next';
 };

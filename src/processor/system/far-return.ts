@@ -101,6 +101,7 @@ export const iret: SystemHelper = (context, instruction) => {
     return returnToTask(context, nextRip(context, instruction));
   if (isLong(context) && state.rflags & Flag.NT) throw new GuestFault(Vector.GP, 0);
   const stack = StackCursor.current(context);
+  stack.look(5 * size);
   const flags = Number(stack.peek(2 * size, size) & 0xffff_ffffn);
   const selector = Number(stack.peek(size, size) & 0xffffn);
   const rip = stack.peek(0, size);

@@ -73,10 +73,10 @@ function gateOf(context: SystemContext, gate: Descriptor): { selector: number; o
   const error = gate.selector & 0xfffc;
   if (gate.dpl < cpl || gate.dpl < rpl(gate.selector)) throw new GuestFault(Vector.GP, error);
   if (!gate.present) throw new GuestFault(Vector.NP, error);
-  let offset = gate.raw & 0xffffn;
-  if (gate.type === CALL_GATE_32) offset |= (gate.raw >> 32n) & 0xffff_0000n;
+  let offset = BigInt(gate.low & 0xffff);
+  if (gate.type === CALL_GATE_32) offset |= BigInt((gate.high & 0xffff_0000) >>> 0);
   if (isLong(context)) offset = upperHalf(context, gate, offset);
-  return { selector: Number((gate.raw >> 16n) & 0xffffn), offset, parameters: Number((gate.raw >> 32n) & 0x1fn) };
+  return { selector: gate.low >>> 16, offset, parameters: gate.high & 0x1f };
 }
 
 function isCallGate(context: SystemContext, type: number): boolean {
@@ -102,7 +102,7 @@ function systemTransfer(
     throw new GuestFault(Vector.GP, error);
   if (descriptor.dpl < cpl || descriptor.dpl < rpl(descriptor.selector)) throw new GuestFault(Vector.GP, error);
   if (!descriptor.present) throw new GuestFault(Vector.NP, error);
-  const selector = descriptor.type === TASK_GATE ? Number((descriptor.raw >> 16n) & 0xffffn) : descriptor.selector;
+  const selector = descriptor.type === TASK_GATE ? descriptor.low >>> 16 : descriptor.selector;
   return taskTransfer(context, selector, source, next);
 }
 
