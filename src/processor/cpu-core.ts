@@ -351,7 +351,8 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     state.set64(O.ENGINE_LINEAR_MASK, long ? MASK_64 : MASK_32);
     const limit = L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_LIMIT;
     state.set32(O.ENGINE_CODE_LIMIT, long ? -1 : state.get32(limit));
-    for (let segment = 0; segment < 6; segment++) this.takeSegment(segment, long && segment < L.Segment.FS);
+    if (long) this.takeLongSegments();
+    else this.takeSegments();
     const vex = (state.get32(L.CR0) & 1) !== 0 && !virtual;
     const { decodeMode, mode, stackWidth } = this;
     const faults = unitFaults(state);
@@ -373,21 +374,36 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     return this.state.get32(L.SEGMENTS + segment * L.SEGMENT_SIZE + L.SEG_RIGHTS);
   }
 
-  /** Takes over a segment's base and limit for generated code. */
-  private takeSegment(segment: number, baseless: boolean): void {
+  /** Takes over the segments for generated code in 64-bit mode: only FS and GS have bases, and none has a limit. */
+  private takeLongSegments(): void {
+    for (let segment = L.Segment.ES; segment < L.Segment.FS; segment++) {
+      this.state.set32(O.ENGINE_BASES + segment * 8, 0);
+      this.state.set32(O.ENGINE_BASES + segment * 8 + 4, 0);
+    }
+    this.takeBase(L.Segment.FS);
+    this.takeBase(L.Segment.GS);
+  }
+
+  private takeBase(segment: number): void {
+    const { state } = this;
+    const from = L.SEGMENTS + segment * L.SEGMENT_SIZE + L.SEG_BASE;
+    state.set32(O.ENGINE_BASES + segment * 8, state.get32(from));
+    state.set32(O.ENGINE_BASES + segment * 8 + 4, state.get32(from + 4));
+  }
+
+  private takeSegments(): void {
     const { state, takenEnds } = this;
-    const from = L.SEGMENTS + segment * L.SEGMENT_SIZE;
-    const base = O.ENGINE_BASES + segment * 8;
-    state.set32(base, baseless ? 0 : state.get32(from + L.SEG_BASE));
-    state.set32(base + 4, baseless ? 0 : state.get32(from + L.SEG_BASE + 4));
-    const limit = state.get32(from + L.SEG_LIMIT);
-    const rights = state.get32(from + L.SEG_RIGHTS);
-    if (takenEnds[segment * 2] === limit && takenEnds[segment * 2 + 1] === rights) return;
-    takenEnds[segment * 2] = limit;
-    takenEnds[segment * 2 + 1] = rights;
-    const { read, write } = segmentEnds({ limit, rights });
-    state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16, read);
-    state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16 + 8, write);
+    for (let segment = 0; segment < 6; segment++) {
+      this.takeBase(segment);
+      const limit = state.get32(L.SEGMENTS + segment * L.SEGMENT_SIZE + L.SEG_LIMIT);
+      const rights = this.rightsOf(segment);
+      if (takenEnds[segment * 2] === limit && takenEnds[segment * 2 + 1] === rights) continue;
+      takenEnds[segment * 2] = limit;
+      takenEnds[segment * 2 + 1] = rights;
+      const { read, write } = segmentEnds({ limit, rights });
+      state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16, read);
+      state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16 + 8, write);
+    }
   }
 
   /** Gives the jump cache its number for this address space, mode, privilege and base of CS. */

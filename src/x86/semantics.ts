@@ -116,6 +116,8 @@ export interface Semantics {
   interruptsWait(): Value;
   /** The next instruction runs before an interrupt is taken. */
   castInterruptShadow(): void;
+  /** Exchanges the base of GS with IA32_KERNEL_GS_BASE. */
+  exchangeGsBase(): void;
   /**
    * Says, before anything has changed, that events must be looked at behind this instruction where the condition is not 0:
    * it lets interrupts in, single-steps, or changes what accesses are checked for.

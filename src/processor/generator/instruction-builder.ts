@@ -181,6 +181,24 @@ export abstract class InstructionBuilder extends ValueBuilder implements Semanti
     this.code.memory(Op.i32_store, L.INTERRUPTIBILITY);
   }
 
+  exchangeGsBase(): void {
+    const { code } = this;
+    const slot = L.SEGMENTS + L.Segment.GS * L.SEGMENT_SIZE + L.SEG_BASE;
+    const load = (offset: number) => this.keep(new Expression((target) => target.get(BASE).memory(Op.i64_load, offset)));
+    const old = load(slot);
+    const next = load(L.MSR_KERNEL_GS_BASE);
+    const stores = [
+      [L.MSR_KERNEL_GS_BASE, old],
+      [slot, next],
+      [O.ENGINE_BASES + L.Segment.GS * 8, next],
+    ] as const;
+    for (const [offset, value] of stores) {
+      code.get(BASE);
+      emit(code, value);
+      code.memory(Op.i64_store, offset);
+    }
+  }
+
   /** Does what is decided while code is built; says whether it was. */
   protected decided(condition: Value, then: () => void, otherwise?: () => void): boolean {
     const value = known(condition);

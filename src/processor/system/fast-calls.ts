@@ -109,18 +109,6 @@ export const sysexit: SystemHelper = (context, instruction) => {
   return 'jumped';
 };
 
-export const swapgs: SystemHelper = (context) => {
-  const { state } = context;
-  if (context.mode !== 64) undefinedInstruction();
-  requireCpl0(context);
-  const gs = state.segment(L.Segment.GS);
-  const other = state.get64(L.MSR_KERNEL_GS_BASE);
-  state.set64(L.MSR_KERNEL_GS_BASE, gs.base);
-  state.setSegment(L.Segment.GS, { ...gs, base: other });
-  context.modeChanged();
-  return 'next';
-};
-
 const CR4_FSGSBASE = 1n << 16n;
 
 /** RDFSBASE and the like: in 64-bit mode, where CR4 allows them at any level. */

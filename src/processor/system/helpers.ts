@@ -72,7 +72,6 @@ export const systemHelpers: Readonly<Record<string, SystemHelper>> = {
   sysret: fast.sysret,
   sysenter: fast.sysenter,
   sysexit: fast.sysexit,
-  swapgs: fast.swapgs,
   rdfsbase: fast.readBase(L.Segment.FS),
   rdgsbase: fast.readBase(L.Segment.GS),
   wrfsbase: fast.writeBase(L.Segment.FS),

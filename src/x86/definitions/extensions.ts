@@ -1,7 +1,19 @@
 import type { InstructionDefinition } from '../notation.ts';
 
+const GENERAL_PROTECTION = 13;
+
 /** System instructions that came with later processors: each has a bit in CPUID. */
 export const extensions: readonly InstructionDefinition[] = [
+  {
+    mnemonic: 'SWAPGS',
+    summary: 'Exchange GS base and KERNEL_GS_BASE',
+    forms: ['0F 01 =F8 o64'],
+    privileged: true,
+    semantics: (s) => {
+      s.when(s.privilege(), () => s.raise(GENERAL_PROTECTION));
+      s.exchangeGsBase();
+    },
+  },
   {
     mnemonic: 'RDRAND',
     summary: 'Read a random number',

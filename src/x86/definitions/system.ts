@@ -38,7 +38,6 @@ const rows: readonly (readonly [
   ['SMSW', 'smsw', 'Store the machine status word', ['0F 01/4 Ev']],
   ['LMSW', 'lmsw', 'Load the machine status word', ['0F 01/6 Ew'], true],
   ['INVLPG', 'invlpg', 'Drop a translation', ['0F 01/7 Mb'], true],
-  ['SWAPGS', 'swapgs', 'Exchange GS base and KERNEL_GS_BASE', ['0F 01 =F8 o64'], true],
   ['RDFSBASE', 'rdfsbase', 'Read the base of FS', ['F3 0F AE/0 Ry o64'], false, 'fsgsbase'],
   ['RDGSBASE', 'rdgsbase', 'Read the base of GS', ['F3 0F AE/1 Ry o64'], false, 'fsgsbase'],
   ['WRFSBASE', 'wrfsbase', 'Write the base of FS', ['F3 0F AE/2 Ry o64'], false, 'fsgsbase'],
