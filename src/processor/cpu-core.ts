@@ -138,12 +138,16 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
       if (!isCanonical(rip)) throw new GuestFault(Vector.GP, 0);
     } else if (rip > BigInt(state.get32(L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_LIMIT)))
       throw new GuestFault(Vector.GP, 0);
-    return this.mmu.translate(this.linearOf(rip), { write: false, fetch: true, user: state.cpl === 3 }).gpa;
+    const linear = this.linearOf(rip);
+    this.contexts.fetches(linear);
+    return this.mmu.translate(linear, { write: false, fetch: true, user: state.cpl === 3 }).gpa;
   }
 
   peekFetch(rip: bigint): bigint | undefined {
     if (this.mode === 64 ? !isCanonical(rip) : rip > BigInt(this.state.get32(O.ENGINE_CODE_LIMIT))) return undefined;
-    return this.mmu.peekFetch(this.linearOf(rip), this.state.cpl === 3);
+    const linear = this.linearOf(rip);
+    this.contexts.fetches(linear);
+    return this.mmu.peekFetch(linear, this.state.cpl === 3);
   }
 
   get regionMode(): RegionMode {
@@ -329,11 +333,8 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   dropTranslations(range: PageRange, fetched: boolean): void {
     this.access.tlb.dropPages(range);
     if (!fetched) return;
-    if (this.contexts.areFlat) this.code.forgetPages(range);
-    else {
-      this.contexts.clear();
-      this.selectContext();
-    }
+    this.contexts.forget(range);
+    this.selectContext();
     this.refetch = true;
   }
   dropWriteTranslations(gpa: number): void {

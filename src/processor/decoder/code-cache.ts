@@ -3,7 +3,6 @@ import type { HandlerTable } from '../interpreter/handler-table.ts';
 import * as O from '../interpreter/operation.ts';
 import { type CodeHolder, type CodeRegistry, codeRegistry } from '../memory/code-registry.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
-import type { PageRange } from '../memory/table-registry.ts';
 import * as L from '../state/layout.ts';
 import { type RunBlock, type RunBlocks, viewHotCode } from '../translator/hot-code.ts';
 import type { RegionMode } from '../translator/region-builder.ts';
@@ -13,8 +12,6 @@ import { type Decoded, decode } from './decode.ts';
 import { encodeMarker, encodeOperation } from './encode-operation.ts';
 
 const MAX_BLOCK = 32;
-/** From the first byte of the longest instruction to its last one. */
-const REACH = 14n;
 /** Contexts that a region is remembered to hold in. */
 const MOST_CONTEXTS = 16;
 /** Two operations at the front of the area are for single, uncached instructions. */
@@ -208,30 +205,6 @@ export class CodeCache implements CodeHolder, RunBlocks {
     this.forgetJumps();
   }
 
-  /**
-   * Forgets what lay in a range of linear pages, given by their numbers: the next instruction there is looked up anew. For
-   * contexts in which offsets in CS are linear addresses.
-   */
-  forgetPages({ first, count }: PageRange): void {
-    const contains = (page: number) => page >= first && page < first + count;
-    const pageOf = (rip: bigint) => Number(BigInt.asUintN(36, rip >> 12n));
-    // An instruction may begin in the page before.
-    const isThere = (rip: bigint) => contains(pageOf(rip)) || contains(pageOf(rip + REACH));
-    const jumps = this.base + O.JUMP_CACHE;
-    for (let at = jumps; at < jumps + O.JUMP_ENTRIES * 16; at += 16)
-      if (this.view.getInt32(at + 8, true) !== 0 && isThere(this.view.getBigUint64(at, true)))
-        this.view.setInt32(at + 8, 0, true);
-    for (const region of this.translator.kept) {
-      if (region.pages.length === 1 || !region.pages.some(({ rip }) => isThere(rip))) continue;
-      this.confirmed.delete(region);
-      for (const key of region.heads) {
-        const block = this.blocks.get(key);
-        if (block && this.regions.get(key) === region)
-          this.view.setInt32(this.base + block.at + O.OP_CONTEXT, O.NO_CONTEXT, true);
-      }
-    }
-  }
-
   /** Empties the jump cache. */
   forgetJumps(): void {
     const jumps = this.base + O.JUMP_CACHE;
@@ -289,7 +262,8 @@ export class CodeCache implements CodeHolder, RunBlocks {
     this.blocks.set(key, block);
     this.remember(block, start);
     const region = this.regions.get(key);
-    if (region) this.leadTo(block, region);
+    // It was made in another context, or before a page of it became another one.
+    if (region) this.leadTo(block, region, O.NO_CONTEXT);
     return block;
   }
 
@@ -399,14 +373,14 @@ export class CodeCache implements CodeHolder, RunBlocks {
     }
   }
 
-  /** Makes a block's first operation run the translated code. */
-  private leadTo(block: Block, region: Region): void {
+  /** Makes a block's first operation run the translated code, in a context that it is known to hold in. */
+  private leadTo(block: Block, region: Region, context = this.source.context): void {
     const at = this.base + block.at;
     const handler = this.handlerOf(at);
     if (handler === O.Handler.BREAK || handler === O.Handler.DROPPED) return;
     if (handler !== O.Handler.TRANSLATED) this.view.setInt32(at + O.OP_ORIGINAL, handler, true);
     this.view.setInt32(at + O.OP_REGION, region.index, true);
-    this.view.setInt32(at + O.OP_CONTEXT, region.pages.length > 1 ? this.source.context : 0, true);
+    this.view.setInt32(at + O.OP_CONTEXT, region.pages.length > 1 ? context : 0, true);
     this.setHandler(at, O.Handler.TRANSLATED);
   }
 

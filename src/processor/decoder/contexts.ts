@@ -1,4 +1,5 @@
 import * as O from '../interpreter/operation.ts';
+import type { PageRange } from '../memory/table-registry.ts';
 import type { CpuState } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
 
@@ -11,7 +12,15 @@ interface Context {
   readonly baseLow: number;
   readonly baseHigh: number;
   readonly number: number;
+  /** Where code was fetched from. */
+  halves: number;
 }
+
+/** Halves of the linear address space. */
+const Half = { LOWER: 1, UPPER: 2 } as const;
+const UPPER_HALF = 0x8000_0000_0000n;
+/** Number of the first page of the upper half. */
+const UPPER_PAGES = 2 ** 35;
 
 const MOST_CONTEXTS = 64;
 const LARGEST_NUMBER = 0x7fff_ff00;
@@ -24,9 +33,10 @@ export class Contexts {
   /** Those that were asked for last are in front. */
   private contexts: Context[] = [];
   private counter = 0;
+  private current: Context | undefined;
 
-  /** `forget` must drop all that is marked with a number: they begin anew. */
-  constructor(private readonly forget: () => void) {}
+  /** `onReuse` must drop all that is marked with a number: they begin anew. */
+  constructor(private readonly onReuse: () => void) {}
 
   /** The number for the state's CR3 and CS, in a mode that the caller has made a number of. */
   numberOf(mode: number, user: boolean, state: CpuState): number {
@@ -44,22 +54,33 @@ export class Contexts {
         contexts[index - 1] = context;
         contexts[index] = before;
       }
+      this.current = context;
       return context.number;
     }
     // Numbers are never used twice while an entry with them may stand in the cache.
     if (++this.counter > LARGEST_NUMBER) {
       this.counter = 1;
       this.clear();
-      this.forget();
+      this.onReuse();
     }
     if (contexts.length >= MOST_CONTEXTS) this.clear();
-    this.contexts.push({ mode, user, tableLow, tableHigh, baseLow, baseHigh, number: this.counter });
+    this.current = { mode, user, tableLow, tableHigh, baseLow, baseHigh, number: this.counter, halves: 0 };
+    this.contexts.push(this.current);
     return this.counter;
   }
 
-  /** In every context, offsets in CS are linear addresses. */
-  get areFlat(): boolean {
-    return this.contexts.every(({ baseLow, baseHigh }) => baseLow === 0 && baseHigh === 0);
+  /** Code is looked for at a linear address, in the context that was asked for last. */
+  fetches(linear: bigint): void {
+    if (this.current) this.current.halves |= linear < UPPER_HALF ? Half.LOWER : Half.UPPER;
+  }
+
+  /**
+   * Translations of a range have changed: the contexts that code was fetched in from its half of the address space will have new
+   * numbers. Programs and systems are in different halves.
+   */
+  forget({ first, count }: PageRange): void {
+    const halves = (first < UPPER_PAGES ? Half.LOWER : 0) | (first + count > UPPER_PAGES ? Half.UPPER : 0);
+    this.contexts = this.contexts.filter((context) => (context.halves & halves) === 0);
   }
 
   /** Translations have changed: all numbers will be new ones. */

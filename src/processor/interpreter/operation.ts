@@ -40,7 +40,7 @@ export const OP_HEAT = 80; // i32
 export const OP_REGION = 84; // i32
 export const OP_ORIGINAL = 88; // i32
 export const OP_CONTEXT = 92; // i32
-/** The region must be looked at again in every context. */
+/** In no context, without being looked at first. */
 export const NO_CONTEXT = -1;
 
 /** Handlers that are no instructions, at the front of the table. */
@@ -97,7 +97,7 @@ export const TLB_TABLES = 5;
 export const TLB_SETS = 4;
 export const TLB_SET_SIZE = TLB_TABLES * TLB_SIZE;
 export const JUMP_CACHE = TLB + TLB_SETS * TLB_SET_SIZE;
-export const JUMP_ENTRIES = 4096;
+export const JUMP_ENTRIES = 16384;
 /** How far a context's number is shifted before it goes into the place of a jump cache entry. */
 export const JUMP_CONTEXT_SHIFT = 6;
 export const OPERATIONS = JUMP_CACHE + JUMP_ENTRIES * 16;

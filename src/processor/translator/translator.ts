@@ -83,10 +83,6 @@ export class Translator {
     this.options = { ...DEFAULT_TRANSLATOR, ...options };
   }
 
-  /** All translated code. */
-  get kept(): readonly Region[] {
-    return this.regions;
-  }
   get statistics(): TranslationStatistics {
     return { made: this.made, kept: this.regions.length, bytes: this.size };
   }
