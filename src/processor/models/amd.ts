@@ -32,7 +32,7 @@ export const amdTable: ModelTable = {
   maxBasic: 0x10,
   maxExtended: 0x8000_0008,
   physicalAddressBits: PHYSICAL_BITS,
-  features: [...COMMON_FEATURES, 'altmovcr8', 'rdpid'],
+  features: [...COMMON_FEATURES, 'altmovcr8', 'rdpid', 'sha'],
   leaves: {
     6: [[4, 0, 0, 0]],
     7: [[0, 0, 0, 0]],

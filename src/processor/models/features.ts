@@ -85,7 +85,7 @@ export const FEATURES: ReadonlyMap<string, FeatureBit> = new Map(
   rows.map(([leaf, register, bit, name]) => [name, { leaf, register, bit }]),
 );
 
-/** What both vendors' models have: the instructions that the processor does, no SSE yet. */
+/** What both vendors' models have: x86-64-v3, and more. */
 export const COMMON_FEATURES: readonly string[] = [
   ...['de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush'],
   ...['cx16', 'x2apic', 'movbe', 'popcnt', 'tscdeadline', 'smep', 'smap', 'umip', 'fsgsbase'],
@@ -93,14 +93,14 @@ export const COMMON_FEATURES: readonly string[] = [
   ...['bmi1', 'bmi2', 'adx'],
   ...['lahf', 'lzcnt', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm', 'invtsc', 'fpu'],
   ...['fxsr', 'xsave', 'xsaveopt', 'xsavec', 'xgetbv1'],
+  ...['mmx', 'sse', 'sse2', 'sse3', 'ssse3', 'sse4_1', 'sse4_2', 'aes', 'pclmulqdq'],
+  ...['avx', 'avx2', 'fma', 'f16c'],
 ];
 
 /** What the emulated processor can do: nothing else is ever advertised. */
 export const IMPLEMENTED: ReadonlySet<string> = new Set([
   ...COMMON_FEATURES,
-  ...['mmx', 'sse', 'sse2', 'sse3', 'ssse3', 'sse4_1', 'sse4_2', 'aes', 'pclmulqdq', 'sha'],
-  ...['avx', 'avx2', 'fma', 'f16c'],
-  ...['tscadjust', 'pcid', 'invpcid', 'pku', 'rdpid', 'altmovcr8', 'zerofcsfds'],
+  ...['tscadjust', 'pcid', 'invpcid', 'pku', 'rdpid', 'altmovcr8', 'zerofcsfds', 'sha'],
 ]);
 
 /** Features that others need, which are named behind them. */
@@ -121,7 +121,7 @@ export const REQUIRED_BY: Readonly<Record<string, readonly string[]>> = {
   clflush: ['clflushopt', 'clwb'],
   cmov: ['lm'],
   sse: ['sse2'],
-  sse2: ['sse3', 'aes', 'pclmulqdq', 'sha'],
+  sse2: ['sse3', 'aes', 'pclmulqdq', 'sha', 'lm'],
   sse3: ['ssse3'],
   ssse3: ['sse4_1'],
   sse4_1: ['sse4_2'],

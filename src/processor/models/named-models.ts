@@ -7,13 +7,14 @@ import type { ModelTable } from './model.ts';
 /** Features of every x86-64 processor, as far as they are emulated. */
 const BASE = [
   ...['de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush'],
-  ...['cx16', 'lahf', 'syscall', 'nx', 'lm', 'fpu', 'fxsr'],
+  ...['cx16', 'lahf', 'syscall', 'nx', 'lm', 'fpu', 'fxsr', 'mmx', 'sse', 'sse2'],
 ];
-const NEHALEM = [...BASE, 'popcnt', 'rdtscp', 'invtsc'];
+const NEHALEM = [...BASE, 'sse3', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'rdtscp', 'invtsc'];
 const HASWELL = [
   ...NEHALEM,
   ...['pcid', 'x2apic', 'movbe', 'tscdeadline', 'rdrand', 'fsgsbase', 'tscadjust', 'bmi1', 'smep', 'bmi2', 'invpcid'],
   ...['lzcnt', 'pdpe1gb', 'zerofcsfds', 'xsave', 'xsaveopt'],
+  ...['aes', 'pclmulqdq', 'avx', 'avx2', 'fma', 'f16c'],
 ];
 
 /** A model made from the table of its vendor. */

@@ -30,9 +30,15 @@ function missing(features: ReadonlySet<string>): { readonly feature: string; rea
   return undefined;
 }
 
+/** Features that can't be without another one, directly or not; 64-bit mode is nobody's appendix: it must be given up by name. */
+function dependents(feature: string): string[] {
+  const users = (REQUIRED_BY[feature] ?? []).filter((name) => name !== 'lm');
+  return users.flatMap((name) => [name, ...dependents(name)]);
+}
+
 /**
  * The processor that a text describes: a model's name, then features to switch on and off, as in `haswell,-movbe,+umip`; the
- * name may be missing. `vendor` is whose it must be, if anybody cares. Throws CpuError.
+ * name may be missing. What needs a feature that is switched off goes with it, unless it is switched on by name. `vendor` is whose it must be, if anybody cares. Throws CpuError.
  */
 export function parseCpu(text: string, vendor?: CpuModel['vendor']): CpuModel {
   const words = text.split(',').map((word) => word.trim().toLowerCase());
@@ -55,7 +61,10 @@ export function parseCpu(text: string, vendor?: CpuModel['vendor']): CpuModel {
     const feature = word.slice(1);
     if (!FEATURES.has(feature))
       throw new CpuError(`There is no processor feature "${feature}".${hint(feature, FEATURES.keys())}`);
-    if (word.startsWith('-')) features.delete(feature);
+    if (word.startsWith('-'))
+      for (const name of [feature, ...dependents(feature)]) {
+        if (!switches.includes(`+${name}`)) features.delete(name);
+      }
     else if (IMPLEMENTED.has(feature)) features.add(feature);
     else throw new CpuError(`The emulated processor doesn't have the feature ${feature} yet.`);
   }

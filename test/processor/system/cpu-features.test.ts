@@ -41,6 +41,12 @@ describe('a processor by name', () => {
     expect(() => parseCpu(text)).toThrow(sentence);
   });
 
+  test('loses what needs a feature that is switched off', () => {
+    const model = parseCpu('haswell,-avx');
+    expect(['avx', 'avx2', 'fma', 'f16c', 'sse4_2', 'lm'].filter((name) => model.has(name))).toEqual(['sse4_2', 'lm']);
+    expect(() => parseCpu('haswell,-avx,+avx2')).toThrow('The feature avx2 needs avx');
+  });
+
   test('of the other vendor is refused', () => {
     expect(() => parseCpu('epyc', 'intel')).toThrow("The processor model epyc is AMD's");
   });

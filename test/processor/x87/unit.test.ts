@@ -55,7 +55,7 @@ describe('the x87 unit is not available', () => {
   });
 
   test('on a processor without it', () => {
-    expect(machine('long', 0n, 'max,-fpu,-mmx').step(FLD1)).toBe('#UD');
+    expect(machine('protected', 0n, 'max,-fpu,-lm').step(FLD1)).toBe('#UD');
   });
 });
 
