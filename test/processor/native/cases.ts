@@ -1,7 +1,15 @@
 import { Flag } from '../../../src/processor/state/cpu-state.ts';
 import type { Random } from '../../support/random.ts';
 import type { InstructionForm } from './forms.ts';
-import { codeAddress, dataAddress, type EncodedOperand, encodeMemory, encodeMemory16, littleEndian } from './memory-operand.ts';
+import {
+  codeAddress,
+  dataAddress,
+  type EncodedOperand,
+  encodeMemory,
+  encodeMemory16,
+  encodeVectorIndex,
+  littleEndian,
+} from './memory-operand.ts';
 import { CaseBuilder, codeSelector, prepare, RAX, RSP, STRING, targetContents } from './operand-values.ts';
 import { CODE, CODE_SIZE, DATA, Request, STACK_HIGH_16 } from './record.ts';
 import { prepareVectors, vectorContents } from './vector-values.ts';
@@ -45,6 +53,23 @@ interface Encoding {
   /** SPL, BPL, SIL or DIL: needs a REX prefix. */
   needsRex: boolean;
   opcodeRegister: number;
+}
+
+/** The operand of a gather: indices in a vector register, which mostly isn't the one with the masks. */
+function encodeGather(c: CaseBuilder, kind: string, offset: bigint): EncodedOperand {
+  const { random, form } = c;
+  const { vectors } = c.request;
+  if (!vectors) throw new Error('the record has no room for vectors');
+  const register = random.below(form.bits === 64 ? 16 : 8);
+  const parts = kind.endsWith('y') ? [0, 1] : [0];
+  // Not the data's end, most of the time.
+  const middle = random.chance(0.9)
+    ? (form.bits === 16 ? 0n : DATA - c.segmentBase) + BigInt(random.between(0x800, 0x1800))
+    : offset;
+  return encodeVectorIndex(random, c.gpr, middle, form.bits !== 64 ? 'only-32' : c.address32 ? '32' : '64', {
+    ...{ register, width: kind.includes('32') ? 32 : 64 },
+    parts: parts.map((part) => vectors.part(register, part)),
+  });
 }
 
 /** Chooses the registers and the memory operand. */
@@ -91,9 +116,13 @@ function encodeOperands(c: CaseBuilder): Encoding {
       const target = dataAddress(random) & ~alignment;
       const offset = form.bits === 16 ? (target - DATA) & 0xffffn : target - c.segmentBase;
       c.target = form.bits === 16 ? DATA + offset : target;
-      const operand = c.address16
-        ? encodeMemory16(random, c.gpr, offset)
-        : encodeMemory(random, c.gpr, offset, form.bits !== 64 ? 'only-32' : c.address32 ? '32' : '64');
+      const vsib = form.operands.find((kind) => kind.startsWith('mem_vsib'));
+      if (vsib) result.operand = encodeGather(c, vsib, offset);
+      const operand = result.operand
+        ? result.operand
+        : c.address16
+          ? encodeMemory16(random, c.gpr, offset)
+          : encodeMemory(random, c.gpr, offset, form.bits !== 64 ? 'only-32' : c.address32 ? '32' : '64');
       result.operand = operand;
       result.rexX = operand.rexX;
       result.rexB = operand.rexB;
@@ -223,7 +252,9 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
     request.gpr[RSP] = DATA + BigInt(random.between(16, 0x3e0) * 8);
     request.rflags = initialFlags(random);
     // Which accesses of these are checked for alignment is up to each processor's microcode.
-    if (/^(enter|retf|iret|v?p?maskmov)/.test(form.mnemonic)) request.rflags &= ~Flag.AC;
+    if (/^(enter|retf|iret|v?p?maskmov|vp?gather)/.test(form.mnemonic)) request.rflags &= ~Flag.AC;
+    // A single step goes before the fault of a gather that has lanes already.
+    if (/^vp?gather/.test(form.mnemonic)) request.rflags &= ~Flag.TF;
     request.fsBase = DATA + 0x400n;
     request.gsBase = DATA + 0x800n;
     const c = new CaseBuilder(form, random, request);
@@ -237,6 +268,8 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
     request.bits = form.bits;
     if (addressed && form.bits === 64 && (!form.vex || form.vector) && random.chance(0.1)) c.address32 = true;
     if (addressed && form.bits === 16 && (!form.vex || form.vector) && random.chance(0.2)) c.address16 = false;
+    // There is no vector of indices in 16-bit addresses.
+    if (form.operands.some((kind) => kind.startsWith('mem_vsib'))) c.address16 = false;
     if (addressed && random.chance(0.12)) c.segment = random.pick([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x65, 0x64]);
     if (form.vector) prepareVectors(c);
     else prepare(c);

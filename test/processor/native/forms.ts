@@ -101,7 +101,6 @@ const LEFT_OUT: readonly (readonly [RegExp, string])[] = [
   [/^Int1$/, 'hypervisors below the host differ in the RIP that they report'],
   [/^Ud0$/, 'on AMD processors another form of the same opcode'],
   [/^(Clac|Stac|Endbr32|Sysret)/, 'depends on how the host is set up'],
-  [/gather/, 'not there yet'],
 ];
 
 function leftOut(name: string): boolean {
@@ -110,7 +109,7 @@ function leftOut(name: string): boolean {
 
 function modrmOf(operands: readonly string[], group: number): InstructionForm['modrm'] {
   if (operands.some((kind) => kind.endsWith('_or_mem'))) return 'any';
-  if (operands.includes('mem')) return 'memory';
+  if (operands.some((kind) => /^mem(_vsib.*)?$/.test(kind))) return 'memory';
   if (operands.some((kind) => kind.endsWith('_rm') || kind.endsWith('_reg'))) return 'register';
   return group >= 0 ? 'any' : 'none';
 }

@@ -139,6 +139,40 @@ export function encodeMemory(random: Random, gpr: BigUint64Array, offset: bigint
   };
 }
 
+/**
+ * Encodes an operand with a vector of `lanes` indices of 32 or 64 bits (VSIB) that reaches about `offset`, and sets the base register.
+ * `index` gets the indices, mostly such that they stay within the data pages.
+ */
+export function encodeVectorIndex(
+  random: Random,
+  gpr: BigUint64Array,
+  offset: bigint,
+  size: '64' | '32' | 'only-32',
+  index: { readonly register: number; readonly width: 32 | 64; readonly parts: readonly Uint8Array[] },
+): EncodedOperand {
+  const base = random.below(size === 'only-32' ? 8 : 16);
+  const mod = (base & 7) === 5 ? random.between(1, 2) : random.below(3);
+  const scale = random.below(4);
+  const displacement = mod === 0 ? 0n : mod === 1 ? BigInt(random.between(-128, 127)) : BigInt(random.between(-4096, 4096));
+  const noise = size === '32' ? BigInt(random.next()) << 32n : 0n;
+  const value = offset - displacement;
+  gpr[base] = size === '64' ? BigInt.asUintN(64, value) : noise | BigInt.asUintN(32, value);
+  for (const part of index.parts)
+    for (let at = 0; at < 16; at += index.width / 8) {
+      const lane = random.chance(0.97) ? BigInt(random.between(-0x600, 0x600)) >> BigInt(scale) : random.value();
+      part.set(littleEndian(lane, index.width / 8), at);
+    }
+  return {
+    mod,
+    rm: 4,
+    sib: (scale << 6) | ((index.register & 7) << 3) | (base & 7),
+    rexX: index.register >= 8,
+    rexB: base >= 8,
+    displacement: littleEndian(displacement, mod === 0 ? 0 : mod === 1 ? 1 : 4),
+    ripRelative: false,
+  };
+}
+
 /** Base and index registers of the eight forms of 16-bit addressing: BX BP SI DI are 3 5 6 7. */
 const FORMS_16: readonly (readonly number[])[] = [[3, 6], [3, 7], [5, 6], [5, 7], [6], [7], [5], [3]];
 
