@@ -3,7 +3,7 @@ import { parseCpu } from '../../src/processor/models/parse-cpu.ts';
 import { MODES, runStream, StreamMachine } from './instruction-streams.ts';
 
 /** Milliseconds that no stream may take, however slow the machine is. */
-const PATIENCE = 3000;
+const PATIENCE = 10_000;
 
 /**
  * Defines a test per mode that runs `count` random streams in the interpreter, every `sliceEvery`th of them also in slices of 1

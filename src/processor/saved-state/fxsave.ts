@@ -51,7 +51,7 @@ const fxrstor: SystemHelper = (context, instruction) => {
   area.load(image, 0, LEGACY_SIZE);
   const mxcsr = mxcsrOf(image);
   if (mxcsr === undefined) throw new GuestFault(Vector.GP, 0);
-  putX87(state, image, (instruction.rex & REX_W) !== 0);
+  putX87(context, image, (instruction.rex & REX_W) !== 0);
   if ((state.cr4 & CR4_OSFXSR) !== 0n) {
     state.set32(L.MXCSR, mxcsr);
     putXmm(state, image, reachable(context));

@@ -1,5 +1,6 @@
 import type { CpuState } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
+import type { SystemContext } from '../system/context.ts';
 import { CONTROL_MASK, CONTROL_ONES, TOP_SHIFT, withSummary } from '../x87/words.ts';
 
 /**
@@ -47,14 +48,15 @@ export function takeX87(state: CpuState, image: DataView, wide: boolean): void {
   }
 }
 
-export function putX87(state: CpuState, image: DataView, wide: boolean): void {
+export function putX87({ state, model }: SystemContext, image: DataView, wide: boolean): void {
+  const hasSelectors = !wide && !model.has('zerofcsfds');
   const control = (image.getUint16(0, true) & CONTROL_MASK) | CONTROL_ONES;
   state.set32(L.X87_CONTROL, control);
   state.set32(L.X87_STATUS, withSummary(image.getUint16(2, true), control));
   state.set32(L.X87_TAGS, image.getUint8(4));
   state.set32(L.X87_OPCODE, image.getUint16(6, true) & OPCODE_MASK);
   const pointer = (at: number): bigint => (wide ? image.getBigUint64(at, true) : BigInt(image.getUint32(at, true)));
-  const selector = (at: number): number => (wide ? 0 : image.getUint16(at, true));
+  const selector = (at: number): number => (hasSelectors ? image.getUint16(at, true) : 0);
   state.set64(L.X87_IP, pointer(8));
   state.set64(L.X87_DP, pointer(16));
   state.set32(L.X87_CS, selector(12));

@@ -134,7 +134,7 @@ const xrstor: SystemHelper = (context, instruction) => {
   const mxcsr = loadsMxcsr ? mxcsrOf(image) : INITIAL_MXCSR;
   if (mxcsr === undefined) throw new GuestFault(Vector.GP, 0);
 
-  if (loaded & Component.X87) putX87(state, image, (instruction.rex & REX_W) !== 0);
+  if (loaded & Component.X87) putX87(context, image, (instruction.rex & REX_W) !== 0);
   else if (requested & Component.X87) initializeX87(context);
   if (loadsMxcsr || requested & Component.SSE) state.set32(L.MXCSR, mxcsr);
   // What isn't loaded is zero in the image.
