@@ -1,0 +1,40 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { kernelPayload } from './lz4.ts';
+
+const CACHE = path.resolve(import.meta.dirname, '../../build/linux');
+
+function output(command: string, args: readonly string[], cwd: string): Buffer | undefined {
+  const { status, stdout, error } = spawnSync(command, [...args], { cwd, maxBuffer: 256 << 20 });
+  return error || status !== 0 ? undefined : stdout;
+}
+
+/**
+ * Debian's kernel for virtual machines as an ELF file, out of the package `linux-image-cloud-amd64`: its path, or why it can't be had
+ * here, as a sentence. It is made once and kept in build/.
+ */
+export function debianKernel(): { readonly path: string } | { readonly reason: string } {
+  const depends = output('apt-cache', ['depends', 'linux-image-cloud-amd64'], '/')?.toString() ?? '';
+  const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
+  if (!name) return { reason: 'apt knows no package linux-image-cloud-amd64 here (apt-get update may help)' };
+  const made = path.join(CACHE, `${name}.elf`);
+  if (existsSync(made)) return { path: made };
+  const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-kernel-'));
+  try {
+    if (!output('apt-get', ['download', '-q', name], folder)) return { reason: `apt-get can't download ${name}` };
+    const [deb = ''] = readdirSync(folder);
+    if (!output('dpkg-deb', ['-x', deb, 'root'], folder)) return { reason: `dpkg-deb can't unpack ${deb}` };
+    const boot = path.join(folder, 'root/boot');
+    const image = readdirSync(boot).find((file) => file.startsWith('vmlinuz'));
+    const elf = image && kernelPayload(readFileSync(path.join(boot, image)));
+    if (!elf) return { reason: `the kernel in ${deb} is not compressed by LZ4` };
+    mkdirSync(CACHE, { recursive: true });
+    writeFileSync(`${made}.${process.pid}`, elf);
+    renameSync(`${made}.${process.pid}`, made);
+    return { path: made };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
