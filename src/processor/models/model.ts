@@ -1,6 +1,7 @@
 import type { CpuidResult, CpuModel } from './cpu-model.ts';
 import { FEATURES } from './features.ts';
 import type { Msr } from './msr.ts';
+import { hasMsr } from './msr-features.ts';
 import { stateLeaf } from './state-components.ts';
 
 export type Leaf = readonly [eax: number, ebx: number, ecx: number, edx: number];
@@ -27,9 +28,9 @@ export interface ModelTable {
 
 const EMPTY: Leaf = [0, 0, 0, 0];
 /** Leaves that look at ECX. */
+const BY_SUBLEAF: ReadonlySet<number> = new Set([4, 7, 0xb, 0xd]);
 /** Their subleaves that have features. */
 const SUBLEAF_OF_FEATURES: Readonly<Record<number, number | undefined>> = { 7: 0, 13: 1 };
-const BY_SUBLEAF: ReadonlySet<number> = new Set([4, 7, 0xb, 0xd]);
 
 function words(text: string, bytes: number): number[] {
   const view = new DataView(new TextEncoder().encode(text.padEnd(bytes, '\0')).buffer);
@@ -69,7 +70,8 @@ export function makeModel(table: ModelTable): CpuModel {
   });
   const known = new Set(table.features);
   const has = (feature: string): boolean => known.has(feature);
-  const msrs = new Map(table.msrs.map((msr) => [msr.index, msr]));
+  const owned = table.msrs.filter(({ index }) => hasMsr(index, has));
+  const msrs = new Map(owned.map((msr) => [msr.index, msr]));
 
   const lookUp = (leaf: number, subleaf: number): CpuidResult => {
     const subleaves = leaves.get(leaf) ?? [];
@@ -85,7 +87,7 @@ export function makeModel(table: ModelTable): CpuModel {
     vendor: table.vendor,
     physicalAddressBits: table.physicalAddressBits,
     has,
-    msrs: table.msrs,
+    msrs: owned,
     msr: (index) => msrs.get(index),
     cpuid: (leaf, subleaf) => {
       const number = leaf >>> 0;

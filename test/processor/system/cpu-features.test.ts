@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { FEATURES, IMPLEMENTED, REQUIRED_BY } from '../../../src/processor/models/features.ts';
 import { NAMED_MODELS } from '../../../src/processor/models/named-models.ts';
 import { CpuError, parseCpu } from '../../../src/processor/models/parse-cpu.ts';
+import * as L from '../../../src/processor/state/layout.ts';
 import { type Mode, SystemMachine } from './machine.ts';
 
 describe('a processor by name', () => {
@@ -82,6 +83,46 @@ describe('without a feature', () => {
     ['popcnt', 'F30FB8C3'],
   ])('%s, its instruction is undefined', (feature, code) => {
     expect(step(feature, code)).toBe('#UD');
+  });
+
+  test.each([
+    ['mmx', '0FFCC1'],
+    ['sse', '0F58C1'],
+    ['sse2', '660FFEC1'],
+    ['sse3', 'F20F7CC1'],
+    ['ssse3', '660F3800C1'],
+    ['sse4_1', '660F3840C1'],
+    ['sse4_2', 'F20F38F1C3'],
+    ['aes', '660F38DCC1'],
+    ['pclmulqdq', '660F3A44C100'],
+    ['sha', '0F38C8C1'],
+    ['avx', 'C5F858C1'],
+    ['avx2', 'C5F5FCC1'],
+    ['fma', 'C4E2F1A8C1'],
+    ['f16c', 'C4E27913C1'],
+  ])('%s, its vector instruction is undefined, and else it is there', (feature, code) => {
+    const outcome = (cpu: string) => {
+      const machine = new SystemMachine('long', 'intel', {}, cpu);
+      machine.state.set64(L.CR4, machine.state.cr4 | 0x4_0600n);
+      machine.state.set64(L.XCR0, 7n);
+      machine.processor.stateChanged();
+      return machine.step(code);
+    };
+    // 64-bit mode can't be without SSE2, so these two are asked for in other words.
+    const without = ['sse', 'sse2'].includes(feature) ? `max,-${feature},-lm` : `max,-${feature}`;
+    expect([outcome('max'), outcome(without)]).toEqual(['ok', '#UD']);
+  });
+
+  test("its MSRs are nobody's", () => {
+    for (const [feature, index] of [
+      ['pat', 0x277],
+      ['mtrr', 0x2ff],
+      ['sep', 0x174],
+      ['rdtscp', 0xc000_0103],
+    ] as const) {
+      expect(parseCpu('nehalem').msr(index), feature).toBeDefined();
+      expect(parseCpu(`nehalem,-${feature}`).msr(index), feature).toBeUndefined();
+    }
   });
 
   test('LZCNT and TZCNT are BSR and BSF', () => {
