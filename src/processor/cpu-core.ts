@@ -221,6 +221,10 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     return this.access.place(linear, size, user, write);
   }
 
+  placeOfTable(slot: number, offset: number, size: number): number {
+    return this.access.placeOfTable(slot, offset, size);
+  }
+
   undivided<T>(work: () => T): T {
     const { access } = this;
     const { openBus, ignoreWatches } = access;

@@ -43,11 +43,24 @@ export function parseGate(first: number, second: number, third: number, long: bo
   };
 }
 
-function gateAt(context: SystemContext, at: bigint, long: boolean): Gate | undefined {
-  const { view } = context.memory;
-  const place = context.place(at, long ? 16 : 8, false, false);
-  const word = (index: number) => view.getUint32(place + index * 4, true);
-  if (place !== 0) return parseGate(word(0), word(1), long ? word(2) : 0, long);
+/** Gates that were decoded last, by vector, with the words that they were made from. */
+const known: (readonly [first: number, second: number, third: number, long: boolean, gate: Gate | undefined])[] = [];
+
+function gateOf(context: SystemContext, vector: number, long: boolean): Gate | undefined {
+  const bytes = long ? 16 : 8;
+  const place = context.placeOfTable(L.IDTR_BASE, vector * bytes, bytes);
+  if (place !== 0) {
+    const { view } = context.memory;
+    const first = view.getUint32(place, true);
+    const second = view.getUint32(place + 4, true);
+    const third = long ? view.getUint32(place + 8, true) : 0;
+    const old = known[vector];
+    if (old && old[0] === first && old[1] === second && old[2] === third && old[3] === long) return old[4];
+    const gate = parseGate(first, second, third, long);
+    known[vector] = [first, second, third, long, gate];
+    return gate;
+  }
+  const at = BigInt.asUintN(64, context.state.get64(L.IDTR_BASE) + BigInt(vector * bytes));
   const low = context.readLinear(at, 8, false);
   const high = long ? context.readLinear(at + 8n, 8, false) : 0n;
   return parseGate(low32(low), low32(low >> 32n), low32(high), long);
@@ -60,8 +73,7 @@ export function readGate(context: SystemContext, vector: number, external: numbe
   const bytes = long ? 16 : 8;
   const error = vector * 8 + 2 + external;
   if (vector * bytes + bytes - 1 > state.get32(L.IDTR_LIMIT)) throw new GuestFault(Vector.GP, error);
-  const at = BigInt.asUintN(64, state.get64(L.IDTR_BASE) + BigInt(vector * bytes));
-  const gate = gateAt(context, at, long);
+  const gate = gateOf(context, vector, long);
   if (!gate) throw new GuestFault(Vector.GP, error);
   return gate;
 }

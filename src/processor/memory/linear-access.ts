@@ -191,6 +191,14 @@ export class LinearAccess {
     return this.tlb.find(write ? (user ? WRITE_USER : WRITE_SUPERVISOR) : user ? READ_USER : READ_SUPERVISOR, linear, size);
   }
 
+  /** The same for a system table: read with supervisor rights, at an offset from an address that the state has. */
+  placeOfTable(slot: number, offset: number, size: number): number {
+    if (this.onAccess !== undefined) return 0;
+    const low = this.state.get32(slot) + offset;
+    const carry = low > 0xffff_ffff ? 1 : 0;
+    return this.tlb.findAt(O.TlbTable.READ_SUPERVISOR, low | 0, this.state.get32(slot + 4) + carry, size);
+  }
+
   /** Throws what a write to the range would throw. */
   probeWrite(linear: bigint, size: number, user: boolean): void {
     this.translate(linear, user, true);

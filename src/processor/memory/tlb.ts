@@ -74,13 +74,15 @@ export class Tlb {
 
   /** Where an access lies in the memory when a table has its page; else 0. */
   find(table: number, linear: bigint, size: number): number {
-    const low = Number(BigInt.asUintN(32, linear));
+    return this.findAt(table, Number(BigInt.asUintN(32, linear)), linear > 0xffff_ffffn ? Number(linear >> 32n) : 0, size);
+  }
+
+  /** The same for an address given in halves of 32 bits. */
+  findAt(table: number, low: number, high: number, size: number): number {
     if ((low & 0xfff) + size > 0x1000) return 0;
     const { view } = this.memory;
     const at = this.table(table) + ((low >>> 12) & (O.TLB_ENTRIES - 1)) * 16;
-    if (view.getUint32(at, true) !== (low & 0xffff_f000) >>> 0) return 0;
-    const high = linear > 0xffff_ffffn ? Number(linear >> 32n) : 0;
-    if (view.getUint32(at + 4, true) !== high) return 0;
+    if (view.getInt32(at, true) !== (low & 0xffff_f000) || view.getInt32(at + 4, true) !== (high | 0)) return 0;
     return (view.getInt32(at + 8, true) + low) >>> 0;
   }
 

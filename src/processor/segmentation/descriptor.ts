@@ -67,23 +67,39 @@ export function parseDescriptor(low: number, high: number, selector: number, add
   };
 }
 
+const MOST_KNOWN = 64;
+/** Descriptors that were decoded last, by the low bits of their numbers, with the base of their table. */
+const known: { readonly base: bigint; readonly descriptor: Descriptor }[] = [];
+
 /** Reads a descriptor; undefined when the selector lies outside its table. */
 export function findDescriptor(context: SystemContext, selector: number): Descriptor | undefined {
   const { state } = context;
   const offset = selector & 0xfff8;
-  let base = state.get64(L.GDTR_BASE);
+  let slot: number = L.GDTR_BASE;
   let limit = state.get32(L.GDTR_LIMIT);
   if (selector & 4) {
     const ldt = state.segment(L.Segment.LDTR);
     if (ldt.rights & Rights.UNUSABLE || isNull(ldt.selector)) return undefined;
-    base = ldt.base;
+    slot = L.SEGMENTS + L.Segment.LDTR * L.SEGMENT_SIZE + L.SEG_BASE;
     limit = ldt.limit;
   }
   if (offset + 7 > limit) return undefined;
+  const base = state.get64(slot);
+  const place = context.placeOfTable(slot, offset, 8);
+  if (place !== 0) {
+    const { view } = context.memory;
+    const low = view.getUint32(place, true);
+    const high = view.getUint32(place + 4, true);
+    const old = known[(selector >> 3) & (MOST_KNOWN - 1)];
+    if (old?.base === base) {
+      const { descriptor } = old;
+      if (descriptor.selector === selector && descriptor.low === low && descriptor.high === high) return descriptor;
+    }
+    const descriptor = parseDescriptor(low, high, selector, BigInt.asUintN(64, base + BigInt(offset)));
+    known[(selector >> 3) & (MOST_KNOWN - 1)] = { base, descriptor };
+    return descriptor;
+  }
   const address = BigInt.asUintN(64, base + BigInt(offset));
-  const place = context.place(address, 8, false, false);
-  const { view } = context.memory;
-  if (place !== 0) return parseDescriptor(view.getUint32(place, true), view.getUint32(place + 4, true), selector, address);
   const raw = context.readLinear(address, 8, false);
   return parseDescriptor(Number(raw & 0xffff_ffffn), Number(raw >> 32n), selector, address);
 }

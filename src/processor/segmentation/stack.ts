@@ -13,6 +13,9 @@ const RSP = 4;
  * delivery, far calls and returns.
  */
 export class StackCursor {
+  /** The pointer, and how far it has moved since: a number costs less than a new pointer. */
+  private top: bigint;
+  private moved = 0;
   /** Where the next bytes to be popped lie in the memory, and how many that is known of. */
   private place = 0;
   private known = 0;
@@ -20,12 +23,26 @@ export class StackCursor {
   constructor(
     private readonly context: SystemContext,
     private readonly segment: SegmentValue | undefined,
-    public pointer: bigint,
+    pointer: bigint,
     /** 16, 32 or 64: how the pointer wraps. */
     private readonly width: 16 | 32 | 64,
     private readonly user: boolean,
     private readonly fault: { readonly vector: number; readonly code: number } = { vector: Vector.SS, code: 0 },
-  ) {}
+  ) {
+    this.top = pointer;
+  }
+
+  get pointer(): bigint {
+    if (this.moved !== 0) {
+      this.top = BigInt.asUintN(this.width, this.top + BigInt(this.moved));
+      this.moved = 0;
+    }
+    return this.top;
+  }
+  set pointer(value: bigint) {
+    this.top = value;
+    this.moved = 0;
+  }
 
   /** The current stack. */
   static current(context: SystemContext): StackCursor {
@@ -117,7 +134,7 @@ export class StackCursor {
 
   /** Moves past bytes without reading them. */
   release(bytes: number): void {
-    this.pointer = BigInt.asUintN(this.width, this.pointer + BigInt(bytes));
+    this.moved += bytes;
     this.place += bytes;
     this.known -= bytes;
   }

@@ -37,6 +37,9 @@ export interface SystemContext {
    */
   place(linear: bigint, size: number, user: boolean, write: boolean): number;
 
+  /** The same for bytes of a table whose linear address is in a slot of the state, read with supervisor rights. */
+  placeOfTable(slot: number, offset: number, size: number): number;
+
   /**
    * An I/O port access after its permission checks: the value of a completed access (for a write: any), or undefined when the
    * instruction must leave with the detail to have it made.
