@@ -78,6 +78,8 @@ export interface InstructionDefinition {
    * with VEX.
    */
   readonly alignment?: 'always' | 'never';
+  /** How much code it becomes, in instructions of about the usual length: 2 with vectors, else 1, unless this says otherwise. */
+  readonly weight?: number;
   /** Too much for a region of translated code: the interpreter does it. */
   readonly interpreted?: boolean;
   /** Either: what it does, in terms of the code-building interface … */

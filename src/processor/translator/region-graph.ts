@@ -69,6 +69,12 @@ function targetOf(view: CodeView, rip: bigint, { instruction, request }: Decoded
   return BigInt.asUintN(request.size, view.advance(rip, instruction.length) + instruction.immediate);
 }
 
+/** How much code an instruction becomes, in usual instructions. */
+function weightOf({ form, request }: Decoded): number {
+  const { weight, registers } = form.definition;
+  return (weight ?? (registers ? 2 : 1)) * (request.vectorLength === 256 ? 2 : 1);
+}
+
 /**
  * Finds the code that belongs together with the code at `entry`, `most` instructions of it; undefined when nothing there can be
  * translated.
@@ -77,6 +83,7 @@ export function discoverRegion(view: CodeView, entry: bigint, most: number): Reg
   const found = new Map<bigint, Decoded>();
   const leaders = new Set<bigint>([entry]);
   const targets = new Set<bigint>([entry]);
+  let size = 0;
   const work: Start[] = [{ rip: entry, origin: entry }];
   const lead = (rip: bigint, origin: bigint): void => {
     if (leaders.has(rip)) return;
@@ -96,7 +103,7 @@ export function discoverRegion(view: CodeView, entry: bigint, most: number): Reg
   for (let start = work.shift(); start !== undefined; start = work.shift()) {
     const { origin } = start;
     let { rip } = start;
-    while (found.size < most) {
+    while (size < most) {
       if (found.has(rip)) {
         leaders.add(rip);
         break;
@@ -104,6 +111,7 @@ export function discoverRegion(view: CodeView, entry: bigint, most: number): Reg
       const decoded = view.decode(rip);
       if (!decoded) break;
       found.set(rip, decoded);
+      size += weightOf(decoded);
       const next = view.advance(rip, decoded.instruction.length);
       const transfer = transferOf(decoded);
       const to = targetOf(view, rip, decoded);

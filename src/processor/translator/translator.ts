@@ -44,7 +44,7 @@ export interface TranslatorOptions {
   readonly threshold: number;
   /** Most bytes of WebAssembly that are kept; machine code takes about ten times as much. */
   readonly capacity: number;
-  /** Most instructions that are translated together. */
+  /** Most instructions that are translated together, those counted more that become more code. */
   readonly regionSize: number;
   /** Each time that translated code has changed doubles the threshold for its page, up to so many times. */
   readonly mostDoublings: number;

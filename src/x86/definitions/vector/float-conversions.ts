@@ -171,7 +171,10 @@ function widening(mnemonic: string, summary: string, encoding: string, work: Hal
     const low = work(s, source);
     v.write(0, ...(v.length === 256 ? [low, work(s, v.keep(v.shuffle(source, source, byLanes(8, [1, 1]))))] : [low]));
   };
-  return twins(mnemonic, summary, 'sse2', [`${encoding} Vx,Wh`], [`VEX ${encoding} Vx,Wh`], semantics, { feature256: 'avx' });
+  return twins(mnemonic, summary, 'sse2', [`${encoding} Vx,Wh`], [`VEX ${encoding} Vx,Wh`], semantics, {
+    feature256: 'avx',
+    weight: 4,
+  });
 }
 
 /** To half as many bytes. */
@@ -181,7 +184,10 @@ function narrowing(mnemonic: string, summary: string, encoding: string, work: Ha
     const low = work(s, v.read(1));
     v.write(0, v.length === 256 ? v.shuffle(low, work(s, v.read(1, 1)), byLanes(8, [0, 2])) : low);
   };
-  return twins(mnemonic, summary, 'sse2', [`${encoding} Vx,Wx`], [`VEX ${encoding} Vx,Wx`], semantics, { feature256: 'avx' });
+  return twins(mnemonic, summary, 'sse2', [`${encoding} Vx,Wx`], [`VEX ${encoding} Vx,Wx`], semantics, {
+    feature256: 'avx',
+    weight: 4,
+  });
 }
 
 function lanewise(mnemonic: string, summary: string, prefix: '' | '66 ' | 'F3 ', work: Half): InstructionDefinition[] {
