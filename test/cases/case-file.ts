@@ -16,8 +16,10 @@ export interface CaseFile {
   readonly mnemonic: string;
   /** On what the final states were recorded. */
   readonly recorded_on: string;
-  /** Bits of RFLAGS that manuals leave undefined after it; the recorded processor's are given. */
-  readonly undefined_flags: string;
+  /** Bits of RFLAGS that manuals leave undefined after it; the recorded processor's are given. None where it is missing. */
+  readonly undefined_flags?: string;
+  /** How far results may be from the exact ones, which the manuals leave open. */
+  readonly relative_error?: string;
   readonly forms: readonly { readonly form: string; readonly cases: readonly PublishedCase[] }[];
 }
 

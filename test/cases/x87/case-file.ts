@@ -1,9 +1,6 @@
 import { type FpuCase, Image, MEMORY_SIZE, type Outcome } from '../../processor/x87/image.ts';
 import { NATIVE_CODE, NATIVE_DATA } from '../../processor/x87/x87-native.ts';
-import type { CaseFile, PublishedCase, Registers } from '../case-file.ts';
-
-/** A file of cases of the x87 unit, in the format of the others. */
-export type X87CaseFile = Omit<CaseFile, 'undefined_flags'>;
+import type { PublishedCase, Registers } from '../case-file.ts';
 
 const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 const STACK = Array.from({ length: 8 }, (_, index) => index);

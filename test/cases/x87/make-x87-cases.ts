@@ -1,12 +1,11 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { Code, CodeExt, Decoder, DecoderOptions, Mnemonic } from 'iced-x86';
 import { randomCase } from '../../processor/x87/cases.ts';
 import { EmulatedFpu } from '../../processor/x87/emulated.ts';
 import { runX87 } from '../../processor/x87/x87-native.ts';
 import { Random } from '../../support/random.ts';
 import type { PublishedCase } from '../case-file.ts';
-import { publish, type X87CaseFile } from './case-file.ts';
+import { emptyFolder, writeCases } from '../recording.ts';
+import { publish } from './case-file.ts';
 
 /** Cases of each form. */
 const COUNT = 4;
@@ -77,8 +76,7 @@ function casesOf(form: Form, random: Random, fpu: EmulatedFpu): PublishedCase[] 
 
 /** Records the cases of the x87 unit into a folder; gives how many. */
 export function writeX87Cases(folder: string, recordedOn: string): number {
-  mkdirSync(folder, { recursive: true });
-  for (const name of readdirSync(folder)) if (name.endsWith('.json')) rmSync(path.join(folder, name));
+  emptyFolder(folder);
   const random = new Random(SEED);
   const fpu = new EmulatedFpu('amd');
   const files = new Map<string, { form: string; cases: PublishedCase[] }[]>();
@@ -87,14 +85,6 @@ export function writeX87Cases(folder: string, recordedOn: string): number {
     forms.push({ form: form.text, cases: casesOf(form, random, fpu) });
     files.set(form.mnemonic, forms);
   }
-  for (const [mnemonic, forms] of files) {
-    const head: Omit<X87CaseFile, 'forms'> = { mnemonic, recorded_on: recordedOn };
-    const lines = forms.map(
-      ({ form, cases }) =>
-        `  {"form":${JSON.stringify(form)},"cases":[\n${cases.map((item) => `    ${JSON.stringify(item)}`).join(',\n')}\n  ]}`,
-    );
-    const text = `${JSON.stringify(head).slice(0, -1)},"forms":[\n${lines.join(',\n')}\n]}\n`;
-    writeFileSync(path.join(folder, `${mnemonic}.json`), text);
-  }
+  for (const [mnemonic, forms] of files) writeCases(folder, { mnemonic, recorded_on: recordedOn }, forms);
   return [...files.values()].flat().reduce((sum, { cases }) => sum + cases.length, 0);
 }

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { describeCase, differences, forgiveLastPlace } from '../../processor/x87/compare.ts';
 import { EmulatedFpu } from '../../processor/x87/emulated.ts';
-import { parse, type X87CaseFile } from './case-file.ts';
+import type { CaseFile } from '../case-file.ts';
+import { parse } from './case-file.ts';
 
 const FOLDER = import.meta.dirname;
 const files = readdirSync(FOLDER).filter((name) => name.endsWith('.json'));
@@ -17,7 +18,7 @@ test('there are cases of every kind of x87 instruction', () => {
 describe('the published cases of the x87 unit', () => {
   const fpu = new EmulatedFpu('amd');
   test.each(files)('%s', (name) => {
-    const file: X87CaseFile = JSON.parse(readFileSync(path.join(FOLDER, name), 'utf8'));
+    const file: CaseFile = JSON.parse(readFileSync(path.join(FOLDER, name), 'utf8'));
     for (const { form, cases } of file.forms)
       for (const item of cases) {
         const { given, its } = parse(item);
