@@ -11,6 +11,7 @@ import { faultPriorityVaries, incomparableFlags } from '../processor/native/unde
 import { Random } from '../support/random.ts';
 import { type PublishedCase, REGISTER_NAMES } from './case-file.ts';
 import { BREAKPOINT, emptyFolder, exceptionOf, memoryOf, type Range, touched, writeCases } from './recording.ts';
+import { writeVectorCases } from './vectors/make-vector-cases.ts';
 import { writeX87Cases } from './x87/make-x87-cases.ts';
 
 /** Cases of each form. */
@@ -87,3 +88,4 @@ process.stdout.write(
   `${files.size} files, ${[...files.values()].flat().reduce((sum, { cases }) => sum + cases.length, 0)} cases\n`,
 );
 process.stdout.write(`${writeX87Cases(path.join(folder, 'x87'), recordedOn)} cases of the x87 unit\n`);
+process.stdout.write(`${writeVectorCases(path.join(folder, 'vectors'), recordedOn)} cases of vectors\n`);
