@@ -1,19 +1,16 @@
 import type { OperandSize } from '../../x86/instruction.ts';
 import type { FlagSemantics, RegisterSegment, StringRun, Value } from '../../x86/semantics.ts';
-import type { VectorValue } from '../../x86/vector-semantics.ts';
-import { BASE, InstructionBuilder, LOADS, type Shape, STORES } from '../generator/instruction-builder.ts';
+import { InstructionBuilder, LOADS, type Shape, STORES } from '../generator/instruction-builder.ts';
 import { Expression, emit, emitTruth } from '../generator/value-builder.ts';
-import { callAssist, emitVector, passVectors, takeResult, VectorBuilder, type VectorHost } from '../generator/vector-builder.ts';
+import { VectorBuilder } from '../generator/vector-builder.ts';
 import * as L from '../state/layout.ts';
 import { type Code, I64, Op, VOID } from '../wasm/code.ts';
-import { Simd } from '../wasm/vector-op.ts';
 import { InterpreterFlags } from './flags.ts';
+import { followLink } from './flow.ts';
+import { HandlerVectors } from './handler-vectors.ts';
+import { Import, Local } from './locals.ts';
 import * as O from './operation.ts';
 import { emitStringRun } from './string-runs.ts';
-
-/** Indices of the locals of the interpreter's function: parameters first. */
-export const Local = { BASE, OP: 1, BUDGET: 2, ENTRY: 3, RIP: 4, LINK: 5, HANDLER: 6, HOST: 7, FIRST_FREE: 8 } as const;
-export const Import = { SLOW_READ: 0, SLOW_WRITE: 1, SLOW_READ_VECTOR: 2, SLOW_WRITE_VECTOR: 3, ASSIST: 4 } as const;
 
 /**
  * Where a handler can branch to, as label depths counted from the handler's own level. In the main function `abort` means: do the
@@ -39,9 +36,10 @@ export interface HandlerShape extends Shape {
  * Turns one instruction's semantics into a handler of the interpreter: a complete one, or one of the main function, which
  * leaves to the complete one what isn't in the TLB and all faults.
  */
-export class HandlerBuilder extends InstructionBuilder implements VectorHost {
+export class HandlerBuilder extends InstructionBuilder {
   readonly flags: FlagSemantics;
-  readonly vector = new VectorBuilder(this, this, () => this.shape);
+  readonly vectors: HandlerVectors;
+  readonly vector: VectorBuilder;
   private memoryOffset: Value | undefined;
   private ended = false;
   /** Events must be looked at behind the instruction. */
@@ -53,11 +51,12 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
     protected readonly shape: HandlerShape,
     private readonly labels: Labels,
     private readonly complete = true,
-    /** The first local for vectors that is free: those before it are for numbers. */
-    public vectorsUsed = 0,
+    firstVector = 0,
   ) {
     super(Local.FIRST_FREE);
     this.flags = new InterpreterFlags(this);
+    this.vectors = new HandlerVectors(this, firstVector);
+    this.vector = new VectorBuilder(this, this.vectors, () => this.shape);
   }
 
   eventsFollow(condition: Value): void {
@@ -66,6 +65,14 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
       emitTruth(this.code, condition);
       this.code.op(Op.br_if).u(this.labels.abort + this.depth);
     }
+  }
+
+  /** Code from here on is one label deeper, or one less. */
+  enter(): void {
+    this.depth++;
+  }
+  leave(): void {
+    this.depth--;
   }
 
   /** Ends the handler: on to the next operation of the block. */
@@ -80,11 +87,11 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
   // --- operands -------------------------------------------------------------------------------------------------------
 
   /** Address of a register operand's bytes: base + offset from the operation. */
-  private registerAddress(field: number): Value {
+  registerAddress(field: number): Value {
     return new Expression((code) => code.get(Local.BASE).get(Local.OP).memory(Op.i32_load, field).op(Op.i32_add));
   }
 
-  private readRegisterField(field: number, size: OperandSize, offset = 0): Value {
+  readRegisterField(field: number, size: OperandSize, offset = 0): Value {
     return new Expression((code) => {
       emit(code, this.registerAddress(field));
       code.memory(LOADS[size], offset);
@@ -170,20 +177,6 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
     return this.memoryOffset;
   }
 
-  indexRegisterAddress(): Expression {
-    return new Expression((code) => emit(code, this.registerAddress(O.OP_INDEX)));
-  }
-
-  indexedAddress(index: Value): Value {
-    return new Expression((code) => {
-      emit(code, this.readRegisterField(O.OP_BASE, 64));
-      emit(code, index);
-      code.get(Local.OP).memory(Op.i64_load32_u, O.OP_SCALE).op(Op.i64_shl, Op.i64_add);
-      code.get(Local.OP).memory(Op.i64_load, O.OP_DISPLACEMENT).op(Op.i64_add);
-      code.get(Local.OP).memory(Op.i64_load, O.OP_ADDRESS_MASK).op(Op.i64_and);
-    });
-  }
-
   displaceMemory(offset: Value): void {
     const moved = this.add(this.effectiveAddress(), offset);
     this.memoryOffset = this.keep(
@@ -217,13 +210,13 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
   }
 
   /** Offsets in the segment are linear addresses, and nothing is to be checked: a segment of 64-bit code. */
-  private isFlat(segment: RegisterSegment): boolean {
+  isFlat(segment: RegisterSegment): boolean {
     if (segment === 'operand') return this.shape.plain;
     return segment === L.Segment.SS && this.shape.knowsStack && this.stackWidth === 64;
   }
 
   /** Computes the linear address into a local. */
-  private linear(segment: RegisterSegment, offset: Value): number {
+  linear(segment: RegisterSegment, offset: Value): number {
     const { code } = this;
     emit(code, offset);
     if (this.isFlat(segment)) {
@@ -241,7 +234,7 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
   }
 
   /** Leaves on the stack whether the TLB has the page(s) of an access; the entry's address is in a local. `size` in bits. */
-  private lookupTlb(linear: number, size: number, write: boolean, isFlat: boolean): void {
+  lookupTlb(linear: number, size: number, write: boolean, isFlat: boolean): void {
     const { code } = this;
     code.get(linear).op(Op.i32_wrap_i64).i32(8).op(Op.i32_shr_u);
     code.i32((O.TLB_ENTRIES - 1) << 4).op(Op.i32_and);
@@ -255,11 +248,11 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
     code.op(Op.i64_eq);
   }
 
-  private hostAddress(linear: number): void {
+  hostAddress(linear: number): void {
     this.code.get(linear).op(Op.i32_wrap_i64).get(Local.ENTRY).memory(Op.i32_load, 8).op(Op.i32_add);
   }
 
-  private abortCheck(): void {
+  abortCheck(): void {
     this.code
       .get(Local.BASE)
       .memory(Op.i32_load, O.ENGINE_ABORT)
@@ -343,94 +336,6 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
     this.abortCheck();
     this.depth--;
     code.op(Op.end);
-  }
-
-  // --- vectors --------------------------------------------------------------------------------------------------------
-
-  newVectorLocal(): number {
-    return this.vectorsUsed++;
-  }
-
-  vectorRegisterAddress(place: string): Expression {
-    const field = 'WUQN'.includes(place) ? O.OP_REGISTER_A : 'VK'.includes(place) ? O.OP_REGISTER_B : O.OP_REGISTER_C;
-    return new Expression((code) => emit(code, this.registerAddress(field)));
-  }
-
-  /** Faults when an address that must be aligned isn't: before anything else is looked at. */
-  private requireAligned(linear: number, bytes: number): void {
-    const wrong = new Expression((code) =>
-      code
-        .get(linear)
-        .i64(BigInt(bytes - 1))
-        .op(Op.i64_and),
-    );
-    this.when(wrong, () => this.raise(13));
-  }
-
-  loadWide(offset: Value, bytes: 16 | 32, aligned: boolean): number[] {
-    const { code } = this;
-    const linear = this.linear('operand', offset);
-    if (aligned) this.requireAligned(linear, bytes);
-    const parts = bytes === 32 ? [this.newVectorLocal(), this.newVectorLocal()] : [this.newVectorLocal()];
-    this.lookupTlb(linear, bytes * 8, false, this.isFlat('operand'));
-    code.op(Op.if, VOID);
-    this.depth++;
-    for (const [part, local] of parts.entries()) {
-      this.hostAddress(linear);
-      code
-        .op(Op.simd)
-        .u(Simd.load)
-        .u(0)
-        .u(part * 16)
-        .set(local);
-    }
-    code.op(Op.else);
-    code.get(Local.OP).get(linear).i32(wideAccess(bytes)).op(Op.call).u(Import.SLOW_READ_VECTOR);
-    this.abortCheck();
-    for (const [part, local] of parts.entries())
-      code
-        .get(Local.BASE)
-        .op(Op.simd)
-        .u(Simd.load)
-        .u(0)
-        .u(O.VECTOR_RESULT + part * 16)
-        .set(local);
-    this.depth--;
-    code.op(Op.end);
-    return parts;
-  }
-
-  storeWide(offset: Value, parts: readonly VectorValue[], aligned: boolean): void {
-    const { code } = this;
-    const bytes = parts.length === 2 ? 32 : 16;
-    const linear = this.linear('operand', offset);
-    if (aligned) this.requireAligned(linear, bytes);
-    this.lookupTlb(linear, bytes * 8, true, this.isFlat('operand'));
-    code.op(Op.if, VOID);
-    this.depth++;
-    for (const [part, value] of parts.entries()) {
-      this.hostAddress(linear);
-      emitVector(code, value);
-      code
-        .op(Op.simd)
-        .u(Simd.store)
-        .u(0)
-        .u(part * 16);
-    }
-    code.op(Op.else);
-    passVectors(code, parts);
-    code.get(Local.OP).get(linear).i32(wideAccess(bytes)).op(Op.call).u(Import.SLOW_WRITE_VECTOR);
-    this.abortCheck();
-    this.depth--;
-    code.op(Op.end);
-  }
-
-  assist(number: number, operands: readonly VectorValue[], immediate: Value | undefined, result: number): void {
-    const { code } = this;
-    passVectors(code, operands);
-    callAssist(code, number, immediate, Import.ASSIST);
-    this.abortCheck();
-    takeResult(code, result);
   }
 
   // --- control --------------------------------------------------------------------------------------------------------
@@ -523,49 +428,6 @@ export class HandlerBuilder extends InstructionBuilder implements VectorHost {
     }
     code.op(Op.br).u(this.labels.abort + this.depth);
   }
-}
-
-/**
- * Goes on at the operation that the current one is linked to. Else the one that is looked up next is linked to it, if it may be.
- * `next` is the label of the next operation.
- */
-export function followLink(code: Code, next: number): void {
-  code.get(Local.OP).memory(Op.i32_load, O.OP_LINK).tee(Local.ENTRY).i32(O.UNLINKED).op(Op.i32_gt_s, Op.if, VOID);
-  // Where a block was dropped, another one is looked up.
-  code.get(Local.ENTRY).memory(Op.i32_load, O.OP_HANDLER).i32(O.Handler.DROPPED).op(Op.i32_ne, Op.if, VOID);
-  // Every loop has a jump to an operation that lies before it in the cache.
-  code.get(Local.ENTRY).get(Local.OP).op(Op.i32_gt_u).get(Local.ENTRY).set(Local.OP);
-  code.op(Op.br_if).u(next + 2);
-  countDown(code);
-  code
-    .op(Op.br)
-    .u(next + 2)
-    .op(Op.end)
-    .op(Op.end);
-  code.get(Local.OP).i32(0).get(Local.ENTRY).i32(O.NEVER_LINKED).op(Op.i32_ne, Op.select).set(Local.LINK);
-}
-
-/** Counts a jump to an operation, and leaves when it has become hot. */
-export function countDown(code: Code): void {
-  code.get(Local.OP).get(Local.OP).memory(Op.i32_load, O.OP_HEAT).i32(1).op(Op.i32_sub).tee(Local.ENTRY);
-  code.memory(Op.i32_store, O.OP_HEAT).get(Local.ENTRY).op(Op.i32_eqz, Op.if, VOID);
-  leave(code, O.Left.HOT, false);
-  code.op(Op.end);
-}
-
-/** Leaves the function: RIP from the operation, the budget of the operation given back. */
-export function leave(code: Code, left: number, giveBack = true): void {
-  code.get(Local.BASE).get(Local.OP).memory(Op.i64_load, O.OP_RIP).memory(Op.i64_store, L.RIP);
-  code.get(Local.BASE).get(Local.BUDGET);
-  if (giveBack) code.i32(1).op(Op.i32_add);
-  code.memory(Op.i32_store, O.ENGINE_BUDGET);
-  code.get(Local.BASE).get(Local.OP).memory(Op.i32_store, O.ENGINE_OPERATION);
-  code.i32(left).op(Op.return);
-}
-
-/** Access descriptor of a vector in the operand's segment. */
-function wideAccess(bytes: 16 | 32): number {
-  return (bytes === 32 ? O.ACCESS_DOUBLE : 0) | (O.OPERAND_SEGMENT << 8);
 }
 
 function segmentCode(segment: RegisterSegment): number {

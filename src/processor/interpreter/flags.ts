@@ -4,7 +4,7 @@ import { SplitFlags } from '../generator/split-flags.ts';
 import { Expression, emit } from '../generator/value-builder.ts';
 import * as L from '../state/layout.ts';
 import { Op } from '../wasm/code.ts';
-import { Local } from './builder.ts';
+import { Local } from './locals.ts';
 
 /** The interpreter keeps the flags where the state has them. */
 export class InterpreterFlags extends SplitFlags {

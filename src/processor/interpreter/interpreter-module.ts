@@ -2,8 +2,10 @@ import * as L from '../state/layout.ts';
 import { REGION_TYPE } from '../translator/region-locals.ts';
 import { Code, I32, I64, Op, V128, VOID } from '../wasm/code.ts';
 import { buildModule, type FunctionType, type ModuleParts, OWN_TABLE, tableTypeIndex } from '../wasm/module.ts';
-import { countDown, followLink, HandlerBuilder, Local, leave } from './builder.ts';
+import { HandlerBuilder } from './builder.ts';
+import { countDown, followLink, leave } from './flow.ts';
 import { type HandlerEntry, HandlerTable } from './handler-table.ts';
+import { Local } from './locals.ts';
 import * as O from './operation.ts';
 import { prebuiltModule } from './prebuilt.ts';
 
@@ -277,6 +279,6 @@ function vectorFunction(entry: HandlerEntry): ModuleParts['functions'][number] {
   body.append(builder.code).op(Op.end);
   body.get(Local.OP).op(Op.return, Op.end);
   body.i32(ABORTED);
-  const locals = [...handlerLocals(firstVector), { count: builder.vectorsUsed - firstVector, type: V128 }];
+  const locals = [...handlerLocals(firstVector), { count: builder.vectors.used - firstVector, type: V128 }];
   return { name: 'vector', type: INSTRUCTION_TYPE, isInternal: true, locals, body };
 }

@@ -1,24 +1,15 @@
 import type { OperandSize } from '../../x86/instruction.ts';
 import type { RegisterSegment, Value } from '../../x86/semantics.ts';
-import type { VectorValue } from '../../x86/vector-semantics.ts';
 import { type Decoded, NO_REGISTER } from '../decoder/decode.ts';
 import { InstructionBuilder, LOADS, type Shape, STORES } from '../generator/instruction-builder.ts';
-import { Constant, Expression, emit, emitTruth, known, Truth } from '../generator/value-builder.ts';
-import {
-  callAssist,
-  emitPlainRounding,
-  emitVector,
-  passVectors,
-  takeResult,
-  VectorBuilder,
-  type VectorHost,
-} from '../generator/vector-builder.ts';
+import { Constant, Expression, emit, emitTruth, known } from '../generator/value-builder.ts';
+import { VectorBuilder } from '../generator/vector-builder.ts';
 import * as O from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
 import { Code, Op, VOID } from '../wasm/code.ts';
-import { Simd } from '../wasm/vector-op.ts';
 import { BITS, DYNAMIC, RegionFlags, settle } from './region-flags.ts';
-import { ASSIST, Local, VECTOR_LOCALS } from './region-locals.ts';
+import { Local, VECTOR_LOCALS } from './region-locals.ts';
+import { RegionVectors } from './region-vectors.ts';
 
 /** The mode that a region's code was decoded in. */
 export interface RegionMode {
@@ -65,11 +56,11 @@ const firstFree = (hasVectors: boolean): number => Local.FIRST_FREE + (hasVector
  * Turns instructions' semantics into the code of a region, where registers are locals. What the region can't do (a TLB miss, a
  * fault) it leaves to the interpreter: the instruction is abandoned before it has changed anything, and done again there.
  */
-export class RegionBuilder extends InstructionBuilder implements VectorHost {
+export class RegionBuilder extends InstructionBuilder {
   readonly flags = new RegionFlags(this);
-  readonly vector = new VectorBuilder(this, this, () => this.shape);
+  private readonly vectors = new RegionVectors(this);
+  readonly vector = new VectorBuilder(this, this.vectors, () => this.shape);
   protected shape: Shape = NOTHING;
-  private vectorsUsed = Local.FIRST_FREE as number;
   private place: Place | undefined;
   private memoryOffset: Value | undefined;
   /** The offset whose place in memory is in the HOST local, with the right to write. */
@@ -135,7 +126,7 @@ export class RegionBuilder extends InstructionBuilder implements VectorHost {
     const alignment = definition.alignment ?? 'natural';
     this.shape = { ...decoded.request, operands: decoded.form.operands, isVex: vex, alignment };
     this.vector.reset();
-    this.vectorsUsed = Local.FIRST_FREE;
+    this.vectors.reset();
     this.memoryOffset = undefined;
     this.hostOf = undefined;
     this.localsUsed = firstFree(this.hasVectors);
@@ -148,7 +139,7 @@ export class RegionBuilder extends InstructionBuilder implements VectorHost {
     return local;
   }
 
-  private get current(): Place {
+  get current(): Place {
     if (!this.place) throw new Error('no instruction');
     return this.place;
   }
@@ -301,7 +292,7 @@ export class RegionBuilder extends InstructionBuilder implements VectorHost {
   }
 
   /** Computes the linear address into a local, behind the checks of the segment. */
-  private linear(segment: RegisterSegment, offset: Value, size: number, write: boolean): number {
+  linear(segment: RegisterSegment, offset: Value, size: number, write: boolean): number {
     const { code } = this;
     const number = this.segmentNumber(segment);
     const base = new Expression((target) => target.get(Local.BASE).memory(Op.i64_load, O.ENGINE_BASES + number * 8));
@@ -322,7 +313,7 @@ export class RegionBuilder extends InstructionBuilder implements VectorHost {
   }
 
   /** Abandons the instruction when the number on the stack isn't 0. */
-  private abandonIf(): void {
+  abandonIf(): void {
     this.code.rarely();
     this.open(Op.if);
     this.abandon();
@@ -330,7 +321,7 @@ export class RegionBuilder extends InstructionBuilder implements VectorHost {
   }
 
   /** Finds the page of an access in the TLB, or abandons; leaves the place in the partition's memory on the stack. */
-  private locate(linear: number, size: number, write: boolean): void {
+  locate(linear: number, size: number, write: boolean): void {
     const { code } = this;
     const at = new Expression((target) => target.get(linear));
     code.get(linear).op(Op.i32_wrap_i64);
@@ -372,88 +363,6 @@ export class RegionBuilder extends InstructionBuilder implements VectorHost {
     else this.locate(this.linear(segment, offset, size, true), size, true);
     emit(code, value);
     code.memory(STORES[size], 0);
-  }
-
-  // --- vectors --------------------------------------------------------------------------------------------------------
-
-  newVectorLocal(): number {
-    if (!this.hasVectors || this.vectorsUsed === firstFree(true)) throw new Error('too many vectors in an instruction');
-    return this.vectorsUsed++;
-  }
-
-  vectorRegisterAddress(place: string): Expression {
-    const { instruction, vexRegister } = this.current.decoded;
-    const { modrm } = instruction;
-    const number = place === 'H' ? vexRegister : 'VK'.includes(place) ? (modrm?.reg ?? 0) : (modrm?.rm ?? 0);
-    const isMmx = 'KQN'.includes(place);
-    const at = isMmx ? L.X87_REGISTERS + (number & 7) * L.X87_REGISTER_SIZE : L.VECTORS + number * L.VECTOR_SIZE;
-    return new Expression((code) => code.get(Local.BASE).i32(at).op(Op.i32_add));
-  }
-
-  indexRegisterAddress(): Expression {
-    throw new Error('gathers are interpreted');
-  }
-  indexedAddress(): Value {
-    throw new Error('gathers are interpreted');
-  }
-
-  /** Finds the place of a vector in memory, into HOST. */
-  private locateWide(offset: Value, bytes: 16 | 32, aligned: boolean, write: boolean): void {
-    const { code } = this;
-    const linear = this.linear('operand', offset, bytes * 8, write);
-    if (aligned) {
-      code
-        .get(linear)
-        .op(Op.i32_wrap_i64)
-        .i32(bytes - 1)
-        .op(Op.i32_and);
-      this.abandonIf();
-    }
-    this.locate(linear, bytes * 8, write);
-    code.set(Local.HOST);
-  }
-
-  loadWide(offset: Value, bytes: 16 | 32, aligned: boolean): number[] {
-    this.locateWide(offset, bytes, aligned, false);
-    return Array.from({ length: bytes / 16 }, (_, part) => {
-      const local = this.newVectorLocal();
-      this.code
-        .get(Local.HOST)
-        .op(Op.simd)
-        .u(Simd.load)
-        .u(0)
-        .u(part * 16)
-        .set(local);
-      return local;
-    });
-  }
-
-  storeWide(offset: Value, parts: readonly VectorValue[], aligned: boolean): void {
-    this.locateWide(offset, parts.length === 2 ? 32 : 16, aligned, true);
-    for (const [part, value] of parts.entries()) {
-      this.code.get(Local.HOST);
-      emitVector(this.code, value);
-      this.code
-        .op(Op.simd)
-        .u(Simd.store)
-        .u(0)
-        .u(part * 16);
-    }
-  }
-
-  plainRounding(): Value {
-    return new Truth((code) => code.get(Local.PLAIN));
-  }
-
-  /** An exception is raised by the interpreter, which computes once more. */
-  assist(number: number, operands: readonly VectorValue[], immediate: Value | undefined, result: number): void {
-    const { code } = this;
-    passVectors(code, operands);
-    callAssist(code, number, immediate, ASSIST);
-    this.abandonIf();
-    takeResult(code, result);
-    emitPlainRounding(code);
-    code.set(Local.PLAIN);
   }
 
   // --- control --------------------------------------------------------------------------------------------------------
