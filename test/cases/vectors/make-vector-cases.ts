@@ -14,7 +14,7 @@ import { registersOf } from '../registers.ts';
 import { MMX_WORDS, usedRegisters } from './used-registers.ts';
 
 /** Cases of each form to choose from. */
-const CANDIDATES = 40;
+const CANDIDATES = 100;
 /** Cases of each form that are chosen: those that end, and those that raise an exception. */
 const MOST_ENDING = 3;
 const SEED = 0x5eed5;
@@ -28,29 +28,35 @@ const FAULTS = [13, 14, 16, 17];
 interface Candidate {
   readonly request: Request;
   readonly native: Reply;
-  /** Memory that it touches. */
-  readonly ranges: readonly Range[];
   /** What is special about it, to choose different ones. */
   readonly traits: ReadonlySet<string>;
 }
 
-function traitsOf(request: Request, native: Reply, ranges: readonly Range[]): ReadonlySet<string> {
+function traitsOf(request: Request, native: Reply): ReadonlySet<string> {
   const traits = new Set<string>();
   const [before, after] = [request.vectors?.mxcsr ?? 0, native.vectors?.mxcsr ?? 0];
-  traits.add(ranges.length > 0 ? 'memory' : 'registers');
+  // A memory operand has been given contents.
+  traits.add(request.patch.length > 0 ? 'memory' : 'registers');
   const raised = after & ~before & 0x3f;
   for (let bit = 1; bit <= 0x20; bit <<= 1) if ((raised & bit) !== 0) traits.add(`raises ${bit}`);
   // How numbers are rounded and flushed matters where something is inexact, tiny or denormal.
   if ((raised & 0x32) !== 0) traits.add(`mode ${after & 0xe040}`);
-  if (request.code.length > 9) traits.add('long');
   return traits;
+}
+
+/** What a trait counts: both kinds of operands before all, then the rarer exceptions, then the way of rounding. */
+function weight(trait: string): number {
+  if (trait === 'memory' || trait === 'registers') return 4;
+  if (trait.startsWith('mode')) return 0.5;
+  return /^raises (1|4|8|16)$/.test(trait) ? 1.5 : 1;
 }
 
 /** Chooses the candidates with the most traits that none chosen before has. */
 function chooseDifferent(candidates: readonly Candidate[], most: number): Candidate[] {
   const chosen: Candidate[] = [];
   const seen = new Set<string>();
-  const news = ({ traits }: Candidate): number => [...traits].filter((trait) => !seen.has(trait)).length;
+  const news = ({ traits }: Candidate): number =>
+    [...traits].reduce((sum, trait) => sum + (seen.has(trait) ? 0 : weight(trait)), 0);
   while (chosen.length < Math.min(most, candidates.length)) {
     const rest = candidates.filter((candidate) => !chosen.includes(candidate));
     const best = rest.reduce((a, b) => (news(b) > news(a) ? b : a));
@@ -73,7 +79,12 @@ function choose(candidates: readonly Candidate[], form: InstructionForm): Candid
   ];
 }
 
-function published(form: InstructionForm, { request, native, ranges }: Candidate, background: Uint8Array): PublishedCase {
+function published(
+  form: InstructionForm,
+  { request, native }: Candidate,
+  ranges: readonly Range[],
+  background: Uint8Array,
+): PublishedCase {
   const memory = memoryOf(request, native, ranges, background);
   const before: Record<string, string> = { ...registersOf(request), fs_base: hex(request.fsBase), gs_base: hex(request.gsBase) };
   const after: Record<string, string> = { ...before, ...registersOf(native) };
@@ -107,10 +118,9 @@ function casesOf(form: InstructionForm, made: FormCases, machine: EmulatedMachin
     const native = made.replies[index];
     if (!native || native.vector === Reply.TIMEOUT || (request.rflags & Flag.TF) !== 0) return [];
     if (entersMmxOddly(form.mnemonic) && !entersMmxAlike(request, native, machine)) return [];
-    const ranges = touched(machine, request);
-    return [{ request, native, ranges, traits: traitsOf(request, native, ranges) }];
+    return [{ request, native, traits: traitsOf(request, native) }];
   });
-  return choose(candidates, form).map((candidate) => published(form, candidate, background));
+  return choose(candidates, form).map((candidate) => published(form, candidate, touched(machine, candidate.request), background));
 }
 
 /** Records the cases of MMX, SSE and AVX into a folder; gives how many. */

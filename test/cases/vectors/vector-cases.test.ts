@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseCpu } from '../../../src/processor/models/parse-cpu.ts';
+import { instructionDefinitions } from '../../../src/x86/definitions/index.ts';
 import { isNear } from '../../processor/native/approximations.ts';
 import { EmulatedMachine } from '../../processor/native/emulated-machine.ts';
 import { DATA_SIZE } from '../../processor/native/record.ts';
@@ -22,8 +23,12 @@ function takeNear(own: Record<string, string>, its: Readonly<Record<string, stri
   }
 }
 
-test('there are cases of every kind of vector instruction', () => {
-  expect(files.length).toBeGreaterThan(600);
+test('there are cases of every vector instruction', () => {
+  const vectors = instructionDefinitions.filter(
+    ({ registers }) => registers === 'mmx' || registers === 'sse' || registers === 'avx',
+  );
+  const mnemonics = new Set(vectors.map(({ mnemonic }) => mnemonic.toLowerCase()));
+  expect([...mnemonics].filter((mnemonic) => !files.includes(`${mnemonic}.json`))).toEqual([]);
 });
 
 describe.each(['interpreter', 'translator'] as const)('the published cases of vectors in the %s', (tier) => {
