@@ -6,8 +6,10 @@ import { JournalFile, writeAll } from './journal-file.ts';
 import { nodeFiles } from './node-files.ts';
 import { parseRunOptions, type RunOptions } from './options.ts';
 
-/** Guest instructions between two looks at the clock and at stdin: a few milliseconds. */
-const SLICE = 1_000_000;
+/** Milliseconds between two looks at the clock, at stdin and at what the guest prints; and the instructions that this may be. */
+const SLICE_TIME = 4;
+const SHORTEST_SLICE = 10_000;
+const LONGEST_SLICE = 1_000_000;
 const STDOUT = 1;
 const STDERR = 2;
 
@@ -45,15 +47,21 @@ export async function runCommand(args: readonly string[]): Promise<number> {
 
 async function runToEnd(partition: Partition, options: RunOptions, started: number): Promise<Outcome> {
   const input = new StandardInput(partition);
+  let slice = SHORTEST_SLICE;
+  let begin = started;
   const retired = () => partition.vcpus.reduce((sum, vcpu) => sum + vcpu.processor.icount, 0n);
   try {
     for (;;) {
       const left = options.maxInstructions === undefined ? undefined : options.maxInstructions - retired();
       if (left !== undefined && left <= 0n)
         return { status: TIMEOUT_STATUS, message: `The guest ran ${options.maxInstructions} instructions (--max-instructions).` };
-      const stop = partition.run({ instructions: left === undefined || left > SLICE ? SLICE : Number(left) });
+      const stop = partition.run({ instructions: left === undefined || left > slice ? slice : Number(left) });
+      const now = performance.now();
+      // Guests that leave often are slow: the next slice is shorter or longer, whatever this one took.
+      slice = Math.min(LONGEST_SLICE, Math.max(SHORTEST_SLICE, now - begin < SLICE_TIME ? slice * 2 : Math.floor(slice / 2)));
+      begin = now;
       if (stop.kind === 'ended') return { status: stop.end.status, message: stop.end.message, end: stop.end };
-      if (options.timeout !== undefined && performance.now() - started >= options.timeout * 1000)
+      if (options.timeout !== undefined && now - started >= options.timeout * 1000)
         return { status: TIMEOUT_STATUS, message: `The guest still ran after ${options.timeout} seconds (--timeout).` };
       if (stop.kind !== 'idle') await input.turn();
       else if (!(await input.wait(options.timeout === undefined ? undefined : started + options.timeout * 1000)))

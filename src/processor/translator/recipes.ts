@@ -54,8 +54,15 @@ export const FLAG_BITS_TYPE: FunctionType = { parameters: [I32, I64, I64, I64, I
 
 class RecipeBuilder extends ValueBuilder {}
 
+let made: { readonly body: Code; readonly locals: number } | undefined;
+
 /** The function that each module of translated code has for flags whose recipe isn't known while code is made. */
 export function flagBitsFunction(): { readonly body: Code; readonly locals: number } {
+  made ??= makeFlagBitsFunction();
+  return made;
+}
+
+function makeFlagBitsFunction(): { readonly body: Code; readonly locals: number } {
   const builder = new RecipeBuilder(FLAG_BITS_TYPE.parameters.length);
   const { code } = builder;
   const parameter = (index: number) => new Expression((target) => target.get(index));
