@@ -54,7 +54,7 @@ export function touched(machine: EmulatedMachine, request: Request): Range[] {
       if (!hit || found.some(({ address }) => address === hit.address)) throw error;
       found.push({ address: hit.address, length: BigInt(hit.size) });
     } finally {
-      machine.restore(request);
+      machine.restore();
       machine.processor.setWatches([]);
     }
     if (found.length === seen) return found;

@@ -64,7 +64,7 @@ export function replay(machine: EmulatedMachine, item: PublishedCase, withVector
         cr2: vector === 14 ? `0x${reply.cr2.toString(16)}` : undefined,
       };
   const start = registersOf(request);
-  machine.restore(request);
+  machine.restore();
   return {
     own: { registers, memory, elsewhere, exception },
     its: {

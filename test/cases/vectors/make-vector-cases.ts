@@ -105,7 +105,7 @@ function published(
 /** Whether the emulated processor leaves TOP and the tags of x87 as the real one does, where those are known to differ. */
 function entersMmxAlike(request: Request, { vectors: real }: Reply, machine: EmulatedMachine): boolean {
   const { vectors: own } = machine.run(request);
-  machine.restore(request);
+  machine.restore();
   return own?.status === real?.status && own?.tags === real?.tags;
 }
 

@@ -228,7 +228,7 @@ function choosePrefixes(c: CaseBuilder, memory: boolean): number[] {
   return prefixes;
 }
 
-function initialFlags(random: Random): number {
+export function initialFlags(random: Random): number {
   let flags = Flag.IF | 2 | (random.next() & (Flag.CF | Flag.PF | Flag.AF | Flag.ZF | Flag.SF | Flag.OF));
   if (random.chance(0.25)) flags |= Flag.DF;
   if (random.chance(0.03)) flags |= Flag.TF;
@@ -241,8 +241,29 @@ function initialFlags(random: Random): number {
 /** AMD's processors take MOV CR with LOCK for an access of CR8, and ignore LOCK on VERW. */
 const LOCK_MEANS_SOMETHING = /^(Mov_(r\d+_cr|cr_r\d+)|Verw_.*)$/;
 
+/** Vector registers by their places, XMM0 too, which some instructions have without naming it. */
+function vectorOperands(e: Encoding, form: InstructionForm): number[] | undefined {
+  if (form.operands.some((kind) => kind.endsWith('_is4'))) return undefined;
+  const modrm = e.modrm ?? 0;
+  return [0, ((modrm >> 3) & 7) | (e.rexR ? 8 : 0), (modrm & 7) | (e.rexB ? 8 : 0), e.vvvv];
+}
+
+/** General registers that a memory operand uses. */
+function addressingRegisters(operand: EncodedOperand, address16: boolean): number[] {
+  const { rm, sib, rexB, rexX } = operand;
+  // BX, BP, SI and DI.
+  if (address16) return [3, 5, 6, 7];
+  const base = (rexB ? 8 : 0) | (sib === undefined ? rm : sib & 7);
+  return sib === undefined ? [base] : [base, (rexX ? 8 : 0) | ((sib >> 3) & 7)];
+}
+
 /** Makes a random case of a form into `bytes`, a record; one with the state of vectors for a form of those. */
 export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Array): Request {
+  return buildCase(form, random, bytes).request;
+}
+
+/** The same, with what is known of the case besides. */
+export function buildCase(form: InstructionForm, random: Random, bytes: Uint8Array): CaseBuilder {
   const request = new Request(bytes);
   for (;;) {
     request.clear();
@@ -287,6 +308,8 @@ export function makeCase(form: InstructionForm, random: Random, bytes: Uint8Arra
       !form.vector &&
       (/^(iret|retf|l[defgs]s|(rd|wr)[fg]sbase)/.test(form.mnemonic) ||
         form.operands.some((kind) => /^(seg_reg|[cdefgs]s|mem|farbr.*)$/.test(kind)));
-    return request;
+    if (form.vector) c.vectorOperands = vectorOperands(encoding, form);
+    if (encoding.operand) c.addressing = addressingRegisters(encoding.operand, c.address16);
+    return c;
   }
 }

@@ -73,6 +73,8 @@ export class EmulatedMachine {
   readonly data: Uint8Array;
   private readonly code: Uint8Array;
   private trapped = false;
+  /** The code that is there. */
+  private last: { readonly offset: number; readonly bits: number; readonly code: Uint8Array } | undefined;
   private readonly reply = new Reply(new Uint8Array(VECTOR_RECORD_SIZE), new Uint8Array(0));
 
   constructor(
@@ -193,8 +195,7 @@ export class EmulatedMachine {
   /** Runs one case. The reply is overwritten by the next call; {@link data} holds the data pages until {@link restore}. */
   run(request: Request): Reply {
     const { processor, reply } = this;
-    const physical = BigInt(CODE_PAGES) + (request.rip - CODE);
-    processor.writeMemory('gpa', physical, request.code);
+    const isNew = this.placeCode(request) || this.trapped;
     if (request.area) this.data.set(request.area, AREA);
     this.data.set(request.patch, request.patchAt);
     // A debug trap may still wait from the case before.
@@ -203,8 +204,8 @@ export class EmulatedMachine {
     reply.bytes.fill(0);
     reply.vector = Reply.TIMEOUT;
     // Debug traps and alignment checks are looked at in each access: there the TLB isn't used.
-    if (this.tier === 'translator' && (request.rflags & (Flag.TF | Flag.AC)) === 0) this.touchData(request);
-    const result = this.heat() ?? processor.run(50_000);
+    if (isNew && this.tier === 'translator' && (request.rflags & (Flag.TF | Flag.AC)) === 0) this.touchData(request);
+    const result = (isNew ? this.heat() : undefined) ?? processor.run(50_000);
     const { state } = processor;
     this.trapped = ((request.rflags | state.rflags) & Flag.TF) !== 0;
     reply.rip = state.rip;
@@ -255,10 +256,22 @@ export class EmulatedMachine {
     return undefined;
   }
 
-  /** Puts code and data pages back. */
-  restore(request: Request): void {
+  /** Puts the data pages back. */
+  restore(): void {
     this.data.set(this.background);
-    const physical = BigInt(CODE_PAGES) + (request.rip - CODE);
-    this.processor.writeMemory('gpa', physical, new Uint8Array(request.code.length).fill(INT3));
+  }
+
+  /** Puts a case's code in the place of the last one's. Code that stays is decoded, and hot, already: false. */
+  private placeCode(request: Request): boolean {
+    const { code } = request;
+    const offset = Number(request.rip - CODE);
+    const { last } = this;
+    const stays = last?.offset === offset && last.bits === request.bits && last.code.length === code.length;
+    if (stays && Buffer.compare(this.code.subarray(offset, offset + code.length), code) === 0) return false;
+    const write = (at: number, bytes: Uint8Array) => this.processor.writeMemory('gpa', BigInt(CODE_PAGES + at), bytes);
+    if (last) write(last.offset, new Uint8Array(last.code.length).fill(INT3));
+    write(offset, code);
+    this.last = { offset, bits: request.bits, code };
+    return true;
   }
 }

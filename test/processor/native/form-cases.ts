@@ -1,8 +1,14 @@
 import { Random } from '../../support/random.ts';
-import { makeCase } from './cases.ts';
+import { buildCase } from './cases.ts';
 import type { InstructionForm } from './forms.ts';
 import { runNative } from './native-machine.ts';
+import type { CaseBuilder } from './operand-values.ts';
 import { RECORD_SIZE, type Reply, type Request, VECTOR_RECORD_SIZE } from './record.ts';
+import { hasVariants, makeVariant } from './variants.ts';
+
+/** Cases of the same code, with other data, where there are many of a form. */
+const VARIANTS = 8;
+const MANY = 100;
 
 /** Cases that the real processor runs at a time: a process for each form would take longer than the cases. */
 const BATCH = 4096;
@@ -44,9 +50,14 @@ export class CaseSource {
     const records = new Uint8Array(forms.length * count * size);
     const requests = forms.map((form, place) => {
       const random = new Random(seed ^ Math.imul(form.code, 0x9e37_79b1));
+      const variants = count >= MANY ? VARIANTS : 1;
+      let base: CaseBuilder | undefined;
       return Array.from({ length: count }, (_, index) => {
         const at = (place * count + index) * size;
-        return makeCase(form, random, records.subarray(at, at + size));
+        const bytes = records.subarray(at, at + size);
+        if (base && index % variants !== 0 && hasVariants(base)) return makeVariant(base, bytes);
+        base = buildCase(form, random, bytes);
+        return base.request;
       });
     });
     const replies = runNative(records, this.background, size);

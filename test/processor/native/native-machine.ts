@@ -74,11 +74,10 @@ export function runNative(requests: Uint8Array, background: Uint8Array, recordSi
   let at = 0;
   while (at + RECORD_SIZE <= output.length) {
     const size = output.readUInt32LE(at + 172) === VECTOR_BYTES ? RECORD_SIZE + VECTOR_BYTES : RECORD_SIZE;
-    // Copied, so that 64-bit views are aligned.
-    const bytes = new Uint8Array(output.subarray(at, at + size));
+    const bytes = new Uint8Array(output.buffer, output.byteOffset + at, size);
+    const length = output.readUInt32LE(at + 196);
     at += size;
-    const length = new DataView(bytes.buffer).getUint32(196, true);
-    replies.push(new Reply(bytes, output.subarray(at, at + length)));
+    replies.push(new Reply(bytes, new Uint8Array(output.buffer, output.byteOffset + at, length)));
     at += length;
   }
   if (replies.length !== count || result.status !== 0)

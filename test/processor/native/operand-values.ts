@@ -55,6 +55,10 @@ export class CaseBuilder {
   /** Effective addresses have 16 bits. */
   address16: boolean;
   segment: number | undefined;
+  /** General registers of the memory operand. */
+  addressing: readonly number[] = [];
+  /** Vector registers that it may name, or all. */
+  vectorOperands: readonly number[] | undefined;
   /** Fills memory with lanes like those of the vector registers. */
   fillContents: ((bytes: Uint8Array) => void) | undefined;
 

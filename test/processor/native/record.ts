@@ -149,6 +149,10 @@ export class Reply {
     if (bytes.length > RECORD_SIZE) this.vectors = new VectorState(bytes.subarray(RECORD_SIZE));
   }
 
+  /** The general registers, 8 bytes each. */
+  get registers(): Uint8Array {
+    return this.bytes.subarray(0, Reply.GPR_BYTES);
+  }
   register(index: number): bigint {
     return this.view.getBigUint64(index * 8, true);
   }

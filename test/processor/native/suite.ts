@@ -26,7 +26,9 @@ function commonForms(model: CpuModel, bits: 16 | 32 | 64): InstructionForm[] {
 }
 
 interface SuiteOptions {
-  readonly count: number;
+  /** Cases of each form, or of all forms together. */
+  readonly count?: number;
+  readonly cases?: number;
   readonly seed: number;
   readonly bits: 16 | 32 | 64;
   readonly tier?: Tier;
@@ -60,7 +62,8 @@ function compareForms(forms: readonly InstructionForm[], model: CpuModel, option
   }
   const background = backgroundData();
   const comparison = { machine: new EmulatedMachine(model, background, options.tier), background, vendor, limit: 3 };
-  const cases = new CaseSource([...byMnemonic.values()].flat(), options.count, options.seed, background);
+  const count = options.count ?? Math.ceil((options.cases ?? 0) / forms.length);
+  const cases = new CaseSource([...byMnemonic.values()].flat(), count, options.seed, background);
   for (const [mnemonic, forms] of byMnemonic) {
     test(`${mnemonic.toUpperCase()} in ${options.bits}-bit code${options.tier === 'translator' ? ', translated' : ''} (${forms.length} ${forms.length === 1 ? 'form' : 'forms'})`, () => {
       const found = forms.flatMap((form) => {

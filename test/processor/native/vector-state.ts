@@ -88,13 +88,21 @@ export class VectorState {
     return this.bytes.subarray(at, at + 10);
   }
 
+  /** Copies the vector registers to a processor or from it, 4 bytes at a time: each is in two places here, and in one there. */
+  private copyVectors({ i32 }: CpuState, goesThere: boolean): void {
+    const own = new Int32Array(this.bytes.buffer, this.bytes.byteOffset, VECTOR_BYTES >> 2);
+    for (let word = 0; word < 16 * 8; word++) {
+      const place = (L.VECTORS >> 2) + word;
+      const at = ((word & 4 ? UPPER : XMM) >> 2) + (word >> 3) * 4 + (word & 3);
+      if (goesThere) i32[place] = own[at] ?? 0;
+      else own[at] = i32[place] ?? 0;
+    }
+  }
+
   /** Puts it into an emulated processor. */
   loadInto(state: CpuState): void {
+    this.copyVectors(state, true);
     const bytes = new Uint8Array(state.buffer, state.base, L.FPU_END);
-    for (let register = 0; register < 16; register++) {
-      bytes.set(this.part(register, 0), L.VECTORS + register * L.VECTOR_SIZE);
-      bytes.set(this.part(register, 1), L.VECTORS + register * L.VECTOR_SIZE + 16);
-    }
     for (let register = 0; register < 8; register++)
       bytes.set(this.x87(register), L.X87_REGISTERS + register * L.X87_REGISTER_SIZE);
     state.set32(L.X87_CONTROL, this.control);
@@ -118,11 +126,7 @@ export class VectorState {
     this.opcode = state.get32(L.X87_OPCODE);
     this.ip = state.get64(L.X87_IP);
     this.dp = state.get64(L.X87_DP);
-    for (let register = 0; register < 16; register++)
-      for (let part = 0; part < 2; part++) {
-        const at = L.VECTORS + register * L.VECTOR_SIZE + part * 16;
-        this.part(register, part).set(bytes.subarray(at, at + 16));
-      }
+    this.copyVectors(state, false);
     for (let register = 0; register < 8; register++) {
       const at = L.X87_REGISTERS + register * L.X87_REGISTER_SIZE;
       this.x87(register).set(bytes.subarray(at, at + 10));
@@ -146,21 +150,28 @@ export class VectorState {
     const top = ignoresStack ? TOP : 0;
     word('fsw', this.status | top, other.status | top);
     if (!ignoresStack) word('ftw', this.tags, other.tags);
-    const register = (name: string, a: Uint8Array, b: Uint8Array): void => {
-      if (Buffer.compare(a, b) !== 0) found.push(`${name} ${digits(a)} not ${digits(b)}`);
-    };
+    const differs = (from: number, to: number): boolean =>
+      Buffer.compare(this.bytes.subarray(from, to), other.bytes.subarray(from, to)) !== 0;
+    if (differs(XMM, XMM + 256) || differs(UPPER, UPPER + 256)) found.push(...this.vectorDifferences(other, isNear));
+    if (differs(STACK, STACK + 128))
+      for (let index = 0; index < 8; index++) {
+        const [a, b] = [this.x87(index), other.x87(index)];
+        if (Buffer.compare(a, b) !== 0) found.push(`r${index} ${digits(a)} not ${digits(b)}`);
+      }
+    return found;
+  }
+
+  private vectorDifferences(other: VectorState, isNear: (a: number, b: number) => boolean): string[] {
+    const found: string[] = [];
     for (let index = 0; index < 16; index++)
       for (let part = 0; part < 2; part++) {
-        const [a, b] = [this.part(index, part), other.part(index, part)];
-        if (Buffer.compare(a, b) === 0) continue;
-        const lane = (bytes: Uint8Array, number: number): number => Buffer.from(bytes).readUInt32LE(number * 4);
-        const far = [0, 1, 2, 3].some((number) => {
-          const [x, y] = [lane(a, number), lane(b, number)];
+        const [a, b] = [Buffer.from(this.part(index, part)), Buffer.from(other.part(index, part))];
+        const isFar = [0, 4, 8, 12].some((at) => {
+          const [x, y] = [a.readUInt32LE(at), b.readUInt32LE(at)];
           return x !== y && !isNear(x, y);
         });
-        if (far) register(part === 0 ? `xmm${index}` : `ymm${index} upper half`, a, b);
+        if (isFar) found.push(`${part === 0 ? `xmm${index}` : `ymm${index} upper half`} ${digits(a)} not ${digits(b)}`);
       }
-    for (let index = 0; index < 8; index++) register(`r${index}`, this.x87(index), other.x87(index));
     return found;
   }
 

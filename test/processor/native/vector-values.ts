@@ -39,43 +39,79 @@ const BY_NAME: readonly (readonly [RegExp, readonly Kind[]])[] = [
 
 /** Makes lanes for one case. Some values come again and again, so that lanes are equal, or nearly so. */
 class Lanes {
-  private readonly pools = new Map<Kind, bigint[]>();
+  private readonly pools = new Map<Kind, number[]>();
+  private readonly widePools = new Map<Kind, bigint[]>();
   constructor(private readonly random: Random) {}
 
-  private fresh(kind: Kind): bigint {
+  /** A lane of up to 32 bits; what is above its width means nothing. */
+  private fresh(kind: Kind): number {
     const { random } = this;
     const format = FORMAT[kind];
-    if (format) return floatOperand(format, random);
-    const width = WIDTH[kind];
+    if (format) return Number(floatOperand(format, random));
     if (kind.startsWith('text')) {
       const choice = random.below(10);
-      return choice === 0 ? 0n : choice === 1 ? random.u64() : BigInt(random.between(0x61, 0x66));
+      return choice === 0 ? 0 : choice === 1 ? random.next() : random.between(0x61, 0x66);
     }
     const choice = random.below(10);
-    const top = 1n << BigInt(width - 1);
-    if (choice < 4) return random.pick([0n, 0n, 1n, -1n, top, top - 1n, top + 1n, 2n]);
-    if (choice < 6) return BigInt(random.below(width + 6));
-    return random.u64();
+    const width = WIDTH[kind];
+    const top = 2 ** (width - 1);
+    if (choice < 4) return random.pick([0, 0, 1, -1, top, top - 1, top + 1, 2]);
+    return choice < 6 ? random.below(width + 6) : random.next();
   }
 
-  lane(kind: Kind): bigint {
+  private freshWide(kind: Kind): bigint {
     const { random } = this;
-    let pool = this.pools.get(kind);
+    if (kind === 'f64') return floatOperand(BINARY64, random);
+    const choice = random.below(10);
+    const top = 1n << 63n;
+    if (choice < 4) return random.pick([0n, 0n, 1n, -1n, top, top - 1n, top + 1n, 2n]);
+    return choice < 6 ? BigInt(random.below(70)) : random.u64();
+  }
+
+  /** A value, given how such are made and how bits of them are changed. */
+  private lane<T>(pools: Map<Kind, T[]>, kind: Kind, fresh: () => T, change: (value: T, how: 'up' | 'down' | 'sign') => T): T {
+    const { random } = this;
+    let pool = pools.get(kind);
     if (!pool) {
-      pool = Array.from({ length: 4 }, () => this.fresh(kind));
-      this.pools.set(kind, pool);
+      pool = [fresh(), fresh(), fresh(), fresh()];
+      pools.set(kind, pool);
     }
     const choice = random.below(10);
     if (choice < 3) return random.pick(pool);
-    if (choice === 3) return random.pick(pool) + random.pick([1n, -1n]);
-    if (choice === 4) return random.pick(pool) ^ (1n << BigInt(WIDTH[kind] - 1));
-    return this.fresh(kind);
+    if (choice === 3) return change(random.pick(pool), random.chance(0.5) ? 'up' : 'down');
+    if (choice === 4) return change(random.pick(pool), 'sign');
+    return fresh();
   }
 
   /** Fills whole bytes with lanes of a kind. */
   fill(bytes: Uint8Array, kind: Kind): void {
-    const size = WIDTH[kind] / 8;
-    for (let at = 0; at + size <= bytes.length; at += size) bytes.set(littleEndian(this.lane(kind), size), at);
+    const width = WIDTH[kind];
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    if (width === 64) {
+      const step = { up: 1n, down: -1n } as const;
+      for (let at = 0; at + 8 <= bytes.length; at += 8) {
+        const value = this.lane(
+          this.widePools,
+          kind,
+          () => this.freshWide(kind),
+          (x, how) => (how === 'sign' ? x ^ (1n << 63n) : x + step[how]),
+        );
+        view.setBigUint64(at, BigInt.asUintN(64, value), true);
+      }
+      return;
+    }
+    const sign = 1 << (width - 1);
+    for (let at = 0; at + width / 8 <= bytes.length; at += width / 8) {
+      const value = this.lane(
+        this.pools,
+        kind,
+        () => this.fresh(kind),
+        (x, how) => (how === 'sign' ? x ^ sign : how === 'up' ? x + 1 : x - 1),
+      );
+      if (width === 8) view.setUint8(at, value);
+      else if (width === 16) view.setUint16(at, value, true);
+      else view.setUint32(at, value, true);
+    }
   }
 }
 
@@ -110,6 +146,24 @@ function fillX87(vectors: VectorState, random: Random, lanes: Lanes, kind: Kind,
   }
 }
 
+const ALL: readonly number[] = Array.from({ length: 16 }, (_, register) => register);
+
+/** Fills a vector register; registers behind the first eight have parts of earlier ones, which is less work. */
+function fillRegister(
+  vectors: VectorState,
+  register: number,
+  random: Random,
+  lanes: Lanes,
+  kind: Kind,
+  mayRepeat: boolean,
+): void {
+  for (let part = 0; part < 2; part++) {
+    const bytes = vectors.part(register, part);
+    if (register >= 8 && mayRepeat) bytes.set(vectors.part(random.below(8), random.below(2)));
+    else lanes.fill(bytes, random.chance(0.9) ? kind : random.pick(KINDS));
+  }
+}
+
 /** Random vector registers, x87 registers and what controls them. */
 export function fillVectorState(vectors: VectorState, random: Random): void {
   const lanes = new Lanes(random);
@@ -119,18 +173,18 @@ export function fillVectorState(vectors: VectorState, random: Random): void {
   fillX87(vectors, random, lanes, random.pick(KINDS), true);
 }
 
-/** Vector registers and what controls them; general registers that the instruction looks at. */
-export function prepareVectors(c: CaseBuilder): void {
+/** Vector registers (all, or some) and what controls them; general registers that the instruction looks at. */
+export function prepareVectors(c: CaseBuilder, registers: readonly number[] = ALL): void {
   const { random, gpr, mnemonic, form } = c;
   const { vectors } = c.request;
   if (!vectors) throw new Error('the record has no room for vectors');
   const lanes = new Lanes(random);
   const kind = kindFor(mnemonic, random);
-  for (let register = 0; register < 16; register++)
-    for (let part = 0; part < 2; part++) lanes.fill(vectors.part(register, part), random.chance(0.9) ? kind : random.pick(KINDS));
+  for (const register of registers) fillRegister(vectors, register, random, lanes, kind, registers === ALL);
   vectors.mxcsr = initialMxcsr(random);
   // AMD's processors don't take CVTPI2PS for an MMX instruction with an operand in memory.
-  fillX87(vectors, random, lanes, kind, mnemonic !== 'cvtpi2ps');
+  if (registers === ALL || form.operands.some((operand) => operand.startsWith('mm_')))
+    fillX87(vectors, random, lanes, kind, mnemonic !== 'cvtpi2ps');
   // Values near the largest integers that a format has exactly, and of all magnitudes.
   if (mnemonic.includes('cvtsi2'))
     for (let index = 0; index < 16; index++)
