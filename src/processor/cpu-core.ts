@@ -15,7 +15,8 @@ import { type PageRange, type TranslationHolder, tableRegistry } from './memory/
 import { Mmu } from './mmu/mmu.ts';
 import type { CpuModel } from './models/cpu-model.ts';
 import type { CodeMode, InterceptSet, InterruptSource, PassedStop } from './processor.ts';
-import { accessSegment, flatSegments, segmentEnds } from './segmentation/access.ts';
+import { accessSegment, flatSegments } from './segmentation/access.ts';
+import { EngineSegments } from './segmentation/engine-segments.ts';
 import { CpuState, Flag } from './state/cpu-state.ts';
 import * as L from './state/layout.ts';
 import type { PortDetail, SystemContext } from './system/context.ts';
@@ -43,6 +44,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   readonly state: CpuState;
   readonly access: LinearAccess;
   readonly mmu: Mmu;
+  readonly segments: EngineSegments;
   readonly code: CodeCache;
   private readonly runInterpreter: RunFunction;
   readonly wanted: InterceptSet = noIntercepts();
@@ -67,8 +69,6 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   private readonly contexts = new Contexts(() => this.code.forgetJumps());
   /** Mode, stack width, flat segments and VEX in one number. */
   private modeKey = 0;
-  /** Limits and rights that ENGINE_SEGMENT_ENDS were made from; rights have no bit 31. */
-  private readonly takenEnds = new Uint32Array(12).fill(0xffff_ffff);
 
   constructor(
     readonly index: number,
@@ -77,6 +77,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     translator?: Partial<TranslatorOptions>,
   ) {
     this.state = new CpuState(memory.wasm.buffer, memory.vcpuBase(index));
+    this.segments = new EngineSegments(this.state);
     this.mmu = new Mmu(this.state, memory, model);
     this.access = new LinearAccess(this.state, memory, this.mmu);
     const has = (feature: string) => model.has(feature);
@@ -356,8 +357,8 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     state.set64(O.ENGINE_LINEAR_MASK, long ? MASK_64 : MASK_32);
     const limit = L.SEGMENTS + L.Segment.CS * L.SEGMENT_SIZE + L.SEG_LIMIT;
     state.set32(O.ENGINE_CODE_LIMIT, long ? -1 : state.get32(limit));
-    if (long) this.takeLongSegments();
-    else this.takeSegments();
+    if (long) this.segments.takeLong();
+    else this.segments.take();
     const vex = (state.get32(L.CR0) & 1) !== 0 && !virtual;
     const { decodeMode, mode, stackWidth } = this;
     const faults = unitFaults(state);
@@ -370,45 +371,8 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     this.access.selectTables();
   }
 
-  /** Must be called when the state was replaced: what was made from it must be made anew. */
-  forgetSegments(): void {
-    this.takenEnds.fill(0xffff_ffff);
-  }
-
   private rightsOf(segment: number): number {
     return this.state.get32(L.SEGMENTS + segment * L.SEGMENT_SIZE + L.SEG_RIGHTS);
-  }
-
-  /** Takes over the segments for generated code in 64-bit mode: only FS and GS have bases, and none has a limit. */
-  private takeLongSegments(): void {
-    for (let segment = L.Segment.ES; segment < L.Segment.FS; segment++) {
-      this.state.set32(O.ENGINE_BASES + segment * 8, 0);
-      this.state.set32(O.ENGINE_BASES + segment * 8 + 4, 0);
-    }
-    this.takeBase(L.Segment.FS);
-    this.takeBase(L.Segment.GS);
-  }
-
-  private takeBase(segment: number): void {
-    const { state } = this;
-    const from = L.SEGMENTS + segment * L.SEGMENT_SIZE + L.SEG_BASE;
-    state.set32(O.ENGINE_BASES + segment * 8, state.get32(from));
-    state.set32(O.ENGINE_BASES + segment * 8 + 4, state.get32(from + 4));
-  }
-
-  private takeSegments(): void {
-    const { state, takenEnds } = this;
-    for (let segment = 0; segment < 6; segment++) {
-      this.takeBase(segment);
-      const limit = state.get32(L.SEGMENTS + segment * L.SEGMENT_SIZE + L.SEG_LIMIT);
-      const rights = this.rightsOf(segment);
-      if (takenEnds[segment * 2] === limit && takenEnds[segment * 2 + 1] === rights) continue;
-      takenEnds[segment * 2] = limit;
-      takenEnds[segment * 2 + 1] = rights;
-      const { read, write } = segmentEnds({ limit, rights });
-      state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16, read);
-      state.set64(O.ENGINE_SEGMENT_ENDS + segment * 16 + 8, write);
-    }
   }
 
   /** Gives the jump cache its number for this address space, mode, privilege and base of CS. */

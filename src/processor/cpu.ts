@@ -414,7 +414,7 @@ class Cpu implements Processor {
     const { core, state } = this;
     this.debugRegistersChanged();
     core.flushTlb(true);
-    core.forgetSegments();
+    core.segments.forget();
     core.modeChanged();
     core.access.selectTables();
     if (state.get32(L.ACTIVITY) > Activity.WAIT_FOR_SIPI) state.set32(L.ACTIVITY, Activity.ACTIVE);
