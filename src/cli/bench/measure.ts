@@ -28,8 +28,8 @@ export interface MeasureOptions {
 
 /** No run may take longer, in seconds. */
 const PATIENCE = 120;
-/** Runs that take less than this part of the wanted time say nothing about how many iterations it needs: code is cold at first. */
-const SHORTEST = 1 / 3;
+/** A run that takes this part of the wanted time says how many iterations it needs. Shorter ones don't: code is cold at first. */
+const ENOUGH = 0.6;
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -43,8 +43,9 @@ async function calibrate(engine: Engine, images: ProgramImages, first: number, s
   let iterations = first;
   for (;;) {
     const run = await timedRun(engine.start(images, iterations), PATIENCE);
-    if (run.seconds >= seconds * SHORTEST) return Math.max(1, Math.round((iterations * seconds) / run.seconds));
-    iterations *= run.seconds < (seconds * SHORTEST) / 8 ? 8 : 3;
+    const wanted = (iterations * seconds) / run.seconds;
+    if (run.seconds >= seconds * ENOUGH) return Math.max(1, Math.round(wanted));
+    iterations = Math.ceil(Math.min(wanted, iterations * 8));
   }
 }
 
