@@ -8,12 +8,11 @@ function isX87Initial(state: CpuState): boolean {
   if (state.get32(L.X87_CONTROL) !== INITIAL_CONTROL) return false;
   const words = [L.X87_STATUS, L.X87_TAGS, L.X87_OPCODE, L.X87_CS, L.X87_DS];
   if (words.some((place) => state.get32(place) !== 0)) return false;
-  if (state.get64(L.X87_IP) !== 0n || state.get64(L.X87_DP) !== 0n) return false;
-  return isZero(state, L.X87_REGISTERS, 8 * L.X87_REGISTER_SIZE);
+  return isZero(state, L.X87_IP, 16) && isZero(state, L.X87_REGISTERS, 8 * L.X87_REGISTER_SIZE);
 }
 
 function isZero(state: CpuState, from: number, length: number): boolean {
-  for (let at = from; at < from + length; at += 8) if (state.get64(at) !== 0n) return false;
+  for (let word = from >> 2; word < (from + length) >> 2; word++) if (state.i32[word] !== 0) return false;
   return true;
 }
 

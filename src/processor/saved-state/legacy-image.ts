@@ -82,11 +82,11 @@ export function mxcsrOf(image: DataView): number | undefined {
 /** Copies 16-byte halves of the first `count` vector registers between the state and an image: the lower ones or the upper. */
 function copyHalves(state: CpuState, image: DataView, at: number, count: number, half: 0 | 1, restores: boolean): void {
   for (let index = 0; index < count; index++)
-    for (let lane = 0; lane < 2; lane++) {
-      const place = L.VECTORS + index * L.VECTOR_SIZE + half * 16 + lane * 8;
-      const offset = at + index * 16 + lane * 8;
-      if (restores) state.set64(place, image.getBigUint64(offset, true));
-      else image.setBigUint64(offset, state.get64(place), true);
+    for (let lane = 0; lane < 16; lane += 4) {
+      const place = L.VECTORS + index * L.VECTOR_SIZE + half * 16 + lane;
+      const offset = at + index * 16 + lane;
+      if (restores) state.set32(place, image.getInt32(offset, true));
+      else image.setInt32(offset, state.get32(place), true);
     }
 }
 
