@@ -280,7 +280,12 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   private slowReadVector(operation: number, linear: bigint, access: number): void {
     this.trying(() => {
       const bytes = access & O.ACCESS_DOUBLE ? 32 : 16;
-      const address = this.checkedLinear(operation, BigInt.asUintN(64, linear), access, false, bytes);
+      const intent = (access & O.ACCESS_INTENT) !== 0;
+      const address = this.checkedLinear(operation, BigInt.asUintN(64, linear), access, intent, bytes);
+      if (intent) {
+        this.access.requireWritable(address, bytes, this.state.cpl === 3);
+        return;
+      }
       const values = this.access.readWide(address, bytes, this.state.cpl === 3);
       for (const [index, value] of values.entries()) this.state.set64(O.VECTOR_RESULT + index * 8, value);
     });

@@ -34,6 +34,8 @@ export interface VectorSemantics {
   read(index: number, part?: number): VectorValue;
   /** Writes a whole operand: a part for each 128 bits; above them a VEX instruction clears a register. */
   write(index: number, ...parts: VectorValue[]): void;
+  /** Raises the faults that a write of a whole memory operand would raise. */
+  requireWritable(index: number): void;
   /** Writes one part of a register and leaves the other as it is. */
   replace(index: number, part: number, value: VectorValue): void;
   /**

@@ -34,6 +34,8 @@ export interface VectorHost {
   /** The memory operand's offset with an index. */
   indexedAddress(index: Value): Value;
   storeWide(offset: Value, parts: readonly VectorValue[], aligned: boolean): void;
+  /** Abandons the instruction where a store of 16 or 32 bytes would be. */
+  requireWritable(offset: Value, bytes: 16 | 32): void;
   /** Whether rounding is plain, where that is known already. */
   plainRounding?(): Value;
   /** Computes outside of generated code into a local. */
@@ -192,6 +194,14 @@ export class VectorBuilder implements VectorSemantics {
       return;
     }
     this.writeRegister(this.host.vectorRegisterAddress(place), place, parts);
+  }
+
+  requireWritable(index: number): void {
+    const { builder } = this;
+    const bytes = this.bytesOf(index);
+    const offset = builder.effectiveAddress();
+    if (bytes <= 8) builder.keep(builder.loadForWrite('operand', offset, (bytes * 8) as 8 | 16 | 32 | 64));
+    else this.host.requireWritable(offset, bytes === 32 ? 32 : 16);
   }
 
   replace(index: number, part: number, value: VectorValue): void {

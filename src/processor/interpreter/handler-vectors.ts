@@ -108,6 +108,19 @@ export class HandlerVectors implements VectorHost {
     code.op(Op.end);
   }
 
+  requireWritable(offset: Value, bytes: 16 | 32): void {
+    const { code } = this.handler;
+    const linear = this.handler.linear('operand', offset);
+    this.handler.lookupTlb(linear, bytes * 8, true, this.handler.isFlat('operand'));
+    code.op(Op.i32_eqz, Op.if, VOID);
+    this.handler.enter();
+    const access = wideAccess(bytes) | O.ACCESS_INTENT;
+    code.get(Local.OP).get(linear).i32(access).op(Op.call).u(Import.SLOW_READ_VECTOR);
+    this.handler.abortCheck();
+    this.handler.leave();
+    code.op(Op.end);
+  }
+
   assist(number: number, operands: readonly VectorValue[], immediate: Value | undefined, result: number): void {
     const { code } = this.handler;
     passVectors(code, operands);

@@ -148,12 +148,16 @@ export class LinearAccess {
 
   /** Writes a vector in pieces of 8 bytes, lowest first, after all that may keep it from being written was asked. */
   writeWide(linear: bigint, values: readonly bigint[], user: boolean): void {
-    const bytes = values.length * 8;
-    this.check(linear, bytes, true, user);
-    this.probe(linear, bytes, user, true);
+    this.requireWritable(linear, values.length * 8, user);
     this.pieces(() => {
       for (const [index, value] of values.entries()) this.write(this.next(linear, index * 8), 8, value, user);
     });
+  }
+
+  /** Throws what {@link writeWide} would throw. */
+  requireWritable(linear: bigint, bytes: number, user: boolean): void {
+    this.check(linear, bytes, true, user);
+    this.probe(linear, bytes, user, true);
   }
 
   /** Throws what stands against an access to a range in at most two pages: faults and watches. */

@@ -79,6 +79,10 @@ export class RegionVectors implements VectorHost {
     });
   }
 
+  requireWritable(offset: Value, bytes: 16 | 32): void {
+    this.locateWide(offset, bytes, false, true);
+  }
+
   storeWide(offset: Value, parts: readonly VectorValue[], aligned: boolean): void {
     this.locateWide(offset, parts.length === 2 ? 32 : 16, aligned, true);
     for (const [part, value] of parts.entries()) {

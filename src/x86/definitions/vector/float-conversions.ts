@@ -253,13 +253,6 @@ const toMmx: InstructionDefinition[] = [false, true].flatMap((truncate): Instruc
 
 // --- halves (F16C) ------------------------------------------------------------------------------------------------------------------
 
-/** Faults of a store come before MXCSR has changed. */
-function requireWritable(s: Semantics, bytes: number): void {
-  const offset = s.effectiveAddress();
-  for (let at = 0; at < bytes; at += 8)
-    s.keep(s.loadForWrite('operand', s.zeroExtend(s.add(offset, s.constant(at)), s.addressSize), 64));
-}
-
 const halves: InstructionDefinition[] = [
   {
     ...{ mnemonic: 'VCVTPH2PS', summary: 'Convert half precision to singles', forms: ['VEX 66 0F 38 13 Vx,Wh W0'] },
@@ -276,7 +269,8 @@ const halves: InstructionDefinition[] = [
     ...{ feature: 'f16c', registers: 'avx', interpreted: true, varies: ['address'] },
     semantics: (s) => {
       const v = s.vector;
-      if (s.isMemory(0)) requireWritable(s, v.length / 16);
+      // Faults of a store come before MXCSR has changed.
+      if (s.isMemory(0)) v.requireWritable(0);
       const low = v.assist('f32x4.f16x4', [v.read(1)], v.immediate());
       if (v.length === 128) v.write(0, low);
       else v.write(0, v.shuffle(low, v.assist('f32x4.f16x4', [v.read(1, 1)], v.immediate()), byLanes(8, [0, 2])));
