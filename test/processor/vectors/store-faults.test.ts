@@ -21,7 +21,7 @@ describe.each(['interpreter', 'translator'] as const)('stores that convert, in t
     request.code = STORE;
     if (request.vectors) request.vectors.mxcsr = 0x1f80;
     const { vector } = machine.run(request);
-    machine.restore(request);
+    machine.restore();
     return vector;
   };
 
