@@ -56,16 +56,14 @@ function differences(
     stackOrTarget(emulated.vector)
   )
     return [];
+  // Of two operands that can't be read either may be the one that the fault tells of.
+  const otherAddress = native.vector === PAGE_FAULT && emulated.vector === PAGE_FAULT && native.cr2 !== emulated.cr2;
+  const otherOperand = otherAddress && faultPriorityVaries(mnemonic);
   if (native.vector !== emulated.vector) found.push(`vector ${native.vector} not ${emulated.vector}`);
-  else if (faultError(native) !== faultError(emulated)) found.push(`error code ${hex(native.error)} not ${hex(emulated.error)}`);
+  else if (faultError(native) !== faultError(emulated) && !otherOperand)
+    found.push(`error code ${hex(native.error)} not ${hex(emulated.error)}`);
   if (native.rip !== emulated.rip) found.push(`rip ${hex(native.rip)} not ${hex(emulated.rip)}`);
-  if (
-    native.vector === PAGE_FAULT &&
-    emulated.vector === PAGE_FAULT &&
-    native.cr2 !== emulated.cr2 &&
-    !faultPriorityVaries(mnemonic)
-  )
-    found.push(`cr2 ${hex(native.cr2)} not ${hex(emulated.cr2)}`);
+  if (otherAddress && !otherOperand) found.push(`cr2 ${hex(native.cr2)} not ${hex(emulated.cr2)}`);
   const mask = 0x3f_ffff & ~Flag.RF & ~incomparableFlags(mnemonic, vendor);
   if (((native.rflags ^ emulated.rflags) & mask) !== 0) found.push(describeFlags(native.rflags, emulated.rflags, mask));
   const sameRegisters = Buffer.compare(native.registers, emulated.registers) === 0;
