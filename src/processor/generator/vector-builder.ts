@@ -5,6 +5,7 @@ import type { Value, Variable } from '../../x86/semantics.ts';
 import type { LaneFormat, LaneWidth, Sources, VectorSemantics, VectorValue, VectorVariable } from '../../x86/vector-semantics.ts';
 import { VECTOR_OPERANDS, VECTOR_RESULT } from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
+import { PLAIN, PLAIN_BITS } from '../vector/plain-rounding.ts';
 import { type Code, Op, TRUNC_SAT, V128 } from '../wasm/code.ts';
 import { laneOperationNumber, Simd, SimdLane } from '../wasm/vector-op.ts';
 import { BASE, type InstructionBuilder } from './instruction-builder.ts';
@@ -50,9 +51,6 @@ export interface VectorShape {
   readonly alignment: 'natural' | 'always' | 'never';
 }
 
-/** MXCSR without its sticky flags but PE: rounding to nearest, all exceptions masked, PE set, neither DAZ nor FTZ. */
-const PLAIN_BITS = 0xffe0;
-const PLAIN = 0x1fa0;
 const X87_ERROR_SUMMARY = 0x80;
 const X87_TOP = 0x3800;
 

@@ -5,7 +5,8 @@ import { type FloatEnvironment, FloatFlag, type RoundingMode, sseEnvironment } f
 import { BINARY16, BINARY32, BINARY64, defaultNan, type FloatFormat, infinity, unpack } from '../softfloat/format.ts';
 import { quieted } from '../softfloat/nan.ts';
 import type { Assist, AssistFrame } from './assist-frame.ts';
-import { isPlain, NOT_QUICK, type QuickOperation, quickLane } from './quick-lanes.ts';
+import { isPlain } from './plain-rounding.ts';
+import { NOT_QUICK, type QuickOperation, quickLane } from './quick-lanes.ts';
 
 /** Exceptions that are found before anything is computed. */
 const BEFORE_COMPUTATION = FloatFlag.IE | FloatFlag.DE | FloatFlag.ZE;

@@ -7,15 +7,6 @@ export type QuickOperation = 'add' | 'sub' | 'mul' | 'div';
 /** Nothing was computed: the exact way must be taken. */
 export const NOT_QUICK = -1;
 
-/** All exceptions masked, rounding to nearest, neither DAZ nor FTZ, PE noted already. */
-const PLAIN_BITS = 0xffe0;
-const PLAIN = 0x1fa0;
-
-/** Whether an environment lets lanes be computed quickly: only then inexactness needs no notice. */
-export function isPlain(mxcsr: number): boolean {
-  return (mxcsr & PLAIN_BITS) === PLAIN;
-}
-
 interface Limits {
   /** Smallest normal number, and what is surely not tiny. */
   readonly normal: number;
