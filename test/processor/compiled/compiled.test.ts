@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import * as L from '../../../src/processor/state/layout.ts';
+import { hostFeatures, whyNotNative } from '../native/native-machine.ts';
 import { SystemMachine } from '../system/machine.ts';
 
 const SOURCE = fileURLToPath(new URL('./work.c', import.meta.url));
@@ -13,21 +14,9 @@ const START = CODE - 0x100;
 const OUT = 0x8_0000;
 const STACK = 0x9_0000;
 const RESULTS = 32;
-/** CR4.OSFXSR, OSXMMEXCPT, OSXSAVE; XCR0: x87, SSE and AVX. */
-const CR4_VECTORS = 0x4_0600n;
-const XCR0_AVX = 7n;
 
 const directory = mkdtempSync(join(tmpdir(), 'hyperscope-compiled-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-function hasGcc(): boolean {
-  try {
-    execFileSync('gcc', ['--version'], { stdio: 'ignore' });
-    return process.arch === 'x64';
-  } catch {
-    return false;
-  }
-}
 
 function numbers(bytes: Uint8Array): bigint[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -68,8 +57,7 @@ function emulated(options: readonly string[], threshold: number): { results: big
   machine.state.rip = BigInt(START);
   machine.state.setGpr(4, BigInt(STACK));
   machine.state.setGpr(7, BigInt(OUT));
-  machine.state.set64(L.CR4, machine.state.cr4 | CR4_VECTORS);
-  machine.state.set64(L.XCR0, XCR0_AVX);
+  machine.enableVectors();
   // As FNINIT leaves the x87 unit.
   machine.state.set32(L.X87_CONTROL, 0x37f);
   machine.state.set32(L.X87_TAGS, 0);
@@ -92,11 +80,12 @@ const SETS = [
   { name: 'AVX2 and FMA', options: ['-O3', '-march=haswell'], needs: ['avx2', 'fma', 'bmi2'] },
 ];
 
-const flags = process.platform === 'linux' ? readFileSync('/proc/cpuinfo', 'utf8').split(/\s+/) : [];
+const reason = whyNotNative();
+const features = reason ? new Set<string>() : hostFeatures();
 
-describe.skipIf(!hasGcc())('a program compiled by gcc (skipped where there is no gcc for x86-64)', () => {
+describe.skipIf(reason)(`a program compiled by gcc${reason ? ` (skipped: ${reason})` : ''}`, () => {
   for (const { name, options, needs } of SETS) {
-    test.skipIf(!needs.every((need) => flags.includes(need)))(`computes with ${name} what the real processor does`, () => {
+    test.skipIf(!needs.every((need) => features.has(need)))(`computes with ${name} what the real processor does`, () => {
       const expected = native(options);
       expect(emulated(options, 0).results).toEqual(expected);
       const { results, machine } = emulated(options, 5);

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { FEATURES, IMPLEMENTED, REQUIRED_BY } from '../../../src/processor/models/features.ts';
 import { NAMED_MODELS } from '../../../src/processor/models/named-models.ts';
 import { CpuError, parseCpu } from '../../../src/processor/models/parse-cpu.ts';
-import * as L from '../../../src/processor/state/layout.ts';
 import { type Mode, SystemMachine } from './machine.ts';
 
 describe('a processor by name', () => {
@@ -103,9 +102,7 @@ describe('without a feature', () => {
   ])('%s, its vector instruction is undefined, and else it is there', (feature, code) => {
     const outcome = (cpu: string) => {
       const machine = new SystemMachine('long', 'intel', {}, cpu);
-      machine.state.set64(L.CR4, machine.state.cr4 | 0x4_0600n);
-      machine.state.set64(L.XCR0, 7n);
-      machine.processor.stateChanged();
+      machine.enableVectors();
       return machine.step(code);
     };
     // 64-bit mode can't be without SSE2, so these two are asked for in other words.

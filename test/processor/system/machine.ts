@@ -67,6 +67,13 @@ export class SystemMachine {
     return this.mode.endsWith('user');
   }
 
+  /** What system software sets for SSE and AVX: CR4.OSFXSR, OSXMMEXCPT and OSXSAVE, and XCR0. */
+  enableVectors(): void {
+    this.state.set64(L.CR4, this.state.cr4 | 0x4_0600n);
+    this.state.set64(L.XCR0, 7n);
+    this.processor.stateChanged();
+  }
+
   write64(gpa: number, value: bigint): void {
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);

@@ -70,9 +70,7 @@ describe.each([
   test.each(OPERATIONS)('%s gives what exact arithmetic gives', (name, exact) => {
     const machine = new SystemMachine('long', 'amd', { threshold: 0 }, 'max');
     machine.memory.write(BigInt(At.CODE), codeOf(`bits 64\n${name}${suffix} ${operandsOf(name)}\nhlt`));
-    machine.state.set64(L.CR4, machine.state.cr4 | 0x4_0600n);
-    machine.state.set64(L.XCR0, 7n);
-    machine.processor.stateChanged();
+    machine.enableVectors();
     const random = new Random(0xf0a7);
     const count = 256 / format.size;
     for (let index = 0; index < CASES; index++) {
