@@ -49,9 +49,10 @@ const LETTERS: Readonly<Record<string, string>> = { E: 'r', R: 'r', Z: 'r', G: '
  * while it is small.
  */
 export function isFrequent(mnemonic: string, shape: HandlerShape): boolean {
-  if (shape.rep !== 'none') return false;
+  const rules = byMnemonic.get(mnemonic);
+  if (!rules || shape.rep !== 'none') return false;
   const kinds = shape.operands
     .map(({ place }) => (shape.memory && 'EMO'.includes(place) ? (shape.plain ? 'p' : 'm') : (LETTERS[place] ?? place)))
     .join();
-  return (byMnemonic.get(mnemonic) ?? []).some((rule) => rule.kinds.includes(kinds) && rule.sizes.includes(shape.size));
+  return rules.some((rule) => rule.kinds.includes(kinds) && rule.sizes.includes(shape.size));
 }

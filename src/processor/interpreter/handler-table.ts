@@ -113,15 +113,14 @@ export class HandlerTable {
 
   constructor() {
     for (const form of forms) if (form.definition.semantics) this.enumerate(form);
-    const isMain = (entry: HandlerEntry) => isFrequent(entry.form.definition.mnemonic, entry.shape);
-    const isVectorEntry = (entry: HandlerEntry) => entry.form.definition.registers !== undefined;
-    const sorted = [
-      ...this.entries.filter(isMain),
-      ...this.entries.filter((entry) => !isMain(entry) && !isVectorEntry(entry)),
-      ...this.entries.filter(isVectorEntry),
-    ];
-    this.vectors = this.entries.filter(isVectorEntry).length;
-    this.frequent = this.entries.filter(isMain).length;
+    const groups: Record<'main' | 'complete' | 'vectors', HandlerEntry[]> = { main: [], complete: [], vectors: [] };
+    for (const entry of this.entries) {
+      const { mnemonic, registers } = entry.form.definition;
+      groups[registers ? 'vectors' : isFrequent(mnemonic, entry.shape) ? 'main' : 'complete'].push(entry);
+    }
+    this.frequent = groups.main.length;
+    this.vectors = groups.vectors.length;
+    const sorted = [...groups.main, ...groups.complete, ...groups.vectors];
     const numbers = new Map(sorted.map((entry, index) => [entry.id, Handler.FIRST_INSTRUCTION + index]));
     for (const [key, id] of this.ids) this.ids.set(key, numbers.get(id) ?? id);
     this.entries = sorted.map((entry, index) => ({ ...entry, id: Handler.FIRST_INSTRUCTION + index }));

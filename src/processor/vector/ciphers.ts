@@ -13,9 +13,13 @@ function multiply(a: number, b: number): number {
 
 const substitution = new Uint8Array(256);
 const inverseSubstitution = new Uint8Array(256);
+/** Powers of 3, which are all numbers but 0. */
+const powers: number[] = [1];
+for (let index = 1; index < 255; index++) powers.push(multiply(powers[index - 1] ?? 1, 3));
+const exponents = new Map(powers.map((power, index) => [power, index]));
+
 for (let x = 0; x < 256; x++) {
-  let inverse = 0;
-  while (x !== 0 && multiply(x, inverse) !== 1) inverse++;
+  const inverse = x === 0 ? 0 : (powers[(255 - (exponents.get(x) ?? 0)) % 255] ?? 0);
   const rotate = (count: number) => ((inverse << count) | (inverse >> (8 - count))) & 0xff;
   const value = inverse ^ rotate(1) ^ rotate(2) ^ rotate(3) ^ rotate(4) ^ 0x63;
   substitution[x] = value;
