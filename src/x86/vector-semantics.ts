@@ -76,8 +76,6 @@ export interface VectorSemantics {
   shuffle(a: VectorValue, b: VectorValue, indices: readonly number[]): VectorValue;
   /** The highest bits of all lanes, lane 0 lowest. */
   signs(width: LaneWidth, vector: VectorValue): Value;
-  /** 1 when no lane is 0. */
-  allTrue(width: LaneWidth, vector: VectorValue): Value;
   /** 1 when a bit is set. */
   anyTrue(vector: VectorValue): Value;
   choose(condition: Value, yes: VectorValue, no: VectorValue): VectorValue;
@@ -109,8 +107,4 @@ export interface VectorSemantics {
   checkPending(): void;
   /** The x87 stack is full and begins at R0: at the end of each. */
   enterMmx(): void;
-
-  // --- memory -------------------------------------------------------------------------------------------------------
-  /** Stores `count` low bytes (1–8, 16) of a vector at an offset in the operand's segment, whatever its alignment. */
-  storeAt(offset: Value, bytes: 1 | 2 | 4 | 8 | 16, vector: VectorValue): void;
 }

@@ -187,7 +187,8 @@ export class VectorBuilder implements VectorSemantics {
     if (this.builder.isMemory(index)) {
       const bytes = this.bytesOf(index);
       const offset = this.builder.effectiveAddress();
-      if (bytes <= 8) this.storeAt(offset, bytes as 1 | 2 | 4 | 8, parts[0] ?? this.zero());
+      if (bytes <= 8)
+        this.builder.store('operand', offset, (bytes * 8) as 8 | 16 | 32 | 64, this.extract(64, parts[0] ?? this.zero(), 0));
       else this.host.storeWide(offset, parts, this.isAligned());
       return;
     }
@@ -384,17 +385,11 @@ export class VectorBuilder implements VectorSemantics {
     });
   }
 
-  private test(number: number, vector: VectorValue): Value {
+  anyTrue(vector: VectorValue): Value {
     return new Truth((code) => {
       emitVector(code, vector);
-      simd(code, number);
+      simd(code, Simd.any_true);
     });
-  }
-  allTrue(width: LaneWidth, vector: VectorValue): Value {
-    return this.test(Simd[`all_true_${width}`], vector);
-  }
-  anyTrue(vector: VectorValue): Value {
-    return this.test(Simd.any_true, vector);
   }
 
   choose(condition: Value, yes: VectorValue, no: VectorValue): VectorValue {
@@ -486,12 +481,5 @@ export class VectorBuilder implements VectorSemantics {
     const { code } = this;
     code.get(BASE).get(BASE).memory(Op.i32_load, L.X87_STATUS).i32(~X87_TOP).op(Op.i32_and).memory(Op.i32_store, L.X87_STATUS);
     code.get(BASE).i32(0xff).memory(Op.i32_store, L.X87_TAGS);
-  }
-
-  // --- memory -----------------------------------------------------------------------------------------------------------
-
-  storeAt(offset: Value, bytes: 1 | 2 | 4 | 8 | 16, vector: VectorValue): void {
-    if (bytes === 16) this.host.storeWide(offset, [vector], false);
-    else this.builder.store('operand', offset, (bytes * 8) as 8 | 16 | 32 | 64, this.extract(64, vector, 0));
   }
 }
