@@ -36,6 +36,7 @@ describe.each([
   ['bare/paging.asm', { platform: 'bare' }],
   ['bare/long-mode.asm', { platform: 'bare' }],
   ['bare/boot-sector.asm', { platform: 'bare' }],
+  ['bare/vectors.asm', { platform: 'bare' }],
 ])('a debugger changes nothing in %s %j', (name, options) => {
   const program = sample(name);
   const free = outcome(program, (client) => client.move('continue'), options);
@@ -92,4 +93,5 @@ describe.each([
 
 test('the guests of these tests print something', () => {
   expect(outcome(sample('hello/hello.asm'), (client) => client.move('continue')).output).toBe('Hello from a guest\n');
+  expect(outcome(sample('bare/vectors.asm'), (client) => client.move('continue')).output).toBe('18\n5\n75\n0\n98\n');
 });
