@@ -131,7 +131,7 @@ export class CodeCache implements CodeHolder, RunBlocks {
     const decoded = this.decodeAt(rip);
     this.instructions[0] = decoded;
     const at = this.base + SCRATCH;
-    encodeOperation(this.view, at, decoded, rip, this.table, 0, this.source.checks(decoded.instruction.segment));
+    encodeOperation(this.view, this.base, at, decoded, rip, this.table, 0, this.source.checks(decoded.instruction.segment));
     encodeMarker(this.view, at + O.OPERATION_SIZE, O.Handler.END, this.source.advance(rip, decoded.instruction.length));
     return { operation: at, decoded };
   }
@@ -247,7 +247,8 @@ export class CodeCache implements CodeHolder, RunBlocks {
       }
       const index = this.instructions.length;
       const checked = source.checks(decoded.instruction.segment);
-      if (encodeOperation(this.view, place, decoded, rip, this.table, index, checked, mayLink)) this.instructions.push(decoded);
+      if (encodeOperation(this.view, this.base, place, decoded, rip, this.table, index, checked, mayLink))
+        this.instructions.push(decoded);
       place += O.OPERATION_SIZE;
       count++;
       length += decoded.instruction.length;

@@ -6,7 +6,7 @@ import { NO_REGISTER } from './decode.ts';
 
 const ADDRESS_MASK = { 16: 0xffffn, 32: 0xffff_ffffn, 64: 0xffff_ffff_ffff_ffffn } as const;
 
-/** Byte offset of an 8-bit register: AH–BH are the second bytes of the first four. */
+/** Byte offset in the state block of an 8-bit register: AH–BH are the second bytes of the first four. */
 function byteRegister(number: number, uniform: boolean): number {
   return !uniform && number >= 4 && number < 8 ? L.GPR + (number - 4) * 8 + 1 : L.GPR + number * 8;
 }
@@ -14,12 +14,14 @@ function byteRegister(number: number, uniform: boolean): number {
 const slot = (register: number): number => (register === NO_REGISTER ? L.ZERO : L.GPR + register * 8);
 
 /**
- * Writes the operation for a decoded instruction at byte offset `at` of the partition's memory. `instructionIndex` tells
+ * Writes the operation for a decoded instruction at byte offset `at` of the partition's memory, for the vCPU whose state block
+ * is at `base`. `instructionIndex` tells
  * helpers which instruction it is; `checked` makes memory operands go through the segment checks; `mayLink` says whether a
  * relative jump may be linked to the operation at its target. Returns true when a helper does the instruction.
  */
 export function encodeOperation(
   view: DataView,
+  base: number,
   at: number,
   decoded: Decoded,
   rip: bigint,
@@ -36,12 +38,12 @@ export function encodeOperation(
   const immediate = form.places.includes('1') ? 1n : instruction.immediate;
   view.setBigInt64(at + O.OP_IMMEDIATE, BigInt.asIntN(64, immediate), true);
   view.setBigInt64(at + O.OP_DISPLACEMENT, BigInt.asIntN(64, instruction.displacement), true);
-  view.setInt32(at + O.OP_BASE, slot(instruction.base), true);
+  view.setInt32(at + O.OP_BASE, base + slot(instruction.base), true);
   const { vectorIndex } = decoded;
   const index = vectorIndex === undefined ? slot(instruction.index) : L.VECTORS + vectorIndex * L.VECTOR_SIZE;
-  view.setInt32(at + O.OP_INDEX, index, true);
+  view.setInt32(at + O.OP_INDEX, base + index, true);
   view.setInt32(at + O.OP_SCALE, Math.log2(instruction.scale), true);
-  view.setInt32(at + O.OP_SEGMENT_BASE, O.ENGINE_BASES + instruction.segment * 8, true);
+  view.setInt32(at + O.OP_SEGMENT_BASE, base + O.ENGINE_BASES + instruction.segment * 8, true);
   view.setInt32(at + O.OP_SEGMENT, instruction.segment, true);
   view.setInt32(at + O.OP_CHECKED, checked ? 1 : 0, true);
   view.setBigUint64(at + O.OP_ADDRESS_MASK, ADDRESS_MASK[instruction.addressSize], true);
@@ -66,13 +68,13 @@ export function encodeOperation(
     if (place === 'Q' || place === 'N') a = L.X87_REGISTERS + (number & 7) * L.X87_REGISTER_SIZE;
     if (place === 'S') b = L.SEGMENTS + (reg & 7) * L.SEGMENT_SIZE + L.SEG_SELECTOR;
   }
+  view.setInt32(at + O.OP_REGISTER_A, base + a, true);
+  view.setInt32(at + O.OP_REGISTER_B, base + b, true);
+  view.setInt32(at + O.OP_REGISTER_C, base + c, true);
   if (form.operands.some(({ place }) => place === 'J')) {
     const target = BigInt.asUintN(request.size, rip + BigInt(instruction.length) + instruction.immediate);
-    a = mayLink(target) ? O.UNLINKED : O.NEVER_LINKED;
+    view.setInt32(at + O.OP_LINK, mayLink(target) ? O.UNLINKED : O.NEVER_LINKED, true);
   }
-  view.setInt32(at + O.OP_REGISTER_A, a, true);
-  view.setInt32(at + O.OP_REGISTER_B, b, true);
-  view.setInt32(at + O.OP_REGISTER_C, c, true);
   return handler === undefined;
 }
 

@@ -6,7 +6,7 @@ import { VectorBuilder } from '../generator/vector-builder.ts';
 import * as L from '../state/layout.ts';
 import { type Code, I64, Op, VOID } from '../wasm/code.ts';
 import { InterpreterFlags } from './flags.ts';
-import { followLink } from './flow.ts';
+import { deeper, type Ends, followLink } from './flow.ts';
 import { HandlerVectors } from './handler-vectors.ts';
 import { Import, Local } from './locals.ts';
 import * as O from './operation.ts';
@@ -22,6 +22,8 @@ export interface Labels {
   readonly abort: number;
   /** Of complete handlers: events must be looked at before the next operation. */
   readonly events: number;
+  /** Of the main function's handlers. */
+  readonly ends?: Ends;
 }
 
 /** What a handler knows besides. */
@@ -40,6 +42,7 @@ export class HandlerBuilder extends InstructionBuilder {
   readonly flags: FlagSemantics;
   readonly vectors: HandlerVectors;
   readonly vector: VectorBuilder;
+  private readonly complete: boolean;
   private memoryOffset: Value | undefined;
   private ended = false;
   /** Events must be looked at behind the instruction. */
@@ -50,10 +53,10 @@ export class HandlerBuilder extends InstructionBuilder {
   constructor(
     protected readonly shape: HandlerShape,
     private readonly labels: Labels,
-    private readonly complete = true,
     firstVector = 0,
   ) {
     super(Local.FIRST_FREE);
+    this.complete = labels.ends === undefined;
     this.flags = new InterpreterFlags(this);
     this.vectors = new HandlerVectors(this, firstVector);
     this.vector = new VectorBuilder(this, this.vectors, () => this.shape);
@@ -86,9 +89,9 @@ export class HandlerBuilder extends InstructionBuilder {
 
   // --- operands -------------------------------------------------------------------------------------------------------
 
-  /** Address of a register operand's bytes: base + offset from the operation. */
+  /** Place of a register operand's bytes, which the operation has. */
   registerAddress(field: number): Value {
-    return new Expression((code) => code.get(Local.BASE).get(Local.OP).memory(Op.i32_load, field).op(Op.i32_add));
+    return new Expression((code) => code.get(Local.OP).memory(Op.i32_load, field));
   }
 
   readRegisterField(field: number, size: OperandSize, offset = 0): Value {
@@ -159,8 +162,7 @@ export class HandlerBuilder extends InstructionBuilder {
 
   effectiveAddress(): Value {
     if (this.memoryOffset) return this.memoryOffset;
-    const slot = (field: number) => (code: Code) =>
-      code.get(Local.BASE).get(Local.OP).memory(Op.i32_load, field).op(Op.i32_add).memory(Op.i64_load, 0);
+    const slot = (field: number) => (code: Code) => code.get(Local.OP).memory(Op.i32_load, field).memory(Op.i64_load, 0);
     this.memoryOffset = this.keep(
       new Expression((code) => {
         slot(O.OP_BASE)(code);
@@ -224,8 +226,7 @@ export class HandlerBuilder extends InstructionBuilder {
       code.set(flat);
       return flat;
     }
-    if (segment === 'operand')
-      code.get(Local.BASE).get(Local.OP).memory(Op.i32_load, O.OP_SEGMENT_BASE).op(Op.i32_add).memory(Op.i64_load, 0);
+    if (segment === 'operand') code.get(Local.OP).memory(Op.i32_load, O.OP_SEGMENT_BASE).memory(Op.i64_load, 0);
     else code.get(Local.BASE).memory(Op.i64_load, O.ENGINE_BASES + segment * 8);
     code.op(Op.i64_add).get(Local.BASE).memory(Op.i64_load, O.ENGINE_LINEAR_MASK).op(Op.i64_and);
     const local = this.newLocal();
@@ -375,7 +376,8 @@ export class HandlerBuilder extends InstructionBuilder {
   }
 
   jumpRelative(): void {
-    if (!this.complete) followLink(this.code, this.labels.next + this.depth);
+    const { next, ends } = this.labels;
+    if (ends) followLink(this.code, next + this.depth, deeper(ends, this.depth));
     this.jump(this.add(this.nextRip(), this.read(0)));
   }
 
@@ -411,7 +413,8 @@ export class HandlerBuilder extends InstructionBuilder {
   }
 
   done(): void {
-    this.code.get(Local.OP).i32(O.OPERATION_SIZE).op(Op.i32_add).set(Local.OP);
+    // The main function goes to the next operation before it does one.
+    if (this.complete) this.code.get(Local.OP).i32(O.OPERATION_SIZE).op(Op.i32_add).set(Local.OP);
     this.code.op(Op.br).u(this.labels.next + this.depth);
   }
 

@@ -2,7 +2,7 @@ import { FPU_SCRATCH } from '../state/layout.ts';
 
 /**
  * A predecoded instruction, as generated code reads it: OPERATION_SIZE bytes in the vCPU's cache area. Register operands
- * are byte offsets from the vCPU's base, so one handler serves all registers, AH–BH included.
+ * are places in the partition's memory, so one handler serves all registers, AH–BH included.
  */
 
 export const OPERATION_SIZE = 96;
@@ -13,10 +13,10 @@ export const OP_LENGTH = 4; // i32
 export const OP_RIP = 8; // i64
 export const OP_IMMEDIATE = 16; // i64
 export const OP_DISPLACEMENT = 24; // i64
-export const OP_BASE = 32; // i32: offset of the base register's slot, or of ZERO
+export const OP_BASE = 32; // i32: place of the base register's slot, or of ZERO
 export const OP_INDEX = 36; // i32
 export const OP_SCALE = 40; // i32: shift count
-/** Offset of the slot with the segment's effective base. */
+/** Place of the slot with the segment's effective base. */
 export const OP_SEGMENT_BASE = 44; // i32
 export const OP_REGISTER_A = 48; // i32: register in ModRM.rm or in the opcode
 /**
@@ -60,9 +60,22 @@ export const Handler = {
 
 /**
  * What the generated function returns. HOT: RIP has become hot. CONTEXT: the region at RIP must be looked at in the new context.
- * EVENTS: events must be looked at.
+ * EVENTS: events must be looked at. The last two only the main function returns, to its driver: the operation is one for a
+ * function of its own, or leads to translated code.
  */
-export const Left = { BUDGET: 0, MISS: 1, BREAK: 2, HELPER: 3, RAISE: 4, ABORT: 5, HOT: 6, CONTEXT: 7, EVENTS: 8 } as const;
+export const Left = {
+  BUDGET: 0,
+  MISS: 1,
+  BREAK: 2,
+  HELPER: 3,
+  RAISE: 4,
+  ABORT: 5,
+  HOT: 6,
+  CONTEXT: 7,
+  EVENTS: 8,
+  CALL: 9,
+  REGION: 10,
+} as const;
 
 /** Slots in the engine's part of the state block. */
 export const ENGINE_ABORT = 0x400; // i32
