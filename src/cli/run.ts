@@ -133,6 +133,7 @@ function report(partition: Partition, options: RunOptions, outcome: Outcome, sec
     seconds: Number(seconds.toFixed(6)),
     mips: Number((Number(instructions) / seconds / 1e6).toFixed(3)),
     translated: partition.vcpus.reduce((sum, { processor }) => sum + processor.translations.made, 0),
+    longestTranslation: Number(Math.max(...partition.vcpus.map(({ processor }) => processor.translations.longest)).toFixed(3)),
     end: outcome.end?.kind ?? 'stopped',
     status: outcome.status,
   };

@@ -119,6 +119,8 @@ export interface TranslationStatistics {
   /** Regions that are kept now, and the bytes of WebAssembly that they take. */
   readonly kept: number;
   readonly bytes: number;
+  /** Milliseconds from when a place was hot until its code could run, of the region that took longest. */
+  readonly longest: number;
 }
 
 /**

@@ -27,7 +27,7 @@ export class FakeProcessor implements Processor {
   readonly model = MODEL;
   readonly state: CpuState;
   readonly intercepts = { exceptions: 0, msr: () => false, cr: { read: 0, write: 0 } } as unknown as InterceptSet;
-  readonly translations = { made: 0, kept: 0, bytes: 0 };
+  readonly translations = { made: 0, kept: 0, bytes: 0, longest: 0 };
   readonly mode = 64;
   readonly cpl = 0;
   holdInterrupts = false;

@@ -1,11 +1,13 @@
 import * as v from 'valibot';
 import { UsageError } from '../usage.ts';
 import type { Measurement } from './measure.ts';
-import { type RatioName, ratiosOf } from './report.ts';
+import { longestTranslation, type RatioName, ratiosOf } from './report.ts';
 
 const schema = v.object({
   /** Part of a ratio that may be missing before it counts as slower: machines are noisy. */
   tolerance: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+  /** Milliseconds that a translation may take, in any program. */
+  longestTranslation: v.pipe(v.number(), v.minValue(0)),
   /** By program and pair of engines. */
   ratios: v.record(v.string(), v.record(v.string(), v.number())),
 });
@@ -20,9 +22,14 @@ export function parseBaseline(text: string, path: string): Baseline {
   }
 }
 
-/** Ratios that have become worse than the baseline allows, as sentences. */
+/** Ratios that have become worse than the baseline allows, and translations that took longer, as sentences. */
 export function regressions(baseline: Baseline, measurements: readonly Measurement[]): string[] {
   const found: string[] = [];
+  const longest = longestTranslation(measurements);
+  if (longest && longest.milliseconds > baseline.longestTranslation)
+    found.push(
+      `${longest.program}: a translation is ${longest.milliseconds.toFixed(1)} ms long, the baseline allows ${baseline.longestTranslation}.`,
+    );
   for (const measurement of measurements) {
     const ratios = ratiosOf(measurement);
     for (const [name, expected] of Object.entries(baseline.ratios[measurement.program.name] ?? {})) {

@@ -10,6 +10,8 @@ export interface Speed {
   /** The same by CPU seconds of all threads. */
   readonly cpuMips: number | undefined;
   readonly iterations: number;
+  /** Milliseconds from when a place was hot until its code could run, of the region that took longest; the shortest of the rounds. */
+  readonly longestTranslation: number | undefined;
 }
 
 export interface Measurement {
@@ -92,18 +94,26 @@ export async function measure(
     }
     const wall = new Map<Engine, number[]>();
     const cpu = new Map<Engine, number[]>();
+    const translation = new Map<Engine, number>();
     for (let round = 1; round <= options.rounds; round++)
       for (const [engine, count] of iterations) {
         onRun(`round ${round} of ${options.rounds}: ${engine.name}`);
         const run = await timedRun(engine.start(images, count), PATIENCE);
         const millions = (perIteration * count) / 1e6;
         wall.set(engine, [...(wall.get(engine) ?? []), millions / run.seconds]);
+        if (run.longestTranslation !== undefined)
+          translation.set(engine, Math.min(run.longestTranslation, translation.get(engine) ?? Number.POSITIVE_INFINITY));
         if (run.cpuSeconds) cpu.set(engine, [...(cpu.get(engine) ?? []), millions / run.cpuSeconds]);
       }
     const speeds = new Map<EngineName, Speed>();
     for (const [engine, count] of iterations) {
       const byCpu = cpu.get(engine);
-      speeds.set(engine.name, { mips: median(wall.get(engine) ?? []), cpuMips: byCpu && median(byCpu), iterations: count });
+      speeds.set(engine.name, {
+        mips: median(wall.get(engine) ?? []),
+        cpuMips: byCpu && median(byCpu),
+        iterations: count,
+        longestTranslation: translation.get(engine),
+      });
     }
     return { program, instructionsPerIteration: perIteration, speeds, problems };
   } finally {

@@ -41,6 +41,17 @@ export function meansOf(measurements: readonly Measurement[], groups: readonly G
 
 const number = (value: number | undefined, digits: number): string => (value === undefined ? '-' : value.toFixed(digits));
 
+/** The program with the translation that took longest, and its milliseconds. */
+export function longestTranslation(
+  measurements: readonly Measurement[],
+): { readonly program: string; readonly milliseconds: number } | undefined {
+  let longest: { program: string; milliseconds: number } | undefined;
+  for (const { program, speeds } of measurements)
+    for (const { longestTranslation: milliseconds = 0 } of speeds.values())
+      if (milliseconds > (longest?.milliseconds ?? 0)) longest = { program: program.name, milliseconds };
+  return longest;
+}
+
 /** The table for people: millions of instructions a second, and ratios. */
 export function tableOf(measurements: readonly Measurement[], engines: readonly EngineName[]): string {
   const names = RATIOS.filter(([one, other]) => engines.includes(one) && engines.includes(other)).map(
@@ -70,7 +81,9 @@ export function tableOf(measurements: readonly Measurement[], engines: readonly 
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]): string =>
     row.map((cell, column) => (column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ');
-  return `${rows.map((row) => line(row).trimEnd()).join('\n')}\n`;
+  const longest = longestTranslation(measurements);
+  const note = longest ? `longest translation: ${longest.milliseconds.toFixed(1)} ms, in ${longest.program}\n` : '';
+  return `${rows.map((row) => line(row).trimEnd()).join('\n')}\n${note}`;
 }
 
 /** The same for programs. */

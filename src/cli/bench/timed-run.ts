@@ -11,6 +11,8 @@ export interface TimedRun {
   readonly checksum: string;
   /** Retired instructions of the whole run, where the engine counts them. */
   readonly instructions: number | undefined;
+  /** Milliseconds that the longest translation took, where the engine says it. */
+  readonly longestTranslation: number | undefined;
 }
 
 /** Marks on the debug console (bench.inc). */
@@ -38,7 +40,7 @@ export function timedRun({ command, args, console }: EngineCommand, patience: nu
     let begin: number | undefined;
     let beginCpu: number | undefined;
     let digits = '';
-    let result: Omit<TimedRun, 'instructions'> | undefined;
+    let result: Omit<TimedRun, 'instructions' | 'longestTranslation'> | undefined;
     let timer = setTimeout(() => child.kill('SIGKILL'), patience * 1000);
     const mark = (byte: number): void => {
       if (byte === BEGIN && begin === undefined) {
@@ -61,8 +63,12 @@ export function timedRun({ command, args, console }: EngineCommand, patience: nu
     child.on('error', reject);
     child.on('close', () => {
       clearTimeout(timer);
-      const stats = /\{"instructions":(\d+)/.exec(output.stderr);
-      if (result) resolve({ ...result, instructions: stats ? Number(stats[1]) : undefined });
+      const statistic = (name: string) => {
+        const found = new RegExp(`"${name}":([\\d.]+)`).exec(output.stderr);
+        return found ? Number(found[1]) : undefined;
+      };
+      if (result)
+        resolve({ ...result, instructions: statistic('instructions'), longestTranslation: statistic('longestTranslation') });
       else {
         const last = output.stderr.trim().split('\n').at(-1) ?? '';
         reject(new Error(`${command} did not run the program to its end within ${patience} seconds${last && `: ${last}`}`));

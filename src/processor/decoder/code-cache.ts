@@ -87,6 +87,7 @@ export class CodeCache implements CodeHolder, RunBlocks {
     this.view = memory.view;
     this.translator = new Translator(
       memory.wasm,
+      base,
       { entered: (region) => this.enterRegion(region), left: (region) => this.leaveRegion(region) },
       assist,
       translatorOptions,

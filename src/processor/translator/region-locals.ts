@@ -5,6 +5,8 @@ import type { FunctionType } from '../wasm/module.ts';
 /** A region: the vCPU's base and the instructions that may still be retired → how many of these are left. */
 export const REGION_TYPE: FunctionType = { parameters: [I32, I32], results: [I32] };
 
+export type RegionFunction = (base: number, budget: number) => number;
+
 /** Index and type of the function that regions import: an assist's number and immediate → 1 where the instruction must be left to the interpreter. */
 export const ASSIST = 0;
 export const ASSIST_TYPE: FunctionType = { parameters: [I32, I32], results: [I32] };
