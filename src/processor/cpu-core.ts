@@ -99,6 +99,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
       slowReadVector: (operation, linear, access) => this.slowReadVector(operation, linear, access),
       slowWriteVector: (operation, linear, access) => this.slowWriteVector(operation, linear, access),
       assist: (number, immediate) => this.trying(() => assists.compute(number, immediate)),
+      fill: (operation, low, high, access) => this.fill(operation, low, high, access),
     });
   }
 
@@ -245,6 +246,19 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     return Number(answer & 0xffff_ffffn);
   }
 
+  private fill(operation: number, low: number, high: number, access: number): number {
+    if (this.mode === 64) {
+      if ((high << 16) >> 16 !== high) return 0;
+    } else if (!(this.flat & (1 << this.segmentOf(operation, access)))) return 0;
+    return this.access.fill(low, high, access & 15, this.state.cpl === 3, (access & (O.ACCESS_WRITE | O.ACCESS_INTENT)) !== 0);
+  }
+
+  /** The segment that an access descriptor means. */
+  private segmentOf(operation: number, access: number): number {
+    const named = (access >> 8) & 7;
+    return named === O.OPERAND_SEGMENT ? this.memory.view.getInt32(operation + O.OP_SEGMENT, true) : named;
+  }
+
   private slowRead(operation: number, linear: bigint, access: number): bigint {
     try {
       const size = (access & 15) as Size;
@@ -303,8 +317,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
 
   /** Applies the segment's checks to an address that generated code has computed already. */
   private checkedLinear(operation: number, linear: bigint, access: number, write: boolean, size = access & 15): bigint {
-    const named = (access >> 8) & 7;
-    const segment = named === O.OPERAND_SEGMENT ? this.memory.view.getInt32(operation + O.OP_SEGMENT, true) : named;
+    const segment = this.segmentOf(operation, access);
     if (this.mode !== 64 && this.flat & (1 << segment)) return linear;
     const mask = this.state.get64(O.ENGINE_LINEAR_MASK);
     const offset = (linear - this.state.get64(O.ENGINE_BASES + segment * 8)) & mask;

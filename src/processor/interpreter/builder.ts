@@ -4,7 +4,7 @@ import { InstructionBuilder, LOADS, type Shape, STORES } from '../generator/inst
 import { Expression, emit, emitTruth } from '../generator/value-builder.ts';
 import { VectorBuilder } from '../generator/vector-builder.ts';
 import * as L from '../state/layout.ts';
-import { type Code, I64, Op, VOID } from '../wasm/code.ts';
+import { type Code, I32, I64, Op, VOID } from '../wasm/code.ts';
 import { InterpreterFlags } from './flags.ts';
 import { deeper, type Ends, followLink } from './flow.ts';
 import { HandlerVectors } from './handler-vectors.ts';
@@ -281,19 +281,12 @@ export class HandlerBuilder extends InstructionBuilder {
       code.memory(LOADS[size], 0).set(result);
       return new Expression((target) => target.get(result));
     }
-    code.op(Op.if, VOID);
-    this.depth++;
-    this.hostAddress(linear);
-    code.memory(LOADS[size], 0).set(result);
+    const access = (size / 8) | flags | (segmentCode(segment) << 8);
+    this.fillOnMiss(linear, access);
+    code.get(Local.HOST).memory(LOADS[size], 0).set(result);
     code.op(Op.else);
-    code
-      .get(Local.OP)
-      .get(linear)
-      .i32((size / 8) | flags | (segmentCode(segment) << 8));
-    code.op(Op.call).u(Import.SLOW_READ).set(result);
-    this.abortCheck();
-    this.depth--;
-    code.op(Op.end);
+    code.get(Local.OP).get(linear).i32(access).op(Op.call).u(Import.SLOW_READ).set(result);
+    this.endMiss();
     return new Expression((target) => target.get(result));
   }
 
@@ -322,21 +315,35 @@ export class HandlerBuilder extends InstructionBuilder {
       code.memory(STORES[size], 0);
       return;
     }
-    code.op(Op.if, VOID);
-    this.depth++;
-    this.hostAddress(linear);
+    const access = (size / 8) | O.ACCESS_WRITE | (segmentCode(segment) << 8);
+    this.fillOnMiss(linear, access);
+    code.get(Local.HOST);
     emit(code, value);
     code.memory(STORES[size], 0);
     code.op(Op.else);
     code.get(Local.OP).get(linear);
     emit(code, value);
-    code
-      .i32((size / 8) | O.ACCESS_WRITE | (segmentCode(segment) << 8))
-      .op(Op.call)
-      .u(Import.SLOW_WRITE);
+    code.i32(access).op(Op.call).u(Import.SLOW_WRITE);
+    this.endMiss();
+  }
+
+  /** Begins the two ways of an access whose lookup's outcome is on the stack: by the place in HOST, or (behind `else`) the slow one. */
+  private fillOnMiss(linear: number, access: number): void {
+    const { code } = this;
+    code.op(Op.if, I32);
+    this.hostAddress(linear);
+    code.op(Op.else);
+    code.get(Local.OP).get(linear).op(Op.i32_wrap_i64).get(linear).i64(32n).op(Op.i64_shr_u, Op.i32_wrap_i64);
+    code.i32(access).op(Op.call).u(Import.FILL).op(Op.end);
+    code.tee(Local.HOST).op(Op.if, VOID);
+    this.depth++;
+  }
+
+  /** Ends them behind a call of the slow way. */
+  private endMiss(): void {
     this.abortCheck();
     this.depth--;
-    code.op(Op.end);
+    this.code.op(Op.end);
   }
 
   // --- control --------------------------------------------------------------------------------------------------------

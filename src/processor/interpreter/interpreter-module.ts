@@ -20,6 +20,11 @@ export interface InterpreterImports {
   /** The same for vectors, which are passed in VECTOR_RESULT and VECTOR_OPERANDS. */
   slowReadVector(operation: number, linear: bigint, access: number): void;
   slowWriteVector(operation: number, linear: bigint, access: number): void;
+  /**
+   * Brings the page of an access into the TLB where that takes no more than a page walk, at a linear address in halves; gives the
+   * place in the partition's memory, or 0: the access must be made the slow way, which also says why.
+   */
+  fill(operation: number, low: number, high: number, access: number): number;
   /** Computes what an assist's number names from VECTOR_OPERANDS to VECTOR_RESULT. */
   assist(number: number, immediate: number): void;
 }
@@ -63,6 +68,7 @@ const IMPORTS = [
   { name: 'slowReadVector', type: { parameters: [I32, I64, I32], results: [] } },
   { name: 'slowWriteVector', type: { parameters: [I32, I64, I32], results: [] } },
   { name: 'assist', type: { parameters: [I32, I32], results: [] } },
+  { name: 'fill', type: { parameters: [I32, I32, I32, I32], results: [I32] } },
 ];
 
 /** Generates the module for the handlers of a table. */

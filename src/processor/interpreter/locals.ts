@@ -15,7 +15,7 @@ export const Local = {
   FIRST_FREE: 9,
 } as const;
 /** Indices of the functions that the interpreter imports. */
-export const Import = { SLOW_READ: 0, SLOW_WRITE: 1, SLOW_READ_VECTOR: 2, SLOW_WRITE_VECTOR: 3, ASSIST: 4 } as const;
+export const Import = { SLOW_READ: 0, SLOW_WRITE: 1, SLOW_READ_VECTOR: 2, SLOW_WRITE_VECTOR: 3, ASSIST: 4, FILL: 5 } as const;
 
 /** The locals behind the three parameters of a function that uses so many in all. */
 export function handlerLocals(used: number): { count: number; type: number }[] {

@@ -101,7 +101,7 @@ export const ENGINE_SEGMENT_ENDS = 0x460;
 
 /** Offsets in the vCPU's block of the caches. */
 export const TLB = 0x2000;
-export const TLB_ENTRIES = 4096;
+export const TLB_ENTRIES = 8192;
 export const TLB_SIZE = TLB_ENTRIES * 16;
 /** Order of the four tables. */
 export const TlbTable = { READ_SUPERVISOR: 0, READ_USER: 1, WRITE_SUPERVISOR: 2, WRITE_USER: 3, NEVER: 4 } as const;

@@ -39,6 +39,18 @@ export class LinearAccess {
   ignoreWatches = false;
   /** A part of an access that was looked at as a whole. */
   private isPiece = false;
+  /**
+   * What the walk for {@link fill} came to. The slow way of the same access comes next, with nothing between the two that changes
+   * it, and does without a second walk.
+   */
+  private readonly tried: { isFresh: boolean; low: number; user: boolean; write: boolean; translation: Translation | undefined } =
+    {
+      isFresh: false,
+      low: 0,
+      user: false,
+      write: false,
+      translation: undefined,
+    };
   /** Told of each data access while debug registers watch data (DR7). */
   onAccess: ((linear: bigint, size: number, write: boolean) => void) | undefined;
 
@@ -203,6 +215,32 @@ export class LinearAccess {
     return this.tlb.findAt(O.TlbTable.READ_SUPERVISOR, low | 0, this.state.get32(slot + 4) + carry, size);
   }
 
+  /**
+   * Brings the page of an access into the TLB, at a linear address in halves, and gives the access's place in the memory. 0, with
+   * nothing done that the access itself would not do: for what faults, and where more must be done or asked.
+   */
+  fill(low: number, high: number, size: number, user: boolean, write: boolean): number {
+    const { state } = this;
+    if ((low & 0xfff) + size > 0x1000 || this.watches.length > 0 || this.onAccess !== undefined) return 0;
+    if (user && (state.get32(L.EFLAGS) & Flag.AC) !== 0 && (state.get32(L.CR0) & CR0_AM) !== 0) return 0;
+    const translation = this.mmu.tryData(low, high, user, write);
+    this.tried.isFresh = true;
+    this.tried.low = low >>> 0;
+    this.tried.user = user;
+    this.tried.write = write;
+    this.tried.translation = translation;
+    if (translation === undefined) return 0;
+    const { address } = translation;
+    const offset = this.memory.offsetOf(address);
+    if (offset === 0) return 0;
+    if (write && (this.registry.hasCode(address) || this.tables.hasTables(address))) return 0;
+    this.tried.isFresh = false;
+    // With SMAP each access must ask: it depends on EFLAGS.AC.
+    if (user || !translation.user || (state.get32(L.CR4) & CR4_SMAP) === 0)
+      this.tlb.fillAt(low, high, offset, user, write && translation.writable);
+    return offset;
+  }
+
   /** Throws what a write to the range would throw. */
   probeWrite(linear: bigint, size: number, user: boolean): void {
     this.translate(linear, user, true);
@@ -247,6 +285,14 @@ export class LinearAccess {
   }
 
   private translate(linear: bigint, user: boolean, write: boolean) {
+    const { tried } = this;
+    if (tried.isFresh) {
+      tried.isFresh = false;
+      if (tried.user === user && tried.write === write && tried.low === Number(BigInt.asUintN(32, linear))) {
+        if (tried.translation) return tried.translation;
+        throw this.mmu.dataFault(linear, user, write);
+      }
+    }
     return this.mmu.translate(linear, { write, fetch: false, user });
   }
 

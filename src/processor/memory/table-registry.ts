@@ -50,6 +50,8 @@ export class TableRegistry {
   /** By page number. */
   private readonly pages = new Map<number, TablePage>();
   private readonly holders: TranslationHolder[] = [];
+  /** Changes whenever a table is followed no longer. */
+  generation = 0;
 
   constructor(private readonly memory: PartitionMemory) {
     // A walk that sets accessed and dirty bits changes no translation.
@@ -115,6 +117,7 @@ export class TableRegistry {
     for (const [page, table] of this.pages) {
       const isBelow = ({ base, pagesPerEntry }: TableUse) => pagesPerEntry < span && base >= first && base < first + count;
       if (!table.uses.some(isBelow)) continue;
+      this.generation++;
       table.uses = table.uses.filter((use) => !isBelow(use));
       if (table.uses.length === 0) this.pages.delete(page);
     }
@@ -122,6 +125,7 @@ export class TableRegistry {
 
   private changedAll(): void {
     this.pages.clear();
+    this.generation++;
     for (const holder of this.holders) holder.flushTranslations();
   }
 

@@ -88,8 +88,11 @@ export class Tlb {
 
   /** Enters the page of an address, which lies at an offset of the memory. */
   fill(linear: bigint, offset: number, user: boolean, writable: boolean): void {
-    const low = Number(BigInt.asUintN(32, linear));
-    const high = linear > 0xffff_ffffn ? Number(linear >> 32n) : 0;
+    this.fillAt(Number(BigInt.asUintN(32, linear)), linear > 0xffff_ffffn ? Number(linear >> 32n) : 0, offset, user, writable);
+  }
+
+  /** The same for an address given in halves of 32 bits. */
+  fillAt(low: number, high: number, offset: number, user: boolean, writable: boolean): void {
     const { READ_USER, READ_SUPERVISOR, WRITE_USER, WRITE_SUPERVISOR } = O.TlbTable;
     this.enter(user ? READ_USER : READ_SUPERVISOR, this.filledReads, low, high, offset);
     if (writable) this.enter(user ? WRITE_USER : WRITE_SUPERVISOR, this.filledWrites, low, high, offset);
@@ -100,7 +103,7 @@ export class Tlb {
     const { view } = this.memory;
     if (view.getInt32(at, true) === NO_PAGE) filled[this.set]?.push(at);
     view.setInt32(at, low & 0xffff_f000, true);
-    view.setUint32(at + 4, high, true);
+    view.setInt32(at + 4, high, true);
     view.setInt32(at + 8, (offset - low) | 0, true);
   }
 

@@ -31,6 +31,13 @@ export interface Access {
   readonly user: boolean;
 }
 
+/** Accesses to data by rights (2: user) and kind (1: write). */
+const DATA_ACCESSES: readonly Access[] = [0, 1, 2, 3].map((bits) => ({
+  write: (bits & 1) !== 0,
+  fetch: false,
+  user: (bits & 2) !== 0,
+}));
+
 /** What an address was translated to. It is the same object each time, so it holds until the next translation. */
 export class Translation {
   /** Guest physical address of the address itself, not of its page: at most 52 bits. */
@@ -49,6 +56,10 @@ export class Mmu {
   private readonly path: PageWalk;
   private readonly translation = new Translation();
   private readonly tables: TableRegistry;
+  /** Tables that the registry follows, and what they map, by level: as of a generation of the registry. */
+  private readonly knownTables = new Float64Array(4).fill(-1);
+  private readonly knownBases = new Float64Array(4);
+  private knownGeneration = -1;
 
   constructor(
     private readonly state: CpuState,
@@ -74,6 +85,32 @@ export class Mmu {
     }
     const low = this.follow(linear);
     if (path.failure !== undefined || !this.allowed(access)) throw this.fault(linear, access);
+    return this.translated(low, access);
+  }
+
+  /** Translates for an access to data, at a linear address in halves. Undefined, with nothing changed, where that faults. */
+  tryData(low: number, high: number, user: boolean, write: boolean): Translation | undefined {
+    const { path, translation } = this;
+    if (!this.paging) {
+      translation.address = low >>> 0;
+      translation.writable = true;
+      translation.user = false;
+      return translation;
+    }
+    path.follow(low >>> 0, high & 0xffff);
+    const access = DATA_ACCESSES[(user ? 2 : 0) | (write ? 1 : 0)];
+    if (path.failure !== undefined || access === undefined || !this.allowed(access)) return undefined;
+    return this.translated(low, access);
+  }
+
+  /** The fault of an access for which {@link tryData} gave nothing, as long as no other walk was made. */
+  dataFault(linear: bigint, user: boolean, write: boolean): GuestFault {
+    return this.fault(linear, { write, fetch: false, user });
+  }
+
+  /** The outcome of a walk that is allowed, with its side effects. */
+  private translated(low: number, access: Access): Translation {
+    const { path, translation } = this;
     const last = path.depth - 1;
     this.mark(last, access.write, access.fetch);
     const dirty = access.write || ((path.entryLow[last] ?? 0) & Entry.D) !== 0;
@@ -167,8 +204,19 @@ export class Mmu {
     const level = path.entryLevel[step] ?? 3;
     const span = path.mode === '32-bit' && level === 2 ? 1024 : (PAGES_PER_ENTRY[level] ?? 1);
     const gpa = path.entryGpa[step] ?? 0;
-    const index = (gpa % 0x1000) / bytes;
-    this.tables.add(gpa, (Math.floor(path.page / span) - index) * span, span, bytes, fetch);
+    const index = (gpa & 0xfff) / bytes;
+    const base = (Math.floor(path.page / span) - index) * span;
+    // Most walks go through the tables of the walk before.
+    const table = gpa - (gpa & 0xfff);
+    const isKnown = this.knownTables[level] === table && this.knownBases[level] === base;
+    if (isKnown && !fetch && this.knownGeneration === this.tables.generation) return;
+    this.tables.add(gpa, base, span, bytes, fetch);
+    if (this.knownGeneration !== this.tables.generation) {
+      this.knownGeneration = this.tables.generation;
+      this.knownTables.fill(-1);
+    }
+    this.knownTables[level] = table;
+    this.knownBases[level] = base;
   }
 
   /** Translates for the debugger: no side effects, no rights asked. */
