@@ -33,7 +33,7 @@ export const PROGRAMS: readonly BenchProgram[] = [
   { name: 'transform', group: 'vectors', first: 40 },
   { name: 'pixels', group: 'vectors', first: 50 },
   { name: 'scan', group: 'vectors', first: 100 },
-  { name: 'unrolled', group: 'vectors', first: 100 },
+  { name: 'unrolled', group: 'vectors', first: 400 },
   { name: 'interrupts', group: 'system', first: 20 },
   { name: 'page-faults', group: 'system', first: 20 },
   { name: 'self-modifying', group: 'system', first: 20 },

@@ -110,7 +110,7 @@ export class CodeCache implements CodeHolder, RunBlocks {
 
   /** Length in bytes of the instruction of an operation. */
   lengthOf(operation: number): number {
-    return this.view.getInt32(operation + O.OP_LENGTH, true);
+    return this.view.getUint8(operation + O.OP_LENGTH);
   }
 
   /** Finds or decodes the block at `rip` and enters it in the jump cache. Throws GuestFault when the first instruction can't be. */
@@ -134,6 +134,8 @@ export class CodeCache implements CodeHolder, RunBlocks {
     const at = this.base + SCRATCH;
     encodeOperation(this.view, this.base, at, decoded, rip, this.table, 0, this.source.checks(decoded.instruction.segment));
     encodeMarker(this.view, at + O.OPERATION_SIZE, O.Handler.END, this.source.advance(rip, decoded.instruction.length));
+    this.view.setUint8(at + O.OP_REST, 1);
+    this.view.setUint8(at + O.OPERATION_SIZE + O.OP_REST, 0);
     return { operation: at, decoded };
   }
 
@@ -258,6 +260,7 @@ export class CodeCache implements CodeHolder, RunBlocks {
     }
     encodeMarker(this.view, place, O.Handler.END, rip, mayLink(rip));
     count++;
+    this.countRest(place);
     this.view.setInt32(this.base + at + O.OP_HEAT, this.translator.patience(gpa), true);
     this.next = at + count * O.OPERATION_SIZE;
     const block: Block = { at, count, key, gpa, length };
@@ -267,6 +270,17 @@ export class CodeCache implements CodeHolder, RunBlocks {
     // It was made in another context, or before a page of it became another one.
     if (region) this.leadTo(block, region, O.NO_CONTEXT);
     return block;
+  }
+
+  /** Notes how many instructions of the block that was decoded last are still to come, for all operations up to its end. */
+  private countRest(end: number): void {
+    const { view } = this;
+    let rest = 0;
+    for (let place = end; place >= this.base + this.next; place -= O.OPERATION_SIZE) {
+      const handler = view.getInt32(place + O.OP_HANDLER, true);
+      if (handler !== O.Handler.END && handler !== O.Handler.BREAK) rest++;
+      view.setUint8(place + O.OP_REST, rest);
+    }
   }
 
   private remember(block: Block, start: bigint): void {

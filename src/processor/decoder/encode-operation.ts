@@ -33,7 +33,7 @@ export function encodeOperation(
   const { form, instruction, request } = decoded;
   const handler = form.definition.semantics ? table.find(form, request) : undefined;
   view.setInt32(at + O.OP_HANDLER, handler ?? O.Handler.HELPER, true);
-  view.setInt32(at + O.OP_LENGTH, instruction.length, true);
+  view.setUint8(at + O.OP_LENGTH, instruction.length);
   view.setBigUint64(at + O.OP_RIP, BigInt.asUintN(64, rip), true);
   const immediate = form.places.includes('1') ? 1n : instruction.immediate;
   view.setBigInt64(at + O.OP_IMMEDIATE, BigInt.asIntN(64, immediate), true);
@@ -82,6 +82,6 @@ export function encodeOperation(
 export function encodeMarker(view: DataView, at: number, handler: number, rip: bigint, mayLink = false): void {
   view.setInt32(at + O.OP_LINK, mayLink ? O.UNLINKED : O.NEVER_LINKED, true);
   view.setInt32(at + O.OP_HANDLER, handler, true);
-  view.setInt32(at + O.OP_LENGTH, 0, true);
+  view.setUint8(at + O.OP_LENGTH, 0);
   view.setBigUint64(at + O.OP_RIP, BigInt.asUintN(64, rip), true);
 }

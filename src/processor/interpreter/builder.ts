@@ -6,7 +6,7 @@ import { VectorBuilder } from '../generator/vector-builder.ts';
 import * as L from '../state/layout.ts';
 import { type Code, I32, I64, Op, VOID } from '../wasm/code.ts';
 import { InterpreterFlags } from './flags.ts';
-import { deeper, type Ends, followLink } from './flow.ts';
+import { deeper, type Ends, followLink, settle } from './flow.ts';
 import { HandlerVectors } from './handler-vectors.ts';
 import { Import, Local } from './locals.ts';
 import * as O from './operation.ts';
@@ -377,20 +377,22 @@ export class HandlerBuilder extends InstructionBuilder {
     const { code } = this;
     if (!checked) this.checkJump(target);
     emit(code, this.zeroExtend(target, this.size));
-    code.set(Local.RIP).i32(0).set(Local.OP);
+    code.set(Local.RIP);
+    if (!this.complete) settle(code);
+    code.i32(0).set(Local.OP);
     code.op(Op.br).u(this.labels.lookup + this.depth);
     this.ended = true;
   }
 
   jumpRelative(): void {
     const { next, ends } = this.labels;
-    if (ends) followLink(this.code, next + this.depth, deeper(ends, this.depth));
+    if (ends) followLink(this.code, next + this.depth, deeper(ends, this.depth), () => settle(this.code));
     this.jump(this.add(this.nextRip(), this.read(0)));
   }
 
   nextRip(): Value {
     return new Expression((code) =>
-      code.get(Local.OP).memory(Op.i64_load, O.OP_RIP).get(Local.OP).memory(Op.i64_load32_u, O.OP_LENGTH).op(Op.i64_add),
+      code.get(Local.OP).memory(Op.i64_load, O.OP_RIP).get(Local.OP).memory(Op.i64_load8_u, O.OP_LENGTH).op(Op.i64_add),
     );
   }
 

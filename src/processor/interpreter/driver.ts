@@ -19,7 +19,7 @@ export interface DriverCalls {
 }
 
 /** Labels of the driver's blocks, from inside all of them. */
-const Label = { MAIN: 0, REGION: 1, COMPLETE: 2, OPERATION: 3, LOOKUP: 4, UNDONE: 5, UNCOUNTED: 6 } as const;
+const Label = { MAIN: 0, REGION: 1, COMPLETE: 2, OPERATION: 3, LOOKUP: 4, CHARGED: 5, UNCHARGED: 6 } as const;
 
 /**
  * What TypeScript calls: vCPU, operation (0: look up RIP), budget → a value of `Left`. Has the main function do frequent
@@ -46,7 +46,7 @@ export function driver(table: HandlerTable, calls: DriverCalls): ModuleParts['fu
   body.op(Op.end);
   runComplete(body, table, calls);
   body.op(Op.end, Op.end, Op.end);
-  finish(body);
+  finish(body, () => body.i32(1));
   const type = { parameters: [I32, I32, I32], results: [I32] };
   return { name: 'run', type, locals: handlerLocals(Local.FIRST_FREE), body };
 }
@@ -62,22 +62,21 @@ function lookup(code: Code): void {
   code.op(Op.end);
   code.get(Local.ENTRY).memory(Op.i32_load, 12).tee(Local.TARGET).set(Local.OP);
   // Two labels around: the lookup's loop and the condition.
-  countDown(code, { undone: 2, uncounted: 3 });
+  countDown(code, { charged: 2, uncharged: 3 });
   code.op(Op.end);
 }
 
-/** Frequent instructions, up to one for another function, or to a reason to leave. Around it: the blocks from REGION on. */
+/** Frequent instructions, up to one that is done otherwise, or to a reason to leave. Around it: the blocks from REGION on. */
 function runMain(code: Code, { main }: DriverCalls): void {
-  code.get(Local.BASE).get(Local.OP).i32(O.OPERATION_SIZE).op(Op.i32_sub).get(Local.BUDGET);
-  code.op(Op.call).u(main).tee(Local.ENTRY).i32(O.Left.CALL).op(Op.i32_lt_u, Op.if, VOID);
+  code.get(Local.BASE).get(Local.OP).get(Local.BUDGET);
+  code.op(Op.call).u(main).tee(Local.ENTRY).i32(O.Left.ELSEWHERE).op(Op.i32_lt_u, Op.if, VOID);
   code.get(Local.ENTRY).op(Op.return, Op.end);
   code.get(Local.BASE).memory(Op.i32_load, O.ENGINE_BUDGET).set(Local.BUDGET);
   code.get(Local.BASE).memory(Op.i32_load, O.ENGINE_OPERATION).tee(Local.OP);
-  code.memory(Op.i32_load, O.OP_HANDLER).set(Local.HANDLER);
+  code.memory(Op.i32_load, O.OP_HANDLER).tee(Local.HANDLER);
   code
-    .get(Local.ENTRY)
-    .i32(O.Left.CALL)
-    .op(Op.i32_eq, Op.br_if)
+    .i32(O.Handler.TRANSLATED)
+    .op(Op.i32_ne, Op.br_if)
     .u(Label.COMPLETE - Label.REGION);
 }
 
@@ -85,11 +84,11 @@ function runMain(code: Code, { main }: DriverCalls): void {
 function runRegion(code: Code, { regionType }: DriverCalls): void {
   const label = (target: number) => target - Label.COMPLETE;
   code.get(Local.BUDGET).op(Op.i32_eqz, Op.if, VOID);
-  leave(code, O.Left.BUDGET, label(Label.UNCOUNTED) + 1);
+  leave(code, O.Left.BUDGET, label(Label.UNCHARGED) + 1);
   code.op(Op.end);
   code.get(Local.OP).memory(Op.i32_load, O.OP_CONTEXT).tee(Local.ENTRY).op(Op.if, VOID);
   code.get(Local.ENTRY).get(Local.BASE).memory(Op.i32_load, O.ENGINE_CONTEXT).op(Op.i32_ne, Op.if, VOID);
-  leave(code, O.Left.CONTEXT, label(Label.UNCOUNTED) + 2);
+  leave(code, O.Left.CONTEXT, label(Label.UNCHARGED) + 2);
   code.op(Op.end, Op.end);
   code.get(Local.BASE).get(Local.OP).memory(Op.i64_load, O.OP_RIP).memory(Op.i64_store, L.RIP);
   code.get(Local.BASE).get(Local.BUDGET);
@@ -104,12 +103,26 @@ function runRegion(code: Code, { regionType }: DriverCalls): void {
   code.get(Local.OP).memory(Op.i32_load, O.OP_ORIGINAL).set(Local.HANDLER);
 }
 
-/** The operation's handler as a function of its own. Around it: the blocks from OPERATION on. */
+/** The one operation, by its handler as a function of its own if it is an instruction. Around it: the blocks from OPERATION on. */
 function runComplete(code: Code, table: HandlerTable, { complete }: DriverCalls): void {
   const label = (target: number) => target - Label.OPERATION;
   const firstVector = O.Handler.FIRST_INSTRUCTION + table.entries.length - table.vectors;
   code.get(Local.BUDGET).op(Op.i32_eqz, Op.if, VOID);
-  leave(code, O.Left.BUDGET, label(Label.UNCOUNTED) + 1);
+  leave(code, O.Left.BUDGET, label(Label.UNCHARGED) + 1);
+  code.op(Op.end);
+  code.get(Local.HANDLER).i32(O.Handler.FIRST_INSTRUCTION).op(Op.i32_lt_u, Op.if, VOID);
+  code.get(Local.HANDLER).i32(O.Handler.END).op(Op.i32_eq, Op.if, VOID);
+  code.get(Local.BASE).get(Local.OP).memory(Op.i64_load, O.OP_RIP).memory(Op.i64_store, L.RIP).i32(0).set(Local.OP);
+  code
+    .op(Op.br)
+    .u(label(Label.LOOKUP) + 2)
+    .op(Op.end);
+  // These handlers are reasons to leave.
+  code
+    .get(Local.HANDLER)
+    .set(Local.ENTRY)
+    .op(Op.br)
+    .u(label(Label.UNCHARGED) + 1);
   code.op(Op.end);
   // A REP instruction may do many passes.
   code.get(Local.BASE).get(Local.BUDGET).i32(1).op(Op.i32_sub).memory(Op.i32_store, O.ENGINE_BUDGET);
@@ -124,9 +137,9 @@ function runComplete(code: Code, table: HandlerTable, { complete }: DriverCalls)
   code.i32(Done.JUMPED).op(Op.i32_lt_s, Op.if, VOID);
   code.get(Local.ENTRY).i32(Done.EVENTS).op(Op.i32_eq, Op.if, VOID);
   code.get(Local.OP).i32(O.OPERATION_SIZE).op(Op.i32_add).set(Local.OP);
-  leave(code, O.Left.EVENTS, label(Label.UNCOUNTED) + 2);
+  leave(code, O.Left.EVENTS, label(Label.UNCHARGED) + 2);
   code.op(Op.end);
-  leave(code, O.Left.ABORT, label(Label.UNDONE) + 1);
+  leave(code, O.Left.ABORT, label(Label.CHARGED) + 1);
   code.op(Op.end);
   code.get(Local.ENTRY).tee(Local.OP);
   code.op(Op.br_if).u(label(Label.OPERATION));

@@ -8,7 +8,9 @@ import { FPU_SCRATCH } from '../state/layout.ts';
 export const OPERATION_SIZE = 96;
 
 export const OP_HANDLER = 0; // i32
-export const OP_LENGTH = 4; // i32
+export const OP_LENGTH = 4; // u8
+/** Instructions from this one to the last of its block, itself included; of what is no instruction: those behind it. */
+export const OP_REST = 5; // u8
 /** RIP of the instruction. */
 export const OP_RIP = 8; // i64
 export const OP_IMMEDIATE = 16; // i64
@@ -60,8 +62,9 @@ export const Handler = {
 
 /**
  * What the generated function returns. HOT: RIP has become hot. CONTEXT: the region at RIP must be looked at in the new context.
- * EVENTS: events must be looked at. The last two only the main function returns, to its driver: the operation is one for a
- * function of its own, or leads to translated code.
+ * EVENTS: events must be looked at. ELSEWHERE only the main function returns, to its driver: the operation is done by another
+ * function, since it is one for that, or leads to translated code, or since the budget doesn't reach to the end of its block.
+ * Reasons that are handlers too have the same numbers.
  */
 export const Left = {
   BUDGET: 0,
@@ -73,8 +76,7 @@ export const Left = {
   HOT: 6,
   CONTEXT: 7,
   EVENTS: 8,
-  CALL: 9,
-  REGION: 10,
+  ELSEWHERE: 9,
 } as const;
 
 /** Slots in the engine's part of the state block. */
