@@ -87,6 +87,17 @@ function variableMtrr(at: number, physicalAddressBits: number): Msr {
   );
 }
 
+/** No component of the supervisor's can be switched on. */
+const xss: Msr = {
+  index: 0xda0,
+  name: 'XSS',
+  description: 'Components that XSAVES saves beside those of XCR0: none',
+  read: () => 0n,
+  write: (_context, value) => {
+    if (value !== 0n) refuse();
+  },
+};
+
 export function commonMsrs(physicalAddressBits: number): readonly Msr[] {
   const pages = ((1n << BigInt(physicalAddressBits)) - 1n) & ~0xfffn;
   return [
@@ -110,6 +121,7 @@ export function commonMsrs(physicalAddressBits: number): readonly Msr[] {
         memoryTypesOnly(value, MEMORY_TYPES),
       ),
     ),
+    xss,
     ...Array.from({ length: 16 }, (_, at) => variableMtrr(at, physicalAddressBits)),
     efer,
     slot(0xc000_0081, 'STAR', 'Segments of SYSCALL and SYSRET', L.MSR_STAR),

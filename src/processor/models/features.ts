@@ -70,6 +70,7 @@ const rows: Rows = [
   [0xd, 'eax', 0, 'xsaveopt'],
   [0xd, 'eax', 1, 'xsavec'],
   [0xd, 'eax', 2, 'xgetbv1'],
+  [0xd, 'eax', 3, 'xsaves'],
   [0x8000_0001, 'ecx', 0, 'lahf'],
   [0x8000_0001, 'ecx', 4, 'altmovcr8'],
   [0x8000_0001, 'ecx', 5, 'lzcnt'],
@@ -92,7 +93,7 @@ export const COMMON_FEATURES: readonly string[] = [
   ...['rdrand', 'rdseed', 'clflushopt', 'clwb'],
   ...['bmi1', 'bmi2', 'adx'],
   ...['lahf', 'lzcnt', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm', 'invtsc', 'fpu'],
-  ...['fxsr', 'xsave', 'xsaveopt', 'xsavec', 'xgetbv1'],
+  ...['fxsr', 'xsave', 'xsaveopt', 'xsavec', 'xgetbv1', 'xsaves'],
   ...['mmx', 'sse', 'sse2', 'sse3', 'ssse3', 'sse4_1', 'sse4_2', 'aes', 'pclmulqdq'],
   ...['avx', 'avx2', 'fma', 'f16c'],
 ];
@@ -107,7 +108,7 @@ export const IMPLEMENTED: ReadonlySet<string> = new Set([
 export const REQUIRED_BY: Readonly<Record<string, readonly string[]>> = {
   fpu: ['mmx', 'fxsr', 'lm'],
   fxsr: ['sse', 'xsave', 'lm'],
-  xsave: ['avx', 'pku', 'xsaveopt', 'xsavec', 'xgetbv1'],
+  xsave: ['avx', 'pku', 'xsaveopt', 'xsavec', 'xgetbv1', 'xsaves'],
   pae: ['lm', 'nx'],
   msr: ['lm', 'apic', 'mtrr', 'syscall'],
   pge: ['lm'],

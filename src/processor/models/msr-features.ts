@@ -9,6 +9,7 @@ const NEEDS: readonly (readonly [first: number, last: number, ...features: strin
   [0x200, 0x26f, 'mtrr'],
   [0x277, 0x277, 'pat'],
   [0x2ff, 0x2ff, 'mtrr'],
+  [0xda0, 0xda0, 'xsaves'],
   [0xc000_0080, 0xc000_0080, 'syscall', 'lm', 'nx'],
   [0xc000_0081, 0xc000_0084, 'syscall'],
   [0xc000_0100, 0xc000_0102, 'lm'],

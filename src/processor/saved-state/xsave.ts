@@ -3,7 +3,7 @@ import { Component, LEGACY_SIZE, layoutOf } from '../models/state-components.ts'
 import type { CpuState } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
 import type { SystemContext, SystemHelper } from '../system/context.ts';
-import { readEdxEax } from '../system/operands.ts';
+import { readEdxEax, requireCpl0 } from '../system/operands.ts';
 import { initialize } from '../x87/control.ts';
 import { reachable } from './fxsave.ts';
 import { GuestArea } from './guest-area.ts';
@@ -23,7 +23,7 @@ import {
   xmmRange,
 } from './legacy-image.ts';
 
-/** XSAVE, XSAVEOPT, XSAVEC and XRSTOR (Intel SDM vol. 1, 13.7 to 13.10). CR4.OSXSAVE and CR0.TS were looked at by the decoder. */
+/** XSAVE, XSAVEOPT, XSAVEC, XSAVES, XRSTOR and XRSTORS (Intel SDM vol. 1, 13.7 to 13.12). CR4.OSXSAVE and CR0.TS were looked at by the decoder. */
 
 /** In the header: the components that are there, and those that the compacted format has a place for. */
 const PRESENT = LEGACY_SIZE;
@@ -90,12 +90,13 @@ interface Header {
   readonly places: number;
 }
 
-/** Reads the header. Throws #GP for what it must not have. */
-function readHeader(context: SystemContext, area: GuestArea): Header {
+/** Reads the header. Throws #GP for what it must not have, which for XRSTORS is any but the compacted format. */
+function readHeader(context: SystemContext, area: GuestArea, mustBeCompacted: boolean): Header {
   const present = area.read64(PRESENT);
   const places = area.read64(PLACES);
   const enabled = context.state.get64(L.XCR0);
-  const compacted = (places & COMPACTED) !== 0n && context.model.has('xsavec');
+  const compacted = (places & COMPACTED) !== 0n && (context.model.has('xsavec') || context.model.has('xsaves'));
+  if (mustBeCompacted && !compacted) throw new GuestFault(Vector.GP, 0);
   // The standard format looks at 16 reserved bytes, the compacted one at all of them.
   let reserved = compacted ? 0n : places;
   for (let offset = 16; offset < (compacted ? 64 : 24); offset += 8) reserved |= area.read64(PRESENT + offset);
@@ -113,48 +114,59 @@ function clear(state: CpuState, from: number, length: number): void {
   for (let at = from; at < from + length; at += 8) state.set64(at, 0n);
 }
 
-const xrstor: SystemHelper = (context, instruction) => {
-  const area = new GuestArea(context, instruction, 64);
-  const { state, model } = context;
-  const requested = requestedComponents(context);
-  const { present, compacted, places } = readHeader(context, area);
-  const loaded = requested & present;
-  const { offsets, end } = layoutOf(model.vendor, places, compacted);
-  const image = new DataView(new ArrayBuffer(end));
-  const count = reachable(context);
-  // All is read and checked before anything changes.
-  const loadsMxcsr = (compacted ? loaded & Component.SSE : requested & (Component.SSE | Component.AVX)) !== 0;
-  if (loaded & Component.X87) for (const [from, to] of X87_RANGES) area.load(image, from, to);
-  if (loadsMxcsr) area.load(image, ...MXCSR_RANGE);
-  if (loaded & Component.SSE) area.load(image, ...xmmRange(count));
-  const upper = offsets.get(Component.AVX) ?? 0;
-  if (loaded & Component.AVX) area.load(image, upper, upper + count * 16);
-  const keys = offsets.get(Component.PKRU) ?? 0;
-  if (loaded & Component.PKRU) area.load(image, keys, keys + 8);
-  const mxcsr = loadsMxcsr ? mxcsrOf(image) : INITIAL_MXCSR;
-  if (mxcsr === undefined) throw new GuestFault(Vector.GP, 0);
+const restore =
+  (mustBeCompacted: boolean): SystemHelper =>
+  (context, instruction) => {
+    const area = new GuestArea(context, instruction, 64);
+    const { state, model } = context;
+    const requested = requestedComponents(context);
+    const { present, compacted, places } = readHeader(context, area, mustBeCompacted);
+    const loaded = requested & present;
+    const { offsets, end } = layoutOf(model.vendor, places, compacted);
+    const image = new DataView(new ArrayBuffer(end));
+    const count = reachable(context);
+    // All is read and checked before anything changes.
+    const loadsMxcsr = (compacted ? loaded & Component.SSE : requested & (Component.SSE | Component.AVX)) !== 0;
+    if (loaded & Component.X87) for (const [from, to] of X87_RANGES) area.load(image, from, to);
+    if (loadsMxcsr) area.load(image, ...MXCSR_RANGE);
+    if (loaded & Component.SSE) area.load(image, ...xmmRange(count));
+    const upper = offsets.get(Component.AVX) ?? 0;
+    if (loaded & Component.AVX) area.load(image, upper, upper + count * 16);
+    const keys = offsets.get(Component.PKRU) ?? 0;
+    if (loaded & Component.PKRU) area.load(image, keys, keys + 8);
+    const mxcsr = loadsMxcsr ? mxcsrOf(image) : INITIAL_MXCSR;
+    if (mxcsr === undefined) throw new GuestFault(Vector.GP, 0);
 
-  if (loaded & Component.X87) putX87(context, image, (instruction.rex & REX_W) !== 0);
-  else if (requested & Component.X87) initializeX87(context);
-  if (loadsMxcsr || requested & Component.SSE) state.set32(L.MXCSR, mxcsr);
-  // What isn't loaded is zero in the image.
-  if (requested & Component.SSE) putXmm(state, image, count);
-  if (loaded & Component.AVX) putUpper(state, image, upper, count);
-  else if (requested & Component.AVX) clearUpper(state, count);
-  if (requested & Component.PKRU) {
-    state.set32(L.PKRU, loaded & Component.PKRU ? image.getUint32(keys, true) : 0);
-    context.flushTlb(true);
-  }
-  return 'next';
-};
+    if (loaded & Component.X87) putX87(context, image, (instruction.rex & REX_W) !== 0);
+    else if (requested & Component.X87) initializeX87(context);
+    if (loadsMxcsr || requested & Component.SSE) state.set32(L.MXCSR, mxcsr);
+    // What isn't loaded is zero in the image.
+    if (requested & Component.SSE) putXmm(state, image, count);
+    if (loaded & Component.AVX) putUpper(state, image, upper, count);
+    else if (requested & Component.AVX) clearUpper(state, count);
+    if (requested & Component.PKRU) {
+      state.set32(L.PKRU, loaded & Component.PKRU ? image.getUint32(keys, true) : 0);
+      context.flushTlb(true);
+    }
+    return 'next';
+  };
 
 function clearUpper(state: CpuState, count: number): void {
   for (let index = 0; index < count; index++) clear(state, L.VECTORS + index * L.VECTOR_SIZE + 16, 16);
 }
 
+const supervisor =
+  (helper: SystemHelper): SystemHelper =>
+  (context, instruction) => {
+    requireCpl0(context);
+    return helper(context, instruction);
+  };
+
 export const extendedStateHelpers: Readonly<Record<string, SystemHelper>> = {
   xsave: save('plain'),
   xsaveopt: save('optimized'),
   xsavec: save('compacted'),
-  xrstor,
+  xsaves: supervisor(save('compacted')),
+  xrstor: restore(false),
+  xrstors: supervisor(restore(true)),
 };

@@ -47,7 +47,9 @@ export function cpuidOf(context: SystemContext, leaf: number, subleaf: number): 
       const enabled = Number(state.get64(L.XCR0));
       const { vendor } = context.model;
       if (subleaf === 0 && context.model.has('xsave')) result.ebx = layoutOf(vendor, enabled, false).end;
-      if (subleaf === 1 && context.model.has('xsavec')) result.ebx = layoutOf(vendor, enabled, true).end;
+      // IA32_XSS adds nothing.
+      if (subleaf === 1 && (context.model.has('xsavec') || context.model.has('xsaves')))
+        result.ebx = layoutOf(vendor, enabled, true).end;
       break;
     }
     case 0x8000_0008:

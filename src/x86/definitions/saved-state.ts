@@ -15,6 +15,12 @@ const extended: readonly Row[] = [
   ['XSAVEC', 'xsavec', 'Save components of the state that are in use, closely packed', '0F C7/4 Mb', 'xsavec'],
 ];
 
+/** What kernels use: with the components that user programs don't see, of which there are none. */
+const supervisor: readonly Row[] = [
+  ['XSAVES', 'xsaves', 'Save components of the state that are in use, those of the supervisor too', '0F C7/5 Mb', 'xsaves'],
+  ['XRSTORS', 'xrstors', 'Restore components of the state, those of the supervisor too', '0F C7/3 Mb', 'xsaves'],
+];
+
 const define =
   (registers?: InstructionDefinition['registers']) =>
   ([mnemonic, helper, summary, form, feature]: Row): InstructionDefinition => ({
@@ -25,6 +31,7 @@ const define =
 export const savedState: readonly InstructionDefinition[] = [
   ...legacy.map(define()),
   ...extended.map(define('xsave')),
+  ...supervisor.map(define('xsave')).map((definition) => ({ ...definition, privileged: true })),
   ...(
     [
       ['LDMXCSR', 'ldmxcsr', 'Load MXCSR', 2],

@@ -28,6 +28,7 @@ function machineWith(cr4 = OSFXSR | OSXSAVE, cr0 = 0n, xcr0 = 7n): SystemMachine
 
 const [FXSAVE, FXRSTOR, LDMXCSR, STMXCSR] = ['0FAE03', '0FAE0B', '0FAE13', '0FAE1B'];
 const [XSAVE, XRSTOR, XSAVEOPT, XSAVEC] = ['0FAE23', '0FAE2B', '0FAE33', '0FC723'];
+const [XSAVES, XRSTORS] = ['0FC72B', '0FC71B'];
 const [XGETBV, XSETBV, VLDMXCSR] = ['0F01D0', '0F01D1', 'C5F8AE13'];
 
 describe('availability', () => {
@@ -114,7 +115,7 @@ describe('CPUID leaf 0Dh', () => {
     expect(cpuid(machineWith(OSXSAVE, 0n, 1n), 0n)).toEqual([0x207n, 576n, 2696n, 0n]);
     expect(cpuid(machineWith(OSXSAVE, 0n, 7n), 0n)).toEqual([0x207n, 832n, 2696n, 0n]);
     expect(cpuid(machineWith(OSXSAVE, 0n, 0x207n), 0n)).toEqual([0x207n, 2696n, 2696n, 0n]);
-    expect(cpuid(machineWith(OSXSAVE, 0n, 0x207n), 1n)).toEqual([7n, 840n, 0n, 0n]);
+    expect(cpuid(machineWith(OSXSAVE, 0n, 0x207n), 1n)).toEqual([15n, 840n, 0n, 0n]);
   });
 
   test('says where the components are', () => {
@@ -143,6 +144,56 @@ describe('protection keys', () => {
       expect(machine.step(XRSTOR ?? '')).toBe('ok');
       expect(machine.state.get32(L.PKRU)).toBe(0x1234_5678);
     }
+  });
+});
+
+describe('XSAVES and XRSTORS', () => {
+  test('are there with their feature alone, and for the supervisor alone', () => {
+    expect([XSAVES, XRSTORS, XRSTORS].map((code) => machineWith().step(code ?? ''))).toEqual(['ok', '#GP(0)', '#GP(0)']);
+    const haswell = new SystemMachine('long', 'intel', {}, 'haswell');
+    haswell.state.set64(L.CR4, 0x20n | OSXSAVE);
+    haswell.state.setGpr(RBX, BigInt(At.DATA));
+    haswell.processor.stateChanged();
+    expect([XSAVES, XRSTORS].map((code) => haswell.step(code ?? ''))).toEqual(['#UD', '#UD']);
+    const user = new SystemMachine('long-user', 'intel', {}, 'max');
+    user.state.set64(L.CR4, user.state.get64(L.CR4) | OSXSAVE);
+    user.state.set64(L.XCR0, 7n);
+    user.state.setGpr(RBX, BigInt(At.DATA));
+    user.processor.stateChanged();
+    expect([XSAVES, XRSTORS].map((code) => user.step(code ?? ''))).toEqual(['#GP(0)', '#GP(0)']);
+  });
+
+  test('save closely packed, and bring back what was saved', () => {
+    const machine = machineWith(OSXSAVE, 0n, 0x207n);
+    machine.state.set64(L.VECTORS + 5 * L.VECTOR_SIZE + 16, 0x1122_3344n);
+    machine.state.set32(L.PKRU, 0x55);
+    expect(machine.step(XSAVES ?? '')).toBe('ok');
+    expect(machine.read64(At.DATA + 520)).toBe((1n << 63n) | 0x207n);
+    expect(machine.read64(At.DATA + 576 + 5 * 16)).toBe(0x1122_3344n);
+    expect(machine.read64(At.DATA + 832)).toBe(0x55n);
+    machine.state.set64(L.VECTORS + 5 * L.VECTOR_SIZE + 16, 7n);
+    machine.state.set32(L.PKRU, 0);
+    expect(machine.step(XRSTORS ?? '')).toBe('ok');
+    expect(machine.state.get64(L.VECTORS + 5 * L.VECTOR_SIZE + 16)).toBe(0x1122_3344n);
+    expect(machine.state.get32(L.PKRU)).toBe(0x55);
+  });
+
+  test('XRSTORS refuses the standard format, which XRSTOR takes', () => {
+    const machine = machineWith();
+    expect(machine.step(XSAVE ?? '')).toBe('ok');
+    expect([XRSTORS, XRSTOR].map((code) => machine.step(code ?? ''))).toEqual(['#GP(0)', 'ok']);
+  });
+
+  test('XSS takes nothing but 0, and is gone without the feature', () => {
+    const write = (cpu: string, value: bigint): string => {
+      const machine = new SystemMachine('long', 'intel', {}, cpu);
+      machine.state.setGpr(RCX, 0xda0n);
+      machine.state.setGpr(RDX, 0n);
+      machine.state.setGpr(RAX, value);
+      return machine.step('0F30');
+    };
+    expect([write('max', 0n), write('max', 1n), write('max', 0x100n)]).toEqual(['ok', '#GP(0)', '#GP(0)']);
+    expect(write('haswell', 0n)).not.toBe('ok');
   });
 });
 
