@@ -5,6 +5,8 @@ import type { StackEntry } from '../debugger/inspection/call-stack.ts';
 import type { ShownVariable } from '../debugger/inspection/shown.ts';
 import { type Guest, launchGuest } from '../debugger/launch-guest.ts';
 import type { SessionEvent, StopEvent } from '../debugger/run-control/events.ts';
+import { parseExitFilter } from '../hypervisor/journal/exit-filter.ts';
+import type { ExitRecord } from '../hypervisor/journal/exit-journal.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { type FileAccess, ProgramError } from '../programs/program.ts';
 import { EvaluationError } from '../symbols/symbol-source.ts';
@@ -21,6 +23,16 @@ export interface AdapterOptions {
   readonly files: FileAccess;
   /** Folder that the shipped handler sources are in, for their paths in stack frames. */
   readonly sourceRoot: string;
+  /** Begins the file of an exit journal. Throws LaunchError. */
+  readonly openJournal?: (path: string) => JournalSink;
+}
+
+/** A file that an exit journal is written to. */
+export interface JournalSink {
+  write(record: ExitRecord): void;
+  /** What was written is in the file now. */
+  flush(): void;
+  close(): void;
 }
 
 /** Bytes of assembly that take about half a second. */
@@ -59,6 +71,7 @@ export class AdapterSession {
   private launchArguments: Parameters = {};
   /** Run without debugging: nothing stops the guest. */
   private free = false;
+  private journal: JournalSink | undefined;
   private readonly decoders = new Map<string, TextDecoder>();
 
   constructor(readonly options: AdapterOptions) {}
@@ -141,6 +154,8 @@ export class AdapterSession {
   /** Loads a guest, or another one in its place when it is started anew. Throws what `launchGuest` does. */
   launch(raw: Parameters): void {
     const guest = this.load(raw);
+    this.journal?.close();
+    this.journal = this.writeJournal(guest);
     this.guest = guest;
     this.launchArguments = raw;
     this.decoders.clear();
@@ -152,6 +167,16 @@ export class AdapterSession {
       // `data` tells the guest's devices apart for whoever shows them apart.
       if (text !== '') this.event('output', { category: 'stdout', output: text, data: { source } });
     });
+  }
+
+  /** Has the exits of a guest written to the file that its configuration names. */
+  private writeJournal({ configuration, partition }: Guest): JournalSink | undefined {
+    if (configuration.exits === undefined) return undefined;
+    if (!this.options.openJournal) throw new LaunchError('This debug adapter has no files to write: leave "exits" out.');
+    const journal = this.options.openJournal(configuration.exits);
+    const filter = parseExitFilter(configuration.exitsFilter ?? '');
+    partition.journal.onRecord((record) => filter(record) && journal.write(record));
+    return journal;
   }
 
   /** A program so large that its user would wonder is loaded under the eyes of its progress. It is loaded in one go. */
@@ -224,6 +249,7 @@ export class AdapterSession {
   reportStop(stop: StopEvent): void {
     this.moving();
     this.progress.end();
+    this.journal?.flush();
     if (stop.text !== undefined && stop.reason === 'breakpoint') this.output(`${stop.text}\n`, 'important');
     this.event('stopped', {
       reason: stop.reason,
@@ -239,6 +265,8 @@ export class AdapterSession {
     if (this.terminated) return;
     this.terminated = true;
     this.progress.end();
+    this.journal?.close();
+    this.journal = undefined;
     if (this.guest) this.guest.session.running = false;
     this.event('terminated');
   }

@@ -12,11 +12,12 @@ export class JournalFile {
   private waiting: string[] = [];
   private size = 0;
 
-  constructor(path: string) {
+  /** `name` is what it is called in the sentence that a path gets which can't be written. */
+  constructor(path: string, name = '--exits') {
     try {
       this.descriptor = openSync(path, 'w');
     } catch (error) {
-      throw new UsageError(`--exits ${path} can't be written: ${fileProblem(error)}.`);
+      throw new UsageError(`${name} ${path} can't be written: ${fileProblem(error)}.`);
     }
   }
 
@@ -27,7 +28,8 @@ export class JournalFile {
     if (this.size >= BUFFER) this.flush();
   }
 
-  private flush(): void {
+  /** Writes what has gathered. */
+  flush(): void {
     if (this.waiting.length === 0) return;
     writeAll(this.descriptor, Buffer.from(`${this.waiting.join('\n')}\n`));
     this.waiting = [];

@@ -7,6 +7,7 @@ import { benchCommand } from './bench/bench-command.ts';
 import { dapCommand } from './dap.ts';
 import { exitsCommand } from './exits.ts';
 import { gdbserverCommand } from './gdbserver.ts';
+import { JournalFile } from './journal-file.ts';
 import { nodeFiles } from './node-files.ts';
 import { runCommand } from './run.ts';
 import { shippedSources } from './shipped-sources.ts';
@@ -32,7 +33,7 @@ async function main(args: readonly string[]): Promise<number> {
     case 'asm':
       return asmCommand(rest);
     case 'dap':
-      return dapCommand(rest, () => new AdapterSession({ files: nodeFiles, sourceRoot: shippedSources() }));
+      return dapCommand(rest, () => new AdapterSession({ files: nodeFiles, sourceRoot: shippedSources(), openJournal }));
     case undefined:
     case 'help':
     case '--help':
@@ -48,6 +49,15 @@ async function main(args: readonly string[]): Promise<number> {
       return benchCommand(rest);
     default:
       throw new UsageError(`There is no command "${command}"; \`hyperscope help\` lists them.`);
+  }
+}
+
+/** The file of a debug session's exit journal. Throws LaunchError. */
+function openJournal(file: string): JournalFile {
+  try {
+    return new JournalFile(file, 'The file of "exits",');
+  } catch (error) {
+    throw error instanceof UsageError ? new LaunchError(error.message) : error;
   }
 }
 

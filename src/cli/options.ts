@@ -1,4 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { type ExitFilter, ExitFilterError, parseExitFilter } from '../hypervisor/journal/exit-filter.ts';
 import { DEFAULT_MEMORY, type PartitionConfiguration, PLATFORM_NAMES, type PlatformName } from '../platforms/configuration.ts';
 import { vendorOf } from '../platforms/create-partition.ts';
 import { parseAddress } from '../x86/address.ts';
@@ -12,6 +13,8 @@ export interface RunOptions {
   readonly loadAddress?: bigint;
   readonly mode?: 16 | 32 | 64;
   readonly exits?: string;
+  /** Which exits are written to that file. */
+  readonly exitsFilter?: ExitFilter;
   readonly stats: boolean;
   readonly stateHash: boolean;
   readonly maxInstructions?: bigint;
@@ -74,6 +77,15 @@ function oneOf<Value extends string>(text: string, option: string, values: reado
   return value;
 }
 
+/** A filter of exits that an option has; undefined where it isn't given. Throws UsageError. */
+export function exitFilter(text: string | undefined, option: string): ExitFilter | undefined {
+  try {
+    return text === undefined ? undefined : parseExitFilter(text);
+  } catch (error) {
+    throw error instanceof ExitFilterError ? new UsageError(`--${option}: ${error.message}`) : error;
+  }
+}
+
 /** Checks the arguments of `run`, or of a command that takes the same ones. Throws UsageError. */
 export function parseRunOptions(args: readonly string[], command = 'run'): RunOptions {
   const end = args.indexOf('--');
@@ -97,6 +109,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       'load-address': { type: 'string' },
       mode: { type: 'string' },
       exits: { type: 'string' },
+      'exits-filter': { type: 'string' },
       stats: { type: 'boolean', default: false },
       'max-instructions': { type: 'string' },
       timeout: { type: 'string' },
@@ -140,6 +153,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
     loadAddress,
     mode: mode === undefined ? undefined : mode === '16' ? 16 : mode === '32' ? 32 : 64,
     exits: values.exits,
+    exitsFilter: exitFilter(values['exits-filter'], 'exits-filter'),
     stats: values.stats,
     stateHash: values['state-hash'],
     maxInstructions:

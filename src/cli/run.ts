@@ -34,7 +34,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const initrd = options.initrd === undefined ? undefined : nodeFiles.read(options.initrd);
   const partition = createPartition({ ...options.configuration, initrd }, program);
   const journal = options.exits === undefined ? undefined : new JournalFile(options.exits);
-  partition.journal.onRecord((record) => journal?.write(record));
+  const { exitsFilter = () => true } = options;
+  if (journal) partition.journal.onRecord((record) => exitsFilter(record) && journal.write(record));
   // Straight to the descriptor: what the guest printed must be out even when the process is killed.
   partition.onConsole((source, bytes) => writeAll(source === 'serial' ? STDOUT : STDERR, bytes));
   const started = performance.now();

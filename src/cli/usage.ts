@@ -1,3 +1,5 @@
+import { FACET_NAMES } from '../hypervisor/journal/exit-facets.ts';
+
 /** A command line that can't be followed. The message is one sentence; the process ends with status 2. */
 export class UsageError extends Error {}
 
@@ -8,7 +10,7 @@ Usage: hyperscope COMMAND …
   run PROGRAM [options] [-- GUEST-ARGS]   run a guest to its end; its serial console is on stdout
   dap [--port N]                          debug adapter on stdio, or on a TCP port of 127.0.0.1
   gdbserver PROGRAM [--port N]            serve a guest to gdb or lldb
-  exits FILE [--by COLUMN]                summarize an exit journal (reason, rip, handler or partition)
+  exits FILE [--by FIELD]                 summarize an exit journal
   asm FILE -o OUT [-f FORMAT]             assemble guest assembly (bin, elf32 or elf64)
   bench                                   measure the processor's speed beside QEMU's and Bochs's
   help [COMMAND]                          this text, or that of a command
@@ -31,6 +33,7 @@ PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a boot sect
   --load-address ADDRESS  where a flat binary goes
   --mode 16|32|64         mode in which a flat binary starts
   --exits FILE            write the exit journal as JSON lines
+  --exits-filter FILTER   which exits are written there, such as 'reason=io !port=0x3f8'
   --stats                 print one JSON object on stderr at the end
   --state-hash            print the final state hash on stderr
   --max-instructions N    stop after N guest instructions
@@ -40,9 +43,15 @@ Exit status: 0 when the guest powers off, resets or halts for good; (V << 1) | 1
 --timeout or --max-instructions ends it; 125 on a triple fault; 126 when the guest crashes; 2 for a bad command line or program.
 `;
 
-const EXITS = `Usage: hyperscope exits FILE [--by reason|rip|handler|partition] [--top N]
+const EXITS = `Usage: hyperscope exits FILE [options]
 
-Summarizes an exit journal that \`run --exits FILE\` wrote. Without --by: all four tables. --top limits the rows of each.
+Summarizes an exit journal that \`run --exits FILE\` wrote: how often, how much of all, after how many guest instructions.
+
+  --by FIELD              one table: ${FACET_NAMES.join(', ')} (without: all that have something)
+  --filter FILTER         only exits that it lets through: 'reason=io port=0x3f8', 'rip=0x1000..0x1fff', '!to=device', 'handler~serial'
+  --program FILE          names places by this program's functions and lines
+  --top N                 rows of each table (default 20)
+  --json                  everything as JSON
 `;
 
 const ASM = `Usage: hyperscope asm FILE -o OUT [-f bin|elf32|elf64]

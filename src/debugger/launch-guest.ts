@@ -48,6 +48,7 @@ export function launchGuest(raw: unknown, files: FileAccess, onLoad: OnLoad = ()
       memory: sizeInBytes(configuration.memory ?? '64M'),
       vcpus: configuration.vcpus ?? 1,
       translator: translatorBytes(configuration.translator),
+      exitsKept: configuration.exitsKept,
       commandLine: configuration.append,
       initrd: configuration.initrd === undefined ? undefined : files.read(configuration.initrd),
     },

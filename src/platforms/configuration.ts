@@ -18,6 +18,8 @@ export interface PartitionConfiguration {
   readonly initrd?: Uint8Array;
   /** What the real-time clock shows at switch-on, in seconds since 1970. The same start gives the same run. */
   readonly startSeconds?: bigint;
+  /** Records that the exit journal keeps in memory: 1 to 1,000,000, 4096 when missing. */
+  readonly exitsKept?: number;
 }
 
 const MIB = 1024 * 1024;
@@ -27,6 +29,7 @@ export const SMALLEST_MEMORY = MIB;
 /** A partition's RAM and vCPU blocks share one WebAssembly memory of 4 GiB. */
 export const LARGEST_MEMORY = 3584 * MIB;
 export const LARGEST_VCPUS = 16;
+export const MOST_EXITS_KEPT = 1_000_000;
 /** 2026-01-01 00:00:00 UTC. A fixed date, so that two runs are alike. */
 export const DEFAULT_START_SECONDS = 1_767_225_600n;
 
@@ -35,11 +38,13 @@ export class ConfigurationError extends Error {}
 
 /** Throws ConfigurationError for what is out of range. */
 export function checkConfiguration(configuration: PartitionConfiguration): void {
-  const { memory, vcpus } = configuration;
+  const { memory, vcpus, exitsKept = 1 } = configuration;
   if (!Number.isInteger(memory) || memory % MIB !== 0)
     throw new ConfigurationError(`A memory size must be whole MiB; ${memory} bytes is not. Use a size such as 64M.`);
   if (memory < SMALLEST_MEMORY || memory > LARGEST_MEMORY)
     throw new ConfigurationError(`A partition can have 1M to 3584M of memory; ${memory / MIB}M was asked for.`);
+  if (!Number.isInteger(exitsKept) || exitsKept < 1 || exitsKept > MOST_EXITS_KEPT)
+    throw new ConfigurationError(`The exit journal can keep 1 to ${MOST_EXITS_KEPT} records; ${exitsKept} were asked for.`);
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > LARGEST_VCPUS)
     throw new ConfigurationError(`A partition can have 1 to ${LARGEST_VCPUS} vCPUs; ${vcpus} were asked for.`);
 }

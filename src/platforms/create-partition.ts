@@ -65,6 +65,7 @@ export function createPartition(configuration: PartitionConfiguration, program: 
     startSeconds: startSeconds ?? DEFAULT_START_SECONDS,
     platform: (machine) => makePlatform(machine, configuration),
     explainHalt: unhandledException,
+    exitsKept: configuration.exitsKept,
     load: (devices) => {
       if (program.mode === 16) initializeLikeBios(devices);
       for (const segment of image.segments) memory.write(segment.gpa, segment.bytes);

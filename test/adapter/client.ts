@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { AdapterSession } from '../../src/adapter/adapter-session.ts';
+import { type AdapterOptions, AdapterSession } from '../../src/adapter/adapter-session.ts';
 import { nodeFiles } from '../../src/cli/node-files.ts';
 
 export const root = path.resolve(import.meta.dirname, '../..');
@@ -21,12 +21,13 @@ interface Event {
 
 /** A client of the debug adapter without any transport: requests are answered at once, the guest runs when asked to. */
 export class Client {
-  readonly session = new AdapterSession({ files: nodeFiles, sourceRoot: root });
+  readonly session: AdapterSession;
   readonly events: Event[] = [];
   private readonly responses = new Map<number, Response>();
   private seq = 1;
 
-  constructor() {
+  constructor(openJournal?: AdapterOptions['openJournal']) {
+    this.session = new AdapterSession({ files: nodeFiles, sourceRoot: root, openJournal });
     this.session.onMessage((message) => {
       const { type } = message as { type: string };
       if (type === 'event') this.events.push(message as Event);

@@ -116,6 +116,22 @@ describe('hyperscope run', () => {
     expect(out).toMatch(/^kvm-intel handle_io\s+7\s+100\.0%/m);
   });
 
+  test('writes only the exits that a filter lets through, and `exits` filters, names places and writes JSON', () => {
+    const journal = path.join(folder, 'filtered.jsonl');
+    const program = write('hello.asm', HELLO);
+    expect(hyperscope(['run', program, '--exits', journal, '--exits-filter', 'request~0x6c']).status).toBe(0);
+    const records = readFileSync(journal, 'utf8').trim().split('\n');
+    expect(records).toHaveLength(2);
+    expect(hyperscope(['exits', journal, '--filter', 'reason=hlt']).out).toContain('empty');
+    const { out } = hyperscope(['exits', journal, '--by', 'port', '--json']);
+    expect(JSON.parse(out)).toMatchObject({ exits: 2, port: [{ value: '0x3f8', count: 2, share: 1 }] });
+    expect(hyperscope(['exits', journal, '--by', 'rip', '--program', program]).out).toMatch(/^0x[0-9a-f]+ +.*hello\.asm:\d+ +2/m);
+    expect(hyperscope(['run', program, '--exits-filter', 'prot=1'])).toMatchObject({
+      status: 2,
+      err: expect.stringMatching(/^hyperscope: --exits-filter: "prot=1" names no field of an exit; did you mean port\?/),
+    });
+  });
+
   test('has no journal entries on a bare machine', () => {
     const journal = path.join(folder, 'bare.jsonl');
     hyperscope(['run', write('hello.asm', HELLO), '--platform', 'bare', '--exits', journal]);

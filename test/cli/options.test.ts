@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { FramingError, frame, MessageReader } from '../../src/cli/dap-framing.ts';
-import { readJournal, summarize } from '../../src/cli/exits.ts';
 import { parseRunOptions, parseSize } from '../../src/cli/options.ts';
 
 describe('the options of run', () => {
@@ -43,37 +42,6 @@ describe('the options of run', () => {
     [['a', '--nonsense'], 'see `hyperscope help run`.'],
   ])('refuse %j with a sentence', (args, sentence) => {
     expect(() => parseRunOptions(args)).toThrow(sentence);
-  });
-});
-
-describe('the summary of a journal', () => {
-  const lines = [
-    { seq: 1, partition: 1, rip: '0x10', reason: 'io', handler: 'kvm-intel handle_io', request: 'out 0x3f8, 0x48' },
-    { seq: 2, partition: 1, rip: '0x10', reason: 'io', handler: 'kvm-intel handle_io', request: 'out 0x3f8, 0x49' },
-    { seq: 3, partition: 1, rip: '0x20', reason: 'cpuid', handler: 'kvm-intel handle_cpuid', request: 'cpuid 0x0.0x0' },
-  ];
-  const text = `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`;
-
-  test('counts by a column', () => {
-    expect(summarize(readJournal(text, 'j'), ['reason'], 20)).toBe(
-      [
-        'reason      exits   share  for example',
-        'io              2   66.7%  out 0x3f8, 0x48',
-        'cpuid           1   33.3%  cpuid 0x0.0x0',
-        'all             3',
-        '',
-      ].join('\n'),
-    );
-  });
-
-  test('limits rows', () => {
-    expect(summarize(readJournal(text, 'j'), ['rip'], 1)).toContain('… 1 more');
-    expect(summarize([], ['rip'], 1)).toContain('empty');
-  });
-
-  test('names the line that is no record', () => {
-    expect(() => readJournal(`${text}{"what": 1}\n`, 'j.jsonl')).toThrow('j.jsonl:4 is not a record of an exit journal');
-    expect(() => readJournal('garbage', 'j')).toThrow('j:1');
   });
 });
 

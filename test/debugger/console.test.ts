@@ -40,7 +40,9 @@ describe('a console command', () => {
   test.each<[string, RegExp]>([
     ['help nonsense', /^There is no command "nonsense"; they are regs, /],
     ['regs all', /^regs takes no "all"/],
-    ['exits many', /^"many" is no count; the command is exits \[N\]\.$/],
+    ['exits many', /^"many" is no count; the command is exits \[N\] \[by FIELD\] \[where FILTER\]\.$/],
+    ['exits by colour', /^Exits have no "colour" to be counted by; they have reason, port, /],
+    ['exits where prot=1', /^"prot=1" names no field of an exit; did you mean port\?/],
     ['exits 0', /is no count/],
     ['walk', /^An address is missing; the command is walk ADDRESS\.$/],
     ['walk gpa:0x1000', /without gpa:/],
@@ -75,6 +77,11 @@ describe('a console command', () => {
     const text = run(client, 'exits 3');
     expect(text).toMatch(/^11 {2}io\n11 {2}in all; the last 3:\n#\s*\d+ {2}0x\w+ {2}io {2}/);
     expect(text.split('\n')).toHaveLength(5);
+    expect(run(client, 'exits by port')).toMatch(/^port .*\n0x3f8 +11 +100\.0% .*out 0x3f8, 0x48\nall +11$/);
+    expect(run(client, 'exits 1 by rip where port=0x3f8').split('\n')[0]).toMatch(/^rip /);
+    expect(run(client, 'exits by msr')).toBe('No exit so far has a msr.');
+    expect(run(client, 'exits 2 where reason=io').split('\n')).toHaveLength(2);
+    expect(run(client, 'exits where reason=hlt')).toBe('No exit that is kept in memory is one of these.');
   });
 
   test('walk shows the entries and where they lead', () => {

@@ -1,10 +1,19 @@
 import * as v from 'valibot';
+import { parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { PLATFORM_NAMES } from '../../platforms/configuration.ts';
 
 /** A launch configuration that can't be used. One sentence that says what is wrong and how to mend it. */
 export class LaunchError extends Error {}
 
 const size = v.pipe(v.string(), v.regex(/^\d+[KMG]?$/i, 'must be a size such as 64M or 1G'));
+function isExitFilter(text: string): boolean {
+  try {
+    parseExitFilter(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 const address = v.pipe(v.string(), v.regex(/^(0x[0-9a-f]{1,16}|\d+)$/i, 'must be an address such as 0x100000'));
 
 /** Every attribute of a launch configuration with what IntelliSense says of it: the one source for the editor and the adapter. */
@@ -61,6 +70,21 @@ export const launchAttributes = {
     description: 'Let interrupts in while single-stepping; by default they wait, so that a step stays where you look.',
   },
   exits: { schema: v.string(), description: 'A file that the exit journal is written to, one JSON object a line.' },
+  exitsFilter: {
+    schema: v.pipe(v.string(), v.check(isExitFilter, 'must be a filter such as "reason=io port=0x3f8"')),
+    description:
+      'Which exits are written to the file of `exits`: `reason=io port=0x3f8`, `!to=device`, `rip=0x1000..0x1fff`, `handler~serial`.',
+  },
+  exitsKept: {
+    schema: v.pipe(
+      v.number(),
+      v.integer('must be a whole number'),
+      v.minValue(1, 'must be at least 1'),
+      v.maxValue(1_000_000, 'must be at most 1000000'),
+    ),
+    default: 4096,
+    description: 'How many of the newest exits stay in memory, for the views and the `exits` command.',
+  },
 } as const;
 
 type Attributes = typeof launchAttributes;

@@ -1,5 +1,7 @@
 import type { ExitReason } from '../../processor/exit.ts';
 import type { ServedBy } from '../exits/stage.ts';
+import type { ExitFilter } from './exit-filter.ts';
+import type { ExitStatistics } from './exit-statistics.ts';
 
 /** One VM exit, as the journal file has it: a JSON object a line, addresses as hex strings. */
 export interface ExitRecord {
@@ -27,8 +29,13 @@ export interface ExitRecord {
 export interface ExitJournal {
   readonly total: number;
   readonly countByReason: ReadonlyMap<ExitReason, number>;
-  /** The newest `count` records, oldest first. */
-  latest(count: number): readonly ExitRecord[];
+  /** The newest `count` records that pass the filter, oldest first. */
+  latest(count: number, filter?: ExitFilter): readonly ExitRecord[];
+  /**
+   * Counts by facet. Whoever asks for the first time starts the counting, since it costs each exit a microsecond or two: it begins
+   * with the oldest record that is kept, so it has all exits if no record was dropped before.
+   */
+  readonly statistics: ExitStatistics;
   /** Called for each record once its handler has finished. */
   onRecord(listener: (record: ExitRecord) => void): void;
 }

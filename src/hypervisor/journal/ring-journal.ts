@@ -1,8 +1,10 @@
 import type { ExitReason } from '../../processor/exit.ts';
+import type { ExitFilter } from './exit-filter.ts';
 import type { ExitJournal, ExitRecord } from './exit-journal.ts';
+import { ExitStatistics } from './exit-statistics.ts';
 
-/** Records that are kept in memory. */
-const CAPACITY = 4096;
+/** Records that are kept in memory, unless it is said otherwise. */
+export const DEFAULT_KEPT = 4096;
 
 /** The journal of one partition: a ring of the newest records, counts of all. */
 export class RingJournal implements ExitJournal {
@@ -11,6 +13,10 @@ export class RingJournal implements ExitJournal {
   private finished = 0;
   private readonly counts = new Map<ExitReason, number>();
   private readonly listeners: ((record: ExitRecord) => void)[] = [];
+  private counting: ExitStatistics | undefined;
+
+  /** `capacity`: most records that are kept. */
+  constructor(private readonly capacity = DEFAULT_KEPT) {}
 
   /** Exits whose handlers have finished. */
   get total(): number {
@@ -25,14 +31,21 @@ export class RingJournal implements ExitJournal {
     return ++this.started;
   }
 
-  latest(count: number): readonly ExitRecord[] {
-    const kept = Math.min(count, this.ring.length);
+  latest(count: number, filter: ExitFilter = () => true): readonly ExitRecord[] {
     const records: ExitRecord[] = [];
-    for (let back = kept; back > 0; back--) {
-      const record = this.ring[(this.finished - back) % CAPACITY];
-      if (record) records.push(record);
+    for (let back = 1; back <= this.ring.length && records.length < count; back++) {
+      const record = this.ring[(this.finished - back) % this.capacity];
+      if (record && filter(record)) records.push(record);
     }
-    return records;
+    return records.reverse();
+  }
+
+  get statistics(): ExitStatistics {
+    if (!this.counting) {
+      this.counting = new ExitStatistics();
+      for (const record of this.latest(this.capacity)) this.counting.add(record);
+    }
+    return this.counting;
   }
 
   onRecord(listener: (record: ExitRecord) => void): void {
@@ -41,9 +54,10 @@ export class RingJournal implements ExitJournal {
 
   /** Enters the record of an exit whose handler has finished. */
   enter(record: ExitRecord): void {
-    this.ring[this.finished % CAPACITY] = record;
+    this.ring[this.finished % this.capacity] = record;
     this.finished++;
     this.counts.set(record.reason, (this.counts.get(record.reason) ?? 0) + 1);
+    this.counting?.add(record);
     for (const listener of this.listeners) listener(record);
   }
 
@@ -52,6 +66,7 @@ export class RingJournal implements ExitJournal {
     this.started = 0;
     this.finished = 0;
     this.counts.clear();
+    this.counting?.clear();
   }
 }
 

@@ -44,6 +44,8 @@ export interface PartitionParts {
   /** Seconds since 1970 when the machine is switched on. */
   readonly startSeconds: bigint;
   readonly platform: (machine: Machine) => Platform;
+  /** Records that the exit journal keeps in memory. */
+  readonly exitsKept?: number;
   /** Puts the program into the zeroed memory and the boot vCPU into its state at entry. */
   readonly load: (devices: PcDevices) => void;
   /** Explains a halt that is not the guest's own end, such as one in a handler that the boot protocol put there. */
@@ -62,7 +64,7 @@ export class GuestPartition implements Partition, Machine {
   readonly memory: PartitionMemory;
   readonly processors: readonly Processor[];
   readonly vcpus: readonly Vcpu[];
-  readonly journal = new RingJournal();
+  readonly journal: RingJournal;
   readonly devices: PcDevices;
   readonly input: InputDoor;
 
@@ -87,6 +89,7 @@ export class GuestPartition implements Partition, Machine {
     this.name = parts.name;
     this.vendor = parts.vendor;
     this.memory = parts.memory;
+    this.journal = new RingJournal(parts.exitsKept);
     this.processors = parts.processors;
     this.load = parts.load;
     this.explainHalt = parts.explainHalt;

@@ -1,0 +1,88 @@
+import { FACET_NAMES, type Facet, facetByName } from './exit-facets.ts';
+import type { ExitRecord } from './exit-journal.ts';
+
+/** A filter that can't be read. The message is one sentence that says what is wrong and how to mend it. */
+export class ExitFilterError extends Error {}
+
+export type ExitFilter = (record: ExitRecord) => boolean;
+
+/** What stands behind the facets: text that is looked for anywhere in them. */
+const TEXTS: Readonly<Record<string, (record: ExitRecord) => string | undefined>> = {
+  request: ({ request }) => request,
+  result: ({ result }) => result,
+};
+
+const NAMES: readonly string[] = [...FACET_NAMES, ...Object.keys(TEXTS)];
+
+/**
+ * Reads a filter: terms between spaces, all of which must hold. `reason=io` compares (several values between commas, numbers in any
+ * notation, ranges as `0x1000..0x1fff`), `handler~serial` looks for a text, and `!` in front turns a term round. Throws
+ * ExitFilterError.
+ */
+export function parseExitFilter(text: string): ExitFilter {
+  const terms = text
+    .trim()
+    .split(/\s+/)
+    .filter((term) => term !== '')
+    .map(parseTerm);
+  return (record) => terms.every((term) => term(record));
+}
+
+function parseTerm(text: string): ExitFilter {
+  const [, not, name = '', relation, value = ''] = /^(!?)([\w-]*)(=|~)?(.*)$/s.exec(text) ?? [];
+  const of = facetByName(name)?.of ?? TEXTS[name];
+  if (of === undefined)
+    throw new ExitFilterError(`"${text}" names no field of an exit${hint(name)} A filter has ${NAMES.join(', ')}.`);
+  if (relation === undefined || value === '')
+    throw new ExitFilterError(`"${text}" is no term of a filter; write ${name}=VALUE or ${name}~TEXT.`);
+  const holds = relation === '~' ? contains(of, value) : equals(of, name, value);
+  return not === '!' ? (record) => !holds(record) : holds;
+}
+
+/** The end of a sentence about a name that there is not: the one that was meant, if that can be told. */
+function hint(name: string): string {
+  const letters = (text: string) => [...text.toLowerCase()].sort().join('');
+  const near = NAMES.find(
+    (other) => letters(other) === letters(name) || (name.length > 1 && other.startsWith(name.toLowerCase())),
+  );
+  return near === undefined ? '.' : `; did you mean ${near}?`;
+}
+
+function contains(of: Facet['of'], part: string): ExitFilter {
+  const wanted = part.toLowerCase();
+  return (record) => of(record)?.toLowerCase().includes(wanted) === true;
+}
+
+function equals(of: Facet['of'], name: string, value: string): ExitFilter {
+  const choices = value.split(',').map((choice) => parseChoice(name, choice));
+  return (record) => {
+    const found = of(record);
+    return found !== undefined && choices.some((choice) => choice(found));
+  };
+}
+
+/** The number that a value begins with: an MSR's index, a port, a page. */
+function numberIn(text: string): bigint | undefined {
+  const [digits] = /^(0x[0-9a-f]+|\d+)(?=$|\s)/i.exec(text) ?? [];
+  return digits === undefined ? undefined : BigInt(digits);
+}
+
+function parseChoice(name: string, text: string): (found: string) => boolean {
+  const [low, high] = text.split('..');
+  if (high !== undefined) {
+    const [from, to] = [numberIn(low ?? ''), numberIn(high)];
+    if (from === undefined || to === undefined || to < from)
+      throw new ExitFilterError(`"${text}" is no range of ${name}; write it as 0x1000..0x1fff.`);
+    return (found) => {
+      const number = numberIn(found);
+      return number !== undefined && from <= number && number <= to;
+    };
+  }
+  const number = numberIn(text);
+  const wanted = text.toLowerCase();
+  // An MSR can be named too.
+  return (found) =>
+    found.toLowerCase() === wanted ||
+    (number !== undefined && numberIn(found) === number) ||
+    found.toLowerCase().split(' ')[1] === wanted;
+}

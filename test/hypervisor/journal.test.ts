@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest';
+import { FACETS, type FacetName } from '../../src/hypervisor/journal/exit-facets.ts';
+import { parseExitFilter } from '../../src/hypervisor/journal/exit-filter.ts';
+import type { ExitRecord } from '../../src/hypervisor/journal/exit-journal.ts';
+import { DISTANCE_CLASSES, distanceClass, ExitStatistics, OTHERS } from '../../src/hypervisor/journal/exit-statistics.ts';
+import { RingJournal } from '../../src/hypervisor/journal/ring-journal.ts';
+
+const record = (changes: Partial<ExitRecord>): ExitRecord => ({
+  ...{
+    seq: 1,
+    partition: 1,
+    vcpu: 0,
+    icount: '0',
+    rip: '0x100000',
+    reason: 'hlt',
+    vmx: 12,
+    svm: 0x78,
+    qualification: '0x0',
+    request: 'hlt',
+  },
+  ...changes,
+});
+const OUT = record({
+  reason: 'io',
+  qualification: '0x3f80000',
+  request: 'out 0x3f8, 0x48',
+  handler: 'kvm-intel handle_io',
+  to: 'device',
+});
+const MSR = record({ reason: 'msr-write', request: 'wrmsr 0xc0000082, 0x1000', rip: '0x1010' });
+const MMIO = record({ reason: 'mmio', request: 'write 0xfee00300, 0x1', to: 'hypervisor' });
+
+describe('what an exit is counted by', () => {
+  const facets = (exit: ExitRecord) =>
+    Object.fromEntries(FACETS.map(({ name, of }) => [name, of(exit)]).filter(([, value]) => value !== undefined));
+
+  test('is its port, MSR, page, hypercall or leaf, besides what all have', () => {
+    const all = { partition: '1', vcpu: '1.0', rip: '0x100000' };
+    expect(facets(OUT)).toEqual({ ...all, reason: 'io', port: '0x3f8', handler: 'kvm-intel handle_io', to: 'device' });
+    expect(facets(MSR)).toEqual({ ...all, reason: 'msr-write', rip: '0x1010', msr: '0xc0000082 LSTAR' });
+    expect(facets(MMIO)).toMatchObject({ gpa: '0xfee00000' });
+    expect(facets(record({ reason: 'apic', request: 'apic write 0xb0, 0x0' }))).toMatchObject({ gpa: 'APIC 0xb0' });
+    expect(facets(record({ reason: 'hypercall', request: 'vmmcall 0x5' }))).toMatchObject({ hypercall: '0x5' });
+    expect(facets(record({ reason: 'cpuid', request: 'cpuid 0x40000000.0x0' }))).toMatchObject({ leaf: '0x40000000' });
+  });
+
+  test('is the port on AMD too, whose qualification has other bits below it', () => {
+    expect(facets(record({ reason: 'io', qualification: '0x600211', request: 'in 0x60 (1 byte)' }))).toMatchObject({
+      port: '0x60',
+    });
+  });
+
+  test('is no name of an MSR that nobody knows', () => {
+    expect(facets(record({ reason: 'msr-read', request: 'rdmsr 0x4b564d00' }))).toMatchObject({ msr: '0x4b564d00' });
+  });
+});
+
+describe('statistics', () => {
+  const of = (name: FacetName, ...records: ExitRecord[]) => {
+    const statistics = new ExitStatistics();
+    for (const exit of records) statistics.add(exit);
+    return statistics.by(name);
+  };
+
+  test('count from the first to the last, the most frequent first', () => {
+    const groups = of('reason', { ...MSR, icount: '3' }, { ...OUT, icount: '5' }, { ...OUT, icount: '9' });
+    expect(groups.map(({ value, count, first, last }) => [value, count, first, last])).toEqual([
+      ['io', 2, 5n, 9n],
+      ['msr-write', 1, 3n, 3n],
+    ]);
+  });
+
+  test('measure the guest between exits of one vCPU, whatever others do', () => {
+    const groups = of('vcpu', { ...OUT, icount: '100' }, { ...OUT, vcpu: 1, icount: '7' }, { ...OUT, icount: '104' });
+    expect(groups.map(({ value, instructions }) => [value, instructions])).toEqual([
+      ['1.0', 104n],
+      ['1.1', 7n],
+    ]);
+    expect([...(groups[0]?.distances ?? [])].flatMap((count, index) => (count > 0 ? [[index, count]] : []))).toEqual([
+      [3, 1],
+      [7, 1],
+    ]);
+  });
+
+  test('sort distances by their bits', () => {
+    expect([0n, 1n, 2n, 3n, 4n, 1023n, 1024n, 1n << 40n].map(distanceClass)).toEqual([
+      0,
+      1,
+      2,
+      2,
+      3,
+      10,
+      11,
+      DISTANCE_CLASSES - 1,
+    ]);
+  });
+
+  test('take bounded memory: values that come late are counted together', () => {
+    const records = Array.from({ length: 10_050 }, (_, index) => record({ rip: `0x${index.toString(16)}` }));
+    const groups = of('rip', ...records);
+    expect(groups).toHaveLength(10_001);
+    expect(groups[0]).toMatchObject({ value: OTHERS, count: 50 });
+  });
+});
+
+describe('a filter', () => {
+  const passes = (text: string) => [OUT, MSR, MMIO].map(parseExitFilter(text));
+
+  test.each<[string, boolean[]]>([
+    ['', [true, true, true]],
+    ['reason=io', [true, false, false]],
+    ['reason=io,mmio', [true, false, true]],
+    ['!reason=io', [false, true, true]],
+    ['port=0x3f8', [true, false, false]],
+    ['port=1016', [true, false, false]],
+    ['msr=lstar', [false, true, false]],
+    ['msr=0xC0000082', [false, true, false]],
+    ['gpa=0xfee00000..0xfeefffff', [false, false, true]],
+    ['rip=0x1000..0x1fff', [false, true, false]],
+    ['handler~handle_', [true, false, false]],
+    ['request~0x48 to=device', [true, false, false]],
+    ['to=device reason=mmio', [false, false, false]],
+  ])('%s lets through what it says', (text, expected) => {
+    expect(passes(text)).toEqual(expected);
+  });
+
+  test.each<[string, RegExp]>([
+    ['prot=1', /^"prot=1" names no field of an exit; did you mean port\? A filter has reason, port, /],
+    ['colour=red', /^"colour=red" names no field of an exit\. A filter has /],
+    ['reason', /^"reason" is no term of a filter; write reason=VALUE or reason~TEXT\.$/],
+    ['port=5..1', /^"5\.\.1" is no range of port; write it as 0x1000\.\.0x1fff\.$/],
+    ['rip=a..b', /is no range of rip/],
+  ])('%s is refused with a sentence', (text, sentence) => {
+    expect(() => parseExitFilter(text)).toThrow(sentence);
+  });
+});
+
+describe('the journal in memory', () => {
+  const filled = (capacity: number, count: number): RingJournal => {
+    const journal = new RingJournal(capacity);
+    for (let seq = 1; seq <= count; seq++) journal.enter(seq % 2 === 0 ? { ...OUT, seq } : { ...MSR, seq });
+    return journal;
+  };
+
+  test('gives the newest that pass a filter, oldest first', () => {
+    const journal = filled(10, 25);
+    expect(journal.latest(3).map(({ seq }) => seq)).toEqual([23, 24, 25]);
+    expect(journal.latest(3, parseExitFilter('reason=io')).map(({ seq }) => seq)).toEqual([20, 22, 24]);
+    expect(journal.latest(100).map(({ seq }) => seq)).toEqual([16, 17, 18, 19, 20, 21, 22, 23, 24, 25]);
+  });
+
+  test('counts all exits once somebody has asked, from the oldest that it keeps', () => {
+    const journal = filled(10, 6);
+    expect(journal.statistics.total).toBe(6);
+    for (let seq = 7; seq <= 40; seq++) journal.enter({ ...OUT, seq });
+    expect(journal.statistics.total).toBe(40);
+    expect(journal.statistics.by('reason')[0]).toMatchObject({ value: 'io', count: 37 });
+    expect(filled(10, 25).statistics.total).toBe(10);
+    journal.clear();
+    expect(journal.statistics.total).toBe(0);
+  });
+});
