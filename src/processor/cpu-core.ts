@@ -168,7 +168,8 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
 
   advance(rip: bigint, bytes: number): bigint {
     // EIP wraps at 32 bits also in 16-bit code: running past FFFF meets the limit of CS.
-    return (rip + BigInt(bytes)) & (this.mode === 64 ? MASK_64 : MASK_32);
+    // Cut by a width that is known here, it is a machine word to the engine.
+    return this.mode === 64 ? BigInt.asUintN(64, rip + BigInt(bytes)) : BigInt.asUintN(32, rip + BigInt(bytes));
   }
 
   isFetchedWith(rip: bigint, other: bigint): boolean {

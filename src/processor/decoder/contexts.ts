@@ -44,7 +44,10 @@ export class Contexts {
     const tableHigh = state.get32(L.CR3 + 4);
     const baseLow = state.get32(O.ENGINE_BASES + L.Segment.CS * 8);
     const baseHigh = state.get32(O.ENGINE_BASES + L.Segment.CS * 8 + 4);
-    const { contexts } = this;
+    const { contexts, current } = this;
+    // Most changes of the mode lead to where they came from, such as an interrupt of the kernel.
+    if (current?.tableLow === tableLow && current.mode === mode && current.user === user)
+      if (current.tableHigh === tableHigh && current.baseLow === baseLow && current.baseHigh === baseHigh) return current.number;
     for (let index = 0; index < contexts.length; index++) {
       const context = contexts[index];
       if (context?.tableLow !== tableLow || context.mode !== mode || context.user !== user) continue;
@@ -81,10 +84,12 @@ export class Contexts {
   forget({ first, count }: PageRange): void {
     const halves = (first < UPPER_PAGES ? Half.LOWER : 0) | (first + count > UPPER_PAGES ? Half.UPPER : 0);
     this.contexts = this.contexts.filter((context) => (context.halves & halves) === 0);
+    if (this.current && (this.current.halves & halves) !== 0) this.current = undefined;
   }
 
   /** Translations have changed: all numbers will be new ones. */
   clear(): void {
     this.contexts = [];
+    this.current = undefined;
   }
 }
