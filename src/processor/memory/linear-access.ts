@@ -43,14 +43,14 @@ export class LinearAccess {
    * What the walk for {@link fill} came to. The slow way of the same access comes next, with nothing between the two that changes
    * it, and does without a second walk.
    */
-  private readonly tried: { isFresh: boolean; low: number; user: boolean; write: boolean; translation: Translation | undefined } =
-    {
-      isFresh: false,
-      low: 0,
-      user: false,
-      write: false,
-      translation: undefined,
-    };
+  private readonly tried = {
+    isFresh: false,
+    low: 0,
+    high: 0,
+    user: false,
+    write: false,
+    translation: undefined as Translation | undefined,
+  };
   /** Told of each data access while debug registers watch data (DR7). */
   onAccess: ((linear: bigint, size: number, write: boolean) => void) | undefined;
 
@@ -226,6 +226,7 @@ export class LinearAccess {
     const translation = this.mmu.tryData(low, high, user, write);
     this.tried.isFresh = true;
     this.tried.low = low >>> 0;
+    this.tried.high = high >>> 0;
     this.tried.user = user;
     this.tried.write = write;
     this.tried.translation = translation;
@@ -288,7 +289,8 @@ export class LinearAccess {
     const { tried } = this;
     if (tried.isFresh) {
       tried.isFresh = false;
-      if (tried.user === user && tried.write === write && tried.low === Number(BigInt.asUintN(32, linear))) {
+      const isSame = tried.low === Number(BigInt.asUintN(32, linear)) && tried.high === Number(linear >> 32n);
+      if (isSame && tried.user === user && tried.write === write) {
         if (tried.translation) return tried.translation;
         throw this.mmu.dataFault(linear, user, write);
       }
