@@ -291,6 +291,7 @@ export class DebugSession implements RunControl {
     this.idle = stop.kind === 'idle';
     switch (stop.kind) {
       case 'budget':
+      case 'time':
       case 'stop-requested':
       case 'idle':
       case 'entry':

@@ -1,7 +1,8 @@
+import { Host } from '../hypervisor/host/host.ts';
 import { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import type { Machine, Platform } from '../hypervisor/partition/platform.ts';
 import { createProcessor } from '../processor/cpu.ts';
-import { PartitionMemory } from '../processor/memory/partition-memory.ts';
+import type { PartitionMemory } from '../processor/memory/partition-memory.ts';
 import type { CpuModel } from '../processor/models/cpu-model.ts';
 import { cpuModel } from '../processor/models/cpu-models.ts';
 import { CpuError, parseCpu } from '../processor/models/parse-cpu.ts';
@@ -32,13 +33,11 @@ const PLATFORMS: Readonly<Partial<Record<PlatformName, PlatformMaker>>> = {
   kvm: (machine, { vendor, startSeconds }) => new KvmPlatform(machine, vendor, startSeconds ?? DEFAULT_START_SECONDS),
 };
 
-let partitions = 0;
-
 /**
- * Makes a partition with a program in its memory and its boot vCPU at the program's entry. Throws ConfigurationError or
+ * Makes a partition of a host (of its own, if none is given) with a program in its memory and its boot vCPU at the program's entry. Throws ConfigurationError or
  * ProgramError, each with one sentence.
  */
-export function createPartition(configuration: PartitionConfiguration, program: Program): GuestPartition {
+export function createPartition(configuration: PartitionConfiguration, program: Program, host = new Host()): GuestPartition {
   checkConfiguration(configuration);
   const { platform, vendor, memory: bytes, vcpus, commandLine, initrd, startSeconds } = configuration;
   const makePlatform = PLATFORMS[platform];
@@ -47,15 +46,14 @@ export function createPartition(configuration: PartitionConfiguration, program: 
     throw new ConfigurationError(`Platform ${platform} comes with a later version; choose ${built}.`);
   }
   const map = memoryMap(bytes);
-  const memory = new PartitionMemory(map.ram, vcpus);
+  const memory = host.takeMemory(map.ram, vcpus);
   const model = configuration.cpu === undefined ? cpuModel(vendor) : processorOf(configuration.cpu, vendor);
   const translator = translatorOptions(configuration);
   const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model, translator }));
   const image = bootImage(program, { ramTop: map.lowTop, commandLine, initrd });
   checkFits(image, memory, bytes);
-  partitions++;
-  return new GuestPartition({
-    id: partitions,
+  const partition = new GuestPartition({
+    id: host.nextId(),
     name: program.path,
     vendor,
     memory,
@@ -75,6 +73,8 @@ export function createPartition(configuration: PartitionConfiguration, program: 
       });
     },
   });
+  host.add(partition);
+  return partition;
 }
 
 function processorOf(cpu: string, vendor: PartitionConfiguration['vendor']): CpuModel {

@@ -1,3 +1,4 @@
+import type { Host } from '../../src/hypervisor/host/host.ts';
 import type { ExitRecord } from '../../src/hypervisor/journal/exit-journal.ts';
 import type { GuestPartition } from '../../src/hypervisor/partition/guest-partition.ts';
 import type { PartitionEnd } from '../../src/hypervisor/partition/run.ts';
@@ -19,10 +20,10 @@ function onlyFile(path: string, content: Uint8Array): FileAccess {
 }
 
 /** A partition with an assembled program in it. */
-export function guest(source: string, configuration: Partial<PartitionConfiguration> = {}): GuestPartition {
+export function guest(source: string, configuration: Partial<PartitionConfiguration> = {}, host?: Host): GuestPartition {
   const bytes = new TextEncoder().encode(source);
   const program = loadProgram(bytes, 'guest.asm', {}, onlyFile('guest.asm', bytes));
-  return createPartition({ platform: 'kvm', vendor: 'intel', memory: DEFAULT_MEMORY, vcpus: 1, ...configuration }, program);
+  return createPartition({ platform: 'kvm', vendor: 'intel', memory: DEFAULT_MEMORY, vcpus: 1, ...configuration }, program, host);
 }
 
 export interface Outcome {

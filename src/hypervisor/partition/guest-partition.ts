@@ -11,6 +11,7 @@ import { ExitActivity } from '../exits/exit-activity.ts';
 import { ExitContext } from '../exits/exit-context.ts';
 import { svmExitInfo, vmxQualification } from '../exits/qualification.ts';
 import { exitNumbers } from '../exits/reasons.ts';
+import type { HostedPartition } from '../host/host.ts';
 import type { ExitRecord } from '../journal/exit-journal.ts';
 import { RingJournal } from '../journal/ring-journal.ts';
 import { PartitionClock } from './clock.ts';
@@ -18,7 +19,7 @@ import { ConsoleBuffer } from './console-buffer.ts';
 import { debugExitEnd, haltedEnd, internalErrorEnd, tripleFaultEnd } from './ends.ts';
 import { InputDoor } from './input-door.ts';
 import { inspectMachine } from './inspect-machine.ts';
-import type { ConsoleSource, Partition } from './partition.ts';
+import type { ConsoleSource } from './partition.ts';
 import type { Machine, Platform } from './platform.ts';
 import type { DebugHooks, PartitionEnd, RunRequest, RunStop } from './run.ts';
 import { stateHash } from './state-hash.ts';
@@ -57,7 +58,7 @@ export interface PartitionParts {
  * Everything that happens is a function of the program, the configuration and the stamped inputs; where a call of `run`
  * stops changes nothing.
  */
-export class GuestPartition implements Partition, Machine {
+export class GuestPartition implements HostedPartition, Machine {
   readonly id: number;
   readonly name: string;
   readonly vendor: 'intel' | 'amd';
@@ -187,11 +188,12 @@ export class GuestPartition implements Partition, Machine {
       if (this.stopWanted) return { kind: 'stop-requested' };
       const icount = this.icount;
       const budget = lastInstruction - icount;
+      if (request.until !== undefined && this.ticks >= request.until) return { kind: 'time' };
       if (budget <= 0n || rounds >= ROUNDS_PER_CALL) return { kind: 'budget' };
       this.timers.fireDue();
       this.input.deliverDue(icount, this.ticks);
       const vcpu = this.nextVcpu(request.onlyVcpu);
-      const stop = vcpu === undefined ? this.skipIdleTime(request) : this.runVcpu(vcpu, budget, icount);
+      const stop = vcpu === undefined ? this.skipIdleTime(request) : this.runVcpu(vcpu, budget, icount, request.until);
       if (stop !== undefined) return stop;
     }
   }
@@ -211,13 +213,14 @@ export class GuestPartition implements Partition, Machine {
     return undefined;
   }
 
-  private runVcpu(vcpu: Vcpu, budget: bigint, icount: bigint): RunStop | undefined {
+  private runVcpu(vcpu: Vcpu, budget: bigint, icount: bigint, until: bigint | undefined): RunStop | undefined {
     const { processor } = vcpu;
     const isNewTurn = vcpu.index !== this.current || this.ticks >= this.turnEnds;
     const turnEnds = isNewTurn ? this.ticks + QUANTUM : this.turnEnds;
     let limit = budget < LONGEST_RUN ? budget : LONGEST_RUN;
     if (this.vcpus.length > 1) limit = smaller(limit, turnEnds - this.ticks);
     if (this.timers.next !== undefined) limit = smaller(limit, this.timers.next - this.ticks);
+    if (until !== undefined) limit = smaller(limit, until - this.ticks);
     if (this.input.next !== undefined && this.input.next.icount > icount) limit = smaller(limit, this.input.next.icount - icount);
     this.enter(vcpu);
     this.server.prepareEntry?.(processor);
@@ -268,7 +271,8 @@ export class GuestPartition implements Partition, Machine {
     const timer = this.timers.next;
     const next = timer === undefined ? replayed : replayed === undefined ? timer : smaller(timer, replayed);
     if (next !== undefined) {
-      if (next > this.ticks) this.ticks = next;
+      const until = request.until === undefined ? next : smaller(next, request.until);
+      if (until > this.ticks) this.ticks = until;
       return undefined;
     }
     if (this.devices.uart.listensForInput || request.onlyVcpu !== undefined) return { kind: 'idle' };
@@ -336,6 +340,14 @@ export class GuestPartition implements Partition, Machine {
     // An instruction whose access was completed runs again: a breakpoint on it has been passed already.
     const isAccess = exit.reason === 'io' || exit.reason === 'mmio' || exit.reason === 'apic';
     if (isAccess && processor.state.rip === exit.rip) processor.resumePast('watch');
+  }
+
+  passTime(until: bigint): void {
+    if (until > this.ticks) this.ticks = until;
+  }
+
+  destroy(): void {
+    this.ended = { kind: 'destroyed', status: 0, message: `Partition ${this.id} was destroyed.` };
   }
 
   requestStop(): void {

@@ -2,7 +2,7 @@ import type { VmExit, WatchHit } from '../../processor/exit.ts';
 
 /** How a partition's life ended. */
 export interface PartitionEnd {
-  readonly kind: 'power-off' | 'halted' | 'debug-exit' | 'triple-fault' | 'reset' | 'crash' | 'internal-error';
+  readonly kind: 'power-off' | 'halted' | 'debug-exit' | 'triple-fault' | 'reset' | 'crash' | 'internal-error' | 'destroyed';
   /** Exit status of `hyperscope run` (docs/reference/command-line.md). */
   readonly status: number;
   /** One sentence. */
@@ -20,6 +20,8 @@ export interface RunRequest {
   readonly instructions: number;
   /** Only this vCPU runs (single-thread stepping). */
   readonly onlyVcpu?: number;
+  /** Guest time at which it comes back, for other partitions to have their turn. */
+  readonly until?: bigint;
   /** Stop at the next stage of an exit handler in progress, or that begins. */
   readonly stopAtStage?: boolean;
   /** Stop when an exit's handler is done, before the vCPU re-enters. */
@@ -29,6 +31,8 @@ export interface RunRequest {
 /** Why `Partition.run` came back. `vcpu` is who caused it. */
 export type RunStop =
   | { readonly kind: 'budget' }
+  /** Guest time has come to {@link RunRequest.until}. */
+  | { readonly kind: 'time' }
   | { readonly kind: 'breakpoint'; readonly vcpu: number }
   | { readonly kind: 'watch'; readonly vcpu: number; readonly hit: WatchHit }
   /** A VM exit happened that the hooks wanted; its handler has not begun. */

@@ -28,10 +28,20 @@ export class PartitionMemory {
   private readonly starts: readonly number[];
   private readonly listeners: WriteListener[] = [];
 
-  /** Throws a plain sentence when the sizes are not possible (4 GiB in all, page-aligned regions). */
+  /** Bytes that the memory of a partition takes in all. */
+  static bytesFor(ram: readonly RamRegion[], vcpuCount: number): number {
+    const bytes = ram.reduce((sum, { length }) => sum + length, PAGE + vcpuCount * VCPU_SIZE);
+    return Math.ceil(bytes / PAGE) * PAGE;
+  }
+
+  /**
+   * `used` is a memory of the right size with nothing but zeros, if there is one. Throws a plain sentence when the sizes are not
+   * possible (4 GiB in all, page-aligned regions).
+   */
   constructor(
     ram: readonly RamRegion[],
     readonly vcpuCount: number,
+    used?: WebAssembly.Memory,
   ) {
     // The first 64 KiB stay empty: a stray zero offset of generated code meets nothing.
     let offset = PAGE + vcpuCount * VCPU_SIZE;
@@ -42,10 +52,10 @@ export class PartitionMemory {
       regions.push({ ...region, offset });
       offset += region.length;
     }
-    const pages = Math.ceil(offset / PAGE);
+    const pages = PartitionMemory.bytesFor(ram, vcpuCount) / PAGE;
     if (pages > 0xffff)
       throw new Error(`A partition's RAM and processors must fit into 4 GiB; ${pages * PAGE} bytes were asked for.`);
-    this.wasm = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.wasm = used ?? new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.bytes = new Uint8Array(this.wasm.buffer);
     this.view = new DataView(this.wasm.buffer);
     this.regions = regions;
