@@ -60,6 +60,9 @@ class Cpu implements Processor {
   readonly index: number;
   lastWatchHit: WatchHit | undefined;
   private stopRequested = false;
+  /** The instruction that left the guest last, with its RIP: as it was fetched then, until the guest runs or its state is changed. */
+  private leaver: Decoded | undefined;
+  private leaverRip = 0n;
   /** Instructions that the current run may still retire. */
   private left = 0;
 
@@ -130,6 +133,7 @@ class Cpu implements Processor {
 
   run(budget: number): RunResult {
     this.left = budget;
+    this.leaver = undefined;
     this.stopRequested = false;
     this.events.interrupted = undefined;
     for (;;) {
@@ -266,6 +270,8 @@ class Cpu implements Processor {
       const outcome = helper(core, instruction);
       if (typeof outcome === 'object') {
         undo();
+        this.leaver = decoded;
+        this.leaverRip = rip;
         if (outcome.reason === 'triple-fault') return this.events.tripleFault(outcome.chain);
         return this.core.exit(outcome, instruction.length);
       }
@@ -343,13 +349,14 @@ class Cpu implements Processor {
 
   performNatively(): void {
     const { state, core } = this;
+    const decoded = this.leaver && this.leaverRip === state.rip ? this.leaver : undefined;
     const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
     const trap = (state.get32(L.EFLAGS) & Flag.TF) !== 0;
     const event = this.events.interrupted;
     this.events.interrupted = undefined;
     core.native = true;
     try {
-      const left = event ? this.events.deliver(event) : this.perform(core.code.decodeAt(state.rip), shadow, trap);
+      const left = event ? this.events.deliver(event) : this.perform(decoded ?? core.code.decodeAt(state.rip), shadow, trap);
       const refused = left?.kind === 'exit' && (left.exit.reason === 'msr-read' || left.exit.reason === 'msr-write');
       // An MSR that isn't there.
       if (refused) this.failed(new GuestFault(Vector.GP, 0));
@@ -412,6 +419,7 @@ class Cpu implements Processor {
 
   stateChanged(): void {
     const { core, state } = this;
+    this.leaver = undefined;
     this.debugRegistersChanged();
     core.flushTlb(true);
     core.segments.forget();

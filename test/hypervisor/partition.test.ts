@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { InspectNode } from '../../src/devices/inspect.ts';
 import type { ExitContext } from '../../src/hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../src/hypervisor/exits/stage.ts';
+import { journalLine } from '../../src/hypervisor/journal/ring-journal.ts';
 import { GuestPartition } from '../../src/hypervisor/partition/guest-partition.ts';
 import type { Machine, Platform } from '../../src/hypervisor/partition/platform.ts';
 import type { RunStop } from '../../src/hypervisor/partition/run.ts';
@@ -108,7 +109,7 @@ describe('a partition', () => {
     const heard: string[] = [];
     partition.journal.onRecord((record) => heard.push(record.request));
     partition.run({ instructions: 10 });
-    expect(partition.journal.latest(5)).toEqual([
+    expect(partition.journal.latest(5).map((record) => JSON.parse(journalLine(record)))).toEqual([
       {
         seq: 1,
         partition: 1,

@@ -14,7 +14,7 @@ const CR4_SMAP = 1n << 21n;
 /** What the user sees of an exit or of a guest exception: the request, then its details. */
 export function exitDetails(exit: VmExit, processor: Processor): string[] {
   // A guest exception's request is its name, which the editor shows as the title.
-  const lines = exit.reason === 'exception' ? [] : [describeRequest(exit, processor)];
+  const lines = exit.reason === 'exception' ? [] : [describeRequest(exit, processor.state.gpr(0))];
   if (exit.reason === 'exception') lines.push(...faultDetails(exit.vector, exit.errorCode, exit.payload, processor));
   if (exit.reason === 'triple-fault') {
     lines.push('The chain of faults:');

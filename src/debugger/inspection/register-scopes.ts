@@ -230,7 +230,7 @@ function lastExit({ activity, lastExit: last, processor }: VirtualCpu): ShownVar
     typeof value === 'bigint' ? hex(value) : typeof value === 'number' ? hex(value < 0 ? value >>> 0 : value) : String(value);
   const details = Object.entries(exit).filter(([, value]) => value !== undefined && typeof value !== 'object');
   return [
-    ['request', describeRequest(exit, processor)] as const,
+    ['request', describeRequest(exit, processor.state.gpr(0))] as const,
     ['VMX reason', String(vmx)] as const,
     ['SVM code', hex(svm)] as const,
     ...details.map(([name, value]) => [name, name === 'reason' ? String(value) : show(value)] as const),

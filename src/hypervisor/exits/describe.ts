@@ -1,9 +1,11 @@
 import type { VmExit } from '../../processor/exit.ts';
-import type { Processor } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
 
-/** What the guest asked for with an exit, as one would write it: `out 0x3f8, 0x48`. For the journal's `request`. */
-export function describeRequest(exit: VmExit, processor: Processor): string {
+/**
+ * What the guest asked for with an exit, as one would write it: `out 0x3f8, 0x48`. For the journal's `request`. `rax` has the number of
+ * a hypercall.
+ */
+export function describeRequest(exit: VmExit, rax: bigint): string {
   switch (exit.reason) {
     case 'cpuid':
       return `cpuid ${hex(exit.leaf >>> 0)}.${hex(exit.subleaf >>> 0)}`;
@@ -24,7 +26,7 @@ export function describeRequest(exit: VmExit, processor: Processor): string {
     case 'msr-write':
       return `wrmsr ${hex(exit.msr >>> 0)}, ${hex(exit.value)}`;
     case 'hypercall':
-      return `${exit.instruction} ${hex(processor.state.gpr(0))}`;
+      return `${exit.instruction} ${hex(rax)}`;
     case 'cr':
       if (exit.access === 'mov-to') return `mov cr${exit.register}, ${hex(exit.value)}`;
       return exit.access === 'mov-from' ? `mov from cr${exit.register}` : exit.access;

@@ -1,6 +1,6 @@
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
-import type { ExitRecord } from '../journal/exit-journal.ts';
+import type { ExitEntry, LazyText } from '../journal/exit-entry.ts';
 import { describeFault } from './describe.ts';
 import type { ServedBy } from './stage.ts';
 
@@ -14,7 +14,7 @@ export class ExitContext<Exit extends VmExit = VmExit> {
     readonly vcpu: number,
     readonly processor: Processor,
     readonly exit: Exit,
-    readonly record: ExitRecord,
+    readonly record: ExitEntry,
   ) {}
 
   /** Says in the journal which handler served the exit, and where. The last word counts. */
@@ -23,8 +23,8 @@ export class ExitContext<Exit extends VmExit = VmExit> {
     this.record.to = by;
   }
 
-  /** Says in the journal what came of it. */
-  result(text: string): void {
+  /** Says in the journal what came of it. A function is called when somebody reads it: it must not ask for what changes. */
+  result(text: LazyText): void {
     this.record.result = text;
   }
 

@@ -5,14 +5,10 @@ import type { VmExit } from '../../processor/exit.ts';
 import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { MSR_APIC_BASE, TSC_OFFSET } from '../../processor/state/layout.ts';
-import { hex } from '../../x86/address.ts';
-import { describeRequest } from '../exits/describe.ts';
 import { ExitActivity } from '../exits/exit-activity.ts';
 import { ExitContext } from '../exits/exit-context.ts';
-import { svmExitInfo, vmxQualification } from '../exits/qualification.ts';
-import { exitNumbers } from '../exits/reasons.ts';
 import type { HostedPartition } from '../host/host.ts';
-import type { ExitRecord } from '../journal/exit-journal.ts';
+import { ExitEntry } from '../journal/exit-entry.ts';
 import { RingJournal } from '../journal/ring-journal.ts';
 import { PartitionClock } from './clock.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
@@ -299,22 +295,9 @@ export class GuestPartition implements HostedPartition, Machine {
     return this.hooks?.stopAtExit(vcpu.index, exit) ? { kind: 'exit', vcpu: vcpu.index, exit } : undefined;
   }
 
-  private newRecord(vcpu: Vcpu, exit: VmExit): ExitRecord {
-    const { vmx, svm } = exitNumbers(exit);
-    const form = { addressSize: vcpu.processor.mode, segment: exit.reason === 'io' && exit.write ? 3 : 0 };
-    const qualification = this.vendor === 'intel' ? vmxQualification(exit) : svmExitInfo(exit, form).info1;
-    return {
-      seq: this.journal.nextSeq(),
-      partition: this.id,
-      vcpu: vcpu.index,
-      icount: exit.icount.toString(),
-      rip: hex(exit.rip),
-      reason: exit.reason,
-      vmx,
-      svm,
-      qualification: hex(qualification),
-      request: describeRequest(exit, vcpu.processor),
-    };
+  private newRecord({ index, processor }: Vcpu, exit: VmExit): ExitEntry {
+    const rax = exit.reason === 'hypercall' ? processor.state.gpr(0) : 0n;
+    return new ExitEntry(this.journal.nextSeq(), this.id, index, this.vendor, exit, rax, processor.mode);
   }
 
   private continueHandler(vcpu: Vcpu, request: RunRequest): RunStop | undefined {

@@ -3,7 +3,7 @@ import type { Processor } from '../../processor/processor.ts';
 import { Flag } from '../../processor/state/cpu-state.ts';
 import { ACTIVITY } from '../../processor/state/layout.ts';
 import type { ExitActivity } from '../exits/exit-activity.ts';
-import type { ExitRecord } from '../journal/exit-journal.ts';
+import type { ExitEntry } from '../journal/exit-entry.ts';
 import type { VirtualCpu } from './partition.ts';
 
 /** VMCS activity states. */
@@ -13,7 +13,7 @@ export const Activity = { ACTIVE: 0, HALTED: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } 
 export class Vcpu implements VirtualCpu {
   activity: ExitActivity | undefined;
   /** The journal's record of the exit whose handler is in progress. */
-  record: ExitRecord | undefined;
+  record: ExitEntry | undefined;
   lastExit: VmExit | undefined;
   /** The processor said that it has nothing to do; cleared by whatever may change that. */
   parked = false;

@@ -38,7 +38,7 @@ function* emulateCpuid(_kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handle
     if (leaf === 1) state.setGpr(1, state.gpr(1) | BigInt(LEAF_1_ECX >>> 0));
   }
   const values = { eax: state.gpr(0), ebx: state.gpr(3), ecx: state.gpr(1), edx: state.gpr(2) };
-  context.result(
+  context.result(() =>
     Object.values(values)
       .map((value) => hex(value))
       .join(' '),
