@@ -32,12 +32,12 @@ export function exitsCommand(args: readonly string[]): number {
     throw new UsageError(`--by takes ${FACET_NAMES.join(', ')}, not "${values.by}".`);
   const top = Number(values.top);
   if (!Number.isInteger(top) || top < 1) throw new UsageError(`--top takes a whole number above 0, not "${values.top}".`);
-  const filter = exitFilter(values.filter, 'filter') ?? (() => true);
+  const filter = exitFilter(values.filter, 'filter');
   const nameOf = values.program === undefined ? undefined : symbolNames(values.program);
 
-  const statistics = new ExitStatistics(by === undefined ? FACETS : FACETS.filter(({ name }) => name === by));
+  const statistics = new ExitStatistics(by === undefined ? FACETS : FACETS.filter(({ name }) => name === by), filter);
   for (const record of journalRecords(piecesOf(file), file, (problem) => process.stderr.write(`hyperscope: ${problem}\n`)))
-    if (filter(record)) statistics.add(record);
+    statistics.add(record);
   const names = by === undefined ? FACET_NAMES : [by];
   if (values.json) {
     const tables = Object.fromEntries(names.map((name) => [name, exitTableData(statistics, name)]));

@@ -3,6 +3,7 @@ import { FACETS, type FacetName } from '../../src/hypervisor/journal/exit-facets
 import { parseExitFilter } from '../../src/hypervisor/journal/exit-filter.ts';
 import type { ExitRecord } from '../../src/hypervisor/journal/exit-journal.ts';
 import { DISTANCE_CLASSES, distanceClass, ExitStatistics, OTHERS } from '../../src/hypervisor/journal/exit-statistics.ts';
+import { exitTable } from '../../src/hypervisor/journal/exit-tables.ts';
 import { RingJournal } from '../../src/hypervisor/journal/ring-journal.ts';
 
 const record = (changes: Partial<ExitRecord>): ExitRecord => ({
@@ -82,6 +83,24 @@ describe('statistics', () => {
     ]);
   });
 
+  test('measure to the exit before, also where a filter does not count that one', () => {
+    const statistics = new ExitStatistics(undefined, parseExitFilter('reason=io'));
+    for (const [exit, icount] of [
+      [OUT, 10],
+      [MSR, 90],
+      [OUT, 93],
+    ] as const)
+      statistics.add({ ...exit, icount: `${icount}` });
+    expect(statistics.total).toBe(2);
+    expect(statistics.by('reason')).toMatchObject([{ value: 'io', count: 2, instructions: 13n }]);
+  });
+
+  test('measure from 0 again once the machine was reset', () => {
+    const [group] = of('reason', { ...OUT, icount: '1000' }, { ...OUT, icount: '6' });
+    expect(group).toMatchObject({ instructions: 1006n, measured: 2 });
+    expect(group?.distances[distanceClass(6n)]).toBe(1);
+  });
+
   test('sort distances by their bits', () => {
     expect([0n, 1n, 2n, 3n, 4n, 1023n, 1024n, 1n << 40n].map(distanceClass)).toEqual([
       0,
@@ -158,5 +177,19 @@ describe('the journal in memory', () => {
     expect(filled(10, 25).statistics.total).toBe(10);
     journal.clear();
     expect(journal.statistics.total).toBe(0);
+  });
+
+  test('does not measure from an exit that it no longer has', () => {
+    const statistics = (kept: number) => {
+      const journal = new RingJournal(kept);
+      for (const icount of ['1000', '2000', '2007']) journal.enter({ ...OUT, icount });
+      return [journal.statistics, journal.statisticsOf(parseExitFilter('reason=io'))];
+    };
+    for (const counts of statistics(2)) {
+      expect(counts.by('reason')).toMatchObject([{ count: 2, measured: 1, instructions: 7n }]);
+      expect(exitTable(counts, 'reason', 9)).toMatch(/^io +2 +100\.0% +7 /m);
+    }
+    for (const counts of statistics(3))
+      expect(counts.by('reason')).toMatchObject([{ count: 3, measured: 3, instructions: 2007n }]);
   });
 });

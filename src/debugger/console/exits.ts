@@ -1,7 +1,6 @@
 import { FACET_NAMES, type FacetName } from '../../hypervisor/journal/exit-facets.ts';
 import { type ExitFilter, ExitFilterError, parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
 import type { ExitRecord } from '../../hypervisor/journal/exit-journal.ts';
-import { ExitStatistics } from '../../hypervisor/journal/exit-statistics.ts';
 import { exitTable } from '../../hypervisor/journal/exit-tables.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import { type ConsoleCommand, type ConsoleSession, columns, countOf } from './command.ts';
@@ -48,11 +47,7 @@ function list({ partition: { journal } }: ConsoleSession, count: number, filter:
 }
 
 function table({ partition: { journal } }: ConsoleSession, facet: FacetName, rows: number, filter?: ExitFilter): string {
-  let { statistics } = journal;
-  if (filter) {
-    statistics = new ExitStatistics();
-    for (const record of journal.latest(journal.total, filter)) statistics.add(record);
-  }
+  const statistics = filter ? journal.statisticsOf(filter) : journal.statistics;
   if (statistics.by(facet).length === 0) return `No exit so far has a ${facet}.`;
   const isPart = !filter && statistics.total < journal.total;
   const note = isPart

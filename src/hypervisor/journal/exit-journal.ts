@@ -36,6 +36,8 @@ export interface ExitJournal {
    * with the oldest record that is kept, so it has all exits if no record was dropped before.
    */
   readonly statistics: ExitStatistics;
+  /** Counts of the records that are kept and pass a filter. */
+  statisticsOf(filter: ExitFilter): ExitStatistics;
   /** Called for each record once its handler has finished. */
   onRecord(listener: (record: ExitRecord) => void): void;
 }

@@ -1,4 +1,5 @@
 import { FACETS, type Facet, type FacetName } from './exit-facets.ts';
+import type { ExitFilter } from './exit-filter.ts';
 import type { ExitRecord } from './exit-journal.ts';
 
 /** Values of a facet that are told apart; what comes later is counted together. */
@@ -18,7 +19,11 @@ export interface ExitGroup {
   /** Instructions that its vCPU had retired at the first and the last one. */
   readonly first: bigint;
   last: bigint;
-  /** Instructions that the guest ran between them and the exits before them, of the same vCPU: their sum, and how many were in each class. */
+  /**
+   * Instructions that the guest ran between them and the exits before them, of the same vCPU: how many are known, their sum, and how
+   * many were in each class.
+   */
+  measured: number;
   instructions: bigint;
   readonly distances: Uint32Array;
 }
@@ -37,8 +42,14 @@ export class ExitStatistics {
   /** Instructions at the last exit, by partition and vCPU. */
   private readonly last = new Map<string, bigint>();
   private counted = 0;
+  /** Whether the first exit that comes of a vCPU is its first one. */
+  private isWhole = true;
 
-  constructor(private readonly facets: readonly Facet[] = FACETS) {
+  /** `filter`: which exits are counted. The others must be given too: distances are from exit to exit, whatever is counted. */
+  constructor(
+    private readonly facets: readonly Facet[] = FACETS,
+    private readonly filter: ExitFilter = () => true,
+  ) {
     this.clear();
   }
 
@@ -48,21 +59,31 @@ export class ExitStatistics {
   }
 
   add(record: ExitRecord): void {
-    this.counted++;
     const icount = BigInt(record.icount);
-    const vcpu = `${record.partition}.${record.vcpu}`;
-    const distance = icount - (this.last.get(vcpu) ?? 0n);
-    this.last.set(vcpu, icount);
+    const distance = this.measure(`${record.partition}.${record.vcpu}`, icount);
+    if (!this.filter(record)) return;
+    this.counted++;
     for (const { name, of } of this.facets) {
       const value = of(record);
       if (value === undefined) continue;
       const group = this.group(name, value, record, icount);
       group.count++;
       group.last = icount;
+      if (distance === undefined) continue;
+      group.measured++;
       group.instructions += distance;
       const index = distanceClass(distance);
       group.distances[index] = (group.distances[index] ?? 0) + 1;
     }
+  }
+
+  /** Instructions since the exit before; undefined where that one isn't known. */
+  private measure(vcpu: string, icount: bigint): bigint | undefined {
+    const before = this.last.get(vcpu) ?? (this.isWhole ? 0n : undefined);
+    this.last.set(vcpu, icount);
+    if (before === undefined) return undefined;
+    // A machine that is reset counts from 0 again.
+    return icount < before ? icount : icount - before;
   }
 
   private group(name: FacetName, value: string, record: ExitRecord, icount: bigint): ExitGroup {
@@ -70,8 +91,16 @@ export class ExitStatistics {
     const key = values.has(value) || values.size < MOST_VALUES ? value : OTHERS;
     let group = values.get(key);
     if (!group) {
-      const distances = new Uint32Array(DISTANCE_CLASSES);
-      group = { value: key, count: 0, example: record.request ?? '', first: icount, last: icount, instructions: 0n, distances };
+      group = {
+        value: key,
+        count: 0,
+        example: record.request,
+        first: icount,
+        last: icount,
+        measured: 0,
+        instructions: 0n,
+        distances: new Uint32Array(DISTANCE_CLASSES),
+      };
       values.set(key, group);
     }
     return group;
@@ -83,8 +112,10 @@ export class ExitStatistics {
     return groups.sort((a, b) => b.count - a.count || (a.value < b.value ? -1 : 1));
   }
 
-  clear(): void {
+  /** Begins anew. `isWhole`: exits come from a vCPU's first one on; otherwise nobody knows what was before the first that comes. */
+  clear(isWhole = true): void {
     this.counted = 0;
+    this.isWhole = isWhole;
     this.last.clear();
     for (const { name } of this.facets) this.groups.set(name, new Map());
   }

@@ -19,7 +19,7 @@ export function exitTable(
   const lines = [title];
   for (const [value, group] of shown) {
     const share = `${((group.count / statistics.total) * 100).toFixed(1)}%`;
-    const mean = group.instructions / BigInt(group.count);
+    const mean = group.measured === 0 ? '' : group.instructions / BigInt(group.measured);
     lines.push(
       `${value.padEnd(width)}  ${String(group.count).padStart(9)}  ${share.padStart(6)}  ${String(mean).padStart(12)}  ${histogram(group, spread)}  ${group.example}`,
     );
@@ -38,22 +38,22 @@ function spreadClasses(groups: readonly ExitGroup[]): number {
   return last + 1;
 }
 
-/** How many exits came after 0, 1, 2–3, 4–7 … instructions, as columns of their share in the group. */
-function histogram({ distances, count }: ExitGroup, classes: number): string {
+/** How many exits came after 0, 1, 2–3, 4–7 … instructions, as columns of their share in those that are known. */
+function histogram({ distances, measured }: ExitGroup, classes: number): string {
   return [...distances.subarray(0, classes)]
-    .map((number) => BLOCKS[number === 0 ? 0 : Math.max(1, Math.round((number / count) * (BLOCKS.length - 1)))] ?? ' ')
+    .map((number) => BLOCKS[number === 0 ? 0 : Math.max(1, Math.round((number / measured) * (BLOCKS.length - 1)))] ?? ' ')
     .join('');
 }
 
 /** The same for programs. */
 export function exitTableData(statistics: ExitStatistics, name: FacetName): unknown {
-  return statistics.by(name).map(({ value, count, example, first, last, instructions, distances }) => ({
+  return statistics.by(name).map(({ value, count, example, first, last, measured, instructions, distances }) => ({
     value,
     count,
     share: count / statistics.total,
     first: first.toString(),
     last: last.toString(),
-    meanInstructions: Number(instructions) / count,
+    meanInstructions: measured === 0 ? null : Number(instructions) / measured,
     distances: [...distances],
     example,
   }));

@@ -41,11 +41,19 @@ export class RingJournal implements ExitJournal {
   }
 
   get statistics(): ExitStatistics {
-    if (!this.counting) {
-      this.counting = new ExitStatistics();
-      for (const record of this.latest(this.capacity)) this.counting.add(record);
-    }
+    this.counting ??= this.count();
     return this.counting;
+  }
+
+  statisticsOf(filter: ExitFilter): ExitStatistics {
+    return this.count(filter);
+  }
+
+  private count(filter?: ExitFilter): ExitStatistics {
+    const statistics = new ExitStatistics(undefined, filter);
+    statistics.clear(this.finished <= this.capacity);
+    for (const record of this.latest(this.capacity)) statistics.add(record);
+    return statistics;
   }
 
   onRecord(listener: (record: ExitRecord) => void): void {
