@@ -41,7 +41,7 @@ describe('a console command', () => {
     ['help nonsense', /^There is no command "nonsense"; they are regs, /],
     ['regs all', /^regs takes no "all"/],
     ['exits many', /^"many" is no count; the command is exits \[N\] \[by FIELD\] \[where FILTER\]\.$/],
-    ['exits by colour', /^Exits have no "colour" to be counted by; they have reason, port, /],
+    ['exits by colour', /^Exits have no "colour" to be counted by; they have reason, subject, port, /],
     ['exits where prot=1', /^"prot=1" names no field of an exit; did you mean port\?/],
     ['exits 0', /is no count/],
     ['walk', /^An address is missing; the command is walk ADDRESS\.$/],

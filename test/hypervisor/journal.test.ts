@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { svmExitInfo, vmxQualification } from '../../src/hypervisor/exits/qualification.ts';
 import { FACETS, type FacetName } from '../../src/hypervisor/journal/exit-facets.ts';
 import { parseExitFilter } from '../../src/hypervisor/journal/exit-filter.ts';
 import type { ExitRecord } from '../../src/hypervisor/journal/exit-journal.ts';
 import { DISTANCE_CLASSES, distanceClass, ExitStatistics, OTHERS } from '../../src/hypervisor/journal/exit-statistics.ts';
+import { ioAccess, subjectOf } from '../../src/hypervisor/journal/exit-subject.ts';
 import { exitTable } from '../../src/hypervisor/journal/exit-tables.ts';
 import { RingJournal } from '../../src/hypervisor/journal/ring-journal.ts';
 
@@ -33,7 +35,10 @@ const MMIO = record({ reason: 'mmio', request: 'write 0xfee00300, 0x1', to: 'hyp
 
 describe('what an exit is counted by', () => {
   const facets = (exit: ExitRecord) =>
-    Object.fromEntries(FACETS.map(({ name, of }) => [name, of(exit)]).filter(([, value]) => value !== undefined));
+    Object.fromEntries(
+      FACETS.map(({ name, of }) => [name, of(exit)]).filter(([name, value]) => name !== 'subject' && value !== undefined),
+    );
+  const subject = (changes: Partial<ExitRecord>) => subjectOf(record(changes));
 
   test('is its port, MSR, page, hypercall or leaf, besides what all have', () => {
     const all = { partition: '1', vcpu: '1.0', rip: '0x100000' };
@@ -49,6 +54,49 @@ describe('what an exit is counted by', () => {
     expect(facets(record({ reason: 'io', qualification: '0x600211', request: 'in 0x60 (1 byte)' }))).toMatchObject({
       port: '0x60',
     });
+  });
+
+  test('is its control register or its vector', () => {
+    const requests = ['mov cr3, 0x1000', 'mov from cr8', 'clts', 'lmsw'];
+    expect(requests.map((request) => facets(record({ reason: 'cr', request })).cr)).toEqual(['cr3', 'cr8', 'cr0', 'cr0']);
+    expect(facets(record({ reason: 'exception', request: '#PF(0x2)' })).vector).toBe('#PF');
+    expect(facets(record({ reason: 'exception', request: 'vector 9' })).vector).toBe('vector 9');
+    expect(facets(record({ reason: 'external-interrupt', request: 'external-interrupt 0x20' })).vector).toBe('0x20');
+  });
+
+  test.each<[Partial<ExitRecord>, string]>([
+    [OUT, 'out 0x3f8 (1 byte)'],
+    [{ reason: 'io', qualification: '0x3f80048', request: 'in 0x3f8 (1 byte)' }, 'in 0x3f8 (1 byte)'],
+    [{ reason: 'io', qualification: '0x1f0003b', request: 'rep ins 0x1f0 (4 bytes)' }, 'in 0x1f0 (4 bytes)'],
+    [MSR, 'wrmsr 0xc0000082 LSTAR'],
+    [{ reason: 'msr-read', request: 'rdmsr 0x4b564d00' }, 'rdmsr 0x4b564d00'],
+    [MMIO, 'write 0xfee00000'],
+    [{ reason: 'apic', request: 'apic write 0xb0, 0x0' }, 'apic write 0xb0'],
+    [{ reason: 'second-level-violation', request: 'execute 0x12345' }, 'execute 0x12000'],
+    [{ reason: 'cpuid', request: 'cpuid 0x7.0x1' }, 'cpuid 0x7'],
+    [{ reason: 'hypercall', request: 'vmcall 0x5' }, 'vmcall 0x5'],
+    [{ reason: 'cr', request: 'mov cr3, 0x1000' }, 'mov to cr3'],
+    [{ reason: 'cr', request: 'mov from cr3' }, 'mov from cr3'],
+    [{ reason: 'exception', request: '#GP(0)' }, '#GP'],
+    [{ reason: 'xsetbv', request: 'xsetbv 0, 0x7' }, 'xsetbv 0'],
+    [{ reason: 'hlt', request: 'hlt' }, 'hlt'],
+    [{ reason: 'vm-entry-failure', request: '' }, 'vm-entry-failure'],
+  ])('%j is about %s, whatever the values', (exit, expected) => {
+    expect(subject(exit)).toBe(expected);
+  });
+
+  test.each<[1 | 2 | 4, boolean]>([
+    [1, true],
+    [2, false],
+    [4, true],
+    [4, false],
+  ])('has the port, size %i and direction of the qualification of both vendors', (size, write) => {
+    const exit = { reason: 'io', port: 0xcfc, size, write, value: 0, string: false, rep: false, immediate: false } as const;
+    const whole = { ...exit, rip: 0n, instructionLength: 1, icount: 0n };
+    const access = { port: 0xcfc, size, write };
+    expect(ioAccess(vmxQualification(whole))).toEqual(access);
+    for (const addressSize of [16, 32, 64] as const)
+      expect(ioAccess(svmExitInfo(whole, { addressSize, segment: 3 }).info1)).toEqual(access);
   });
 
   test('is no name of an MSR that nobody knows', () => {
@@ -144,7 +192,7 @@ describe('a filter', () => {
   });
 
   test.each<[string, RegExp]>([
-    ['prot=1', /^"prot=1" names no field of an exit; did you mean port\? A filter has reason, port, /],
+    ['prot=1', /^"prot=1" names no field of an exit; did you mean port\? A filter has reason, subject, port, /],
     ['colour=red', /^"colour=red" names no field of an exit\. A filter has /],
     ['reason', /^"reason" is no term of a filter; write reason=VALUE or reason~TEXT\.$/],
     ['port=5..1', /^"5\.\.1" is no range of port; write it as 0x1000\.\.0x1fff\.$/],
