@@ -75,6 +75,7 @@ describe('what an exit is counted by', () => {
     [{ reason: 'second-level-violation', request: 'execute 0x12345' }, 'execute 0x12000'],
     [{ reason: 'cpuid', request: 'cpuid 0x7.0x1' }, 'cpuid 0x7'],
     [{ reason: 'hypercall', request: 'vmcall 0x5' }, 'vmcall 0x5'],
+    [{ reason: 'hypercall', request: 'vmmcall hypercall 999' }, 'vmmcall 0x3e7'],
     [{ reason: 'cr', request: 'mov cr3, 0x1000' }, 'mov to cr3'],
     [{ reason: 'cr', request: 'mov from cr3' }, 'mov from cr3'],
     [{ reason: 'exception', request: '#GP(0)' }, '#GP'],

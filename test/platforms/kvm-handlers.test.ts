@@ -192,6 +192,12 @@ describe('hypercalls', () => {
     expect(call({ 0: 99n }).guest.partition.journal.latest(1)).toMatchObject([{ result: '-KVM_ENOSYS (-1000)' }]);
   });
 
+  test('are counted by name in the journal, and by number where they have none', () => {
+    const counted = (number: bigint) => call({ 0: number }).guest.partition.journal.statistics.by('hypercall');
+    expect(counted(11n)).toMatchObject([{ value: 'KVM_HC_SCHED_YIELD', count: 1 }]);
+    expect(counted(99n)).toMatchObject([{ value: '0x63', count: 1 }]);
+  });
+
   test('pair clocks, and say where memory is wrong', () => {
     const { guest, rax } = call({ 0: 9n, 3: 0x2000n, 1: 0n });
     expect(rax).toBe(0n);

@@ -37,7 +37,7 @@ export const FACETS: readonly Facet[] = [
   { name: 'port', description: 'I/O port', of: portOf },
   { name: 'msr', description: 'model-specific register', of: msrOf },
   { name: 'gpa', description: 'guest physical page, or register of the local APIC', of: pageOf },
-  { name: 'hypercall', description: 'number of the hypercall', of: hypercallOf },
+  { name: 'hypercall', description: 'hypercall: its name where the platform has one, otherwise its number', of: hypercallOf },
   { name: 'leaf', description: 'CPUID leaf', of: leafOf },
   { name: 'cr', description: 'control register', of: controlRegisterOf },
   { name: 'vector', description: 'exception, or vector of an interrupt', of: vectorOf },

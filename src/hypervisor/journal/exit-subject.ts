@@ -3,7 +3,8 @@ import { hex } from '../../x86/address.ts';
 import type { ExitRecord } from './exit-journal.ts';
 
 /**
- * What an exit is about, taken from its record alone: from the qualification, or from the request as exits/describe.ts writes it.
+ * What an exit is about, taken from its record alone: from the qualification, or from the request as exits/describe.ts and the
+ * platforms' hypercalls write it.
  * Each function gives undefined where an exit has no such thing.
  */
 type OfRecord = (record: ExitRecord) => string | undefined;
@@ -56,8 +57,12 @@ export const pageOf: OfRecord = (record) => {
 export const portOf: OfRecord = ({ reason, qualification }) =>
   reason === 'io' ? hex(ioAccess(BigInt(qualification)).port) : undefined;
 
-export const hypercallOf: OfRecord = (record) =>
-  record.reason === 'hypercall' ? argument(record, /^vmm?call (0x[0-9a-f]+)/) : undefined;
+/** Its name where the platform that served it has one, `KVM_HC_KICK_CPU`; otherwise its number. */
+export const hypercallOf: OfRecord = (record) => {
+  if (record.reason !== 'hypercall') return undefined;
+  const [, number, word] = /^vmm?call (?:hypercall (\d+)|(\w+))/.exec(record.request) ?? [];
+  return number === undefined ? word : hex(BigInt(number));
+};
 
 export const leafOf: OfRecord = (record) => (record.reason === 'cpuid' ? argument(record, /^cpuid (0x[0-9a-f]+)/) : undefined);
 
@@ -89,6 +94,8 @@ export function subjectOf(record: ExitRecord): string {
     case 'mmio':
     case 'second-level-violation':
       return `${verb} ${pageOf(record) ?? '?'}`;
+    case 'hypercall':
+      return `${verb} ${hypercallOf(record) ?? '?'}`;
     case 'cpuid':
       return `cpuid ${leafOf(record) ?? '?'}`;
     case 'cr':
