@@ -188,11 +188,31 @@ describe('a filter', () => {
     ['handler~handle_', [true, false, false]],
     ['request~0x48 to=device', [true, false, false]],
     ['to=device reason=mmio', [false, false, false]],
+    ['subject~"out 0x3f8"', [true, false, false]],
+    ['handler="kvm-intel handle_io"', [true, false, false]],
+    ['subject="write 0xfee00000" !to=device', [false, false, true]],
+    ['gpa=0xfee00300', [false, false, true]],
+    ['gpa=0xfee00300..0xfee00310', [false, false, true]],
+    ['gpa=0xfee01300', [false, false, false]],
   ])('%s lets through what it says', (text, expected) => {
     expect(passes(text)).toEqual(expected);
   });
 
+  test('takes hypercalls by name, with and without what all names begin with', () => {
+    const exit = record({ reason: 'hypercall', request: 'vmcall KVM_HC_KICK_CPU' });
+    const pass = ['hypercall=KVM_HC_KICK_CPU', 'hypercall=kick_cpu', 'hypercall=send_ipi'].map((text) =>
+      parseExitFilter(text)(exit),
+    );
+    expect(pass).toEqual([true, true, false]);
+  });
+
   test.each<[string, RegExp]>([
+    ['reason=ioo', /^"reason" is never "ioo"\. It is one of cpuid, io, /],
+    ['reason=msr', /^"reason" is never "msr"; did you mean msr-read\? It is one of /],
+    ['to=devcie', /^"to" is never "devcie"; did you mean device\? It is one of hypervisor, device, /],
+    ['port=com1', /^A port is a number, not "com1"; write port=0x10, or a range as 0x10\.\.0x1f\.$/],
+    ['handler~"x', /^"handler~x" has a quotation mark too few; write handler~"TEXT"\.$/],
+    ['"', /has a quotation mark too few/],
     ['prot=1', /^"prot=1" names no field of an exit; did you mean port\? A filter has reason, subject, port, /],
     ['colour=red', /^"colour=red" names no field of an exit\. A filter has /],
     ['reason', /^"reason" is no term of a filter; write reason=VALUE or reason~TEXT\.$/],

@@ -5,7 +5,8 @@
  */
 
 /** Who runs the code of a frame, as the journal's `to` and the call stack show it. */
-export type ServedBy = 'hypervisor' | 'device' | 'parent' | 'card' | 'guest';
+export const SERVED_BY = ['hypervisor', 'device', 'parent', 'card', 'guest'] as const;
+export type ServedBy = (typeof SERVED_BY)[number];
 
 /** What a stage shows. Bigints are shown as hexadecimal, numbers as both. */
 export type StageValue = string | number | bigint | boolean;

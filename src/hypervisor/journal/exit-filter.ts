@@ -1,4 +1,6 @@
-import { FACET_NAMES, type Facet, facetByName } from './exit-facets.ts';
+import { EXIT_REASONS } from '../../processor/exit.ts';
+import { SERVED_BY } from '../exits/stage.ts';
+import { FACET_NAMES, type Facet, type FacetName, facetByName } from './exit-facets.ts';
 import type { ExitRecord } from './exit-journal.ts';
 
 /** A filter that can't be read. The message is one sentence that says what is wrong and how to mend it. */
@@ -14,25 +16,32 @@ const TEXTS: Readonly<Record<string, (record: ExitRecord) => string | undefined>
 
 const NAMES: readonly string[] = [...FACET_NAMES, ...Object.keys(TEXTS)];
 
+/** Fields that are numbers always. MSRs, hypercalls and vectors have names too, and a page can be a register of the local APIC. */
+const NUMBERS: readonly string[] = ['port', 'leaf', 'rip', 'partition'] satisfies FacetName[];
+
+/** Fields that are one of some words. */
+const WORDS: Readonly<Record<string, readonly string[]>> = { reason: EXIT_REASONS, to: SERVED_BY } satisfies Partial<
+  Record<FacetName, readonly string[]>
+>;
+
 /**
  * Reads a filter: terms between spaces, all of which must hold. `reason=io` compares (several values between commas, numbers in any
- * notation, ranges as `0x1000..0x1fff`), `handler~serial` looks for a text, and `!` in front turns a term round. Throws
- * ExitFilterError.
+ * notation, ranges as `0x1000..0x1fff`), `handler~serial` looks for a text, `!` in front turns a term round, and quotation marks keep
+ * spaces together: `subject~"out 0x3f8"`. Throws ExitFilterError.
  */
 export function parseExitFilter(text: string): ExitFilter {
-  const terms = text
-    .trim()
-    .split(/\s+/)
-    .filter((term) => term !== '')
-    .map(parseTerm);
+  const terms = (text.match(/(?:"[^"]*(?:"|$)|[^\s"])+/g) ?? []).map(parseTerm);
   return (record) => terms.every((term) => term(record));
 }
 
 function parseTerm(text: string): ExitFilter {
-  const [, not, name = '', relation, value = ''] = /^(!?)([\w-]*)(=|~)?(.*)$/s.exec(text) ?? [];
+  const [, not, name = '', relation, quoted = ''] = /^(!?)([\w-]*)(=|~)?(.*)$/s.exec(text) ?? [];
+  if (quoted.split('"').length % 2 === 0)
+    throw new ExitFilterError(`"${text.replaceAll('"', '')}" has a quotation mark too few; write ${name || 'handler'}~"TEXT".`);
+  const value = quoted.replaceAll('"', '');
   const of = facetByName(name)?.of ?? TEXTS[name];
   if (of === undefined)
-    throw new ExitFilterError(`"${text}" names no field of an exit${hint(name)} A filter has ${NAMES.join(', ')}.`);
+    throw new ExitFilterError(`"${text}" names no field of an exit${hint(name, NAMES)} A filter has ${NAMES.join(', ')}.`);
   if (relation === undefined || value === '')
     throw new ExitFilterError(`"${text}" is no term of a filter; write ${name}=VALUE or ${name}~TEXT.`);
   const holds = relation === '~' ? contains(of, value) : equals(of, name, value);
@@ -40,9 +49,9 @@ function parseTerm(text: string): ExitFilter {
 }
 
 /** The end of a sentence about a name that there is not: the one that was meant, if that can be told. */
-function hint(name: string): string {
+function hint(name: string, names: readonly string[]): string {
   const letters = (text: string) => [...text.toLowerCase()].sort().join('');
-  const near = NAMES.find(
+  const near = names.find(
     (other) => letters(other) === letters(name) || (name.length > 1 && other.startsWith(name.toLowerCase())),
   );
   return near === undefined ? '.' : `; did you mean ${near}?`;
@@ -67,10 +76,16 @@ function numberIn(text: string): bigint | undefined {
   return digits === undefined ? undefined : BigInt(digits);
 }
 
+/** An address within a page names the page, as the records have it. */
+function wantedNumber(name: string, text: string): bigint | undefined {
+  const number = numberIn(text);
+  return name === 'gpa' && number !== undefined && number > 0xfffn ? number & ~0xfffn : number;
+}
+
 function parseChoice(name: string, text: string): (found: string) => boolean {
   const [low, high] = text.split('..');
   if (high !== undefined) {
-    const [from, to] = [numberIn(low ?? ''), numberIn(high)];
+    const [from, to] = [wantedNumber(name, low ?? ''), numberIn(high)];
     if (from === undefined || to === undefined || to < from)
       throw new ExitFilterError(`"${text}" is no range of ${name}; write it as 0x1000..0x1fff.`);
     return (found) => {
@@ -78,11 +93,17 @@ function parseChoice(name: string, text: string): (found: string) => boolean {
       return number !== undefined && from <= number && number <= to;
     };
   }
-  const number = numberIn(text);
+  const number = wantedNumber(name, text);
+  if (NUMBERS.includes(name) && number === undefined)
+    throw new ExitFilterError(`A ${name} is a number, not "${text}"; write ${name}=0x10, or a range as 0x10..0x1f.`);
+  const words = WORDS[name];
+  if (words?.includes(text.toLowerCase()) === false)
+    throw new ExitFilterError(`"${name}" is never "${text}"${hint(text, words)} It is one of ${words.join(', ')}.`);
   const wanted = text.toLowerCase();
-  // An MSR can be named too.
+  // An MSR can be named too, and a hypercall without what all names of its platform begin with.
   return (found) =>
     found.toLowerCase() === wanted ||
     (number !== undefined && numberIn(found) === number) ||
-    found.toLowerCase().split(' ')[1] === wanted;
+    found.toLowerCase().split(' ')[1] === wanted ||
+    (name === 'hypercall' && found.toLowerCase().split('_hc_')[1] === wanted);
 }
