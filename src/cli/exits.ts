@@ -10,6 +10,8 @@ import { exitFilter, parse } from './options.ts';
 import { UsageError } from './usage.ts';
 
 const PIECE = 1 << 16;
+/** Characters of the longest line that is looked at. A record has some hundreds; a file without line ends is no journal. */
+const LONGEST_LINE = 1 << 20;
 
 /** `hyperscope exits FILE`: prints tables, returns the exit status. */
 export function exitsCommand(args: readonly string[]): number {
@@ -93,28 +95,30 @@ export function* journalRecords(
   let rest = '';
   let line = 0;
   let found = 0;
-  const broken: number[] = [];
+  let broken = 0;
+  let firstBroken = 0;
   function* take(text: string): Generator<ExitRecord> {
     line++;
     if (text.trim() === '') return;
-    const record = parseRecord(text);
+    const record = text.length <= LONGEST_LINE ? parseRecord(text) : undefined;
     if (record) {
       found++;
       yield record;
-    } else broken.push(line);
+    } else if (++broken === 1) firstBroken = line;
   }
   for (const piece of pieces) {
-    const lines = (rest + piece).split('\n');
+    // What is too long already is broken, however it goes on.
+    const from = rest.length > LONGEST_LINE ? piece.indexOf('\n') : 0;
+    if (from < 0) continue;
+    const lines = (rest + piece.slice(from)).split('\n');
     rest = lines.pop() ?? '';
     for (const text of lines) yield* take(text);
   }
   yield* take(rest);
-  if (broken.length === 0) return;
-  const sentence = `${file}:${broken[0]} is not a record of an exit journal; write one with \`run --exits FILE\`.`;
+  if (broken === 0) return;
+  const sentence = `${file}:${firstBroken} is not a record of an exit journal; write one with \`run --exits FILE\`.`;
   if (found === 0) throw new UsageError(sentence);
-  onProblem(
-    broken.length === 1 ? `${sentence} It was left out.` : `${sentence} It and ${broken.length - 1} other lines were left out.`,
-  );
+  onProblem(broken === 1 ? `${sentence} It was left out.` : `${sentence} It and ${broken - 1} other lines were left out.`);
 }
 
 function parseRecord(line: string): ExitRecord | undefined {
@@ -129,10 +133,13 @@ function parseRecord(line: string): ExitRecord | undefined {
 /** Whether a value has what the tables go by, in the form that the journal has it. */
 function isRecord(value: unknown): value is ExitRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { reason, rip, icount, qualification, partition, vcpu } = value as Partial<Record<string, unknown>>;
+  const fields = value as Partial<Record<string, unknown>>;
+  const { reason, rip, icount, qualification, partition, vcpu, request } = fields;
   const isHex = (text: unknown) => typeof text === 'string' && /^0x[0-9a-f]+$/.test(text);
-  if (typeof reason !== 'string' || !isHex(rip) || !isHex(qualification)) return false;
-  return typeof icount === 'string' && /^\d+$/.test(icount) && typeof partition === 'number' && typeof vcpu === 'number';
+  if (typeof reason !== 'string' || typeof request !== 'string' || !isHex(rip) || !isHex(qualification)) return false;
+  // A handler that said nothing of itself has none of these.
+  if (![fields.handler, fields.result, fields.to].every((text) => text === undefined || typeof text === 'string')) return false;
+  return typeof icount === 'string' && /^\d+$/.test(icount) && Number.isInteger(partition) && Number.isInteger(vcpu);
 }
 
 /** One table per facet; of several, those that are not empty. `nameOf` adds what is known of a RIP. */

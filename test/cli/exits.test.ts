@@ -58,17 +58,35 @@ describe('a journal file', () => {
     ]);
   });
 
+  test('may have a line without end: it is broken like others, and is not gathered', () => {
+    function* pieces() {
+      yield TEXT;
+      const garbage = '{'.repeat(1 << 14);
+      for (let piece = 0; piece < 40_000; piece++) yield garbage;
+      yield `\n${TEXT}`;
+    }
+    const problems: string[] = [];
+    const records = [...journalRecords(pieces(), 'j.jsonl', (problem) => problems.push(problem))];
+    expect(records.map(({ seq }) => seq)).toEqual([1, 2, 3, 1, 2, 3]);
+    expect(problems).toEqual([expect.stringMatching(/^j\.jsonl:4 is not a record .* It was left out\.$/)]);
+  });
+
   test('that has no record at all is refused', () => {
     expect(() => read('garbage')).toThrow('j.jsonl:1 is not a record of an exit journal; write one with `run --exits FILE`.');
   });
 
-  test.each(['"icount":"ten"', '"icount":7', '"qualification":"zero"', '"rip":"here"', '"partition":"1"'])(
-    'has no record with %s',
-    (field) => {
-      const [name = ''] = field.split(':');
-      const line = JSON.stringify(LINES[0]).replace(new RegExp(`${name}:[^,}]*`), field);
-      expect(line).toContain(field);
-      expect(() => read(line)).toThrow('j.jsonl:1');
-    },
-  );
+  test.each([
+    '"icount":"ten"',
+    '"icount":7',
+    '"qualification":"zero"',
+    '"rip":"here"',
+    '"partition":"1"',
+    '"handler":5',
+    '"request":null',
+  ])('has no record with %s', (field) => {
+    const [name = ''] = field.split(':');
+    const line = JSON.stringify(LINES[0]).replace(new RegExp(`${name}:[^,}]*`), field);
+    expect(line).toContain(field);
+    expect(() => read(line)).toThrow('j.jsonl:1');
+  });
 });
