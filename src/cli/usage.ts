@@ -34,6 +34,7 @@ PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a boot sect
   --mode 16|32|64         mode in which a flat binary starts
   --exits FILE            write the exit journal as JSON lines
   --exits-filter FILTER   which exits are written there, such as 'reason=io !port=0x3f8'
+  --exits-kept N          how many exits are kept in memory, where \`monitor exits\` of gdbserver finds them (default 4096)
   --stats                 print one JSON object on stderr at the end
   --state-hash            print the final state hash on stderr
   --max-instructions N    stop after N guest instructions

@@ -17,6 +17,11 @@ describe('the options of run', () => {
     expect(configuration.commandLine).toBe('console=ttyS0 --quiet x');
   });
 
+  test('set how many exits are kept', () => {
+    expect(parseRunOptions(['a.asm', '--exits-kept', '10']).configuration.exitsKept).toBe(10);
+    expect(parseRunOptions(['a.asm']).configuration.exitsKept).toBeUndefined();
+  });
+
   test.each([
     ['4096', 4096],
     ['64M', 64 << 20],
@@ -37,6 +42,7 @@ describe('the options of run', () => {
     [['a', '--processor', 'kvm'], 'use --processor emulated.'],
     [['a', '--timeout', '-1'], '--timeout'],
     [['a', '--timeout=0'], '--timeout takes a number of seconds above 0'],
+    [['a', '--exits-kept', 'all'], '--exits-kept takes a whole number, not "all".'],
     [['a', '--vcpus', 'two'], '--vcpus takes a whole number, not "two".'],
     [['a', '--load-address', 'top'], '--load-address takes an address such as 0x100000'],
     [['a', '--nonsense'], 'see `hyperscope help run`.'],
