@@ -272,7 +272,7 @@ class Cpu implements Processor {
         undo();
         this.leaver = decoded;
         this.leaverRip = rip;
-        if (outcome.reason === 'triple-fault') return this.events.tripleFault(outcome.chain);
+        if (outcome.reason === 'triple-fault') return this.events.tripleFault(outcome);
         return this.core.exit(outcome, instruction.length);
       }
       if (outcome === 'next') state.rip = core.advance(rip, instruction.length);

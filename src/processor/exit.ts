@@ -3,6 +3,8 @@
  * hypervisor/exits; here stands what the processor knows, in its own terms.
  */
 
+import type { FaultLink } from './events/deliver.ts';
+
 /** The words of the exit journal (docs/reference/exit-journal.md). */
 export const EXIT_REASONS = [
   'cpuid',
@@ -112,8 +114,10 @@ export type ExitDetail =
     }
   | {
       readonly reason: 'triple-fault';
-      /** Vectors that led here, first fault first: e.g. [14, 13, 8]. */
-      readonly chain: readonly { readonly vector: number; readonly errorCode?: number; readonly payload?: bigint }[];
+      /** Events that led here, first one first, each with the fault that its delivery raised: e.g. [14, 8]. */
+      readonly chain: readonly FaultLink[];
+      /** What CR2 held before the first page fault of the chain. */
+      readonly cr2?: bigint;
     }
   | {
       readonly reason: 'task-switch';

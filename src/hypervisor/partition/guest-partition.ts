@@ -285,7 +285,10 @@ export class GuestPartition implements HostedPartition, Machine {
     const exit = this.server.classify?.(processor, raw) ?? raw;
     if (this.server.serveDirectly?.(processor, exit)) {
       this.afterExit(vcpu, exit);
-      return undefined;
+      if (exit.reason !== 'triple-fault') return undefined;
+      // The end of a guest is for a debugger to see, also where it is no VM exit.
+      vcpu.lastExit = exit;
+      return this.hooks?.stopAtExit(vcpu.index, exit) ? { kind: 'exit', vcpu: vcpu.index, exit } : undefined;
     }
     vcpu.lastExit = exit;
     const record = this.newRecord(vcpu, exit);

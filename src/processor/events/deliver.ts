@@ -23,6 +23,16 @@ export interface FaultLink {
   readonly vector: number;
   readonly errorCode?: number;
   readonly payload?: bigint;
+  /** What it was, unless an exception. */
+  readonly kind?: Exclude<GuestEvent['kind'], 'exception'>;
+  /** The fault that its delivery raised. */
+  readonly raised?: { readonly vector: number; readonly errorCode?: number; readonly payload?: bigint };
+}
+
+/** Delivery failed for good. `cr2` is what CR2 held before the first page fault of the chain. */
+export interface FailedDelivery {
+  readonly chain: readonly FaultLink[];
+  readonly cr2?: bigint;
 }
 
 const CONTRIBUTORY: ReadonlySet<number> = new Set([Vector.DE, Vector.TS, Vector.NP, Vector.SS, Vector.GP, Vector.CP]);
@@ -35,21 +45,26 @@ const RIGHTS_NULL_SS = Rights.UNUSABLE;
 
 /**
  * Delivers an event, and the exceptions that delivering it raises (double fault: Intel SDM vol. 3, table 7-5). RIP must be
- * what the handler returns to. When even the double fault can't be delivered, the state is as before the call and the chain
- * of faults is returned. `faultRip` is given for software events: a fault in delivering one is a fault of the instruction at
+ * what the handler returns to. When even the double fault can't be delivered, the registers are as before the call, but for CR2, DR6 and
+ * DR7, and the chain of faults is returned. `faultRip` is given for software events: a fault in delivering one is a fault of the instruction at
  * that RIP, thrown with RIP set back to it, so that whoever intercepts it sees it.
  */
-export function deliverEvent(
-  context: SystemContext,
-  event: GuestEvent,
-  faultRip?: bigint,
-): 'delivered' | { readonly chain: readonly FaultLink[] } {
+export function deliverEvent(context: SystemContext, event: GuestEvent, faultRip?: bigint): 'delivered' | FailedDelivery {
   const chain: FaultLink[] = [];
   let current = event;
+  let cr2: bigint | undefined;
+  const before: Before = { words: undefined };
   for (;;) {
-    chain.push({ vector: current.vector, errorCode: current.errorCode, payload: current.linearAddress ?? current.dr6 });
+    const { vector, errorCode, kind } = current;
+    const link = {
+      vector,
+      errorCode,
+      payload: current.linearAddress ?? current.dr6,
+      kind: kind === 'exception' ? undefined : kind,
+    };
+    if (vector === Vector.PF && kind === 'exception') cr2 ??= context.state.get64(L.CR2);
     try {
-      deliverOne(context, current);
+      deliverOne(context, current, before);
       return 'delivered';
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error;
@@ -57,12 +72,33 @@ export function deliverEvent(
         context.state.rip = faultRip;
         throw error;
       }
-      if (current.vector === Vector.DF && current.kind === 'exception') return { chain };
+      const raised = { vector: error.vector, errorCode: error.errorCode, payload: error.linearAddress ?? error.dr6 };
+      chain.push({ ...link, raised });
+      if (current.vector === Vector.DF && current.kind === 'exception') return failed(context, before, chain, cr2);
       // Benign faults (#AC, #DB) can raise themselves for ever; a real processor hangs, this one shuts down.
-      if (chain.length >= LONGEST_CHAIN) return { chain };
+      if (chain.length >= LONGEST_CHAIN) return failed(context, before, chain, cr2);
       current = combine(current, error);
     }
   }
+}
+
+/** The registers before the first task switch, if there was one. */
+interface Before {
+  words: BigUint64Array | undefined;
+}
+
+/** After a task switch that was committed the registers are again those of the task that met the fault. */
+function failed(context: SystemContext, { words }: Before, chain: readonly FaultLink[], cr2?: bigint): FailedDelivery {
+  if (words) restoreRegisters(context, words);
+  return { chain, cr2 };
+}
+
+function restoreRegisters(context: SystemContext, words: BigUint64Array): void {
+  context.state.u64.set(words);
+  context.flushTlb(true);
+  context.debugRegistersChanged();
+  context.modeChanged();
+  context.eventsChanged();
 }
 
 function combine(first: GuestEvent, second: GuestFault): GuestEvent {
@@ -89,10 +125,10 @@ function sideEffects(context: SystemContext, event: GuestEvent): void {
   }
 }
 
-function deliverOne(context: SystemContext, event: GuestEvent): void {
+function deliverOne(context: SystemContext, event: GuestEvent, before: Before): void {
   sideEffects(context, event);
   if ((context.state.cr0 & 1n) === 0n) deliverReal(context, event);
-  else deliverProtected(context, event);
+  else deliverProtected(context, event, before);
   const { state } = context;
   state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) & ~SHADOW);
   context.eventsChanged();
@@ -127,7 +163,7 @@ function pushedFlags(context: SystemContext, event: GuestEvent): bigint {
   return BigInt(context.state.rflags | (isFault ? Flag.RF : 0));
 }
 
-function deliverProtected(context: SystemContext, event: GuestEvent): void {
+function deliverProtected(context: SystemContext, event: GuestEvent, before: Before): void {
   const software = event.kind === 'software' || event.kind === 'int3';
   const external = event.kind === 'software' || event.kind === 'int3' ? 0 : 1;
   const gate = readGate(context, event.vector, external);
@@ -137,6 +173,7 @@ function deliverProtected(context: SystemContext, event: GuestEvent): void {
   if (gate.kind === 'task') {
     if (context.intercepts.taskSwitch)
       throw new AccessExit({ reason: 'task-switch', selector: gate.selector, source: 'gate', errorCode: event.errorCode });
+    before.words ??= context.state.u64.slice(0, L.ARCHITECTURAL_END >> 3);
     switchTask(context, gate.selector, 'gate', context.state.rip, external);
     if (hasError) {
       const stack = StackCursor.current(context);

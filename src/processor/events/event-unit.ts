@@ -1,12 +1,12 @@
 import type { CpuCore } from '../cpu-core.ts';
-import type { ExitDetail, RunResult } from '../exit.ts';
+import type { RunResult } from '../exit.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { EventInjection } from '../processor.ts';
 import { type CpuState, Flag } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
 import { resetState } from '../state/reset.ts';
 import { AccessExit } from '../system/context.ts';
-import { deliverEvent, type GuestEvent } from './deliver.ts';
+import { deliverEvent, type FailedDelivery, type GuestEvent } from './deliver.ts';
 
 /** Bits of the interruptibility state: the shadows of STI and MOV SS, and NMIs blocked until IRET. */
 export const SHADOW = 3;
@@ -29,6 +29,8 @@ export class EventUnit {
   pendingDebug = 0n;
   /** An event whose delivery left for a task switch. */
   interrupted: GuestEvent | undefined;
+  /** A triple fault that nobody has been told of. */
+  private unreported: FailedDelivery | undefined;
   /** Events delivered since an instruction retired. */
   deliveries = 0;
 
@@ -45,6 +47,7 @@ export class EventUnit {
     this.nmiPending = this.initPending = false;
     this.sipiVector = undefined;
     this.pendingDebug = 0n;
+    this.unreported = undefined;
     this.deliveries = 0;
   }
 
@@ -71,7 +74,7 @@ export class EventUnit {
     const activity = state.get32(L.ACTIVITY);
     if (activity === Activity.WAIT_FOR_SIPI) return this.waitForSipi();
     if (this.injected) return this.deliverInjected(this.injected);
-    if (activity === Activity.SHUTDOWN) return { kind: 'shutdown' };
+    if (activity === Activity.SHUTDOWN) return this.shutDown();
     const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
     if (this.pendingDebug !== 0n && !(shadow & MOV_SS_SHADOW)) {
       const dr6 = this.pendingDebug;
@@ -169,7 +172,7 @@ export class EventUnit {
     try {
       const outcome = this.core.undivided(() => deliverEvent(this.core, event));
       if (outcome === 'delivered') return undefined;
-      return this.tripleFault(outcome.chain);
+      return this.tripleFault(outcome);
     } catch (error) {
       // Only a task switch through a gate leaves: a hypervisor does it, or has it done by `performNatively`.
       if (!(error instanceof AccessExit)) throw error;
@@ -178,10 +181,19 @@ export class EventUnit {
     }
   }
 
-  tripleFault(chain: Extract<ExitDetail, { reason: 'triple-fault' }>['chain']): RunResult {
+  tripleFault({ chain, cr2 }: FailedDelivery): RunResult {
+    const { core } = this;
     this.state.set32(L.ACTIVITY, Activity.SHUTDOWN);
-    if (this.core.wanted.tripleFault) return this.core.exit({ reason: 'triple-fault', chain }, 0);
+    // Whoever has an instruction done natively doesn't see its outcome: the next run leaves.
+    if (core.native) this.unreported = { chain, cr2 };
+    if (core.wanted.tripleFault) return core.exit({ reason: 'triple-fault', chain, cr2 }, 0);
     return { kind: 'shutdown' };
+  }
+
+  private shutDown(): RunResult {
+    const failed = this.unreported;
+    this.unreported = undefined;
+    return failed ? this.tripleFault(failed) : { kind: 'shutdown' };
   }
 
   private deliverInjected(event: EventInjection): RunResult | undefined {

@@ -28,7 +28,7 @@ function softwareEvent(context: SystemContext, instruction: DecodedInstruction, 
   }
   if (outcome === 'delivered') return 'jumped';
   state.rip = rip;
-  return { reason: 'triple-fault', chain: outcome.chain };
+  return { reason: 'triple-fault', ...outcome };
 }
 
 export const intN: SystemHelper = (context, instruction) => {
