@@ -1,5 +1,6 @@
 import { Event, type Message, Response } from '@vscode/debugadapter/lib/messages.js';
 import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
+import { crashMarkdown } from '../debugger/crash/markdown.ts';
 import { ExpressionError } from '../debugger/expressions/evaluator.ts';
 import type { StackEntry } from '../debugger/inspection/call-stack.ts';
 import type { ShownVariable } from '../debugger/inspection/shown.ts';
@@ -25,6 +26,8 @@ export interface AdapterOptions {
   readonly sourceRoot: string;
   /** Begins the file of an exit journal. Throws LaunchError. */
   readonly openJournal?: (path: string) => JournalSink;
+  /** Writes a file that the user named in the Debug Console. Throws ExpressionError. */
+  readonly writeFile?: (path: string, text: string) => void;
 }
 
 /** A file that an exit journal is written to. */
@@ -241,9 +244,16 @@ export class AdapterSession {
     else if (event.kind === 'stopped') this.reportStop(event.stop);
     else {
       this.output(`${event.end.message}\n`, 'console');
+      this.crashed();
       this.event('exited', { exitCode: event.end.status });
       this.terminate();
     }
+  }
+
+  /** Tells a client that can save crash reports of one, while there still is a session to ask. */
+  private crashed(): void {
+    const crash = this.guest?.session.crash;
+    if (crash) this.event('hyperscope/crash', { kind: crash.kind, title: crash.title, markdown: crashMarkdown(crash) });
   }
 
   reportStop(stop: StopEvent): void {

@@ -26,4 +26,5 @@ export const errors = {
   noLocation: (id: unknown) => new RequestError(1014, `There is no location ${id} any more; the guest has moved on.`),
   onlyInConsole: (text: string) =>
     new RequestError(1013, `"${text}" sets something; that is done in the debug console, not by looking at it.`),
+  noCrash: () => new RequestError(1015, 'There is nothing to report: the guest stands at no exception, triple fault or end.'),
 } as const;

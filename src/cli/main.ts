@@ -1,5 +1,6 @@
 import { AdapterSession } from '../adapter/adapter-session.ts';
 import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
+import { ExpressionError } from '../debugger/expressions/evaluator.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { ProgramError } from '../programs/program.ts';
 import { asmCommand } from './asm.ts';
@@ -8,7 +9,7 @@ import { dapCommand } from './dap.ts';
 import { exitsCommand } from './exits.ts';
 import { gdbserverCommand } from './gdbserver.ts';
 import { JournalFile } from './journal-file.ts';
-import { nodeFiles } from './node-files.ts';
+import { nodeFiles, writeText } from './node-files.ts';
 import { runCommand } from './run.ts';
 import { shippedSources } from './shipped-sources.ts';
 import { helpText, UsageError } from './usage.ts';
@@ -33,7 +34,10 @@ async function main(args: readonly string[]): Promise<number> {
     case 'asm':
       return asmCommand(rest);
     case 'dap':
-      return dapCommand(rest, () => new AdapterSession({ files: nodeFiles, sourceRoot: shippedSources(), openJournal }));
+      return dapCommand(
+        rest,
+        () => new AdapterSession({ files: nodeFiles, sourceRoot: shippedSources(), openJournal, writeFile }),
+      );
     case undefined:
     case 'help':
     case '--help':
@@ -58,6 +62,15 @@ function openJournal(file: string): JournalFile {
     return new JournalFile(file, 'The file of "exits",');
   } catch (error) {
     throw error instanceof UsageError ? new LaunchError(error.message) : error;
+  }
+}
+
+/** The file of the Debug Console's `report`. Throws ExpressionError. */
+function writeFile(file: string, text: string): void {
+  try {
+    writeText(file, text, 'The report');
+  } catch (error) {
+    throw error instanceof UsageError ? new ExpressionError(error.message) : error;
   }
 }
 

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type FileAccess, ProgramError } from '../programs/program.ts';
+import { UsageError } from './usage.ts';
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or folder',
@@ -15,6 +16,15 @@ const REASONS: Readonly<Record<string, string>> = {
 export function fileProblem(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return REASONS[code] ?? (error instanceof Error ? error.message : String(error));
+}
+
+/** Writes a file that the user named; `name` is what it is called when it can't be written. Throws UsageError. */
+export function writeText(file: string, text: string, name: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    throw new UsageError(`${name} ${file} can't be written: ${fileProblem(error)}.`);
+  }
 }
 
 /** The file system of this machine, as the engine may see it. */

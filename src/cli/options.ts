@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly exits?: string;
   /** Which exits are written to that file. */
   readonly exitsFilter?: ExitFilter;
+  /** File that gets a crash report. */
+  readonly crashReport?: string;
   readonly stats: boolean;
   readonly stateHash: boolean;
   readonly maxInstructions?: bigint;
@@ -111,6 +113,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       exits: { type: 'string' },
       'exits-filter': { type: 'string' },
       'exits-kept': { type: 'string' },
+      'crash-report': { type: 'string' },
       stats: { type: 'boolean', default: false },
       'max-instructions': { type: 'string' },
       timeout: { type: 'string' },
@@ -156,6 +159,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
     mode: mode === undefined ? undefined : mode === '16' ? 16 : mode === '32' ? 32 : 64,
     exits: values.exits,
     exitsFilter: exitFilter(values['exits-filter'], 'exits-filter'),
+    crashReport: values['crash-report'],
     stats: values.stats,
     stateHash: values['state-hash'],
     maxInstructions:

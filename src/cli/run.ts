@@ -1,9 +1,12 @@
+import { crashMarkdown } from '../debugger/crash/markdown.ts';
+import { DebugSession } from '../debugger/debug-session.ts';
 import type { Partition } from '../hypervisor/partition/partition.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { createPartition } from '../platforms/create-partition.ts';
 import { loadProgram } from '../programs/load-program.ts';
+import { openSymbols } from '../symbols/open-symbols.ts';
 import { JournalFile, writeAll } from './journal-file.ts';
-import { nodeFiles } from './node-files.ts';
+import { nodeFiles, writeText } from './node-files.ts';
 import { parseRunOptions, type RunOptions } from './options.ts';
 
 /** Milliseconds between two looks at the clock, at stdin and at what the guest prints; and the instructions that this may be. */
@@ -39,14 +42,26 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   // Straight to the descriptor: what the guest printed must be out even when the process is killed.
   partition.onConsole((source, bytes) => writeAll(source === 'serial' ? STDOUT : STDERR, bytes));
   const started = performance.now();
-  const outcome = await runToEnd(partition, options, started);
+  // Sees crashes before they change anything.
+  const session = options.crashReport === undefined ? undefined : new DebugSession(partition, openSymbols(program));
+  session?.continue();
+  const outcome = await runToEnd(partition, options, started, session);
   journal?.close();
   const seconds = (performance.now() - started) / 1000;
   report(partition, options, outcome, seconds);
+  if (session?.crash && options.crashReport !== undefined) {
+    writeText(options.crashReport, crashMarkdown(session.crash), '--crash-report');
+    process.stderr.write(`hyperscope: the crash report is in ${options.crashReport}\n`);
+  }
   return outcome.status;
 }
 
-async function runToEnd(partition: Partition, options: RunOptions, started: number): Promise<Outcome> {
+async function runToEnd(
+  partition: Partition,
+  options: RunOptions,
+  started: number,
+  session: DebugSession | undefined,
+): Promise<Outcome> {
   const input = new StandardInput(partition);
   let slice = SHORTEST_SLICE;
   let begin = started;
@@ -57,6 +72,7 @@ async function runToEnd(partition: Partition, options: RunOptions, started: numb
       if (left !== undefined && left <= 0n)
         return { status: TIMEOUT_STATUS, message: `The guest ran ${options.maxInstructions} instructions (--max-instructions).` };
       const stop = partition.run({ instructions: left === undefined || left > slice ? slice : Number(left) });
+      if (session?.after(stop)?.kind === 'stopped') session.continue();
       const now = performance.now();
       // Guests that leave often are slow: the next slice is shorter or longer, whatever this one took.
       slice = Math.min(LONGEST_SLICE, Math.max(SHORTEST_SLICE, now - begin < SLICE_TIME ? slice * 2 : Math.floor(slice / 2)));

@@ -8,6 +8,8 @@ import type { CodeBreakpoint, DataBreakpoint } from './breakpoints/breakpoint.ts
 import type { ExitBreakpoint } from './breakpoints/exit-breakpoints.ts';
 import type { StageBreakpoint } from './breakpoints/stage-breakpoints.ts';
 import { exitStop, StopRules } from './breakpoints/stop-rules.ts';
+import { type CrashCause, type CrashReport, crashReport, crashTitle, isCrash } from './crash/crash-report.ts';
+import { hasDefaultIdt, isUnhandled } from './crash/unhandled.ts';
 import { evaluateNumber, evaluateTyped } from './expressions/evaluate.ts';
 import { ExpressionError } from './expressions/evaluator.ts';
 import { guestContext } from './inspection/call-stack.ts';
@@ -28,6 +30,20 @@ function passed({ reason }: StopEvent): PassedStop {
 
 const NO_ADDRESSES: ReadonlySet<bigint> = new Set();
 
+/** How a guest ends that goes on from a crash which was reported. */
+const END_OF: Readonly<Record<string, readonly PartitionEnd['kind'][]>> = {
+  'triple-fault': ['triple-fault'],
+  'unhandled-exception': ['crash', 'triple-fault'],
+};
+const CRASHES: ReadonlySet<PartitionEnd['kind']> = new Set(['triple-fault', 'halted', 'crash', 'internal-error']);
+
+/** What there is to report of an end; undefined for one that the guest chose. */
+function endCause({ vcpus }: Partition, end: PartitionEnd): CrashCause | undefined {
+  if (!CRASHES.has(end.kind)) return undefined;
+  const fault = vcpus.find(({ lastExit }) => lastExit?.reason === 'triple-fault');
+  return end.kind === 'triple-fault' && fault ? { vcpu: fault.index, exit: fault.lastExit, end } : { vcpu: 0, end };
+}
+
 /** Run control over one partition: breakpoints, steps through guest code and through exit handlers. Knows no protocol. */
 export class DebugSession implements RunControl {
   /** The vCPU that the last stop was about. */
@@ -46,6 +62,9 @@ export class DebugSession implements RunControl {
   private pauseWanted = false;
   private pendingStop: StopEvent | undefined;
   private endReported = false;
+  /** What a crash report is about, and the report once it is made. */
+  private cause: CrashCause | undefined;
+  private report: CrashReport | undefined;
   /** Events that wait for their slice: what logpoints print comes before the stop. */
   private readonly waiting: SessionEvent[] = [];
 
@@ -54,7 +73,7 @@ export class DebugSession implements RunControl {
     readonly symbols: SymbolSource,
   ) {
     partition.setDebugHooks({ stopAtExit: (vcpu, exit) => this.wantsExit(vcpu, exit) });
-    this.setFilters(new Map([['triple-fault', undefined]]));
+    this.setFilters(new Map(['triple-fault', 'unhandled'].map((id) => [id, undefined])));
   }
 
   vcpu(index = this.current): VirtualCpu {
@@ -100,8 +119,9 @@ export class DebugSession implements RunControl {
   }
 
   private askForExceptions(): void {
-    const { exceptions } = this.rules;
-    for (const { processor } of this.partition.vcpus) processor.debugExceptions = exceptions;
+    const { exceptions, wantsUnhandled } = this.rules;
+    for (const { processor } of this.partition.vcpus)
+      processor.debugExceptions = wantsUnhandled && hasDefaultIdt(processor) ? ALL_EXCEPTIONS : exceptions;
   }
 
   private applyWatches(): void {
@@ -226,7 +246,20 @@ export class DebugSession implements RunControl {
     return this.lastStop;
   }
 
+  /** The report of the crash that the guest stands at or ended with; undefined where there is none. */
+  get crash(): CrashReport | undefined {
+    if (this.cause) this.report ??= crashReport(this, this.cause);
+    return this.report;
+  }
+
+  /** What that report is about, which costs nothing to ask. */
+  get crashCause(): CrashCause | undefined {
+    return this.cause;
+  }
+
   private begin(passes: (stop: StopEvent) => boolean): void {
+    // What follows changes the state that the report is about: it is made before.
+    if (this.cause && isCrash(this.cause)) this.report = this.crash;
     this.step = undefined;
     this.running = true;
     this.idle = false;
@@ -254,6 +287,7 @@ export class DebugSession implements RunControl {
     this.idle = false;
     this.step = undefined;
     this.lastStop = undefined;
+    this.forgetCrash();
     this.current = 0;
     this.waiting.length = 0;
     this.applied = NO_ADDRESSES;
@@ -305,7 +339,7 @@ export class DebugSession implements RunControl {
       case 'watch':
         return this.reachedWatch(stop.vcpu, stop.hit);
       case 'exit':
-        return this.stopped(this.takePending() ?? exitStop(stop.vcpu, stop.exit));
+        return this.reachedExit(stop.vcpu, stop.exit);
       case 'exception':
         return this.reachedException(stop.vcpu, stop.exit);
     }
@@ -317,10 +351,25 @@ export class DebugSession implements RunControl {
     return stop;
   }
 
+  private reachedExit(vcpu: number, exit: VmExit): SessionEvent {
+    const stop = this.takePending() ?? exitStop(vcpu, exit);
+    if (exit.reason !== 'triple-fault') return this.stopped(stop);
+    const cause = { vcpu, exit };
+    return this.stopped({ ...stop, text: stop.text ?? crashTitle(this, cause) }, cause);
+  }
+
+  private forgetCrash(cause?: CrashCause): void {
+    this.cause = cause;
+    this.report = undefined;
+  }
+
   private ended(end: PartitionEnd): SessionEvent | undefined {
     this.running = false;
     if (this.endReported) return undefined;
     this.endReported = true;
+    const cause = endCause(this.partition, end);
+    // The report of the stop that led here has the state before the fault.
+    if (!cause || !this.report || !END_OF[this.report.kind]?.includes(end.kind)) this.forgetCrash(cause);
     return { kind: 'ended', end };
   }
 
@@ -349,7 +398,16 @@ export class DebugSession implements RunControl {
   }
 
   private reachedException(index: number, exit: VmExit): SessionEvent | undefined {
-    return this.stoppedOrPast(index, this.rules.judgeFilters(index, exit), 'exception');
+    const { processor } = this.vcpu(index);
+    const unhandled = exit.reason === 'exception' && this.rules.wantsUnhandled && isUnhandled(processor, exit.vector);
+    const judged = this.rules.judgeFilters(index, exit);
+    if (unhandled) {
+      const cause = { vcpu: index, exit, unhandled };
+      return this.stopped({ ...exitStop(index, exit, crashTitle(this, cause)), description: 'Unhandled exception' }, cause);
+    }
+    // A guest that has loaded an IDT of its own isn't asked any more.
+    if (!judged && !this.step) this.askForExceptions();
+    return this.stoppedOrPast(index, judged, 'exception');
   }
 
   private stoppedOrPast(index: number, stop: StopEvent | undefined, upTo: PassedStop): SessionEvent | undefined {
@@ -361,8 +419,9 @@ export class DebugSession implements RunControl {
     return stop && this.stopped(stop);
   }
 
-  private stopped(stop: StopEvent): SessionEvent {
+  private stopped(stop: StopEvent, cause?: CrashCause): SessionEvent {
     this.running = false;
+    this.forgetCrash(cause ?? (stop.exit?.reason === 'exception' ? { vcpu: stop.vcpu, exit: stop.exit } : undefined));
     this.step = undefined;
     this.current = stop.vcpu;
     this.lastStop = stop;

@@ -54,6 +54,32 @@ describe('hyperscope run', () => {
     expect(hyperscope(['run', write('hello.asm', HELLO)])).toEqual({ status: 0, out: 'Hello\n', err: '' });
   });
 
+  test('writes a crash report that two runs and both tiers have alike, and keeps status and message', () => {
+    const crash = write('crash.asm', 'bits 64\n_start:\n    mov rsp, 0x800000000040\nbad:\n    ud2\n');
+    const run = (...options: string[]) => hyperscope(['run', '--crash-report', 'crash.md', ...options, crash]);
+    const { status, err } = run();
+    const text = readFileSync(path.join(folder, 'crash.md'), 'utf8');
+    expect(status).toBe(125);
+    expect(err.split('\n')).toEqual([
+      expect.stringMatching(/^hyperscope: vCPU 0 met a triple fault at RIP 0x10000a: #UD, then #SS/),
+      'hyperscope: the crash report is in crash.md',
+      '',
+    ]);
+    expect(text).toContain('# Hyperscope crash report\n\nvCPU 0 met a triple fault at RIP 0x10000a (bad, crash.asm:5)');
+    run('--translator', 'off');
+    expect(readFileSync(path.join(folder, 'crash.md'), 'utf8')).toBe(text);
+    const unhandled = write('unhandled.asm', 'bits 64\n_start:\nbad:\n    ud2\n');
+    expect(hyperscope(['run', '--crash-report', 'unhandled.md', unhandled]).status).toBe(126);
+    expect(readFileSync(path.join(folder, 'unhandled.md'), 'utf8')).toContain(
+      'vCPU 0 met #UD at RIP 0x100000 (bad, unhandled.asm:4)',
+    );
+    hyperscope(['run', '--crash-report', 'none.md', write('hello.asm', HELLO)]);
+    expect(existsSync(path.join(folder, 'none.md'))).toBe(false);
+    expect(hyperscope(['run', '--crash-report', 'no/such/folder.md', crash]).err).toContain(
+      "--crash-report no/such/folder.md can't be written",
+    );
+  });
+
   test.each(['bare', 'kvm'])('runs it on platform %s for both vendors alike', (platform) => {
     const file = write('hello.asm', HELLO);
     for (const vendor of ['intel', 'amd'])

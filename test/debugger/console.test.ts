@@ -28,6 +28,7 @@ describe('a console command', () => {
       'find',
       'idt',
       'gdt',
+      'report',
       'input',
       'help',
     ]);

@@ -73,7 +73,7 @@ const evaluate: RequestHandler = (adapter, parameters) => {
   const text = textOf(parameters, 'expression', 'evaluate');
   const context = optionalText(parameters, 'context') ?? 'repl';
   if (context === 'repl') {
-    const output = runConsoleCommand(session, text, adapter.frames.get(parameters.frameId)?.vcpu);
+    const output = runConsoleCommand(session, text, adapter.frames.get(parameters.frameId)?.vcpu, adapter.options.writeFile);
     if (output !== undefined) return { body: { result: output, variablesReference: 0 } };
   }
   adapter.still;

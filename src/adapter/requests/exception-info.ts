@@ -1,9 +1,12 @@
+import { type CrashFault, crashFaults } from '../../debugger/crash/crash-faults.ts';
+import { crashNotes, crashTitle, isCrash } from '../../debugger/crash/crash-report.ts';
+import { faultLines } from '../../debugger/crash/markdown.ts';
 import { exitLabel } from '../../debugger/inspection/call-stack.ts';
 import { exitDetails } from '../../debugger/inspection/exception-details.ts';
 import { describeFault } from '../../hypervisor/exits/describe.ts';
 import { type RequestHandler, vcpuOf } from './handler.ts';
 
-/** What the last stop was about: a guest exception with its page walk, or a VM exit. */
+/** What the last stop was about: a guest exception with its page walk, a crash with its chain of faults, or a VM exit. */
 const exceptionInfo: RequestHandler = (adapter, parameters) => {
   const { session, partition } = adapter.still;
   const index = vcpuOf(adapter, parameters);
@@ -13,7 +16,37 @@ const exceptionInfo: RequestHandler = (adapter, parameters) => {
   if (!exit) return { body: { exceptionId: stop?.description ?? 'none', breakMode: 'always', description: stop?.text } };
   const label = exitLabel(partition.vendor, exit).replaceAll('─', '').trim();
   const exceptionId = exit.reason === 'exception' ? describeFault(exit.vector, exit.errorCode) : label;
-  return { body: { exceptionId, description: exitDetails(exit, processor).join('\n'), breakMode: 'always' } };
+  const cause = stop ? session.crashCause : undefined;
+  const faults = cause ? crashFaults(processor, exit) : [];
+  const title = cause ? crashTitle(session, cause) : '';
+  const crashed = cause !== undefined && isCrash(cause);
+  // In a few lines: what happened, why each fault could not be delivered, and how it goes on.
+  const whys = faults.flatMap(({ why, name }) => (why === undefined ? [] : [`${name}: ${why}`]));
+  const story = crashed ? [title, ...whys, ...crashNotes(session, cause)] : [];
+  return {
+    body: {
+      exceptionId,
+      description: [...story, ...exitDetails(exit, processor)].join('\n'),
+      breakMode: crashed ? 'unhandled' : 'always',
+      details: detailsOf(faults, title),
+    },
+  };
 };
+
+/** The chain: the last fault is the outermost, its cause the inner one. */
+function detailsOf(faults: readonly CrashFault[], title: string): object | undefined {
+  let details: object | undefined;
+  for (const [index, fault] of faults.entries()) {
+    const message = index === faults.length - 1 ? title : faultLines(fault)[0];
+    details = {
+      message,
+      typeName: fault.name,
+      fullTypeName: fault.name,
+      stackTrace: faultLines(fault).join('\n'),
+      innerException: details && [details],
+    };
+  }
+  return details;
+}
 
 export const exceptionRequests: Readonly<Record<string, RequestHandler>> = { exceptionInfo };

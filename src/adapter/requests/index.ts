@@ -1,4 +1,5 @@
 import { breakpointRequests } from './breakpoints.ts';
+import { crashRequests } from './crash-report.ts';
 import { evaluationRequests } from './evaluation.ts';
 import { exceptionRequests } from './exception-info.ts';
 import { executionRequests } from './execution.ts';
@@ -17,6 +18,7 @@ export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
   ...inspectionRequests,
   ...evaluationRequests,
   ...exceptionRequests,
+  ...crashRequests,
   ...memoryRequests,
   ...programRequests,
   ...guestConsoleRequests,

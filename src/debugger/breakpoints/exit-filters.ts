@@ -117,6 +117,14 @@ export const exitFilters: readonly ExitFilter[] = [
     default: false,
   },
   {
+    id: 'unhandled',
+    label: 'Unhandled guest exception',
+    description: 'Exceptions of a 64-bit guest that has no IDT of its own, with the state before the fault.',
+    conditionHint: 'none',
+    reasons: [],
+    default: true,
+  },
+  {
     id: 'triple-fault',
     label: 'Triple fault',
     description: 'The vCPU shuts down, with the state before the fault.',

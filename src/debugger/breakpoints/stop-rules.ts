@@ -79,6 +79,10 @@ export class StopRules {
   get exceptions(): number {
     return [...this.filters.keys()].reduce((bits, id) => bits | (filterById(id)?.exceptions ?? 0), 0);
   }
+  /** Whether to stop at an exception that only the handlers of the boot protocol would take. */
+  get wantsUnhandled(): boolean {
+    return this.filters.has('unhandled');
+  }
   get hasStages(): boolean {
     return [...this.stages.values()].some((group) => group.length > 0);
   }
@@ -145,7 +149,8 @@ export class StopRules {
         const text = `The condition \`${condition}\` of ${filter.label} can't be evaluated: ${error.message}`;
         return exitStop(vcpu, exit, text);
       }
-      return exitStop(vcpu, exit, filter.description);
+      // A triple fault has a story of its own.
+      return exitStop(vcpu, exit, exit.reason === 'triple-fault' ? undefined : filter.description);
     }
     return undefined;
   }

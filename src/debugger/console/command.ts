@@ -3,11 +3,16 @@ import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 
 /** The guest as a command sees it: from the vCPU that the user looks at. */
-export interface ConsoleSession extends Pick<DebugSession, 'partition' | 'symbols' | 'input'> {
+export interface ConsoleSession extends Pick<DebugSession, 'partition' | 'symbols' | 'input' | 'crash'> {
   vcpu(): VirtualCpu;
   /** At a VM exit, what the exit carries has names, too. Throws ExpressionError. */
   evaluate(text: string): bigint;
+  /** Writes a file of the user's; undefined where there are none. Throws ExpressionError. */
+  readonly writeFile?: WriteFile;
 }
+
+/** Writes a text file. Throws ExpressionError. */
+export type WriteFile = (path: string, text: string) => void;
 
 /** A command of the debug console. */
 export interface ConsoleCommand {

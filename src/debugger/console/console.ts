@@ -1,11 +1,12 @@
 import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
-import { type ConsoleCommand, type ConsoleSession, columns } from './command.ts';
+import { type ConsoleCommand, type ConsoleSession, columns, type WriteFile } from './command.ts';
 import { exitCommands } from './exits.ts';
 import { findCommands } from './find.ts';
 import { inputCommands } from './input.ts';
 import { memoryCommands } from './memory.ts';
 import { registerCommands } from './registers.ts';
+import { reportCommands } from './report.ts';
 import { tableCommands } from './tables.ts';
 
 const help: ConsoleCommand = {
@@ -23,6 +24,7 @@ const commands: readonly ConsoleCommand[] = [
   ...memoryCommands,
   ...findCommands,
   ...tableCommands,
+  ...reportCommands,
   ...inputCommands,
   help,
 ];
@@ -31,7 +33,12 @@ const commands: readonly ConsoleCommand[] = [
 export const consoleCommands: readonly Pick<ConsoleCommand, 'name' | 'usage' | 'summary'>[] = commands;
 
 /** Runs a command of the debug console for a vCPU; undefined when the text is no command. Throws ExpressionError. */
-export function runConsoleCommand(session: DebugSession, text: string, vcpu = session.current): string | undefined {
+export function runConsoleCommand(
+  session: DebugSession,
+  text: string,
+  vcpu = session.current,
+  writeFile?: WriteFile,
+): string | undefined {
   const [, word, rest = ''] = /^\s*(\w+)(?:\s+(.*?))?\s*$/s.exec(text) ?? [];
   const command = commands.find(({ name }) => name === word);
   if (command && session.running && !command.whileRunning)
@@ -43,6 +50,10 @@ export function runConsoleCommand(session: DebugSession, text: string, vcpu = se
     vcpu: () => session.vcpu(vcpu),
     evaluate: (expression) => session.evaluate(expression, vcpu, session.vcpu(vcpu).activity?.exit),
     input: (bytes) => session.input(bytes),
+    get crash() {
+      return session.crash;
+    },
+    writeFile,
   };
   return command?.run(seen, rest);
 }
