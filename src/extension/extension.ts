@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { registerAssemblyValues } from './assembly-values.ts';
+import { registerCrashReport } from './commands/crash-report.ts';
 import { registerDebugFile } from './commands/debug-file.ts';
 import { registerOpenSample } from './commands/open-sample.ts';
 import { registerShowMemory } from './commands/show-memory.ts';
@@ -18,6 +19,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerStepInstruction(),
     registerOpenSample(context),
     registerShowMemory(),
+    registerCrashReport(),
   );
   // Not awaited: F5 must not wait for the language server, nor fail with it.
   startLanguageClient(context).catch((error: unknown) => {

@@ -13,4 +13,5 @@ export const Command = {
   STEP_OVER_INSTRUCTION: 'hyperscope.stepOverInstruction',
   OPEN_SAMPLE: 'hyperscope.openSample',
   SHOW_MEMORY: 'hyperscope.showMemory',
+  SAVE_CRASH_REPORT: 'hyperscope.saveCrashReport',
 } as const;
