@@ -1,6 +1,15 @@
 import type { LaneOperation } from './lane-operation.ts';
 import type { Value } from './semantics.ts';
 
+/** A value that is computed in generated code. */
+export interface QuickResult {
+  readonly value: VectorValue;
+  /** 1 where it is as good as the exact one. */
+  readonly holds: Value;
+  /** Another such condition, for what is rarer: its code is run only where the first doesn't hold. */
+  readonly holdsExactly?: () => Value;
+}
+
 /** 128 bits. What an operand has less is zero. */
 export interface VectorValue {
   readonly vectorBrand: 'vector';
@@ -91,16 +100,13 @@ export interface VectorSemantics {
   // --- exactness ----------------------------------------------------------------------------------------------------
   /** 1 when rounding is to nearest, nothing is flushed to zero, no exception is unmasked, and inexactness was noted already. */
   roundsPlainly(): Value;
+  /** The same without the last: 1 where results that are exact need no more care. */
+  roundsToNearest(): Value;
   /**
    * What the processor computes outside of generated code, exactly and with all flags and exceptions: a vector. With `quick`, a value
-   * that is as good whenever its condition holds.
+   * that is as good whenever one of its conditions holds.
    */
-  assist(
-    name: string,
-    operands: readonly VectorValue[],
-    immediate?: Value,
-    quick?: { value: VectorValue; holds: Value },
-  ): VectorValue;
+  assist(name: string, operands: readonly VectorValue[], immediate?: Value, quick?: QuickResult): VectorValue;
 
   // --- MMX ----------------------------------------------------------------------------------------------------------
   /** Raises #MF for a pending x87 exception: at the start of each instruction with MMX registers. */

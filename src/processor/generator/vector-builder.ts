@@ -2,10 +2,18 @@ import { ASSIST_FIRST_PART, ASSIST_SECOND_PART, assistNumber } from '../../x86/a
 import type { LaneOperation } from '../../x86/lane-operation.ts';
 import { MMX_PLACES, type OperandForm, VECTOR_PLACES } from '../../x86/notation.ts';
 import type { Value, Variable } from '../../x86/semantics.ts';
-import type { LaneFormat, LaneWidth, Sources, VectorSemantics, VectorValue, VectorVariable } from '../../x86/vector-semantics.ts';
+import type {
+  LaneFormat,
+  LaneWidth,
+  QuickResult,
+  Sources,
+  VectorSemantics,
+  VectorValue,
+  VectorVariable,
+} from '../../x86/vector-semantics.ts';
 import { VECTOR_OPERANDS, VECTOR_RESULT } from '../interpreter/operation.ts';
 import * as L from '../state/layout.ts';
-import { PLAIN, PLAIN_BITS } from '../vector/plain-rounding.ts';
+import { NEAREST, NEAREST_BITS, PLAIN, PLAIN_BITS } from '../vector/plain-rounding.ts';
 import { type Code, Op, TRUNC_SAT, V128 } from '../wasm/code.ts';
 import { laneOperationNumber, Simd, SimdLane } from '../wasm/vector-op.ts';
 import { BASE, type InstructionBuilder } from './instruction-builder.ts';
@@ -439,16 +447,17 @@ export class VectorBuilder implements VectorSemantics {
 
   // --- exactness --------------------------------------------------------------------------------------------------------
 
+  roundsToNearest(): Value {
+    return new Truth((code) => {
+      code.get(BASE).memory(Op.i32_load, L.MXCSR).i32(NEAREST_BITS).op(Op.i32_and).i32(NEAREST).op(Op.i32_eq);
+    });
+  }
+
   roundsPlainly(): Value {
     return this.host.plainRounding?.() ?? new Truth(emitPlainRounding);
   }
 
-  assist(
-    name: string,
-    operands: readonly VectorValue[],
-    immediate?: Value,
-    quick?: { readonly value: VectorValue; readonly holds: Value },
-  ): VectorValue {
+  assist(name: string, operands: readonly VectorValue[], immediate?: Value, quick?: QuickResult): VectorValue {
     const { builder, host, code } = this;
     const isFirst = this.length === 256 && this.firstPart === undefined;
     const number = assistNumber(name) | (this.length < 256 ? 0 : isFirst ? ASSIST_FIRST_PART : ASSIST_SECOND_PART);
@@ -459,11 +468,14 @@ export class VectorBuilder implements VectorSemantics {
       emitVector(code, quick.value);
       code.set(result);
       // The condition may look at the value. An assist for the first part leaves its exceptions to the second one's.
-      const holds = wasAssisted ? builder.and(builder.isZero(wasAssisted), quick.holds) : quick.holds;
-      builder.when(builder.isZero(holds), () => {
+      const unless = (condition: Value, otherwise: () => void) =>
+        builder.when(builder.isZero(wasAssisted ? builder.and(builder.isZero(wasAssisted), condition) : condition), otherwise);
+      const assist = () => {
         host.assist(number, operands, immediate, result);
         if (isFirst) this.firstPart?.set(builder.constant(1));
-      });
+      };
+      const { holds, holdsExactly } = quick;
+      unless(holds, holdsExactly ? () => unless(holdsExactly(), assist) : assist);
     } else host.assist(number, operands, immediate, result);
     return new VectorExpression((target) => target.get(result));
   }

@@ -1,14 +1,10 @@
 import type { LaneOperation } from '../../lane-operation.ts';
 import type { InstructionDefinition } from '../../notation.ts';
-import type { Semantics, Value } from '../../semantics.ts';
-import type { LaneFormat, VectorSemantics, VectorValue } from '../../vector-semantics.ts';
-import { byLanes, constants, lanesOf, twins } from './rows.ts';
-
-/** Lanes that an instruction works on: all of a format, or the lowest. */
-export type Lanes = 'f32x4' | 'f64x2' | 'f32s' | 'f64s';
-
-export const formatOf = (lanes: Lanes): LaneFormat => (lanes.startsWith('f32') ? 'f32' : 'f64');
-export const isScalar = (lanes: Lanes): boolean => lanes.endsWith('s');
+import type { Semantics } from '../../semantics.ts';
+import type { VectorSemantics, VectorValue } from '../../vector-semantics.ts';
+import { exactDifference, exactProduct, exactQuotient, exactRoot, exactSum, type Inexact, roundedQuickly } from './exactness.ts';
+import { formatOf, isScalar, LaneChecks, type Lanes } from './lane-checks.ts';
+import { byLanes, constants, twins } from './rows.ts';
 
 /** Names and encodings: mandatory prefix, suffix of the mnemonic, feature of the SSE form, size letter of memory. */
 export const VARIANTS = [
@@ -17,65 +13,6 @@ export const VARIANTS = [
   { lanes: 'f32s', suffix: 'SS', prefix: 'F3 ', feature: 'sse', width: 'd' },
   { lanes: 'f64s', suffix: 'SD', prefix: 'F2 ', feature: 'sse2', width: 'q' },
 ] as const;
-
-// --- conditions: all bits of the lanes that need more than the quick way -----------------------------------------------------
-
-const MINIMUM = { f32: 0x0080_0000n, f64: 0x0010_0000_0000_0000n } as const;
-/** Twice the smallest normal number. */
-const CLEARLY_NORMAL = { f32: 0x0100_0000n, f64: 0x0020_0000_0000_0000n } as const;
-const INFINITY = { f32: 0x7f80_0000n, f64: 0x7ff0_0000_0000_0000n } as const;
-
-/** The checks of floating-point lanes. Each gives all bits of the lanes for which it is true. */
-export class LaneChecks {
-  readonly full: 'f32x4' | 'f64x2';
-  constructor(
-    private readonly v: VectorSemantics,
-    readonly format: LaneFormat,
-  ) {
-    this.full = format === 'f32' ? 'f32x4' : 'f64x2';
-  }
-
-  compare(relation: 'eq' | 'ne' | 'lt' | 'gt' | 'le' | 'ge', a: VectorValue, b: VectorValue): VectorValue {
-    return this.v.lanes(`${this.full}.${relation}`, a, b);
-  }
-  constant(bits: bigint): VectorValue {
-    return lanesOf(this.v, this.format === 'f32' ? 32 : 64, bits);
-  }
-  abs(a: VectorValue): VectorValue {
-    return this.v.lanes(`${this.full}.abs`, a);
-  }
-  isNotZero(a: VectorValue): VectorValue {
-    return this.compare('ne', a, this.constant(0n));
-  }
-  isDenormal(a: VectorValue): VectorValue {
-    return this.both(this.compare('lt', this.abs(a), this.constant(MINIMUM[this.format])), this.isNotZero(a));
-  }
-  isNan(a: VectorValue): VectorValue {
-    return this.compare('ne', a, a);
-  }
-  /** An infinity or a NaN. */
-  isNotFinite(a: VectorValue): VectorValue {
-    return this.not(this.compare('lt', this.abs(a), this.constant(INFINITY[this.format])));
-  }
-  /** So small that the result before rounding may have been below the normal numbers. */
-  isTiny(a: VectorValue): VectorValue {
-    return this.compare('lt', this.abs(a), this.constant(CLEARLY_NORMAL[this.format]));
-  }
-  not(a: VectorValue): VectorValue {
-    return this.v.lanes('v128.not', a);
-  }
-  both(a: VectorValue, b: VectorValue): VectorValue {
-    return this.v.lanes('v128.and', a, b);
-  }
-  any(...masks: VectorValue[]): VectorValue {
-    return masks.reduce((all, mask) => this.v.lanes('v128.or', all, mask));
-  }
-  /** 1 when a check is true for none of the lanes; for the lowest alone where only that counts. */
-  none(s: Semantics, lanes: Lanes, mask: VectorValue): Value {
-    if (!isScalar(lanes)) return s.isZero(this.v.anyTrue(mask));
-    return s.isZero(this.v.extract(this.format === 'f32' ? 32 : 64, mask, 0));
-  }
-}
 
 /** Lanes in which the quick result of an operation may be wrong, though rounding is plain. */
 type Doubt = (c: LaneChecks, a: VectorValue, b: VectorValue, result: VectorValue) => VectorValue;
@@ -90,7 +27,8 @@ const products: Doubt = (c, a, b, result) => {
 const quotients: Doubt = (c, a, b, result) => c.any(sums(c, a, b, result), c.both(c.isTiny(result), c.isNotZero(a)));
 
 /**
- * The result of an assist, computed quickly where rounding is plain and no lane is in doubt.
+ * The result of an assist, computed quickly where no lane is in doubt, and rounding is plain or nothing is inexact. Without `inexact`,
+ * nothing is rounded.
  */
 function quickly(
   s: Semantics,
@@ -100,38 +38,42 @@ function quickly(
   b: VectorValue,
   value: VectorValue,
   doubt: Doubt,
-  rounds = true,
+  inexact?: Inexact,
 ): VectorValue {
   const v = s.vector;
   const checks = new LaneChecks(v, formatOf(lanes));
   const kept = v.keep(value);
   const fine = checks.none(s, lanes, doubt(checks, a, b, kept));
-  return v.assist(`${name}.${lanes}`, [a, b], undefined, { value: kept, holds: rounds ? s.and(v.roundsPlainly(), fine) : fine });
+  const isExact = inexact && (() => checks.none(s, lanes, inexact(checks, a, b, kept)));
+  const quick = isExact ? roundedQuickly(s, kept, fine, isExact) : { value: kept, holds: fine };
+  return v.assist(`${name}.${lanes}`, [a, b], undefined, quick);
 }
 
 type Binary = (s: Semantics, lanes: Lanes, a: VectorValue, b: VectorValue) => VectorValue;
 
 const full = (lanes: Lanes): 'f32x4' | 'f64x2' => (formatOf(lanes) === 'f32' ? 'f32x4' : 'f64x2');
 
-function binary(name: 'add' | 'sub' | 'mul' | 'div', doubt: Doubt): Binary {
-  return (s, lanes, a, b) => quickly(s, name, lanes, a, b, s.vector.lanes(`${full(lanes)}.${name}`, a, b), doubt);
+function binary(name: 'add' | 'sub' | 'mul' | 'div', doubt: Doubt, inexact: Inexact): Binary {
+  return (s, lanes, a, b) => quickly(s, name, lanes, a, b, s.vector.lanes(`${full(lanes)}.${name}`, a, b), doubt, inexact);
 }
 
-const add = binary('add', sums);
-const sub = binary('sub', sums);
+const add = binary('add', sums, exactSum);
+const sub = binary('sub', sums, exactDifference);
 
 /** The first source only where it is less (greater): both zeros and NaNs give the second. */
 function extreme(name: 'min' | 'max'): Binary {
   const doubt: Doubt = (c, a, b) => c.any(c.isDenormal(a), c.isDenormal(b), c.isNan(a), c.isNan(b));
   return (s, lanes, a, b) => {
     const operation: LaneOperation = `${full(lanes)}.p${name}`;
-    return quickly(s, name, lanes, a, b, s.vector.lanes(operation, b, a), doubt, false);
+    return quickly(s, name, lanes, a, b, s.vector.lanes(operation, b, a), doubt);
   };
 }
 
 const root: Binary = (s, lanes, a) =>
-  quickly(s, 'sqrt', lanes, a, a, s.vector.lanes(`${full(lanes)}.sqrt`, a), (c, x, _, result) =>
-    c.any(c.isDenormal(x), c.isNotFinite(result)),
+  quickly(
+    ...([s, 'sqrt', lanes, a, a, s.vector.lanes(`${full(lanes)}.sqrt`, a)] as const),
+    (c, x, _, result) => c.any(c.isDenormal(x), c.isNotFinite(result)),
+    exactRoot,
   );
 
 function approximation(name: 'rcp' | 'rsqrt'): Binary {
@@ -197,8 +139,9 @@ const alternating: Binary = (s, lanes, a, b) => {
   const v = s.vector;
   const signs =
     formatOf(lanes) === 'f32' ? constants(v, 32, [0x8000_0000, 0, 0x8000_0000, 0]) : v.bytes([0, 0, 0, 0, 0, 0, 0, 0x80]);
-  const value = v.lanes(`${full(lanes)}.add`, a, v.lanes('v128.xor', b, signs));
-  return quickly(s, 'addsub', lanes, a, b, value, sums);
+  const addend = v.keep(v.lanes('v128.xor', b, signs));
+  const inexact: Inexact = (c, x, _, result) => exactSum(c, x, addend, result);
+  return quickly(s, 'addsub', lanes, a, b, v.lanes(`${full(lanes)}.add`, a, addend), sums, inexact);
 };
 
 /** Bits of vectors as floating-point instructions name them. */
@@ -226,11 +169,13 @@ const roundByImmediate: Binary = (s, lanes, a) => {
   const immediate = s.keep(v.immediate());
   const bit = (number: number) => s.and(s.shr(immediate, s.constant(number)), s.constant(1));
   const by = (operation: 'nearest' | 'floor' | 'ceil' | 'trunc') => v.lanes(`${full(lanes)}.${operation}`, a);
-  const value = v.choose(bit(1), v.choose(bit(0), by('trunc'), by('ceil')), v.choose(bit(0), by('floor'), by('nearest')));
-  const fine = checks.none(s, lanes, checks.any(checks.isDenormal(a), checks.isNotFinite(a)));
+  const value = v.keep(v.choose(bit(1), v.choose(bit(0), by('trunc'), by('ceil')), v.choose(bit(0), by('floor'), by('nearest'))));
+  const fine = s.keep(checks.none(s, lanes, checks.any(checks.isDenormal(a), checks.isNotFinite(a))));
   const quiet = s.and(bit(3), s.isZero(bit(2)));
   const holds = s.and(fine, s.or(quiet, s.and(v.roundsPlainly(), s.isZero(s.and(immediate, s.constant(4))))));
-  return v.assist(`round.${lanes}`, [a], immediate, { value, holds });
+  // Whatever the rounding is, it leaves an integral value alone.
+  const holdsExactly = () => s.and(fine, checks.none(s, lanes, checks.compare('ne', value, a)));
+  return v.assist(`round.${lanes}`, [a], immediate, { value, holds, holdsExactly });
 };
 
 const ROUNDS = [
@@ -274,10 +219,10 @@ function dotProduct(
 /** Arithmetic in floating point. */
 export const floatArithmetic: readonly InstructionDefinition[] = [
   ...family('ADD', 'Add', '0F 58', add),
-  ...family('MUL', 'Multiply', '0F 59', binary('mul', products)),
+  ...family('MUL', 'Multiply', '0F 59', binary('mul', products, exactProduct)),
   ...family('SUB', 'Subtract', '0F 5C', sub),
   ...family('MIN', 'Minimum', '0F 5D', extreme('min')),
-  ...family('DIV', 'Divide', '0F 5E', binary('div', quotients)),
+  ...family('DIV', 'Divide', '0F 5E', binary('div', quotients, exactQuotient)),
   ...family('MAX', 'Maximum', '0F 5F', extreme('max')),
   ...family('SQRT', 'Square root', '0F 51', root, { count: 1 }),
   ...family('RSQRT', 'Approximate reciprocal square root', '0F 52', approximation('rsqrt'), {

@@ -1,7 +1,8 @@
 import type { InstructionDefinition } from '../../notation.ts';
 import type { Semantics, Value } from '../../semantics.ts';
 import type { VectorValue } from '../../vector-semantics.ts';
-import { formatOf, isScalar, LaneChecks, type Lanes, VARIANTS } from './float-arithmetic.ts';
+import { VARIANTS } from './float-arithmetic.ts';
+import { formatOf, isScalar, LaneChecks, type Lanes } from './lane-checks.ts';
 import { twins } from './rows.ts';
 
 /**

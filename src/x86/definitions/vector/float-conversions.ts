@@ -1,8 +1,9 @@
 import type { InstructionDefinition } from '../../notation.ts';
-import type { Semantics, Value } from '../../semantics.ts';
-import type { LaneFormat, VectorValue } from '../../vector-semantics.ts';
-import { LaneChecks, type Lanes } from './float-arithmetic.ts';
-import { byLanes, packed, twins, withMmx } from './rows.ts';
+import type { Semantics } from '../../semantics.ts';
+import type { LaneFormat, QuickResult, VectorValue } from '../../vector-semantics.ts';
+import { roundedQuickly } from './exactness.ts';
+import { LaneChecks, type Lanes } from './lane-checks.ts';
+import { byLanes, lanesOf, packed, twins, withMmx } from './rows.ts';
 
 const lowest = (format: LaneFormat): Lanes => (format === 'f32' ? 'f32s' : 'f64s');
 
@@ -18,10 +19,13 @@ function fromGeneral(format: LaneFormat): InstructionDefinition[] {
     const integer = s.keep(s.signExtend(s.read(source), size));
     const operand = v.insert(64, v.bytes([]), 0, integer);
     const value = v.fromInteger(format, integer);
-    const isExact = format === 'f64' && size === 32;
-    const result = isExact
-      ? value
-      : v.assist(`from${size}.${format}s`, [operand], undefined, { value, holds: v.roundsPlainly() });
+    // An integer with no more bits than the significand is exact.
+    const bits = format === 'f64' ? 53n : 24n;
+    const isExact = () => s.lessU(s.add(integer, s.constant(1n << bits)), s.constant(2n << bits));
+    const result =
+      format === 'f64' && size === 32
+        ? value
+        : v.assist(`from${size}.${format}s`, [operand], undefined, roundedQuickly(s, value, s.constant(1), isExact));
     v.write(0, v.shuffle(v.read(base), result, format === 'f32' ? byLanes(4, [4, 1, 2, 3]) : byLanes(8, [2, 1])));
   };
   const form = `${prefix} 0F 2A`;
@@ -29,14 +33,8 @@ function fromGeneral(format: LaneFormat): InstructionDefinition[] {
   return twins(`CVTSI2${suffix}`, summary, feature, [`${form} Vo,Ey`], [`VEX ${form} Vo,Ho,Ey`], semantics);
 }
 
-/** The lowest lane as an integer, and whether that needs no more than plain rounding. */
-function quickInteger(
-  s: Semantics,
-  format: LaneFormat,
-  a: VectorValue,
-  size: 32 | 64,
-  truncate: boolean,
-): { value: Value; holds: Value } {
+/** The lowest lane as an integer, in 64 bits of a vector. */
+function quickInteger(s: Semantics, format: LaneFormat, a: VectorValue, size: 32 | 64, truncate: boolean): QuickResult {
   const v = s.vector;
   const full = format === 'f32' ? 'f32x4' : 'f64x2';
   const checks = new LaneChecks(v, format);
@@ -48,7 +46,9 @@ function quickInteger(
       ? s.equal(s.signExtend(value, 32), value)
       : s.lessU(s.add(value, s.constant(1n << 63n)), s.constant(0xffff_ffff_ffff_ffffn));
   const isMinimum = size === 64 ? s.equal(value, s.constant(1n << 63n)) : s.constant(0);
-  return { value, holds: s.and(s.and(v.roundsPlainly(), isNumber), s.and(fits, s.isZero(isMinimum))) };
+  const fine = s.and(isNumber, s.and(fits, s.isZero(isMinimum)));
+  const isExact = () => checks.none(s, lowest(format), checks.compare('ne', v.lanes(`${full}.trunc`, a), a));
+  return roundedQuickly(s, v.insert(64, v.bytes([]), 0, value), fine, isExact);
 }
 
 /** CVTSS2SI and its like. */
@@ -61,7 +61,7 @@ function toGeneral(format: LaneFormat, truncate: boolean): InstructionDefinition
     const a = v.read(1);
     const quick = quickInteger(s, format, a, size, truncate);
     const name = `to${size}${truncate ? 't' : ''}.${format}s`;
-    const result = v.assist(name, [a], undefined, { value: v.insert(64, v.bytes([]), 0, quick.value), holds: quick.holds });
+    const result = v.assist(name, [a], undefined, quick);
     s.write(0, v.extract(64, result, 0));
   };
   const form = `${prefix} 0F ${truncate ? '2C' : '2D'} Gy,W${width}`;
@@ -89,6 +89,10 @@ function narrowDoubt(
   };
 }
 
+/** The lanes that singles don't hold exactly. */
+const isNarrowed = (source: LaneChecks, a: VectorValue, result: VectorValue) =>
+  source.compare('ne', source.v.lanes('f64x2.promote_low_f32x4', result), a);
+
 const singleToDouble = (s: Semantics) => {
   const v = s.vector;
   v.applyScalar(64, 1, ([a]) => {
@@ -105,7 +109,8 @@ const doubleToSingle = (s: Semantics) => {
     const value = v.keep(v.lanes('f32x4.demote_f64x2_zero', a));
     const doubt = narrowDoubt(source, target, a, value);
     const fine = s.and(source.none(s, 'f64s', doubt.source), target.none(s, 'f32s', doubt.target));
-    return v.assist('narrow.f64s', [a], undefined, { value, holds: s.and(v.roundsPlainly(), fine) });
+    const isExact = () => source.none(s, 'f64s', isNarrowed(source, a, value));
+    return v.assist('narrow.f64s', [a], undefined, roundedQuickly(s, value, fine, isExact));
   });
 };
 
@@ -126,14 +131,20 @@ function narrowPair(s: Semantics, a: VectorValue): VectorValue {
   const value = v.keep(v.lanes('f32x4.demote_f64x2_zero', a));
   const doubt = narrowDoubt(source, target, a, value);
   const fine = s.and(source.none(s, 'f64x2', doubt.source), target.none(s, 'f32x4', doubt.target));
-  return v.assist('f64x2.f32x2', [a], undefined, { value, holds: s.and(v.roundsPlainly(), fine) });
+  const isExact = () => source.none(s, 'f64x2', isNarrowed(source, a, value));
+  return v.assist('f64x2.f32x2', [a], undefined, roundedQuickly(s, value, fine, isExact));
 }
 
 // --- between vectors of integers and of numbers -----------------------------------------------------------------------------------
 
 function integersToSingles(s: Semantics, a: VectorValue): VectorValue {
   const v = s.vector;
-  return v.assist('i32.f32x4', [a], undefined, { value: v.lanes('f32x4.convert_i32x4_s', a), holds: v.roundsPlainly() });
+  const value = v.lanes('f32x4.convert_i32x4_s', a);
+  // Magnitudes that fit in the significand; the least number has none.
+  const large = v.lanes('i32x4.gt_s', v.lanes('i32x4.abs', a), lanesOf(v, 32, 1n << 24n));
+  const isLeast = v.lanes('i32x4.eq', a, lanesOf(v, 32, 1n << 31n));
+  const isExact = () => s.isZero(v.anyTrue(v.lanes('v128.or', large, isLeast)));
+  return v.assist('i32.f32x4', [a], undefined, roundedQuickly(s, value, s.constant(1), isExact));
 }
 
 const integersToDoubles = (s: Semantics, a: VectorValue) => s.vector.lanes('f64x2.convert_low_i32x4_s', a);
@@ -145,8 +156,9 @@ function singlesToIntegers(s: Semantics, a: VectorValue, truncate: boolean): Vec
   // 2 to the 31st and what is above don't fit.
   const fits = checks.compare('lt', checks.abs(a), checks.constant(0x4f00_0000n));
   const doubt = checks.any(checks.not(fits), checks.isDenormal(a));
-  const holds = s.and(v.roundsPlainly(), checks.none(s, 'f32x4', doubt));
-  return v.assist(`f32x4.i32${truncate ? 't' : ''}`, [a], undefined, { value, holds });
+  const isExact = () => checks.none(s, 'f32x4', checks.compare('ne', v.lanes('f32x4.trunc', a), a));
+  const quick = roundedQuickly(s, value, checks.none(s, 'f32x4', doubt), isExact);
+  return v.assist(`f32x4.i32${truncate ? 't' : ''}`, [a], undefined, quick);
 }
 
 /** Two doubles to two integers, the upper half 0. */
@@ -157,8 +169,9 @@ function doublesToIntegers(s: Semantics, a: VectorValue, truncate: boolean): Vec
   // Up to 2 to the 31st less 1, so that no rounding goes beyond.
   const fits = checks.compare('lt', checks.abs(a), checks.constant(0x41df_ffff_ffc0_0000n));
   const doubt = checks.any(checks.not(fits), checks.isDenormal(a));
-  const holds = s.and(v.roundsPlainly(), checks.none(s, 'f64x2', doubt));
-  return v.assist(`f64x2.i32${truncate ? 't' : ''}`, [a], undefined, { value, holds });
+  const isExact = () => checks.none(s, 'f64x2', checks.compare('ne', v.lanes('f64x2.trunc', a), a));
+  const quick = roundedQuickly(s, value, checks.none(s, 'f64x2', doubt), isExact);
+  return v.assist(`f64x2.i32${truncate ? 't' : ''}`, [a], undefined, quick);
 }
 
 type Half = (s: Semantics, a: VectorValue) => VectorValue;

@@ -1,6 +1,6 @@
 import type { Semantics, Value } from '../../semantics.ts';
 import type { VectorSemantics, VectorValue } from '../../vector-semantics.ts';
-import { LaneChecks, type Lanes } from './float-arithmetic.ts';
+import { LaneChecks, type Lanes } from './lane-checks.ts';
 import { byLanes, lanesOf } from './rows.ts';
 
 /**
@@ -11,7 +11,9 @@ import { byLanes, lanesOf } from './rows.ts';
 interface Quick {
   readonly value: VectorValue;
   /** Where rounding is plain, the value is as good as the exact one. */
-  readonly holds: Value;
+  readonly fine: Value;
+  /** Whether the value is exact besides: 0 where that isn't proved. */
+  readonly isExact: () => Value;
 }
 
 type DoubleOperation = 'add' | 'sub' | 'mul';
@@ -79,7 +81,8 @@ export function quickDoubles(s: Semantics, lanes: Lanes, a: VectorValue, b: Vect
     return checks.any(isSmall, checks.not(checks.compare('lt', magnitude, checks.constant(power(high)))));
   };
   const doubt = checks.any(outside(a, -400, 400), outside(b, -400, 400), outside(c, -900, 900));
-  return { value, holds: checks.none(s, lanes, doubt) };
+  const isExact = () => checks.none(s, lanes, checks.any(checks.isNotZero(addend.error), checks.isNotZero(whole.error)));
+  return { value, fine: checks.none(s, lanes, doubt), isExact };
 }
 
 /** Two singles as doubles: their products are exact, and a sum rounded to odd is rounded to single as if it were exact. */
@@ -109,5 +112,10 @@ export function quickSingles(s: Semantics, lanes: Lanes, a: VectorValue, b: Vect
     wide.both(wide.compare('lt', wide.abs(sum), wide.constant(power(-125))), wide.isNotZero(sum));
   const tiny =
     lanes === 'f32s' ? wide.none(s, 'f64s', isTiny(low.sum)) : wide.none(s, 'f64x2', wide.any(isTiny(low.sum), isTiny(high.sum)));
-  return { value, holds: s.and(checks.none(s, lanes, doubt), tiny) };
+  // A sum that isn't exact is odd, and no single.
+  const rounded = ({ sum, single }: ReturnType<typeof pairOfSingles>) =>
+    wide.compare('ne', v.lanes('f64x2.promote_low_f32x4', single), sum);
+  const isExact = () =>
+    lanes === 'f32s' ? wide.none(s, 'f64s', rounded(low)) : wide.none(s, 'f64x2', wide.any(rounded(low), rounded(high)));
+  return { value, fine: s.and(checks.none(s, lanes, doubt), tiny), isExact };
 }

@@ -1,8 +1,9 @@
 import type { InstructionDefinition } from '../../notation.ts';
 import type { Semantics } from '../../semantics.ts';
 import type { VectorValue } from '../../vector-semantics.ts';
-import type { Lanes } from './float-arithmetic.ts';
+import { roundedQuickly } from './exactness.ts';
 import { quickDoubles, quickSingles } from './fused-quick.ts';
+import type { Lanes } from './lane-checks.ts';
 import { byLanes, constants } from './rows.ts';
 
 const OPERATIONS = [
@@ -51,8 +52,8 @@ function rounded(s: Semantics, assist: string, lanes: Lanes, operands: readonly 
   const flipped = (value: VectorValue, which: 'none' | 'all' | 'even' | 'odd') =>
     which === 'none' ? value : v.keep(v.lanes('v128.xor', value, mask(which)));
   const quick = width === 32 ? quickSingles : quickDoubles;
-  const { value, holds } = quick(s, lanes, flipped(a, product ? 'all' : 'none'), b, flipped(c, addend));
-  return v.assist(`${assist}.${lanes}`, [a, b, c], undefined, { value, holds: s.and(v.roundsPlainly(), holds) });
+  const { value, fine, isExact } = quick(s, lanes, flipped(a, product ? 'all' : 'none'), b, flipped(c, addend));
+  return v.assist(`${assist}.${lanes}`, [a, b, c], undefined, roundedQuickly(s, value, fine, isExact));
 }
 
 function fused(name: string, opcode: number, assist: string, summary: string, scalar: boolean): InstructionDefinition[] {
