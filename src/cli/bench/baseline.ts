@@ -28,7 +28,7 @@ export function regressions(baseline: Baseline, measurements: readonly Measureme
   const longest = longestTranslation(measurements);
   if (longest && longest.milliseconds > baseline.longestTranslation)
     found.push(
-      `${longest.program}: a translation is ${longest.milliseconds.toFixed(1)} ms long, the baseline allows ${baseline.longestTranslation}.`,
+      `${longest.program}: longestTranslation is ${longest.milliseconds.toFixed(1)} ms, the baseline allows ${baseline.longestTranslation}.`,
     );
   for (const measurement of measurements) {
     const ratios = ratiosOf(measurement);

@@ -160,7 +160,8 @@ export function crashReport(session: CrashSession, cause: CrashCause): CrashRepo
 /** What else is to be known of a crash, a sentence each. */
 export function crashNotes(session: CrashSession, cause: CrashCause): string[] {
   const { processor, lastExit } = session.vcpu(cause.vcpu);
-  const served = lastExit && `${lastExit.reason} (${describeRequest(lastExit, processor)}) at RIP ${hex(lastExit.rip)}`;
+  const served =
+    lastExit && `${lastExit.reason} (${describeRequest(lastExit, processor.state.gpr(0))}) at RIP ${hex(lastExit.rip)}`;
   return notesOf(session, kindOf(cause), served);
 }
 
