@@ -98,7 +98,7 @@ function family(
     const vex = `VEX ${prefix}${opcode} ${scalar ? 'Vo,Ho,' : count === 1 ? 'Vx,' : 'Vx,Hx,'}W${width}`;
     const legacy = `${prefix}${opcode} V${scalar ? 'o' : 'x'},W${width}`;
     return twins(`${mnemonic}${suffix}`, `${summary} (${scalar ? 'scalar' : 'packed'})`, feature, [legacy], [vex], semantics, {
-      ...{ feature256: 'avx', interpreted, weight: 4 },
+      ...{ feature256: 'avx', interpreted, weight: 8 },
     });
   });
 }
@@ -119,7 +119,7 @@ function neighbours(mnemonic: string, summary: string, opcode: string, compute: 
       [`${prefix}${opcode} Vx,Wx`],
       [`VEX ${prefix}${opcode} Vx,Hx,Wx`],
       (s) => s.vector.apply(2, ([a, b]) => compute(s, lanes, a, b)),
-      { feature256: 'avx', weight: 4 },
+      { feature256: 'avx', weight: 8 },
     ),
   );
 }
@@ -193,7 +193,7 @@ const rounds = ROUNDS.flatMap(([mnemonic, opcode, lanes, width]) => {
   };
   const vex = `VEX 66 0F 3A ${opcode} ${scalar ? 'Vo,Ho,' : 'Vx,'}W${width},Ib`;
   const legacy = `66 0F 3A ${opcode} V${scalar ? 'o' : 'x'},W${width},Ib`;
-  return twins(mnemonic, 'Round to integral values', 'sse4_1', [legacy], [vex], semantics, { feature256: 'avx', weight: 4 });
+  return twins(mnemonic, 'Round to integral values', 'sse4_1', [legacy], [vex], semantics, { feature256: 'avx', weight: 8 });
 });
 
 function dotProduct(

@@ -39,7 +39,7 @@ const compares = VARIANTS.flatMap(({ lanes, suffix, prefix, feature, width }) =>
     [`${prefix}0F C2 V${v},W${width},Ib`],
     [`VEX ${prefix}0F C2 V${v},H${v},W${width},Ib`],
     semantics,
-    { feature256: 'avx', weight: 4 },
+    { feature256: 'avx', weight: 8 },
   );
 });
 

@@ -186,7 +186,7 @@ function widening(mnemonic: string, summary: string, encoding: string, work: Hal
   };
   return twins(mnemonic, summary, 'sse2', [`${encoding} Vx,Wh`], [`VEX ${encoding} Vx,Wh`], semantics, {
     feature256: 'avx',
-    weight: 4,
+    weight: 8,
   });
 }
 
@@ -199,7 +199,7 @@ function narrowing(mnemonic: string, summary: string, encoding: string, work: Ha
   };
   return twins(mnemonic, summary, 'sse2', [`${encoding} Vx,Wx`], [`VEX ${encoding} Vx,Wx`], semantics, {
     feature256: 'avx',
-    weight: 4,
+    weight: 8,
   });
 }
 

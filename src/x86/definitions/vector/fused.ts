@@ -71,7 +71,7 @@ function fused(name: string, opcode: number, assist: string, summary: string, sc
         mnemonic: `V${name}${order}${scalar ? 'S' : 'P'}${single ? 'S' : 'D'}`,
         summary,
         forms: [`VEX 66 0F 38 ${code} ${scalar ? `Vo,Ho,W${single ? 'd' : 'q'}` : 'Vx,Hx,Wx'} ${w}`],
-        ...{ feature: 'fma', registers: 'avx', weight: 12 },
+        ...{ feature: 'fma', registers: 'avx', weight: 20 },
         semantics: (s) => {
           const v = s.vector;
           if (!scalar) return v.apply(3, (sources) => compute(s, sources));
