@@ -250,6 +250,14 @@ idt: times 4096 db 0
     expect(markdown).toContain('vCPU 1 waits for a start-up IPI');
   });
 
+  test('is JSON as it stands, with the exits that led there', () => {
+    const { json } = report(
+      crashed(`bits 64\n_start:\n    xor eax, eax\n    cpuid\n    mov rbx, 0x7f0000000000\n    mov al, [rbx]\n    hlt\n`, {}),
+    );
+    expect(JSON.parse(JSON.stringify(json))).toEqual(json);
+    expect(json).toMatchObject({ exits: [{ seq: 1, reason: 'cpuid', request: 'cpuid 0x0.0x0', rip: '0x100002' }] });
+  });
+
   test('is forgotten by a restart', () => {
     const client = crashed(CASES[0]?.source ?? '', {});
     client.ask('restart');

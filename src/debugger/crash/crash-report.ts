@@ -1,5 +1,5 @@
 import { describeFault, describeRequest } from '../../hypervisor/exits/describe.ts';
-import type { ExitRecord } from '../../hypervisor/journal/exit-journal.ts';
+import { type ExitRecord, plainRecord } from '../../hypervisor/journal/exit-journal.ts';
 import type { PartitionEnd } from '../../hypervisor/partition/run.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import { hex } from '../../x86/address.ts';
@@ -140,7 +140,7 @@ export function crashReport(session: CrashSession, cause: CrashCause): CrashRepo
       return { address, lines: walkLines(walk), result };
     }),
     // The chain says more than the record of the exit that it ended with.
-    exits: partition.journal.latest(EXITS, ({ reason }) => reason !== 'triple-fault'),
+    exits: partition.journal.latest(EXITS, ({ reason }) => reason !== 'triple-fault').map(plainRecord),
     configuration: {
       platform: partition.platform,
       vendor: partition.vendor,

@@ -4,7 +4,7 @@ import { describeRequest } from '../exits/describe.ts';
 import { svmExitInfo, vmxQualification } from '../exits/qualification.ts';
 import { exitNumbers } from '../exits/reasons.ts';
 import type { ServedBy } from '../exits/stage.ts';
-import type { ExitRecord } from './exit-journal.ts';
+import { type ExitRecord, plainRecord } from './exit-journal.ts';
 
 /** A text, or what makes it when somebody reads it. */
 export type LazyText = string | (() => string);
@@ -61,5 +61,10 @@ export class ExitEntry implements ExitRecord {
   }
   set result(text: LazyText | undefined) {
     this.outcome = text;
+  }
+
+  /** The class keeps what JSON has no form for. */
+  toJSON(): ExitRecord {
+    return plainRecord(this);
   }
 }

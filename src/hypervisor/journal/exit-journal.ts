@@ -25,6 +25,12 @@ export interface ExitRecord {
   to?: ServedBy;
 }
 
+/** The record as plain data: fields in the order of docs/reference/exit-journal.md. */
+export function plainRecord(record: ExitRecord): ExitRecord {
+  const { seq, partition, vcpu, icount, rip, reason, vmx, svm, qualification, handler, request, result, to } = record;
+  return { seq, partition, vcpu, icount, rip, reason, vmx, svm, qualification, handler, request, result, to };
+}
+
 /** Records of a partition's exits: a bounded ring in memory, counts that are never dropped, and listeners. */
 export interface ExitJournal {
   readonly total: number;

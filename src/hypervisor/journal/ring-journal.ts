@@ -1,6 +1,6 @@
 import type { ExitReason } from '../../processor/exit.ts';
 import type { ExitFilter } from './exit-filter.ts';
-import type { ExitJournal, ExitRecord } from './exit-journal.ts';
+import { type ExitJournal, type ExitRecord, plainRecord } from './exit-journal.ts';
 import { ExitStatistics } from './exit-statistics.ts';
 
 /** Records that are kept in memory, unless it is said otherwise. */
@@ -80,6 +80,5 @@ export class RingJournal implements ExitJournal {
 
 /** A record as one line of a journal file, fields in the order of docs/reference/exit-journal.md, without line end. */
 export function journalLine(record: ExitRecord): string {
-  const { seq, partition, vcpu, icount, rip, reason, vmx, svm, qualification, handler, request, result, to } = record;
-  return JSON.stringify({ seq, partition, vcpu, icount, rip, reason, vmx, svm, qualification, handler, request, result, to });
+  return JSON.stringify(plainRecord(record));
 }
