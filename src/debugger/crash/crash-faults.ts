@@ -2,9 +2,9 @@ import { describeFault } from '../../hypervisor/exits/describe.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
+import { decodeErrorCode } from '../inspection/error-code.ts';
 import { pageFaultCause } from '../inspection/exception-details.ts';
 import { deliveryFailure } from './delivery-failure.ts';
-import { decodeErrorCode } from './error-code.ts';
 
 const PAGE_FAULT = 14;
 

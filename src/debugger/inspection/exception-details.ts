@@ -2,10 +2,8 @@ import { describeFault, describeRequest } from '../../hypervisor/exits/describe.
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor, WalkResult } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
+import { describeSelectorCode, PAGE_FAULT, SELECTOR_FAULTS } from './error-code.ts';
 
-const PAGE_FAULT = 14;
-/** #TS, #NP, #SS, #GP: their error codes name a selector or a gate. */
-const SELECTOR_FAULTS: ReadonlySet<number> = new Set([10, 11, 12, 13]);
 /** Error code of a page fault (Intel SDM vol. 3, 4.7). */
 const PageFault = { PRESENT: 1, WRITE: 2, USER: 4, RESERVED: 8, FETCH: 16 } as const;
 const CR4_SMEP = 1n << 20n;
@@ -75,12 +73,4 @@ export function pageFaultCause(errorCode: number, walk: WalkResult, cr4: bigint)
   if (!isUser && walk.user && (cr4 & CR4_SMAP) !== 0n)
     return 'CR4.SMAP keeps the supervisor from using a user page (EFLAGS.AC is 0).';
   return 'The page allows this access now; it did not when the access was made.';
-}
-
-/** Error code of a fault about a segment or a gate (Intel SDM vol. 3, 6.13). */
-function describeSelectorCode(errorCode: number): string {
-  const index = (errorCode >>> 3) & 0x1fff;
-  const table = errorCode & 2 ? 'vector' : errorCode & 4 ? 'LDT entry' : 'GDT entry';
-  const external = errorCode & 1 ? ', while an event from outside was delivered' : '';
-  return `The error code names ${table} ${hex(index)}${errorCode & 2 ? '' : ` (selector ${hex(errorCode & 0xfffc, 4)})`}${external}.`;
 }

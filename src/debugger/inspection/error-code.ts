@@ -1,8 +1,8 @@
 import { hex } from '../../x86/address.ts';
 
-const PAGE_FAULT = 14;
+export const PAGE_FAULT = 14;
 /** #TS, #NP, #SS, #GP: their error codes name a selector or a gate. */
-const SELECTOR_FAULTS: ReadonlySet<number> = new Set([10, 11, 12, 13]);
+export const SELECTOR_FAULTS: ReadonlySet<number> = new Set([10, 11, 12, 13]);
 
 /** Bits of a page fault's error code (Intel SDM vol. 3, 4.7): name, what 0 means, what 1 means. */
 const PAGE_FAULT_BITS: readonly (readonly [bit: number, name: string, clear: string, set: string])[] = [
@@ -34,4 +34,12 @@ function decodeSelector(errorCode: number): string[] {
   if (errorCode & 2) return [...bits, `IDT=1: gate ${index} (${hex(index)}) of the IDT`];
   const table = errorCode & 4 ? 'LDT' : 'GDT';
   return [...bits, `TI=${errorCode & 4 ? 1 : 0}: entry ${index} of the ${table}, selector ${hex(errorCode & 0xfffc, 4)}`];
+}
+
+/** The same in one sentence. */
+export function describeSelectorCode(errorCode: number): string {
+  const index = (errorCode >>> 3) & 0x1fff;
+  const table = errorCode & 2 ? 'vector' : errorCode & 4 ? 'LDT entry' : 'GDT entry';
+  const external = errorCode & 1 ? ', while an event from outside was delivered' : '';
+  return `The error code names ${table} ${hex(index)}${errorCode & 2 ? '' : ` (selector ${hex(errorCode & 0xfffc, 4)})`}${external}.`;
 }
