@@ -65,10 +65,9 @@ async function runToEnd(
   const input = new StandardInput(partition);
   let slice = SHORTEST_SLICE;
   let begin = started;
-  const retired = () => partition.vcpus.reduce((sum, vcpu) => sum + vcpu.processor.icount, 0n);
   try {
     for (;;) {
-      const left = options.maxInstructions === undefined ? undefined : options.maxInstructions - retired();
+      const left = options.maxInstructions === undefined ? undefined : options.maxInstructions - partition.icount;
       if (left !== undefined && left <= 0n)
         return { status: TIMEOUT_STATUS, message: `The guest ran ${options.maxInstructions} instructions (--max-instructions).` };
       const stop = partition.run({ instructions: left === undefined || left > slice ? slice : Number(left) });
@@ -142,7 +141,7 @@ function report(partition: Partition, options: RunOptions, outcome: Outcome, sec
   if (!quiet) process.stderr.write(`hyperscope: ${outcome.message}\n`);
   if (options.stateHash) process.stderr.write(`${partition.stateHash()}\n`);
   if (!options.stats) return;
-  const instructions = partition.vcpus.reduce((sum, vcpu) => sum + vcpu.processor.icount, 0n);
+  const instructions = partition.icount;
   const stats = {
     instructions: Number(instructions),
     exits: partition.journal.total,

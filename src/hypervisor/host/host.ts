@@ -1,21 +1,13 @@
 import type { PartitionMemory, RamRegion } from '../../processor/memory/partition-memory.ts';
-import type { Partition } from '../partition/partition.ts';
+import type { HostedPartition } from '../partition/partition.ts';
 import type { RunRequest, RunStop } from '../partition/run.ts';
-import { HostJournal } from './host-journal.ts';
+import { type HostEvent, HostJournal } from './host-journal.ts';
 import { HostMemory } from './host-memory.ts';
 
 /** Guest time that each partition gets in its turn: 0.1 ms, or as many instructions. */
 export const TURN = 100_000n;
 /** Turns in one call of `run`, so that it ends soon where all have nothing to do. */
 const TURNS_PER_CALL = 2000;
-
-/** A partition that the host can give turns to, and take its memory back from. */
-export interface HostedPartition extends Partition {
-  /** Time passes while it waits for input from outside. */
-  passTime(until: bigint): void;
-  /** Ends it for good: it is never run again, and its memory belongs to the host. */
-  destroy(): void;
-}
 
 /** How {@link Host.run} came back: as the partition's own run did, or `idle` when all wait for input, or `budget`. */
 export interface HostStop {
@@ -74,7 +66,7 @@ export class Host {
     this.note(partition, 'destroyed', `Partition ${partition.id} was destroyed.`);
   }
 
-  private note(partition: HostedPartition, kind: 'created' | 'ended' | 'memory-scrubbed' | 'destroyed', text: string): void {
+  private note(partition: HostedPartition, kind: HostEvent['kind'], text: string): void {
     this.journal.enter({ time: this.slotEnd - TURN, partition: partition.id, kind, text });
   }
 
@@ -91,9 +83,9 @@ export class Host {
         this.nextTurn();
         continue;
       }
-      const before = icountOf(partition);
+      const before = partition.icount;
       const stop = partition.run({ ...request, instructions: left, until: this.slotEnd });
-      left -= Number(icountOf(partition) - before);
+      left -= Number(partition.icount - before);
       if (stop.kind === 'idle' || stop.kind === 'time') {
         if (stop.kind === 'idle') this.waiting.add(partition);
         else this.waiting.delete(partition);
@@ -116,8 +108,4 @@ export class Host {
     this.turn = 0;
     this.slotEnd += TURN;
   }
-}
-
-function icountOf({ vcpus }: Partition): bigint {
-  return vcpus.reduce((sum, { processor }) => sum + processor.icount, 0n);
 }

@@ -30,6 +30,8 @@ export interface Partition {
   readonly memory: PartitionMemory;
   readonly clock: Clock;
   readonly journal: ExitJournal;
+  /** Retired instructions of all vCPUs. */
+  readonly icount: bigint;
   /** Set once the partition can't run any more. */
   readonly end: PartitionEnd | undefined;
 
@@ -47,4 +49,12 @@ export interface Partition {
   inspect(): InspectNode;
   /** 64-bit hash of all vCPUs' state and of RAM, as 16 hexadecimal digits. */
   stateHash(): string;
+}
+
+/** A partition that a host can give turns to, and take its memory back from. */
+export interface HostedPartition extends Partition {
+  /** Time passes while it waits for input from outside. */
+  passTime(until: bigint): void;
+  /** Ends it for good: it is never run again, and its memory belongs to the host. */
+  destroy(): void;
 }
