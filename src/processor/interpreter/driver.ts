@@ -56,11 +56,7 @@ function lookup(code: Code): void {
   code.get(Local.OP).op(Op.i32_eqz, Op.if, VOID);
   code.get(Local.BASE).memory(Op.i64_load, L.RIP).set(Local.RIP);
   findJump(code);
-  code.op(Op.i32_eqz, Op.if, VOID);
-  code.get(Local.BASE).get(Local.BUDGET).memory(Op.i32_store, O.ENGINE_BUDGET);
-  code.i32(O.Left.MISS).op(Op.return);
-  code.op(Op.end);
-  code.get(Local.ENTRY).memory(Op.i32_load, 12).tee(Local.TARGET).set(Local.OP);
+  code.get(Local.TARGET).set(Local.OP);
   // Two labels around: the lookup's loop and the condition.
   countDown(code, { charged: 2, uncharged: 3 });
   code.op(Op.end);

@@ -21,7 +21,7 @@ export function leave(code: Code, left: number, end: number): void {
   code.i32(left).set(Local.ENTRY).op(Op.br).u(end);
 }
 
-/** The jump cache's entry for the RIP local into the ENTRY local; leaves on the stack whether it is one of this context. */
+/** The operation for the RIP local from the jump cache into the TARGET local. Leaves to have it decoded where it isn't there. */
 export function findJump(code: Code): void {
   code.get(Local.BASE).i32(O.JUMP_CACHE).op(Op.i32_add);
   code.get(Local.RIP).get(Local.RIP).i64(12n).op(Op.i64_shr_u, Op.i64_xor, Op.i32_wrap_i64);
@@ -34,6 +34,12 @@ export function findJump(code: Code): void {
     .tee(Local.ENTRY);
   code.memory(Op.i64_load, 0).get(Local.RIP).op(Op.i64_eq);
   code.get(Local.ENTRY).memory(Op.i32_load, 8).get(Local.BASE).memory(Op.i32_load, O.ENGINE_CONTEXT).op(Op.i32_eq, Op.i32_and);
+  code.op(Op.i32_eqz, Op.if, VOID);
+  code.get(Local.BASE).get(Local.RIP).memory(Op.i64_store, L.RIP);
+  code.get(Local.BASE).get(Local.BUDGET).memory(Op.i32_store, O.ENGINE_BUDGET);
+  code.i32(O.Left.MISS).op(Op.return);
+  code.op(Op.end);
+  code.get(Local.ENTRY).memory(Op.i32_load, 12).set(Local.TARGET);
 }
 
 /**

@@ -1,4 +1,3 @@
-import * as L from '../state/layout.ts';
 import { Code, I32, Op, VOID } from '../wasm/code.ts';
 import type { ModuleParts } from '../wasm/module.ts';
 import { HandlerBuilder } from './builder.ts';
@@ -63,12 +62,6 @@ export function mainFunction(table: HandlerTable): ModuleParts['functions'][numb
 function lookup(code: Code, ends: Ends): void {
   code.get(Local.OP).tee(Local.TARGET).op(Op.i32_eqz, Op.if, VOID);
   findJump(code);
-  code.op(Op.i32_eqz, Op.if, VOID);
-  code.get(Local.BASE).get(Local.RIP).memory(Op.i64_store, L.RIP);
-  code.get(Local.BASE).get(Local.BUDGET).memory(Op.i32_store, O.ENGINE_BUDGET);
-  code.i32(O.Left.MISS).op(Op.return);
-  code.op(Op.end);
-  code.get(Local.ENTRY).memory(Op.i32_load, 12).set(Local.TARGET);
   code.get(Local.LINK).op(Op.if, VOID);
   code.get(Local.LINK).get(Local.TARGET).memory(Op.i32_store, O.OP_LINK).op(Op.end);
   code.i32(0).set(Local.LINK);
