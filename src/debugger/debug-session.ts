@@ -1,5 +1,5 @@
 import type { Partition, VirtualCpu } from '../hypervisor/partition/partition.ts';
-import type { PartitionEnd, RunStop } from '../hypervisor/partition/run.ts';
+import type { PartitionEnd, RunRequest, RunStop } from '../hypervisor/partition/run.ts';
 import type { VmExit, WatchHit } from '../processor/exit.ts';
 import type { PassedStop } from '../processor/processor.ts';
 import { EvaluationError, type SymbolSource } from '../symbols/symbol-source.ts';
@@ -14,10 +14,11 @@ import { evaluateNumber, evaluateTyped } from './expressions/evaluate.ts';
 import { ExpressionError } from './expressions/evaluator.ts';
 import { guestContext } from './inspection/call-stack.ts';
 import { waitsForStartUp } from './inspection/vcpu-status.ts';
-import { type RunControl, SLICE_INSTRUCTIONS, type Step } from './run-control/control.ts';
+import { type MotionScope, type RunControl, SLICE_INSTRUCTIONS, type Step } from './run-control/control.ts';
 import type { SessionEvent, StepUnit, StopEvent } from './run-control/events.ts';
 import { GuestStep } from './run-control/guest-step.ts';
 import { HandlerStep } from './run-control/handler-step.ts';
+import { HeldVcpus } from './run-control/held-vcpus.ts';
 import { StepOut } from './run-control/step-out.ts';
 
 const ALL_EXCEPTIONS = -1;
@@ -46,20 +47,25 @@ function endCause({ vcpus }: Partition, end: PartitionEnd): CrashCause | undefin
 
 /** Run control over one partition: breakpoints, steps through guest code and through exit handlers. Knows no protocol. */
 export class DebugSession implements RunControl {
-  /** The vCPU that the last stop was about. */
+  /** The vCPU that the last stop was about, and that steps. */
   current = 0;
+  /** Some vCPU moves. */
   running = false;
   /** Nothing can go on until input comes from outside. */
   idle = false;
   lastStop: StopEvent | undefined;
   interruptsWhileStepping = false;
   private readonly rules = new StopRules(this);
+  private readonly held: HeldVcpus;
+  /** Guest time at which the partition's turn ends, where it shares a host. */
+  private until: bigint | undefined;
   /** Addresses that a motion runs to, besides the breakpoints. */
   private targets = NO_ADDRESSES;
   /** What the processors have been given. */
   private applied = NO_ADDRESSES;
   private step: Step | undefined;
-  private pauseWanted = false;
+  /** The vCPU that the user wants to pause. */
+  private pauseWanted: number | undefined;
   private pendingStop: StopEvent | undefined;
   private endReported = false;
   /** What a crash report is about, and the report once it is made. */
@@ -72,6 +78,7 @@ export class DebugSession implements RunControl {
     readonly partition: Partition,
     readonly symbols: SymbolSource,
   ) {
+    this.held = new HeldVcpus(partition.vcpus);
     partition.setDebugHooks({ stopAtExit: (vcpu, exit) => this.wantsExit(vcpu, exit) });
     this.setFilters(new Map(['triple-fault', 'unhandled'].map((id) => [id, undefined])));
   }
@@ -141,6 +148,19 @@ export class DebugSession implements RunControl {
     for (const { processor } of this.partition.vcpus) processor.setBreakpoints(addresses);
   }
 
+  /** Whether a vCPU moves: the state of one that doesn't can be looked at. */
+  moves(vcpu: number): boolean {
+    return this.running && !this.held.vcpus.has(vcpu);
+  }
+
+  /** Who goes on and who stops with a vCPU; here it makes a difference only whether that is the vCPU alone. */
+  get scope(): MotionScope {
+    return this.held.alone ? 'vcpu' : 'partition';
+  }
+  set scope(scope: MotionScope) {
+    this.held.alone = scope === 'vcpu';
+  }
+
   // --- for steps ---------------------------------------------------------------------------------------------------------
 
   enterSingleSteps(): void {
@@ -153,6 +173,12 @@ export class DebugSession implements RunControl {
     this.targets = new Set(addresses);
     this.applyBreakpoints();
     this.askForExceptions();
+  }
+
+  run({ instructions, onlyVcpu, stopAtStage, stopAtEntry }: RunRequest): RunStop {
+    // Single steps are made whole: a turn that is over ends behind them.
+    const until = onlyVcpu === undefined ? this.until : undefined;
+    return this.partition.run({ instructions, onlyVcpu, stopAtStage, stopAtEntry, until, held: this.held.vcpus });
   }
 
   stepDone(description = 'Step'): SessionEvent {
@@ -222,14 +248,19 @@ export class DebugSession implements RunControl {
   }
 
   private checkStep(): void {
+    if (this.running && this.step)
+      throw new ExpressionError(
+        `Another vCPU of this partition is being stepped; pause it before you step vCPU ${this.current}.`,
+      );
     if (waitsForStartUp(this.vcpu()))
       throw new ExpressionError(
         `vCPU ${this.current} waits for a start-up IPI; it can be stepped once another vCPU has started it.`,
       );
   }
 
-  pause(): void {
-    this.pauseWanted = true;
+  /** Stops before the next slice; the stop is about the vCPU that is given, else about the current one. */
+  pause(vcpu = this.current): void {
+    this.pauseWanted = vcpu;
     // A guest that waits for input stops, too.
     this.idle = false;
   }
@@ -260,15 +291,16 @@ export class DebugSession implements RunControl {
   private begin(passes: (stop: StopEvent) => boolean): void {
     // What follows changes the state that the report is about: it is made before.
     if (this.cause && isCrash(this.cause)) this.report = this.crash;
+    const { current } = this;
+    const stop = this.held.stopOf(current) ?? this.lastStop;
+    const released = this.held.release(current, this.running);
     this.step = undefined;
     this.running = true;
     this.idle = false;
-    this.pauseWanted = false;
-    const { lastStop } = this;
+    this.pauseWanted = undefined;
     this.lastStop = undefined;
     // What the stop was about lies at the current instruction and shall not stop again at once.
-    if (lastStop && passes(lastStop) && !this.vcpu().activity)
-      for (const { processor } of this.partition.vcpus) processor.resumePast(passed(lastStop));
+    if (stop && passes(stop) && !this.vcpu().activity) for (const { processor } of released) processor.resumePast(passed(stop));
   }
 
   /** Sets RIP to a linear address. Throws ExpressionError while an exit is served: its handler goes on from the old place. */
@@ -287,6 +319,7 @@ export class DebugSession implements RunControl {
     this.idle = false;
     this.step = undefined;
     this.lastStop = undefined;
+    this.held.clear();
     this.forgetCrash();
     this.current = 0;
     this.waiting.length = 0;
@@ -298,25 +331,44 @@ export class DebugSession implements RunControl {
 
   /** True when another slice has something to do at once. */
   get hasWork(): boolean {
-    return this.waiting.length > 0 || (this.running && !this.idle);
+    return this.hasEvents || (this.running && !this.idle);
   }
 
-  /** Runs for one slice of a few milliseconds. Returns what happened, if anything did that the user should see. */
-  slice(): SessionEvent | undefined {
+  /** True when the next slice tells of something that has happened already. */
+  get hasEvents(): boolean {
+    return this.waiting.length > 0;
+  }
+
+  /**
+   * Runs for one slice of a few milliseconds, and not past a guest time where one is given. Returns what happened, if anything did
+   * that the user should see.
+   */
+  slice(until?: bigint): SessionEvent | undefined {
     const before = this.waiting.shift();
     if (before || !this.running) return before;
-    const event = this.pauseWanted
-      ? this.stopped({ reason: 'pause', vcpu: this.current, description: 'Paused' })
-      : this.advance();
+    this.until = until;
+    const event = this.pauseWanted === undefined ? this.advance() : this.paused(this.pauseWanted);
     if (event) this.waiting.push(event);
     return this.waiting.shift();
+  }
+
+  private paused(vcpu: number): SessionEvent | undefined {
+    this.pauseWanted = undefined;
+    return this.moves(vcpu) ? this.stopped({ reason: 'pause', vcpu, description: 'Paused' }) : undefined;
   }
 
   private advance(): SessionEvent | undefined {
     const held = this.step !== undefined && !this.interruptsWhileStepping;
     for (const { processor } of this.partition.vcpus) processor.holdInterrupts = held;
     if (this.step) return this.step.slice();
-    return this.after(this.partition.run({ instructions: SLICE_INSTRUCTIONS, stopAtStage: this.rules.hasStages }));
+    return this.after(this.run({ instructions: SLICE_INSTRUCTIONS, stopAtStage: this.rules.hasStages }));
+  }
+
+  /** Stands still because another partition has stopped; a step in progress is given up. */
+  halt(): void {
+    if (!this.running) return;
+    this.running = false;
+    this.standStill();
   }
 
   // --- stops -------------------------------------------------------------------------------------------------------------
@@ -420,15 +472,24 @@ export class DebugSession implements RunControl {
   }
 
   private stopped(stop: StopEvent, cause?: CrashCause): SessionEvent {
-    this.running = false;
+    // A step that is in progress ends with the stop, whichever vCPU that is about.
+    const stepper = this.step ? this.current : stop.vcpu;
+    this.running = this.held.hold(stop, stepper);
     this.forgetCrash(cause ?? (stop.exit?.reason === 'exception' ? { vcpu: stop.vcpu, exit: stop.exit } : undefined));
-    this.step = undefined;
     this.current = stop.vcpu;
     this.lastStop = stop;
+    this.standStill();
+    if (this.running && stepper !== stop.vcpu)
+      this.waiting.push({ kind: 'stopped', stop: { reason: 'step', vcpu: stepper, description: 'Step interrupted' } });
+    return { kind: 'stopped', stop };
+  }
+
+  private standStill(): void {
+    this.step = undefined;
     this.pendingStop = undefined;
     this.targets = NO_ADDRESSES;
     this.askForExceptions();
     for (const { processor } of this.partition.vcpus) processor.holdInterrupts = false;
-    return { kind: 'stopped', stop };
+    if (this.running) this.applyBreakpoints();
   }
 }

@@ -121,6 +121,39 @@ describe('several partitions on one host', () => {
     }
   });
 
+  test('that stand still find their own time as they left it', () => {
+    const host = new Host();
+    const [first, second, third] = [1, 2, 3].map((seed) => guest(worker(200_000, seed), small, host));
+    const runTurns = (count: number, takesPart: (partition: unknown) => boolean) => {
+      for (let turns = 0; turns < count; turns++) {
+        const turn = host.whoseTurn(takesPart);
+        if (!turn) return;
+        turn.partition.run({ instructions: 1_000_000, until: turn.until });
+        host.endTurn(turn);
+      }
+    };
+    runTurns(3, () => true);
+    const before = first?.now();
+    runTurns(8, (partition) => partition !== first);
+    expect(first?.now()).toBe(before);
+    expect(second?.now()).toBe(5n * TURN);
+    runTurns(1, (partition) => partition === first);
+    expect(first?.now()).toBe(2n * TURN);
+    runTurns(2, () => true);
+    expect([second?.now(), third?.now()]).toEqual([6n * TURN, 6n * TURN]);
+  });
+
+  test('that are made later begin at a time of their own', () => {
+    const host = new Host();
+    const first = guest(worker(60_000, 1), small, host);
+    for (let calls = 0; calls < 5; calls++) host.run({ instructions: 40_000 });
+    const second = guest(worker(60_000, 2), small, host);
+    for (let calls = 0; calls < 10; calls++) host.run({ instructions: 40_000 });
+    expect(first.now()).toBeGreaterThan(3n * TURN);
+    expect(second.now()).toBeLessThan(first.now());
+    expect(first.now() - second.now()).toBeGreaterThanOrEqual(2n * TURN - TURN);
+  });
+
   test('have numbers of their own in the exit journal', () => {
     const { host, partitions } = threeGuests();
     runAll(host, 1_000_000);

@@ -1,5 +1,5 @@
 import type { Partition, VirtualCpu } from '../../hypervisor/partition/partition.ts';
-import type { RunStop } from '../../hypervisor/partition/run.ts';
+import type { RunRequest, RunStop } from '../../hypervisor/partition/run.ts';
 import type { SymbolSource } from '../../symbols/symbol-source.ts';
 import type { SessionEvent } from './events.ts';
 
@@ -15,6 +15,8 @@ export interface RunControl {
   /** Index of the vCPU that steps. */
   readonly current: number;
   vcpu(index?: number): VirtualCpu;
+  /** Runs the partition, but not what stands still and not past the end of its turn. */
+  run(request: RunRequest): RunStop;
   /** What a stop of the partition means to the user, if anything. */
   after(stop: RunStop): SessionEvent | undefined;
   stepDone(description?: string): SessionEvent;
@@ -31,3 +33,7 @@ export interface Step {
   /** Goes on for a slice. Undefined: not done yet. */
   slice(): SessionEvent | undefined;
 }
+
+/** Who goes on and who stops with a vCPU: every partition of the session, its own partition, or nobody else. */
+export const MOTION_SCOPES = ['all', 'partition', 'vcpu'] as const;
+export type MotionScope = (typeof MOTION_SCOPES)[number];

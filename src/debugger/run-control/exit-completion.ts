@@ -13,7 +13,7 @@ export function completeExit(control: RunControl, rip: bigint): SessionEvent | '
   if (processor.state.rip !== rip) return 'stepped';
   control.enterRun(interruptTargets(processor, EXCEPTIONS));
   processor.resumePast();
-  const stop = control.partition.run({ instructions: 1, onlyVcpu: control.current });
+  const stop = control.run({ instructions: 1, onlyVcpu: control.current });
   if (stop.kind === 'breakpoint') return control.judgeHere(stop.vcpu) ?? 'stepped';
   return control.after(stop) ?? 'stepped';
 }

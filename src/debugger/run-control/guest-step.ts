@@ -115,7 +115,7 @@ export class GuestStep implements Step {
     // `call` to the next instruction only asks where it is; it never returns.
     if (isCallLike(flow) && !goesIn && flow.target !== next) return this.overCall(place, next);
     if (flow.kind === 'rep' && !(options.into && options.unit === 'instruction')) return this.overCall(place, next);
-    const stop = control.partition.run({
+    const stop = control.run({
       instructions: 1,
       onlyVcpu: control.current,
       stopAtStage: goesIn && !options.exitsAreOne,

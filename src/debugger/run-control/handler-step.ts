@@ -18,7 +18,7 @@ export class HandlerStep implements Step {
     const { control, motion } = this;
     const rip = control.vcpu().activity?.exit.rip ?? -1n;
     control.enterSingleSteps();
-    const stop = control.partition.run({
+    const stop = control.run({
       instructions: 1,
       onlyVcpu: control.current,
       stopAtStage: motion !== 'out',

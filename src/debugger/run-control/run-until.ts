@@ -21,7 +21,7 @@ export class RunUntil {
 
   slice(): SessionEvent | 'arrived' | undefined {
     const { control } = this;
-    const stop = control.partition.run({ instructions: SLICE_INSTRUCTIONS });
+    const stop = control.run({ instructions: SLICE_INSTRUCTIONS });
     if (stop.kind !== 'breakpoint' || stop.vcpu !== control.current) return control.after(stop);
     const { processor } = control.vcpu();
     if (!this.addresses.has(processor.linearRip)) return control.after(stop);

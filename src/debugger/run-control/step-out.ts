@@ -72,7 +72,7 @@ export class StepOut implements Step {
     const isDetour = flow.kind === 'call' || flow.kind === 'interrupt' || flow.kind === 'system-call' || flow.kind === 'rep';
     if (isDetour && flow.target !== next) return this.runTo([next], processor.state.gpr(STACK_GPR));
     this.steps++;
-    const stop = control.partition.run({ instructions: 1, onlyVcpu: control.current });
+    const stop = control.run({ instructions: 1, onlyVcpu: control.current });
     if (stop.kind === 'exception') {
       const event = control.after(stop);
       if (event) return event;

@@ -1,6 +1,6 @@
 import type { PartitionMemory, RamRegion } from '../../processor/memory/partition-memory.ts';
 import type { HostedPartition } from '../partition/partition.ts';
-import type { RunRequest, RunStop } from '../partition/run.ts';
+import type { PartitionEnd, RunRequest, RunStop } from '../partition/run.ts';
 import { type HostEvent, HostJournal } from './host-journal.ts';
 import { HostMemory } from './host-memory.ts';
 
@@ -16,10 +16,17 @@ export interface HostStop {
   readonly stop: RunStop;
 }
 
+/** A partition that may run now. */
+export interface Turn<P extends HostedPartition = HostedPartition> {
+  readonly partition: P;
+  /** Time of the partition at which its turn ends. */
+  readonly until: bigint;
+}
+
 /**
  * The machine that the hypervisor runs on: its partitions, and their turns. Time of the host goes in slots; in each slot every
- * partition runs until its own time has come to the slot's end, in the order in which they were made. So which instructions run
- * between two of another partition is the same in every run, wherever a call of `run` stops.
+ * partition that takes part runs until its own time has come to the slot's end, in the order in which they were made. So which
+ * instructions run between two of another partition is the same in every run, wherever a call of `run` stops.
  */
 export class Host {
   readonly journal = new HostJournal();
@@ -29,6 +36,8 @@ export class Host {
   /** Whose turn it is, and the end of the slot. */
   private turn = 0;
   private slotEnd = TURN;
+  /** Time of the host at which each partition's own time began: it stood still, or wasn't there, before. */
+  private readonly began = new Map<HostedPartition, bigint>();
   /** Partitions that had nothing to do in their last turn. */
   private readonly waiting = new Set<HostedPartition>();
 
@@ -58,6 +67,7 @@ export class Host {
     if (index < 0) return;
     this.members.splice(index, 1);
     this.waiting.delete(partition);
+    this.began.delete(partition);
     if (index < this.turn) this.turn--;
     if (this.turn >= this.members.length) this.turn = 0;
     partition.destroy();
@@ -66,46 +76,72 @@ export class Host {
     this.note(partition, 'destroyed', `Partition ${partition.id} was destroyed.`);
   }
 
+  /** Enters the end of a partition, which stays until it is destroyed. */
+  noteEnd(partition: HostedPartition, { message }: PartitionEnd): void {
+    this.note(partition, 'ended', message);
+  }
+
   private note(partition: HostedPartition, kind: HostEvent['kind'], text: string): void {
     this.journal.enter({ time: this.slotEnd - TURN, partition: partition.id, kind, text });
   }
 
+  /**
+   * Whose turn it is among those that take part, who have not ended; undefined when nobody does. A partition that stood still
+   * finds its own time as it left it.
+   */
+  whoseTurn(takesPart: (partition: HostedPartition) => boolean = () => true): Turn | undefined {
+    for (let asked = 0; asked < this.members.length; asked++) {
+      const partition = this.members[this.turn];
+      if (partition && partition.end === undefined && takesPart(partition)) {
+        const slotBegin = this.slotEnd - TURN;
+        const now = partition.now();
+        const began = this.began.get(partition) ?? 0n;
+        const behind = slotBegin - began - now;
+        if (behind > 0n) this.began.set(partition, began + behind);
+        return { partition, until: this.slotEnd - (behind > 0n ? began + behind : began) };
+      }
+      this.advance();
+    }
+    return undefined;
+  }
+
+  /** Ends a turn; for a partition that had nothing to do, time passes. */
+  endTurn({ partition, until }: Turn): void {
+    partition.passTime(until);
+    this.advance();
+  }
+
+  private advance(): void {
+    this.turn++;
+    if (this.turn < this.members.length) return;
+    this.turn = 0;
+    this.slotEnd += TURN;
+  }
+
   /** Runs the partitions for so many instructions in all, or until one of them stops for a reason of its own. Never blocks. */
-  run(request: Omit<RunRequest, 'onlyVcpu' | 'until'>): HostStop {
+  run(request: Omit<RunRequest, 'onlyVcpu' | 'held' | 'until'>): HostStop {
     let left = request.instructions;
     // Input may have come for any of them.
     this.waiting.clear();
     for (let turns = 0; turns < TURNS_PER_CALL; turns++) {
-      const partition = this.members[this.turn];
-      if (!partition || this.members.every(({ end }) => end !== undefined))
-        return { partition: undefined, stop: { kind: 'idle' } };
-      if (partition.end !== undefined) {
-        this.nextTurn();
-        continue;
-      }
+      const turn = this.whoseTurn();
+      if (!turn) return { partition: undefined, stop: { kind: 'idle' } };
+      const { partition, until } = turn;
       const before = partition.icount;
-      const stop = partition.run({ ...request, instructions: left, until: this.slotEnd });
+      const stop = partition.run({ ...request, instructions: left, until });
       left -= Number(partition.icount - before);
       if (stop.kind === 'idle' || stop.kind === 'time') {
         if (stop.kind === 'idle') this.waiting.add(partition);
         else this.waiting.delete(partition);
-        partition.passTime(this.slotEnd);
-        this.nextTurn();
+        this.endTurn(turn);
         if (this.members.every((member) => member.end !== undefined || this.waiting.has(member)))
           return { partition: undefined, stop: { kind: 'idle' } };
         continue;
       }
       this.waiting.delete(partition);
-      if (stop.kind === 'ended') this.note(partition, 'ended', stop.end.message);
+      if (stop.kind === 'ended') this.noteEnd(partition, stop.end);
       if (stop.kind !== 'budget' || left <= 0) return { partition, stop };
     }
     return { partition: undefined, stop: { kind: 'budget' } };
-  }
-
-  private nextTurn(): void {
-    this.turn++;
-    if (this.turn < this.members.length) return;
-    this.turn = 0;
-    this.slotEnd += TURN;
   }
 }

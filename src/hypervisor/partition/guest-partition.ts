@@ -173,7 +173,7 @@ export class GuestPartition implements HostedPartition, Machine {
   private runUntilStop(request: RunRequest): RunStop {
     const lastInstruction = this.icount + BigInt(request.instructions);
     for (let rounds = 0; ; rounds++) {
-      const busy = this.vcpus.find((vcpu) => vcpu.activity !== undefined);
+      const busy = this.vcpus.find((vcpu) => vcpu.activity !== undefined && request.held?.has(vcpu.index) !== true);
       if (busy !== undefined) {
         const stop = this.continueHandler(busy, request);
         if (stop !== undefined) return stop;
@@ -187,23 +187,23 @@ export class GuestPartition implements HostedPartition, Machine {
       if (budget <= 0n || rounds >= ROUNDS_PER_CALL) return { kind: 'budget' };
       this.timers.fireDue();
       this.input.deliverDue(icount, this.ticks);
-      const vcpu = this.nextVcpu(request.onlyVcpu);
+      const vcpu = this.nextVcpu(request);
       const stop = vcpu === undefined ? this.skipIdleTime(request) : this.runVcpu(vcpu, budget, icount, request.until);
       if (stop !== undefined) return stop;
     }
   }
 
   /** Whose turn it is: the current vCPU until its turn ends, then the next one that can run. */
-  private nextVcpu(only: number | undefined): Vcpu | undefined {
-    if (only !== undefined) {
-      const vcpu = this.vcpus[only];
+  private nextVcpu({ onlyVcpu, held }: RunRequest): Vcpu | undefined {
+    if (onlyVcpu !== undefined) {
+      const vcpu = this.vcpus[onlyVcpu];
       return vcpu?.runnable ? vcpu : undefined;
     }
     const count = this.vcpus.length;
     const first = this.ticks >= this.turnEnds && count > 1 ? 1 : 0;
     for (let step = first; step < first + count; step++) {
       const vcpu = this.vcpus[(this.current + step) % count];
-      if (vcpu?.runnable) return vcpu;
+      if (vcpu?.runnable && held?.has(vcpu.index) !== true) return vcpu;
     }
     return undefined;
   }
@@ -256,9 +256,14 @@ export class GuestPartition implements HostedPartition, Machine {
 
   /** Nobody can run: time passes until the next timer, or for ever. */
   private skipIdleTime(request: RunRequest): RunStop | undefined {
-    const watched = request.onlyVcpu === undefined ? this.vcpus : this.vcpus.filter((vcpu) => vcpu.index === request.onlyVcpu);
+    const { onlyVcpu, held } = request;
+    const isPart = onlyVcpu !== undefined || (held !== undefined && held.size > 0);
+    const watched = isPart
+      ? this.vcpus.filter(({ index }) => (onlyVcpu === undefined || index === onlyVcpu) && held?.has(index) !== true)
+      : this.vcpus;
     if (!watched.some((vcpu) => vcpu.wakesOnInterrupt)) {
-      if (request.onlyVcpu !== undefined) return { kind: 'idle' };
+      // A vCPU that stands still may wake the others once it goes on.
+      if (isPart) return { kind: 'idle' };
       this.finish(this.explainHalt?.(this.processors) ?? haltedEnd(this.processors));
       return undefined;
     }
@@ -270,7 +275,7 @@ export class GuestPartition implements HostedPartition, Machine {
       if (until > this.ticks) this.ticks = until;
       return undefined;
     }
-    if (this.devices.uart.listensForInput || request.onlyVcpu !== undefined) return { kind: 'idle' };
+    if (this.devices.uart.listensForInput || isPart) return { kind: 'idle' };
     this.finish(this.explainHalt?.(this.processors) ?? haltedEnd(this.processors));
     return undefined;
   }

@@ -53,6 +53,8 @@ export interface Partition {
 
 /** A partition that a host can give turns to, and take its memory back from. */
 export interface HostedPartition extends Partition {
+  /** Guest time in ticks of 1 ns. */
+  now(): bigint;
   /** Time passes while it waits for input from outside. */
   passTime(until: bigint): void;
   /** Ends it for good: it is never run again, and its memory belongs to the host. */

@@ -20,6 +20,8 @@ export interface RunRequest {
   readonly instructions: number;
   /** Only this vCPU runs (single-thread stepping). */
   readonly onlyVcpu?: number;
+  /** vCPUs that stand still while the others run, also in the middle of an exit's handler. */
+  readonly held?: ReadonlySet<number>;
   /** Guest time at which it comes back, for other partitions to have their turn. */
   readonly until?: bigint;
   /** Stop at the next stage of an exit handler in progress, or that begins. */
