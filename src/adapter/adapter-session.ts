@@ -2,23 +2,27 @@ import { Event, type Message, Response } from '@vscode/debugadapter/lib/messages
 import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
 import { crashMarkdown } from '../debugger/crash/markdown.ts';
 import { ExpressionError } from '../debugger/expressions/evaluator.ts';
+import type { GuestEvent, GuestGroup } from '../debugger/guest-group.ts';
 import type { StackEntry } from '../debugger/inspection/call-stack.ts';
 import type { ShownVariable } from '../debugger/inspection/shown.ts';
-import { type Guest, launchGuest } from '../debugger/launch-guest.ts';
-import type { SessionEvent, StopEvent } from '../debugger/run-control/events.ts';
+import { type Guest, launchGuests } from '../debugger/launch-guest.ts';
+import type { StopEvent } from '../debugger/run-control/events.ts';
 import { parseExitFilter } from '../hypervisor/journal/exit-filter.ts';
 import type { ExitRecord } from '../hypervisor/journal/exit-journal.ts';
+import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { type FileAccess, ProgramError } from '../programs/program.ts';
 import { EvaluationError } from '../symbols/symbol-source.ts';
 import { BreakpointBook } from './breakpoints/breakpoint-book.ts';
 import { Dialect } from './dialect.ts';
 import { errors, RequestError } from './errors.ts';
+import { GuestConsole } from './guest-console.ts';
 import { MessageQueue } from './message-queue.ts';
 import { MotionProgress } from './motion-progress.ts';
 import { Handles } from './references.ts';
 import type { Parameters } from './requests/handler.ts';
 import { requestHandlers } from './requests/index.ts';
+import { still, type Thread, threadId, threadsOf } from './threads.ts';
 
 export interface AdapterOptions {
   readonly files: FileAccess;
@@ -44,9 +48,19 @@ const LARGE_PROGRAM = 256 * 1024;
 const OPTIONAL_EVENTS: ReadonlySet<string> = new Set(['memory', 'invalidated']);
 
 /** Where a client's numbers lead to while the guest stands still. */
-export interface FrameHandle {
-  readonly vcpu: number;
+export interface FrameHandle extends Thread {
   readonly entry: StackEntry;
+}
+
+/** Variables that a client may ask for. */
+export interface VariablesHandle extends Thread {
+  readonly get: () => readonly ShownVariable[];
+}
+
+/** A place in the code of a guest. */
+export interface CodePlace {
+  readonly guest: Guest;
+  readonly address: bigint;
 }
 
 /**
@@ -55,12 +69,12 @@ export interface FrameHandle {
  */
 export class AdapterSession {
   readonly frames = new Handles<FrameHandle>();
-  readonly variables = new Handles<() => readonly ShownVariable[]>();
-  readonly gotoTargets = new Handles<bigint>();
+  readonly variables = new Handles<VariablesHandle>();
+  readonly gotoTargets = new Handles<CodePlace>();
   readonly stepTargets = new Handles<bigint>();
   /** Places in code that values lead to. */
-  readonly locations = new Handles<bigint>();
-  guest: Guest | undefined;
+  readonly locations = new Handles<CodePlace>();
+  group: GuestGroup | undefined;
   dialect = Dialect.of({});
   readonly breakpoints = new BreakpointBook();
   readonly progress = new MotionProgress((event, body) => this.event(event, body));
@@ -71,11 +85,14 @@ export class AdapterSession {
   private seq = 1;
   private configured = false;
   private terminated = false;
+  /** The exit status so far: that of the first guest which has one. */
+  private status = 0;
   private launchArguments: Parameters = {};
   /** Run without debugging: nothing stops the guest. */
   private free = false;
   private journal: JournalSink | undefined;
-  private readonly decoders = new Map<string, TextDecoder>();
+  private readonly console = new GuestConsole((text, data) => this.event('output', { category: 'stdout', output: text, data }));
+  private looked: Guest | undefined;
 
   constructor(readonly options: AdapterOptions) {}
 
@@ -132,7 +149,7 @@ export class AdapterSession {
   cancel(requestId: unknown, progressId: unknown): void {
     const request = this.queue.take(requestId);
     if (request) this.send(response(request.seq, request.command, 'cancelled'));
-    if (this.progress.isShown(progressId)) this.launched.session.pause();
+    if (this.progress.isShown(progressId)) this.launched.pause(this.focus);
   }
 
   output(text: string, category: 'stdout' | 'console' | 'stderr' | 'important' = 'console'): void {
@@ -141,53 +158,59 @@ export class AdapterSession {
 
   // --- the guest's life --------------------------------------------------------------------------------------------------
 
-  /** The launched guest. Throws when there is none. */
-  get launched(): Guest {
-    if (!this.guest) throw errors.notLaunched();
-    return this.guest;
+  /** The launched guests. Throws RequestError when there are none. */
+  get launched(): GuestGroup {
+    if (!this.group) throw errors.notLaunched();
+    return this.group;
   }
 
-  /** The guest, standing still. */
+  /** The vCPU that requests are about which name none: that of the last stop of the guest that the user looks at. */
+  get focus(): Thread {
+    const { first } = this.launched;
+    const guest = this.looked ?? first;
+    return { guest, vcpu: guest.session.current };
+  }
+  lookAt(guest: Guest): void {
+    this.looked = guest;
+  }
+
+  /** The guest that the user looks at, standing still. Throws RequestError when it moves. */
   get still(): Guest {
-    const guest = this.launched;
-    if (guest.session.running) throw errors.running();
-    return guest;
+    return still(this.focus).guest;
   }
 
-  /** Loads a guest, or another one in its place when it is started anew. Throws what `launchGuest` does. */
+  threadId(thread: Thread): number {
+    return threadId(this.launched.guests, thread);
+  }
+
+  /** Loads the guests, or others in their place when they are started anew. Throws what `launchGuests` does. */
   launch(raw: Parameters): void {
-    const guest = this.load(raw);
+    const group = this.load(raw);
     this.journal?.close();
-    this.journal = this.writeJournal(guest);
-    this.guest = guest;
+    this.journal = this.writeJournal(group);
+    this.group = group;
+    this.looked = undefined;
     this.launchArguments = raw;
-    this.decoders.clear();
     this.free = raw.noDebug === true;
-    guest.partition.onConsole((source, bytes) => {
-      const decoder = this.decoders.get(source) ?? new TextDecoder();
-      this.decoders.set(source, decoder);
-      const text = decoder.decode(bytes, { stream: true });
-      // `data` tells the guest's devices apart for whoever shows them apart.
-      if (text !== '') this.event('output', { category: 'stdout', output: text, data: { source } });
-    });
+    this.console.listen(group.guests);
   }
 
-  /** Has the exits of a guest written to the file that its configuration names. */
-  private writeJournal({ configuration, partition }: Guest): JournalSink | undefined {
+  /** Has the exits of the guests written to the file that the configuration names. */
+  private writeJournal({ configuration, guests }: GuestGroup): JournalSink | undefined {
     if (configuration.exits === undefined) return undefined;
     if (!this.options.openJournal) throw new LaunchError('This debug adapter has no files to write: leave "exits" out.');
     const journal = this.options.openJournal(configuration.exits);
     const filter = parseExitFilter(configuration.exitsFilter ?? '');
-    partition.journal.onRecord((record) => filter(record) && journal.write(record));
+    for (const { partition } of guests) partition.journal.onRecord((record) => filter(record) && journal.write(record));
     return journal;
   }
 
   /** A program so large that its user would wonder is loaded under the eyes of its progress. It is loaded in one go. */
-  private load(raw: Parameters): Guest {
+  private load(raw: Parameters): GuestGroup {
     const progressId = `launch-${this.seq}`;
     let isShown = false;
     try {
-      return launchGuest(raw, this.options.files, (path, size) => {
+      return launchGuests(raw, this.options.files, (path, size) => {
         if (size < LARGE_PROGRAM || !this.progress.supported) return;
         isShown = true;
         const title = `Loading ${path.split(/[\\/]/).at(-1)}`;
@@ -198,17 +221,21 @@ export class AdapterSession {
     }
   }
 
-  /** Breakpoints are set: the guest may go. */
+  /** Breakpoints are set: the guests may go. */
   start(): void {
-    const guest = this.launched;
+    const group = this.launched;
     this.configured = true;
-    this.event('process', { name: guest.configuration.program, isLocalProcess: false, startMethod: 'launch' });
-    for (const { index } of guest.partition.vcpus) this.event('thread', { reason: 'started', threadId: index + 1 });
-    this.begin(guest);
+    const name = group.guests.map(({ configuration }) => configuration.program).join(', ');
+    this.event('process', { name, isLocalProcess: false, startMethod: 'launch' });
+    for (const thread of group.guests.flatMap(threadsOf))
+      this.event('thread', { reason: 'started', threadId: this.threadId(thread) });
+    this.begin(group);
   }
 
-  /** The guest is about to move: what was shown of it is over. */
+  /** What was shown of guests that move is over. */
   moving(): void {
+    // What stands still while others move is looked at further on.
+    if (this.launched.scope !== 'all' && this.launched.guests.flatMap(threadsOf).some(isStill)) return;
     this.frames.clear();
     this.variables.clear();
     this.gotoTargets.clear();
@@ -222,12 +249,12 @@ export class AdapterSession {
       this.handle(this.queue.next());
       return !this.queue.isEmpty || this.hasWork;
     }
-    const guest = this.guest;
-    if (!guest || !this.hasWork) return false;
+    const { group } = this;
+    if (!group || !this.hasWork) return false;
     try {
-      const event = guest.session.slice();
-      if (event) this.report(event);
-      else this.progress.tick(guest.session.vcpu().processor.icount);
+      const happened = group.slice();
+      if (happened) this.report(happened);
+      else this.progress.tick(this.focus.guest.session.vcpu().processor.icount);
     } catch (error) {
       this.output(`The debugger met an error of its own: ${describeError(error)}\n`, 'stderr');
       this.terminate();
@@ -236,39 +263,51 @@ export class AdapterSession {
   }
 
   private get hasWork(): boolean {
-    return this.configured && !this.terminated && this.guest?.session.hasWork === true;
+    return this.configured && !this.terminated && this.group?.hasWork === true;
   }
 
-  private report(event: SessionEvent): void {
+  private report({ guest, event }: GuestEvent): void {
     if (event.kind === 'log') this.output(`${event.text}\n`);
-    else if (event.kind === 'stopped') this.reportStop(event.stop);
-    else {
-      this.output(`${event.end.message}\n`, 'console');
-      this.crashed();
-      this.event('exited', { exitCode: event.end.status });
-      this.terminate();
+    else if (event.kind === 'stopped') this.reportStop(guest, event.stop);
+    else this.reportEnd(guest, event.end);
+  }
+
+  private reportEnd(guest: Guest, { message, status }: PartitionEnd): void {
+    const { guests, isOver } = this.launched;
+    this.output(`${guests.length > 1 ? `${guest.configuration.name}: ` : ''}${message}\n`, 'console');
+    this.crashed(guest);
+    this.status ||= status;
+    if (!isOver) {
+      for (const thread of threadsOf(guest)) this.event('thread', { reason: 'exited', threadId: this.threadId(thread) });
+      return;
     }
+    this.event('exited', { exitCode: this.status });
+    this.terminate();
   }
 
   /** Tells a client that can save crash reports of one, while there still is a session to ask. */
-  private crashed(): void {
-    const crash = this.guest?.session.crash;
+  private crashed({ session: { crash } }: Guest): void {
     if (crash) this.event('hyperscope/crash', { kind: crash.kind, title: crash.title, markdown: crashMarkdown(crash) });
   }
 
-  reportStop(stop: StopEvent): void {
+  reportStop(guest: Guest, stop: StopEvent): void {
     this.moving();
+    this.lookAt(guest);
     this.progress.end();
     this.journal?.flush();
     if (stop.text !== undefined && stop.reason === 'breakpoint') this.output(`${stop.text}\n`, 'important');
-    this.event('stopped', {
-      reason: stop.reason,
-      description: stop.description,
-      text: stop.text,
-      threadId: stop.vcpu + 1,
-      allThreadsStopped: true,
-      hitBreakpointIds: stop.hitBreakpoints,
-    });
+    const { scope, guests } = this.launched;
+    const allThreadsStopped = !guests.flatMap(threadsOf).some((thread) => !isStill(thread));
+    const { reason, description, text, hitBreakpoints: hitBreakpointIds } = stop;
+    const first = this.threadId({ guest, vcpu: stop.vcpu });
+    this.event('stopped', { reason, description, text, threadId: first, allThreadsStopped, hitBreakpointIds });
+    // The other vCPUs of the partition have stopped with it.
+    if (scope !== 'partition' || allThreadsStopped) return;
+    for (const thread of threadsOf(guest)) {
+      const id = this.threadId(thread);
+      if (id !== first)
+        this.event('stopped', { reason: 'pause', threadId: id, preserveFocusHint: true, allThreadsStopped: false });
+    }
   }
 
   terminate(): void {
@@ -277,7 +316,7 @@ export class AdapterSession {
     this.progress.end();
     this.journal?.close();
     this.journal = undefined;
-    if (this.guest) this.guest.session.running = false;
+    for (const { session } of this.group?.guests ?? []) session.halt();
     this.event('terminated');
   }
 
@@ -292,26 +331,33 @@ export class AdapterSession {
 
   /** What follows a restart's response. */
   restarted(): void {
-    const guest = this.launched;
+    const group = this.launched;
     this.terminated = false;
+    this.status = 0;
     this.renewBreakpoints();
     this.moving();
     // The client may show the old guest's stop; without one on entry it would do so until the next.
     this.event('continued', { threadId: 1, allThreadsContinued: true });
-    this.begin(guest);
+    this.begin(group);
   }
 
-  /** Gives a new guest what the client has asked for so far, and tells what has become of it. */
+  /** Gives new guests what the client has asked for so far, and tells what has become of it. */
   renewBreakpoints(): void {
-    for (const breakpoint of this.breakpoints.renew(this.launched)) this.event('breakpoint', { reason: 'changed', breakpoint });
+    for (const breakpoint of this.breakpoints.renew(this.launched.guests))
+      this.event('breakpoint', { reason: 'changed', breakpoint });
   }
 
-  private begin({ session, configuration }: Guest): void {
-    if (this.free) session.forgetStops();
-    if (!this.free && (configuration.stopOnEntry ?? true)) this.reportStop(session.stopAtEntry());
-    else session.continue();
+  private begin(group: GuestGroup): void {
+    const { guests, first, configuration } = group;
+    if (this.free) for (const { session } of guests) session.forgetStops();
+    if (!this.free && (configuration.stopOnEntry ?? true)) {
+      const stops = guests.map(({ session }) => session.stopAtEntry());
+      if (stops[0]) this.reportStop(first, stops[0]);
+    } else group.start();
   }
 }
+
+const isStill = ({ guest, vcpu }: Thread): boolean => !guest.session.moves(vcpu);
 
 function response(seq: number, command: string, problem?: string): Response {
   return new Response({ seq, type: 'request', command }, problem);

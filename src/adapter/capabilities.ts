@@ -32,6 +32,7 @@ export const capabilities: DebugProtocol.Capabilities = {
   supportsSteppingGranularity: true,
   supportsBreakpointLocationsRequest: true,
   supportsCancelRequest: true,
+  supportsSingleThreadExecutionRequests: true,
   exceptionBreakpointFilters: exitFilters.map(({ id, label, description, conditionHint, default: isDefault }) => ({
     filter: id,
     label,

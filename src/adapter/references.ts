@@ -21,22 +21,37 @@ export class Handles<T> {
 }
 
 export interface MemoryReference {
+  /** Index of the guest whose memory it is; the first one's where it is missing. */
+  readonly guest?: number;
   readonly space: 'gva' | 'gpa';
   readonly address: bigint;
 }
 
-/** Reads a memory reference: `0x…` is virtual, `gpa:0x…` physical. Throws RequestError. */
+/** Bit of a reference's number from which on the guest's index stands: above all addresses, since clients compute with it. */
+const GUEST_SHIFT = 72n;
+
+/**
+ * Reads a memory reference: `0x…` is virtual, `gpa:0x…` physical; of another guest than the first, its index stands above the
+ * address. Throws RequestError.
+ */
 export function parseReference(text: unknown, offset: unknown = 0): MemoryReference {
   if (typeof text !== 'string') throw errors.badReference(text);
   const space = text.startsWith('gpa:') ? 'gpa' : 'gva';
-  const address = parseAddress(text.replace(/^g[pv]a:/, ''));
+  const number = text.trim().replace(/^g[pv]a:/, '');
+  const address = /^0x[0-9a-f]{17,19}$/i.test(number) ? BigInt(number) : parseAddress(number);
   if (address === undefined) throw errors.badReference(text);
   const moved = typeof offset === 'number' && Number.isInteger(offset) ? address + BigInt(offset) : address;
-  return { space, address: BigInt.asUintN(64, moved) };
+  return { guest: Number(address >> GUEST_SHIFT), space, address: BigInt.asUintN(64, moved) };
 }
 
-export function writeReference({ space, address }: MemoryReference): string {
-  return space === 'gpa' ? `gpa:${hex(address)}` : hex(address);
+export function writeReference({ guest = 0, space, address }: MemoryReference): string {
+  const number = hex((BigInt(guest) << GUEST_SHIFT) | address);
+  return space === 'gpa' ? `gpa:${number}` : number;
+}
+
+/** A reference to a virtual address of a guest. */
+export function gvaReference(guest: number, address: bigint): string {
+  return writeReference({ guest, space: 'gva', address });
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';

@@ -1,3 +1,4 @@
+import type { Guest } from '../debugger/launch-guest.ts';
 import { parseAddress } from '../x86/address.ts';
 import type { AdapterSession } from './adapter-session.ts';
 import type { Parameters } from './requests/handler.ts';
@@ -21,10 +22,10 @@ export function sourcePath({ dialect }: AdapterSession, { source }: Parameters):
 }
 
 /** A reference to the source line that a shown value leads to: a register or a pointer that holds an address of code. */
-export function locationOf(adapter: AdapterSession, value: string): number | undefined {
+export function locationOf(adapter: AdapterSession, guest: Guest, value: string): number | undefined {
   const address = parseAddress(/^0x[0-9a-f]{1,16}(?![0-9a-f])/i.exec(value)?.[0] ?? '');
-  if (address === undefined || !adapter.launched.session.symbols.lineAt(address)) return undefined;
-  return adapter.locations.add(address);
+  if (address === undefined || !guest.session.symbols.lineAt(address)) return undefined;
+  return adapter.locations.add({ guest, address });
 }
 
 /** Path from the project's folder, for a file that ships with the program; undefined for another one. */

@@ -14,7 +14,7 @@ import { evaluateNumber, evaluateTyped } from './expressions/evaluate.ts';
 import { ExpressionError } from './expressions/evaluator.ts';
 import { guestContext } from './inspection/call-stack.ts';
 import { waitsForStartUp } from './inspection/vcpu-status.ts';
-import { type MotionScope, type RunControl, SLICE_INSTRUCTIONS, type Step } from './run-control/control.ts';
+import { type RunControl, SLICE_INSTRUCTIONS, type Step } from './run-control/control.ts';
 import type { SessionEvent, StepUnit, StopEvent } from './run-control/events.ts';
 import { GuestStep } from './run-control/guest-step.ts';
 import { HandlerStep } from './run-control/handler-step.ts';
@@ -153,12 +153,17 @@ export class DebugSession implements RunControl {
     return this.running && !this.held.vcpus.has(vcpu);
   }
 
-  /** Who goes on and who stops with a vCPU; here it makes a difference only whether that is the vCPU alone. */
-  get scope(): MotionScope {
-    return this.held.alone ? 'vcpu' : 'partition';
+  /** A motion or a stop is about one vCPU, and the others stay as they are; else it is about all of them. */
+  get alone(): boolean {
+    return this.held.alone;
   }
-  set scope(scope: MotionScope) {
-    this.held.alone = scope === 'vcpu';
+  set alone(alone: boolean) {
+    this.held.alone = alone;
+  }
+
+  /** The guest has ended, and the session has said so. */
+  get isOver(): boolean {
+    return this.endReported;
   }
 
   // --- for steps ---------------------------------------------------------------------------------------------------------

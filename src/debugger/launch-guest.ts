@@ -1,4 +1,5 @@
-import type { Partition } from '../hypervisor/partition/partition.ts';
+import { Host } from '../hypervisor/host/host.ts';
+import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import { createPartition, vendorOf } from '../platforms/create-partition.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import type { FileAccess, Program } from '../programs/program.ts';
@@ -7,54 +8,73 @@ import { parseAddress } from '../x86/address.ts';
 import {
   type LaunchConfiguration,
   LaunchError,
+  type PartitionLaunch,
   parseLaunchConfiguration,
   sizeInBytes,
   translatorBytes,
 } from './configuration/launch-configuration.ts';
 import { DebugSession } from './debug-session.ts';
+import { GuestGroup } from './guest-group.ts';
 
 /** A launched guest: its configuration, program, partition and debug session. */
 export interface Guest {
-  readonly configuration: LaunchConfiguration;
+  /** Among the guests of its session, from 0. */
+  readonly index: number;
+  readonly configuration: PartitionLaunch;
   readonly program: Program;
-  readonly partition: Partition;
+  readonly partition: GuestPartition;
   readonly session: DebugSession;
 }
 
 /** Told before a program is read, which is all that can take long, with its path and its size in bytes. */
 export type OnLoad = (path: string, size: number) => void;
 
-/** Makes a guest from what a client sent. Throws LaunchError, ProgramError or ConfigurationError, each with one sentence. */
-export function launchGuest(raw: unknown, files: FileAccess, onLoad: OnLoad = () => {}): Guest {
+/**
+ * Makes the guests of a session from what a client sent. Throws LaunchError, ProgramError or ConfigurationError, each with one
+ * sentence.
+ */
+export function launchGuests(raw: unknown, files: FileAccess, onLoad: OnLoad = () => {}): GuestGroup {
   const configuration = parseLaunchConfiguration(raw);
-  if (configuration.processor === 'kvm')
+  const host = new Host();
+  const guests = configuration.partitions.map((member, index) => makeGuest(index, member, configuration, host, files, onLoad));
+  return new GuestGroup(host, guests, configuration);
+}
+
+/** Makes a guest that is alone. Throws as {@link launchGuests} does. */
+export function launchGuest(raw: unknown, files: FileAccess): Guest {
+  return launchGuests(raw, files).first;
+}
+
+function makeGuest(
+  index: number,
+  member: PartitionLaunch,
+  { interruptsWhileStepping = false }: LaunchConfiguration,
+  host: Host,
+  files: FileAccess,
+  onLoad: OnLoad,
+): Guest {
+  if (member.processor === 'kvm')
     throw new LaunchError('The processor "kvm" comes with a later version; leave "processor" out to use the emulated one.');
-  const bytes = files.read(configuration.program);
-  onLoad(configuration.program, bytes.length);
-  const program = loadProgram(
-    bytes,
-    configuration.program,
-    {
-      loadAddress: configuration.loadAddress === undefined ? undefined : parseAddress(configuration.loadAddress),
-      mode: configuration.mode,
-    },
-    files,
-  );
+  const bytes = files.read(member.program);
+  onLoad(member.program, bytes.length);
+  const loadAddress = member.loadAddress === undefined ? undefined : parseAddress(member.loadAddress);
+  const program = loadProgram(bytes, member.program, { loadAddress, mode: member.mode }, files);
   const partition = createPartition(
     {
-      platform: configuration.platform ?? 'kvm',
-      vendor: configuration.vendor ?? vendorOf(configuration.cpu) ?? 'intel',
-      cpu: configuration.cpu,
-      memory: sizeInBytes(configuration.memory ?? '64M'),
-      vcpus: configuration.vcpus ?? 1,
-      translator: translatorBytes(configuration.translator),
-      exitsKept: configuration.exitsKept,
-      commandLine: configuration.append,
-      initrd: configuration.initrd === undefined ? undefined : files.read(configuration.initrd),
+      platform: member.platform ?? 'kvm',
+      vendor: member.vendor ?? vendorOf(member.cpu) ?? 'intel',
+      cpu: member.cpu,
+      memory: sizeInBytes(member.memory ?? '64M'),
+      vcpus: member.vcpus ?? 1,
+      translator: translatorBytes(member.translator),
+      exitsKept: member.exitsKept,
+      commandLine: member.append,
+      initrd: member.initrd === undefined ? undefined : files.read(member.initrd),
     },
     program,
+    host,
   );
   const session = new DebugSession(partition, openSymbols(program));
-  session.interruptsWhileStepping = configuration.interruptsWhileStepping ?? false;
-  return { configuration, program, partition, session };
+  session.interruptsWhileStepping = interruptsWhileStepping;
+  return { index, configuration: member, program, partition, session };
 }

@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import { registerAssemblyValues } from './assembly-values.ts';
 import { registerCrashReport } from './commands/crash-report.ts';
 import { registerDebugFile } from './commands/debug-file.ts';
+import { registerMoves } from './commands/moves.ts';
 import { registerOpenSample } from './commands/open-sample.ts';
 import { registerShowMemory } from './commands/show-memory.ts';
 import { registerStepInstruction } from './commands/step-instruction.ts';
@@ -17,6 +18,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerAssemblyValues(),
     registerDebugFile(),
     registerStepInstruction(),
+    registerMoves(),
     registerOpenSample(context),
     registerShowMemory(),
     registerCrashReport(),

@@ -1,5 +1,5 @@
 import type * as v from 'valibot';
-import { launchAttributes } from '../debugger/configuration/launch-configuration.ts';
+import { type LaunchAttribute, launchAttributes } from '../debugger/configuration/launch-attributes.ts';
 
 /** The part of JSON Schema that package.json needs to describe an attribute of launch.json. */
 export interface AttributeSchema {
@@ -9,25 +9,27 @@ export interface AttributeSchema {
   readonly maximum?: number;
   readonly pattern?: string;
   readonly items?: AttributeSchema;
+  readonly properties?: Readonly<Record<string, AttributeSchema>>;
   readonly default?: unknown;
   readonly markdownDescription?: string;
 }
 
-interface Attribute {
-  readonly schema: v.GenericSchema;
-  readonly description: string;
-  readonly default?: unknown;
+/** What package.json contributes for `launch`: the debugger's own schema, in the words of VS Code. */
+export function launchSchema(): { anyOf: { required: string[] }[]; properties: Record<string, AttributeSchema> } {
+  return { anyOf: [{ required: ['program'] }, { required: ['partitions'] }], properties: properties(launchAttributes) };
 }
 
-const attributes: Readonly<Record<string, Attribute>> = launchAttributes;
-
-/** What package.json contributes for `launch`: the debugger's own schema, in the words of VS Code. */
-export function launchSchema(): { required: string[]; properties: Record<string, AttributeSchema> } {
-  const properties = Object.entries(attributes).map(([name, { schema, description, default: value }]) => [
-    name,
-    { ...describe(schema), ...(value === undefined ? {} : { default: value }), markdownDescription: description },
-  ]);
-  return { required: ['program'], properties: Object.fromEntries(properties) };
+function properties(attributes: Readonly<Record<string, LaunchAttribute>>): Record<string, AttributeSchema> {
+  return Object.fromEntries(
+    Object.entries(attributes).map(([name, { schema, description, default: value, items }]) => [
+      name,
+      {
+        ...(items ? { type: 'array', items: { type: 'object', properties: properties(items) } } : describe(schema)),
+        ...(value === undefined ? {} : { default: value }),
+        markdownDescription: description,
+      },
+    ]),
+  );
 }
 
 /** Reads a schema by its shape. Throws on a kind that package.json can't say. */

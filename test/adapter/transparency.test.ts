@@ -16,7 +16,7 @@ function outcome(program: string, drive: (client: Client) => void, options: obje
   client.ask('configurationDone');
   client.run();
   drive(client);
-  const partition = client.session.guest?.partition;
+  const partition = client.session.group?.first.partition;
   return { hash: partition?.stateHash(), icount: partition?.vcpus[0]?.processor.icount, output: client.output };
 }
 

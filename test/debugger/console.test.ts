@@ -30,6 +30,8 @@ describe('a console command', () => {
       'gdt',
       'report',
       'input',
+      'partitions',
+      'moves',
       'help',
     ]);
     const starts = lines.map((line) => line.search(/ {2}\S/));

@@ -2,22 +2,22 @@ import type { CodeBreakpoint } from '../../debugger/breakpoints/breakpoint.ts';
 import { type ExitBreakpoint, parseExitPattern } from '../../debugger/breakpoints/exit-breakpoints.ts';
 import { type StageBreakpoint, stageLines, stagesAt } from '../../debugger/breakpoints/stage-breakpoints.ts';
 import type { Guest } from '../../debugger/launch-guest.ts';
-import { hex } from '../../x86/address.ts';
 import type { Dialect } from '../dialect.ts';
-import { RequestError } from '../errors.ts';
-import { parseReference } from '../references.ts';
+import { errors, RequestError } from '../errors.ts';
+import { gvaReference, type MemoryReference, parseReference } from '../references.ts';
 import { optionalNumber, optionalText } from '../requests/handler.ts';
-import { type AskedBreakpoint, answer, type GiveBreakpoints, problemOf, rulesOf } from './breakpoint-book.ts';
+import { type AskedBreakpoint, answer, type GiveBreakpoints, itemOf, problemOf, rulesOf } from './breakpoint-book.ts';
 
 const wantedLine = ({ item }: AskedBreakpoint, dialect: Dialect) => dialect.readLine(optionalNumber(item, 'line') ?? 0);
 
-const reference = (addresses: readonly bigint[]) => ({
-  instructionReference: addresses[0] === undefined ? undefined : hex(addresses[0]),
+const reference = ({ index }: Guest, addresses: readonly bigint[]) => ({
+  instructionReference: addresses[0] === undefined ? undefined : gvaReference(index, addresses[0]),
 });
 
 /** Breakpoints in a source file of the guest. A line without code passes its breakpoint on to the next one that has some. */
 export function sourceBreakpoints(path: string, dialect: Dialect): GiveBreakpoints {
-  return ({ session }, asked) => {
+  return (guest, asked) => {
+    const { session } = guest;
     const made: CodeBreakpoint[] = [];
     const answers = asked.map((one) => {
       const wanted = wantedLine(one, dialect);
@@ -25,7 +25,8 @@ export function sourceBreakpoints(path: string, dialect: Dialect): GiveBreakpoin
       const problem =
         problemOf(one) ?? (addresses.length > 0 ? undefined : whyNoCode(path, wanted, session.symbols.linesOf(path)));
       if (problem === undefined) made.push({ ...rulesOf(one), addresses });
-      return answer(one, problem, { line: dialect.writeLine(problem === undefined ? line : wanted), ...reference(addresses) });
+      const shown = dialect.writeLine(problem === undefined ? line : wanted);
+      return answer(one, problem, { line: shown, ...reference(guest, addresses) });
     });
     session.setCodeBreakpoints(`source:${path}`, made);
     return answers;
@@ -66,7 +67,7 @@ export const functionBreakpoints: GiveBreakpoints = (guest, asked) => {
   const code: CodeBreakpoint[] = [];
   const exits: ExitBreakpoint[] = [];
   const answers = asked.map((one) => {
-    const name = optionalText(one.item, 'name') ?? '';
+    const name = optionalText(itemOf(one), 'name') ?? '';
     const pattern = parseExitPattern(name, guest.partition.platform);
     const rules = problemOf(one);
     if (typeof pattern === 'string') return answer(one, pattern);
@@ -77,7 +78,7 @@ export const functionBreakpoints: GiveBreakpoints = (guest, asked) => {
     const addresses = guest.session.symbols.functionsNamed(name).map(({ bodyStart }) => bodyStart);
     const problem = rules ?? (addresses.length > 0 ? undefined : whyNoFunction(guest, name));
     if (problem === undefined) code.push({ ...rulesOf(one), addresses });
-    return answer(one, problem, reference(addresses));
+    return answer(one, problem, reference(guest, addresses));
   });
   guest.session.setCodeBreakpoints('functions', code);
   guest.session.setExitBreakpoints(exits);
@@ -91,10 +92,10 @@ function whyNoFunction({ session }: Guest, name: string): string {
   return `The program has no function or label "${name}".${hint}`;
 }
 
-/** The address of an instruction breakpoint, or what is wrong with it: the others are set all the same. */
-function referenceOf({ item }: AskedBreakpoint): bigint | RequestError {
+/** The place of an instruction breakpoint, or what is wrong with it: the others are set all the same. */
+function referenceOf({ item }: AskedBreakpoint): MemoryReference | RequestError {
   try {
-    return parseReference(item.instructionReference, item.offset).address;
+    return parseReference(item.instructionReference, item.offset);
   } catch (error) {
     if (error instanceof RequestError) return error;
     throw error;
@@ -102,15 +103,17 @@ function referenceOf({ item }: AskedBreakpoint): bigint | RequestError {
 }
 
 /** Breakpoints on instructions by their addresses. */
-export const instructionBreakpoints: GiveBreakpoints = ({ session }, asked) => {
+export const instructionBreakpoints: GiveBreakpoints = (guest, asked) => {
   const made: CodeBreakpoint[] = [];
   const answers = asked.map((one) => {
-    const address = referenceOf(one);
-    if (address instanceof RequestError) return answer(one, address.message);
+    const place = referenceOf(one);
+    if (place instanceof RequestError) return answer(one, place.message);
+    if (place.guest !== guest.index) return answer(one, errors.noGuest(place.guest ?? 0).message);
+    const addresses = [place.address];
     const problem = problemOf(one);
-    if (problem === undefined) made.push({ ...rulesOf(one), addresses: [address] });
-    return answer(one, problem, reference([address]));
+    if (problem === undefined) made.push({ ...rulesOf(one), addresses });
+    return answer(one, problem, reference(guest, addresses));
   });
-  session.setCodeBreakpoints('instructions', made);
+  guest.session.setCodeBreakpoints('instructions', made);
   return answers;
 };

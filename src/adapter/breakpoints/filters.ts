@@ -1,6 +1,6 @@
 import { filterById } from '../../debugger/breakpoints/exit-filters.ts';
 import { listOf, optionalText, type Parameters } from '../requests/handler.ts';
-import { answer, type GiveBreakpoints, problemOf } from './breakpoint-book.ts';
+import { answer, type GiveBreakpoints, itemOf, problemOf } from './breakpoint-book.ts';
 
 /** The exit filters that a client wants, those without a condition first, as items of a group. */
 export function filterItems(parameters: Parameters): readonly Parameters[] {
@@ -15,7 +15,7 @@ export const exitFilterBreakpoints: GiveBreakpoints = ({ session }, asked) => {
     const id = optionalText(one.item, 'filterId') ?? '';
     if (!filterById(id)) return answer(one, `There is no exit filter "${id}".`);
     const problem = problemOf(one);
-    if (problem === undefined) filters.set(id, optionalText(one.item, 'condition'));
+    if (problem === undefined) filters.set(id, optionalText(itemOf(one), 'condition'));
     return answer(one, problem);
   });
   session.setFilters(filters);

@@ -10,6 +10,7 @@ import { exitFilterBreakpoints, filterItems } from '../breakpoints/filters.ts';
 import { frameOf } from '../frames.ts';
 import { type MemoryReference, writeReference } from '../references.ts';
 import { shippedPath, sourcePath } from '../sources.ts';
+import { still } from '../threads.ts';
 import { listOf, numberOf, optionalNumber, type Parameters, type RequestHandler, textOf } from './handler.ts';
 
 function ask(
@@ -18,7 +19,7 @@ function ask(
   items: readonly Parameters[],
   give: GiveBreakpoints,
 ): ReturnType<RequestHandler> {
-  return { body: { breakpoints: adapter.breakpoints.ask(adapter.launched, group, items, give) } };
+  return { body: { breakpoints: adapter.breakpoints.ask(adapter.launched.guests, group, items, give) } };
 }
 
 const setBreakpoints: RequestHandler = (adapter, parameters) => {
@@ -35,7 +36,9 @@ const setInstructionBreakpoints: RequestHandler = (adapter, parameters) =>
   ask(adapter, 'instructions', listOf(parameters, 'breakpoints'), instructionBreakpoints);
 
 const setExceptionBreakpoints: RequestHandler = (adapter, parameters) => ({
-  body: { breakpoints: adapter.breakpoints.ask(adapter.guest, 'filters', filterItems(parameters), exitFilterBreakpoints) },
+  body: {
+    breakpoints: adapter.breakpoints.ask(adapter.group?.guests ?? [], 'filters', filterItems(parameters), exitFilterBreakpoints),
+  },
 });
 
 const setDataBreakpoints: RequestHandler = (adapter, parameters) =>
@@ -62,23 +65,26 @@ const dataBreakpointInfo: RequestHandler = (adapter, parameters) => {
 
 /** What a data breakpoint on a name watches: a variable, what a register points at, or an address. Throws ExpressionError. */
 function watchable(adapter: AdapterSession, parameters: Parameters, name: string): MemoryReference & { readonly size: number } {
-  const { session } = adapter.still;
-  const wordSize = session.vcpu().processor.mode / 8;
-  const variable = adapter.variables
-    .get(parameters.variablesReference)?.()
-    .find((shown) => shown.name === name);
-  if (variable?.place) return { space: 'gva', ...variable.place };
-  if (variable?.memory !== undefined) return { space: 'gva', address: variable.memory, size: wordSize };
-  if (name.startsWith('gpa:')) return { space: 'gpa', address: session.evaluate(name.slice(4)), size: 1 };
-  const { vcpu, context } = frameOf(adapter, parameters);
-  const typed = parameters.asAddress === true ? undefined : evaluateTyped(session, name, context);
+  const handle = adapter.variables.get(parameters.variablesReference);
+  const variable = handle?.get().find((shown) => shown.name === name);
+  const {
+    guest: whose,
+    vcpu,
+    context,
+  } = handle && variable ? { ...still(handle), context: undefined } : frameOf(adapter, parameters);
+  const { session, index: guest } = whose;
+  const wordSize = session.vcpu(vcpu).processor.mode / 8;
+  if (variable?.place) return { guest, space: 'gva', ...variable.place };
+  if (variable?.memory !== undefined) return { guest, space: 'gva', address: variable.memory, size: wordSize };
+  if (name.startsWith('gpa:')) return { guest, space: 'gpa', address: session.evaluate(name.slice(4), vcpu), size: 1 };
+  const typed = parameters.asAddress === true || !context ? undefined : evaluateTyped(session, name, context);
   if (typed && 'address' in typed) {
-    if (typed.address !== undefined) return { space: 'gva', address: typed.address, size: typed.byteSize };
+    if (typed.address !== undefined) return { guest, space: 'gva', address: typed.address, size: typed.byteSize };
     throw new ExpressionError(`"${name}" doesn't lie in memory here, so nothing can watch it.`);
   }
   const register = findRegister(session.vcpu(vcpu).processor, name);
   const address = register ? register.get() : session.evaluate(name.replace(/^gva:/, ''), vcpu);
-  return { space: 'gva', address, size: register ? wordSize : 1 };
+  return { guest, space: 'gva', address, size: register ? wordSize : 1 };
 }
 
 const breakpointLocations: RequestHandler = (adapter, parameters) => {
@@ -88,7 +94,9 @@ const breakpointLocations: RequestHandler = (adapter, parameters) => {
   const last = end === undefined ? first : dialect.readLine(end);
   const path = sourcePath(adapter, parameters);
   const shipped = shippedPath(adapter, path);
-  const lines = shipped === undefined ? adapter.launched.session.symbols.linesOf(path) : stageLines(shipped);
+  const { guests } = adapter.launched;
+  const own = () => [...new Set(guests.flatMap(({ session }) => session.symbols.linesOf(path)))].sort((a, b) => a - b);
+  const lines = shipped === undefined ? own() : stageLines(shipped);
   const breakpoints = lines.filter((line) => line >= first && line <= last).map((line) => ({ line: dialect.writeLine(line) }));
   return { body: { breakpoints } };
 };

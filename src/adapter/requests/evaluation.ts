@@ -7,40 +7,41 @@ import { ExpressionError } from '../../debugger/expressions/evaluator.ts';
 import { findRegister } from '../../debugger/inspection/registers.ts';
 import { languageVariable } from '../../debugger/inspection/scopes.ts';
 import type { ShownVariable } from '../../debugger/inspection/shown.ts';
+import type { Guest } from '../../debugger/launch-guest.ts';
 import { EvaluationError } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
 import { frameOf } from '../frames.ts';
-import { writeReference } from '../references.ts';
+import { gvaReference, writeReference } from '../references.ts';
 import { locationOf } from '../sources.ts';
+import { still } from '../threads.ts';
 import { describeVariable } from '../variables.ts';
 import { optionalNumber, optionalText, type Parameters, type RequestHandler, textOf } from './handler.ts';
 
 /** Views that show what was changed ask again. */
-function changed(adapter: AdapterSession, written?: WrittenMemory): void {
-  if (written) adapter.event('memory', { memoryReference: writeReference(written), offset: 0, count: written.length });
+function changed(adapter: AdapterSession, { index }: Guest, written?: WrittenMemory): void {
+  if (written)
+    adapter.event('memory', { memoryReference: writeReference({ guest: index, ...written }), offset: 0, count: written.length });
   adapter.event('invalidated', { areas: ['variables', 'stacks'] });
 }
 
 const setVariable: RequestHandler = (adapter, parameters) => {
-  const { session } = adapter.still;
   const name = textOf(parameters, 'name', 'setVariable');
   const text = textOf(parameters, 'value', 'setVariable');
-  const find = () =>
-    adapter.variables
-      .get(parameters.variablesReference)?.()
-      .find((candidate) => candidate.name === name);
+  const handle = adapter.variables.get(parameters.variablesReference);
+  const { guest, vcpu } = still(handle ?? adapter.focus);
+  const find = () => handle?.get().find((candidate) => candidate.name === name);
   const variable = find();
   if (!variable?.set && !variable?.assign) throw errors.notSettable(name, variable?.fixed);
   variable.assign?.(text);
   const typed = withoutNotes(variable.value, text);
-  variable.set?.(variable.parse?.(typed) ?? session.evaluate(typed));
+  variable.set?.(variable.parse?.(typed) ?? guest.session.evaluate(typed, vcpu));
   const { value = '', type, memory } = find() ?? {};
-  const memoryReference = memory === undefined ? undefined : hex(memory);
+  const memoryReference = memory === undefined ? undefined : gvaReference(guest.index, memory);
   return {
     body: { value, type, memoryReference },
-    after: () => changed(adapter, variable.assign && variable.place && writtenAt(variable.place)),
+    after: () => changed(adapter, guest, variable.assign && variable.place && writtenAt(variable.place)),
   };
 };
 
@@ -56,10 +57,9 @@ function writtenAt({ address, size }: NonNullable<ShownVariable['place']>): Writ
 
 /** Sets what an expression names; gives its new value and what follows. */
 function set(adapter: AdapterSession, parameters: Parameters, assignment: Assignment): { value: string; after: () => void } {
-  const { vcpu, context } = frameOf(adapter, parameters);
-  const { session } = adapter.still;
-  const written = assign(session, assignment, vcpu, context);
-  return { value: evaluated(adapter, parameters, assignment.target, '').result, after: () => changed(adapter, written) };
+  const { guest, vcpu, context } = frameOf(adapter, parameters);
+  const written = assign(guest.session, assignment, vcpu, context);
+  return { value: evaluated(adapter, parameters, assignment.target, '').result, after: () => changed(adapter, guest, written) };
 }
 
 const setExpression: RequestHandler = (adapter, parameters) => {
@@ -69,14 +69,13 @@ const setExpression: RequestHandler = (adapter, parameters) => {
 };
 
 const evaluate: RequestHandler = (adapter, parameters) => {
-  const { session } = adapter.launched;
   const text = textOf(parameters, 'expression', 'evaluate');
   const context = optionalText(parameters, 'context') ?? 'repl';
   if (context === 'repl') {
-    const output = runConsoleCommand(session, text, adapter.frames.get(parameters.frameId)?.vcpu, adapter.options.writeFile);
+    const { guest, vcpu } = adapter.frames.get(parameters.frameId) ?? adapter.focus;
+    const output = runConsoleCommand(guest.session, text, vcpu, adapter.options.writeFile, adapter.launched);
     if (output !== undefined) return { body: { result: output, variablesReference: 0 } };
   }
-  adapter.still;
   const assignment = splitAssignment(text);
   if (assignment && context !== 'repl') throw errors.onlyInConsole(text);
   if (assignment) {
@@ -93,15 +92,15 @@ function evaluated(
   text: string,
   context: string,
 ): DebugProtocol.EvaluateResponse['body'] {
-  const { session } = adapter.still;
-  const { vcpu, context: frame } = frameOf(adapter, parameters);
+  const { guest, vcpu, context: frame } = frameOf(adapter, parameters);
+  const { session } = guest;
   const exit = session.vcpu(vcpu).activity?.exit;
   // In C, a variable hides a register or a flag of its name; `$rax` is the register.
   const isMachine = exit !== undefined && adapter.frames.get(parameters.frameId)?.entry.kind !== 'guest';
   const typed = isMachine ? undefined : evaluateTyped(session, text, frame);
   if (typed !== undefined && !(typed instanceof EvaluationError)) {
     const variable = languageVariable({ session, vcpu, context: frame }, text, text, typed);
-    return { ...describeVariable(adapter, variable), result: variable.value };
+    return { ...describeVariable(adapter, { guest, vcpu }, variable), result: variable.value };
   }
   try {
     const register = findRegister(session.vcpu(vcpu).processor, text.trim().replace(/^\$/, ''));
@@ -114,8 +113,8 @@ function evaluated(
     const note = isBare || name !== undefined ? undefined : register?.note?.();
     const meaning = note === undefined ? `${decimal}${name === undefined ? '' : ` <${name}>`}` : ` (${note})`;
     const result = register?.bits === 1 ? value.toString() : `${hex(value)}${meaning}`;
-    const valueLocationReference = locationOf(adapter, result);
-    return { result, variablesReference: 0, memoryReference: hex(value), valueLocationReference };
+    const valueLocationReference = locationOf(adapter, guest, result);
+    return { result, variablesReference: 0, memoryReference: gvaReference(guest.index, value), valueLocationReference };
   } catch (error) {
     if (error instanceof ExpressionError && typed) throw new ExpressionError(typed.message);
     throw error;
@@ -130,14 +129,14 @@ const KINDS: Readonly<Record<Completion['kind'], DebugProtocol.CompletionItemTyp
 };
 
 const completions: RequestHandler = (adapter, parameters) => {
-  const { session, program } = adapter.still;
   const { dialect } = adapter;
   const all = textOf(parameters, 'text', 'completions');
   const line = all.split('\n')[dialect.readLine(optionalNumber(parameters, 'line') ?? dialect.writeLine(1)) - 1] ?? '';
   const asked = optionalNumber(parameters, 'column');
   const column = asked === undefined ? line.length : Math.max(0, dialect.readColumn(asked) - 1);
-  const { vcpu, context } = frameOf(adapter, parameters);
-  const { replaced, items } = completionsFor(session, line.slice(0, column), program.symbols, vcpu, context);
+  const { guest, vcpu, context } = frameOf(adapter, parameters);
+  const before = line.slice(0, column);
+  const { replaced, items } = completionsFor(guest.session, before, guest.program.symbols, vcpu, context);
   const start = dialect.writeColumn(Math.min(column, line.length) - replaced + 1);
   const targets = items.map(({ text, kind, detail }) => ({ label: text, type: KINDS[kind], detail, start, length: replaced }));
   return { body: { targets } };

@@ -4,12 +4,13 @@ import { faultLines } from '../../debugger/crash/markdown.ts';
 import { exitLabel } from '../../debugger/inspection/call-stack.ts';
 import { exitDetails } from '../../debugger/inspection/exception-details.ts';
 import { describeFault } from '../../hypervisor/exits/describe.ts';
-import { type RequestHandler, vcpuOf } from './handler.ts';
+import { still, threadOf } from '../threads.ts';
+import type { RequestHandler } from './handler.ts';
 
 /** What the last stop was about: a guest exception with its page walk, a crash with its chain of faults, or a VM exit. */
 const exceptionInfo: RequestHandler = (adapter, parameters) => {
-  const { session, partition } = adapter.still;
-  const index = vcpuOf(adapter, parameters);
+  const { guest, vcpu: index } = still(threadOf(adapter, parameters));
+  const { session, partition } = guest;
   const { processor, activity } = session.vcpu(index);
   const stop = session.lastStop?.vcpu === index ? session.lastStop : undefined;
   const exit = stop?.exit ?? activity?.exit;

@@ -1,5 +1,7 @@
+import type { Guest } from '../../debugger/launch-guest.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
+import type { MemoryReference } from '../references.ts';
 
 /** Arguments as they came: nothing about them is known. */
 export type Parameters = Readonly<Record<string, unknown>>;
@@ -42,10 +44,9 @@ export function listOf(parameters: Parameters, name: string): readonly Parameter
   return value.filter((item): item is object => typeof item === 'object' && item !== null).map((item) => ({ ...item }));
 }
 
-/** The vCPU of a thread id. */
-export function vcpuOf(adapter: AdapterSession, parameters: Parameters): number {
-  const id = parameters.threadId;
-  const index = typeof id === 'number' ? id - 1 : -1;
-  if (!adapter.launched.partition.vcpus[index]) throw errors.unknownThread(id);
-  return index;
+/** The guest whose memory a reference is about. Throws RequestError. */
+export function guestOf({ launched: { guests } }: AdapterSession, { guest = 0 }: MemoryReference): Guest {
+  const found = guests[guest];
+  if (!found) throw errors.noGuest(guest);
+  return found;
 }

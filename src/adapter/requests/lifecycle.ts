@@ -27,7 +27,7 @@ const attach: RequestHandler = () => {
 
 const configurationDone: RequestHandler = (adapter) => {
   // Nothing launched yet: the launch has failed, and its own response says why.
-  if (!adapter.guest) throw errors.notLaunched();
+  if (!adapter.group) throw errors.notLaunched();
   return { after: () => adapter.start() };
 };
 

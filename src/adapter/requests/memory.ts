@@ -1,26 +1,28 @@
 import { disassembleAround } from '../../debugger/inspection/disassembly.ts';
-import { hex } from '../../x86/address.ts';
 import { errors } from '../errors.ts';
-import { fromBase64, parseReference, toBase64, writeReference } from '../references.ts';
+import { fromBase64, gvaReference, type MemoryReference, parseReference, toBase64, writeReference } from '../references.ts';
 import { describeSource } from '../sources.ts';
-import { numberOf, optionalNumber, type RequestHandler, textOf } from './handler.ts';
+import { guestOf, numberOf, optionalNumber, type RequestHandler, textOf } from './handler.ts';
 
 /** Bytes of one read: a few milliseconds' work. A client that wants more asks again. */
 const MAX_READ = 1024 * 1024;
 const MAX_INSTRUCTIONS = 10_000;
 
+/** The number of a reference: clients put no space before an address. */
+const addressText = ({ guest = 0, address }: MemoryReference) => gvaReference(guest, address);
+
 const readMemory: RequestHandler = (adapter, parameters) => {
-  const { session } = adapter.launched;
   const place = parseReference(parameters.memoryReference, parameters.offset);
   const count = Math.min(Math.max(0, numberOf(parameters, 'count', 'readMemory')), MAX_READ);
-  const bytes = session.vcpu().processor.readMemory(place.space, place.address, count);
-  return { body: { address: hex(place.address), data: toBase64(bytes), unreadableBytes: count - bytes.length } };
+  const bytes = guestOf(adapter, place).session.vcpu().processor.readMemory(place.space, place.address, count);
+  return { body: { address: addressText(place), data: toBase64(bytes), unreadableBytes: count - bytes.length } };
 };
 
 const writeMemory: RequestHandler = (adapter, parameters) => {
-  const { session } = adapter.still;
   const place = parseReference(parameters.memoryReference, parameters.offset);
   const bytes = fromBase64(textOf(parameters, 'data', 'writeMemory'));
+  const { session } = guestOf(adapter, place);
+  if (session.running) throw errors.running();
   const written = session.vcpu().processor.writeMemory(place.space, place.address, bytes);
   if (written < bytes.length && parameters.allowPartial !== true && written === 0)
     throw errors.notSettable(`The memory at ${writeReference(place)}`);
@@ -34,8 +36,9 @@ const writeMemory: RequestHandler = (adapter, parameters) => {
 };
 
 const disassemble: RequestHandler = (adapter, parameters) => {
-  const { session } = adapter.launched;
-  const { address } = parseReference(parameters.memoryReference, parameters.offset);
+  const place = parseReference(parameters.memoryReference, parameters.offset);
+  const { address } = place;
+  const { session, index } = guestOf(adapter, place);
   const count = Math.min(Math.max(0, numberOf(parameters, 'instructionCount', 'disassemble')), MAX_INSTRUCTIONS);
   const offset = Math.max(-MAX_INSTRUCTIONS, Math.min(MAX_INSTRUCTIONS, optionalNumber(parameters, 'instructionOffset') ?? 0));
   const { symbols } = session;
@@ -43,7 +46,7 @@ const disassemble: RequestHandler = (adapter, parameters) => {
   const instructions = lines.map((line) => {
     const position = line.valid ? symbols.lineAt(line.address)?.position : undefined;
     return {
-      address: hex(line.address),
+      address: gvaReference(index, line.address),
       instruction: line.text,
       instructionBytes: [...line.bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' '),
       symbol: line.symbol,

@@ -1,4 +1,5 @@
 import { handlerSources } from '../../debugger/breakpoints/stage-breakpoints.ts';
+import type { Guest } from '../../debugger/launch-guest.ts';
 import type { Program } from '../../programs/program.ts';
 import { hex } from '../../x86/address.ts';
 import { errors } from '../errors.ts';
@@ -13,35 +14,46 @@ function symbolStatus({ sourceLines, sections, symbols }: Program): string {
   return symbols.length > 0 ? `${symbols.length} symbols, no lines` : 'No symbols';
 }
 
-/** The guest program, and the handlers of the hypervisor below it. */
+/** The guest programs, and the handlers of the hypervisor below them. */
 const modules: RequestHandler = (adapter, parameters) => {
-  const { program, partition } = adapter.launched;
-  const { platform } = partition;
-  const guest = {
-    id: 1,
+  const { guests } = adapter.launched;
+  const programs = guests.map(({ program, configuration }) => ({
     ...describeSource(adapter, program.path),
+    name: guests.length > 1 ? `${configuration.name}: ${fileName(program.path)}` : fileName(program.path),
     version: `${program.kind}, ${program.mode}-bit`,
     isUserCode: true,
     symbolStatus: symbolStatus(program),
     symbolFilePath: program.sourceLines || program.sections.size > 0 ? adapter.dialect.writePath(program.path) : undefined,
     addressRange: program.segments.map(({ gpa, size }) => `${hex(gpa)}-${hex(gpa + BigInt(size))}`).join(', '),
-  };
-  const sources = handlerSources(platform);
-  const hypervisor = { id: 2, name: `${platform}: exit handlers`, isUserCode: false, symbolStatus: `${sources.length} sources` };
-  const all = sources.length > 0 ? [guest, hypervisor] : [guest];
+  }));
+  const handlers = platformsOf(guests).flatMap((platform) => {
+    const sources = handlerSources(platform);
+    if (sources.length === 0) return [];
+    return { name: `${platform}: exit handlers`, isUserCode: false, symbolStatus: `${sources.length} sources` };
+  });
+  const all = [...programs, ...handlers].map((module, index) => ({ id: index + 1, ...module }));
   const start = optionalNumber(parameters, 'startModule') ?? 0;
   const count = optionalNumber(parameters, 'moduleCount') ?? 0;
   return { body: { modules: all.slice(start, count > 0 ? start + count : undefined), totalModules: all.length } };
 };
 
-/** The guest's sources, then those of the exit handlers that can serve it. */
+const fileName = (path: string) => path.split(/[\\/]/).at(-1) ?? path;
+
+/** The platforms of the guests, each once. */
+function platformsOf(guests: readonly Guest[]): readonly string[] {
+  return [...new Set(guests.map(({ partition }) => partition.platform))];
+}
+
+/** The guests' sources, then those of the exit handlers that can serve them. */
 const loadedSources: RequestHandler = (adapter) => {
-  const { session, partition } = adapter.launched;
+  const { guests } = adapter.launched;
+  const own = new Set(guests.flatMap(({ session }) => session.symbols.files));
+  const shipped = new Set(platformsOf(guests).flatMap(handlerSources));
   return {
     body: {
       sources: [
-        ...session.symbols.files.map((path) => describeSource(adapter, path)),
-        ...handlerSources(partition.platform).map((path) => describeSource(adapter, path, true)),
+        ...[...own].map((path) => describeSource(adapter, path)),
+        ...[...shipped].map((path) => describeSource(adapter, path, true)),
       ],
     },
   };

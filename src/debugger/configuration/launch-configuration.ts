@@ -1,98 +1,26 @@
-import * as v from 'valibot';
-import { parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
-import { PLATFORM_NAMES } from '../../platforms/configuration.ts';
+import type * as v from 'valibot';
+import { safeParse } from 'valibot';
+import { type LaunchAttribute, launchAttributes, memberAttributes } from './launch-attributes.ts';
 
 /** A launch configuration that can't be used. One sentence that says what is wrong and how to mend it. */
 export class LaunchError extends Error {}
 
-const size = v.pipe(v.string(), v.regex(/^\d+[KMG]?$/i, 'must be a size such as 64M or 1G'));
-function isExitFilter(text: string): boolean {
-  try {
-    parseExitFilter(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-const address = v.pipe(v.string(), v.regex(/^(0x[0-9a-f]{1,16}|\d+)$/i, 'must be an address such as 0x100000'));
+type Values<Attributes extends Readonly<Record<string, LaunchAttribute>>> = {
+  readonly [Name in keyof Attributes]?: v.InferOutput<Attributes[Name]['schema']>;
+};
 
-/** Every attribute of a launch configuration with what IntelliSense says of it: the one source for the editor and the adapter. */
-export const launchAttributes = {
-  program: {
-    schema: v.pipe(v.string(), v.minLength(1, 'must name a file')),
-    description: 'The guest program: assembly source, ELF file, boot sector or flat binary.',
-  },
-  platform: {
-    schema: v.picklist(PLATFORM_NAMES),
-    default: 'kvm',
-    description: 'The hypervisor that the guest runs on: `bare` for none.',
-  },
-  vendor: {
-    schema: v.picklist(['intel', 'amd'] as const),
-    default: 'intel',
-    description: 'Whose processor is emulated: VMX or SVM, their exit numbers and fields.',
-  },
-  cpu: {
-    schema: v.pipe(v.string(), v.minLength(1, 'must name a model')),
-    description:
-      'Model and features of the emulated processor: `nehalem`, `haswell`, `skylake`, `epyc` or `max`, then `+feature` and `-feature`, with commas between.',
-  },
-  processor: {
-    schema: v.picklist(['emulated', 'kvm'] as const),
-    default: 'emulated',
-    description: 'Where guest code runs: on the emulated processor, or on /dev/kvm.',
-  },
-  memory: { schema: size, default: '64M', description: 'RAM of the partition, for example 64M.' },
-  vcpus: {
-    schema: v.pipe(
-      v.number(),
-      v.integer('must be a whole number'),
-      v.minValue(1, 'must be at least 1'),
-      v.maxValue(16, 'must be at most 16'),
-    ),
-    default: 1,
-    description: 'Number of vCPUs.',
-  },
-  translator: {
-    schema: v.pipe(v.string(), v.regex(/^(off|\d+[KMG]?)$/i, 'must be "off" or a size such as 16M')),
-    default: '16M',
-    description:
-      'How much translated code each vCPU keeps, as WebAssembly: a size, or `off` to interpret all. It changes nothing but the speed.',
-  },
-  append: { schema: v.string(), default: '', description: 'The command line that the boot protocol hands to the guest.' },
-  initrd: { schema: v.string(), description: 'A file that the boot protocol hands to the guest as its initial RAM disk.' },
-  loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
-  mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },
-  stopOnEntry: { schema: v.boolean(), default: true, description: 'Stop before the first instruction of the guest.' },
-  interruptsWhileStepping: {
-    schema: v.boolean(),
-    default: false,
-    description: 'Let interrupts in while single-stepping; by default they wait, so that a step stays where you look.',
-  },
-  exits: { schema: v.string(), description: 'A file that the exit journal is written to, one JSON object a line.' },
-  exitsFilter: {
-    schema: v.pipe(v.string(), v.check(isExitFilter, 'must be a filter such as "reason=io port=0x3f8"')),
-    description:
-      'Which exits are written to the file of `exits`: `reason=io port=0x3f8`, `!to=device`, `rip=0x1000..0x1fff`, `handler~serial`.',
-  },
-  exitsKept: {
-    schema: v.pipe(
-      v.number(),
-      v.integer('must be a whole number'),
-      v.minValue(1, 'must be at least 1'),
-      v.maxValue(1_000_000, 'must be at most 1000000'),
-    ),
-    default: 4096,
-    description: 'How many of the newest exits stay in memory, for the views and the `exits` command.',
-  },
-} as const;
+/** One partition of a session. */
+export type PartitionLaunch = Omit<Values<typeof memberAttributes>, 'name' | 'program'> & {
+  /** Unlike all others. */
+  readonly name: string;
+  readonly program: string;
+};
 
-type Attributes = typeof launchAttributes;
-type Required = 'program';
-
-export type LaunchConfiguration = {
-  [Name in Exclude<keyof Attributes, Required>]?: v.InferOutput<Attributes[Name]['schema']>;
-} & { readonly program: string };
+/** What a session is about. Attributes of a partition that stand for all of them are in each of `partitions`. */
+export type LaunchConfiguration = Omit<Values<typeof launchAttributes>, 'partitions'> & {
+  /** At least one. */
+  readonly partitions: readonly PartitionLaunch[];
+};
 
 /** What editors add to a configuration on their own. */
 const EDITOR_KEYS: ReadonlySet<string> = new Set([
@@ -112,13 +40,13 @@ const EDITOR_KEYS: ReadonlySet<string> = new Set([
   'windows',
 ]);
 
-function nearest(name: string): string | undefined {
+function nearest(name: string, attributes: Readonly<Record<string, LaunchAttribute>>): string | undefined {
   const score = (other: string): number => {
     const letters = new Set(other.toLowerCase());
     const shared = [...name.toLowerCase()].filter((letter) => letters.has(letter)).length;
     return shared - Math.abs(name.length - other.length);
   };
-  const best = Object.keys(launchAttributes).sort((a, b) => score(b) - score(a))[0];
+  const best = Object.keys(attributes).sort((a, b) => score(b) - score(a))[0];
   return best !== undefined && score(best) > name.length / 2 ? best : undefined;
 }
 
@@ -126,25 +54,71 @@ function nearest(name: string): string | undefined {
 export function parseLaunchConfiguration(raw: unknown): LaunchConfiguration {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
     throw new LaunchError('A launch configuration must be an object with at least a "program".');
-  const entries: Readonly<Record<string, { readonly schema: v.GenericSchema }>> = launchAttributes;
+  const shared: Values<typeof launchAttributes> = check(raw, launchAttributes, EDITOR_KEYS, '');
+  const members = shared.partitions?.map((member, index): Values<typeof memberAttributes> => {
+    return check(member, memberAttributes, NO_KEYS, `partitions[${index}].`);
+  });
+  const defaults = pick(shared, Object.keys(memberAttributes));
+  const partitions: PartitionLaunch[] = [];
+  for (const [index, member] of (members ?? [{}]).entries()) {
+    const { program, name: wanted, ...more } = { ...defaults, ...member };
+    if (program === undefined) throw new LaunchError(noProgram(members && index));
+    const name = wanted ?? nameOf(program);
+    const isTaken = partitions.some((other) => other.name === name);
+    if (isTaken && wanted !== undefined)
+      throw new LaunchError(`Two partitions have the name "${name}"; give each one of its own.`);
+    partitions.push({ ...more, program, name: isTaken ? `${name}-${index + 1}` : name });
+  }
+  const { partitions: _, ...session } = shared;
+  return { ...session, partitions };
+}
+
+function noProgram(index: number | undefined): string {
+  return index === undefined
+    ? 'The launch configuration names no "program"; add one, for example the path of an .asm file.'
+    : `"partitions[${index}]" names no "program", nor does the configuration for all; add one, for example the path of an .asm file.`;
+}
+
+/** The name of a program's file, as a partition may have it. */
+function nameOf(program: string): string {
+  return (
+    program
+      .split(/[\\/]/)
+      .at(-1)
+      ?.replaceAll(/[^\w.-]/g, '-')
+      .slice(0, 40) || 'guest'
+  );
+}
+
+function pick<T extends object>(values: T, names: readonly string[]): T {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => names.includes(name))) as T;
+}
+
+const NO_KEYS: ReadonlySet<string> = new Set();
+
+/** Reads an object by its attributes; `where` stands before the name of one that is wrong. Throws LaunchError. */
+function check(
+  raw: object,
+  attributes: Readonly<Record<string, LaunchAttribute>>,
+  ignored: ReadonlySet<string>,
+  where: string,
+): Readonly<Record<string, unknown>> {
   const result: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(raw)) {
-    if (EDITOR_KEYS.has(name) || name.startsWith('__') || value === undefined || value === null) continue;
-    const attribute = Object.hasOwn(entries, name) ? entries[name] : undefined;
+    if (ignored.has(name) || name.startsWith('__') || value === undefined || value === null) continue;
+    const attribute = Object.hasOwn(attributes, name) ? attributes[name] : undefined;
     if (!attribute) {
-      const similar = nearest(name);
+      const similar = nearest(name, attributes);
+      const kind = where === '' ? 'a launch configuration' : 'a partition';
       throw new LaunchError(
-        `"${name}" is not an attribute of a launch configuration${similar === undefined ? '' : `; did you mean "${similar}"?`}${similar === undefined ? '.' : ''}`,
+        `"${where}${name}" is not an attribute of ${kind}${similar === undefined ? '.' : `; did you mean "${similar}"?`}`,
       );
     }
-    const parsed = v.safeParse(attribute.schema, value);
-    if (!parsed.success) throw new LaunchError(`"${name}" ${sentence(parsed.issues[0], value)}.`);
+    const parsed = safeParse(attribute.schema, value);
+    if (!parsed.success) throw new LaunchError(`"${where}${name}" ${sentence(parsed.issues[0], value)}.`);
     result[name] = parsed.output;
   }
-  const { program } = result;
-  if (typeof program !== 'string')
-    throw new LaunchError('The launch configuration names no "program"; add one, for example the path of an .asm file.');
-  return { ...result, program };
+  return result;
 }
 
 function sentence(issue: v.BaseIssue<unknown>, value: unknown): string {

@@ -1,6 +1,7 @@
 import type { VirtualCpu } from '../../hypervisor/partition/partition.ts';
 import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
+import type { GuestGroup } from '../guest-group.ts';
 
 /** The guest as a command sees it: from the vCPU that the user looks at. */
 export interface ConsoleSession extends Pick<DebugSession, 'partition' | 'symbols' | 'input' | 'crash'> {
@@ -9,6 +10,8 @@ export interface ConsoleSession extends Pick<DebugSession, 'partition' | 'symbol
   evaluate(text: string): bigint;
   /** Writes a file of the user's; undefined where there are none. Throws ExpressionError. */
   readonly writeFile?: WriteFile;
+  /** All guests of the session. */
+  readonly group?: GuestGroup;
 }
 
 /** Writes a text file. Throws ExpressionError. */

@@ -1,10 +1,12 @@
 import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
+import type { GuestGroup } from '../guest-group.ts';
 import { type ConsoleCommand, type ConsoleSession, columns, type WriteFile } from './command.ts';
 import { exitCommands } from './exits.ts';
 import { findCommands } from './find.ts';
 import { inputCommands } from './input.ts';
 import { memoryCommands } from './memory.ts';
+import { partitionCommands } from './partitions.ts';
 import { registerCommands } from './registers.ts';
 import { reportCommands } from './report.ts';
 import { tableCommands } from './tables.ts';
@@ -26,6 +28,7 @@ const commands: readonly ConsoleCommand[] = [
   ...tableCommands,
   ...reportCommands,
   ...inputCommands,
+  ...partitionCommands,
   help,
 ];
 
@@ -38,10 +41,11 @@ export function runConsoleCommand(
   text: string,
   vcpu = session.current,
   writeFile?: WriteFile,
+  group?: GuestGroup,
 ): string | undefined {
   const [, word, rest = ''] = /^\s*(\w+)(?:\s+(.*?))?\s*$/s.exec(text) ?? [];
   const command = commands.find(({ name }) => name === word);
-  if (command && session.running && !command.whileRunning)
+  if (command && session.moves(vcpu) && !command.whileRunning)
     throw new ExpressionError(`The guest is running; pause it before you ask for ${command.name}.`);
   const { partition, symbols } = session;
   const seen: ConsoleSession = {
@@ -54,6 +58,7 @@ export function runConsoleCommand(
       return session.crash;
     },
     writeFile,
+    group,
   };
   return command?.run(seen, rest);
 }

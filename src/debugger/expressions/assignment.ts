@@ -126,7 +126,7 @@ function placeOf(session: Evaluating, text: string, vcpu: number): WrittenMemory
   const inner = /^(?:(?:byte|word|dword|qword)\s*)?(?:[a-z]{2,3}\s*:\s*)?\[(.*)\]$/is.exec(text)?.[1];
   if (inner === undefined || !isBalanced(inner)) return undefined;
   const state = session.vcpu(vcpu);
-  const scope = guestScope(state, session.symbols, state.activity?.exit);
+  const scope = guestScope(state, session.symbols, state.activity?.exit, session.partition);
   let place: WrittenMemory | undefined;
   // Operands inside of the brackets are read first, so the last read is the operand itself.
   evaluateExpression(text, {

@@ -34,7 +34,7 @@ export function evaluateNumber(session: Evaluating, text: string, vcpu: number, 
   const scalar = typed instanceof EvaluationError ? undefined : typed?.scalar;
   if (scalar !== undefined) return BigInt.asUintN(64, typeof scalar === 'bigint' ? scalar : BigInt(Math.trunc(scalar)));
   try {
-    return evaluateExpression(text, guestScope(session.vcpu(vcpu), session.symbols, exit));
+    return evaluateExpression(text, guestScope(session.vcpu(vcpu), session.symbols, exit, session.partition));
   } catch (error) {
     if (error instanceof ExpressionError && typed instanceof EvaluationError) throw new ExpressionError(typed.message);
     throw error;

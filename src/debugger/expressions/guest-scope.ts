@@ -46,10 +46,17 @@ export function readNumber(processor: Processor, space: AddressSpace, address: b
 
 /**
  * What names mean to a vCPU: at an exit the exit's own values first, in a handler those of its newest stage, then
- * registers, flags and MSRs, then symbols of the program.
+ * registers, flags and MSRs, then symbols of the program, and last `partition` and `vcpu`: the numbers of where it is.
  */
-export function guestScope(vcpu: VirtualCpu, symbols: SymbolSource, exit: VmExit | undefined): ExpressionScope {
+export function guestScope(
+  vcpu: VirtualCpu,
+  symbols: SymbolSource,
+  exit: VmExit | undefined,
+  partition: { readonly id: number },
+): ExpressionScope {
   const { processor, activity } = vcpu;
+  const places: Readonly<Record<string, number>> = { partition: partition.id, vcpu: vcpu.index };
+  const placeOf = (name: string) => (Object.hasOwn(places, name) ? BigInt(places[name] ?? 0) : undefined);
   const stage = activity?.frames.at(-1)?.stage?.values;
   return {
     wordSize: processor.mode / 8,
@@ -58,7 +65,7 @@ export function guestScope(vcpu: VirtualCpu, symbols: SymbolSource, exit: VmExit
       const fromExit = exit === undefined ? undefined : exitVariable(exit, name);
       if (fromExit !== undefined) return fromExit;
       const fromStage = stage && Object.hasOwn(stage, name) ? stageNumber(stage[name]) : undefined;
-      return fromStage ?? findRegister(processor, name)?.get() ?? symbols.symbol(name)?.address;
+      return fromStage ?? findRegister(processor, name)?.get() ?? symbols.symbol(name)?.address ?? placeOf(name);
     },
     read: (address, bytes, space) => readNumber(processor, space, address, bytes),
     segmentBase: (segment, registers) => {

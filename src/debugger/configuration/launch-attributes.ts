@@ -1,0 +1,126 @@
+import * as v from 'valibot';
+import { parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
+import { PLATFORM_NAMES } from '../../platforms/configuration.ts';
+import { MOTION_SCOPES } from '../run-control/control.ts';
+
+const size = v.pipe(v.string(), v.regex(/^\d+[KMG]?$/i, 'must be a size such as 64M or 1G'));
+function isExitFilter(text: string): boolean {
+  try {
+    parseExitFilter(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+const address = v.pipe(v.string(), v.regex(/^(0x[0-9a-f]{1,16}|\d+)$/i, 'must be an address such as 0x100000'));
+
+/** An attribute as IntelliSense shows it. */
+export interface LaunchAttribute {
+  readonly schema: v.GenericSchema;
+  readonly description: string;
+  readonly default?: unknown;
+  /** Of a list: the attributes of each of its objects. */
+  readonly items?: Readonly<Record<string, LaunchAttribute>>;
+}
+
+/** What a partition is made from. */
+const partitionAttributes = {
+  program: {
+    schema: v.pipe(v.string(), v.minLength(1, 'must name a file')),
+    description: 'The guest program: assembly source, ELF file, boot sector or flat binary.',
+  },
+  platform: {
+    schema: v.picklist(PLATFORM_NAMES),
+    default: 'kvm',
+    description: 'The hypervisor that the guest runs on: `bare` for none.',
+  },
+  vendor: {
+    schema: v.picklist(['intel', 'amd'] as const),
+    default: 'intel',
+    description: 'Whose processor is emulated: VMX or SVM, their exit numbers and fields.',
+  },
+  cpu: {
+    schema: v.pipe(v.string(), v.minLength(1, 'must name a model')),
+    description:
+      'Model and features of the emulated processor: `nehalem`, `haswell`, `skylake`, `epyc` or `max`, then `+feature` and `-feature`, with commas between.',
+  },
+  processor: {
+    schema: v.picklist(['emulated', 'kvm'] as const),
+    default: 'emulated',
+    description: 'Where guest code runs: on the emulated processor, or on /dev/kvm.',
+  },
+  memory: { schema: size, default: '64M', description: 'RAM of the partition, for example 64M.' },
+  vcpus: {
+    schema: v.pipe(
+      v.number(),
+      v.integer('must be a whole number'),
+      v.minValue(1, 'must be at least 1'),
+      v.maxValue(16, 'must be at most 16'),
+    ),
+    default: 1,
+    description: 'Number of vCPUs.',
+  },
+  translator: {
+    schema: v.pipe(v.string(), v.regex(/^(off|\d+[KMG]?)$/i, 'must be "off" or a size such as 16M')),
+    default: '16M',
+    description:
+      'How much translated code each vCPU keeps, as WebAssembly: a size, or `off` to interpret all. It changes nothing but the speed.',
+  },
+  append: { schema: v.string(), default: '', description: 'The command line that the boot protocol hands to the guest.' },
+  initrd: { schema: v.string(), description: 'A file that the boot protocol hands to the guest as its initial RAM disk.' },
+  loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
+  mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },
+  exitsKept: {
+    schema: v.pipe(
+      v.number(),
+      v.integer('must be a whole number'),
+      v.minValue(1, 'must be at least 1'),
+      v.maxValue(1_000_000, 'must be at most 1000000'),
+    ),
+    default: 4096,
+    description: 'How many of the newest exits stay in memory, for the views and the `exits` command.',
+  },
+} as const;
+
+/** The attributes of one of several partitions. */
+export const memberAttributes = {
+  name: {
+    schema: v.pipe(v.string(), v.regex(/^[\w.-]{1,40}$/, 'must be a name of letters, digits, ".", "_" and "-"')),
+    description:
+      'What the partition is called in the call stack and in breakpoints; the name of its program, where it is left out.',
+  },
+  ...partitionAttributes,
+} as const;
+
+/** Every attribute of a launch configuration with what IntelliSense says of it: the one source for the editor and the adapter. */
+export const launchAttributes = {
+  ...partitionAttributes,
+  partitions: {
+    schema: v.pipe(
+      v.array(v.record(v.string(), v.unknown())),
+      v.minLength(1, 'must have at least one partition'),
+      v.maxLength(16, 'must have at most 16 partitions'),
+    ),
+    items: memberAttributes,
+    description:
+      'Several partitions in one session, each an object with a `name` and attributes of its own; what one leaves out it takes from the configuration.',
+  },
+  moves: {
+    schema: v.picklist(MOTION_SCOPES),
+    default: 'all',
+    description:
+      'Who goes on and who stops with the vCPU that you continue, step or pause: `all`, its `partition`, or that `vcpu` alone.',
+  },
+  stopOnEntry: { schema: v.boolean(), default: true, description: 'Stop before the first instruction of the guest.' },
+  interruptsWhileStepping: {
+    schema: v.boolean(),
+    default: false,
+    description: 'Let interrupts in while single-stepping; by default they wait, so that a step stays where you look.',
+  },
+  exits: { schema: v.string(), description: 'A file that the exit journal is written to, one JSON object a line.' },
+  exitsFilter: {
+    schema: v.pipe(v.string(), v.check(isExitFilter, 'must be a filter such as "reason=io port=0x3f8"')),
+    description:
+      'Which exits are written to the file of `exits`: `reason=io port=0x3f8`, `!to=device`, `rip=0x1000..0x1fff`, `handler~serial`.',
+  },
+} as const;

@@ -1,0 +1,66 @@
+import { ExpressionError } from '../expressions/evaluator.ts';
+import type { Guest } from '../launch-guest.ts';
+import { MOTION_SCOPES } from '../run-control/control.ts';
+import { type ConsoleCommand, type ConsoleSession, columns, expectNothing } from './command.ts';
+
+const MOVES = `moves [${MOTION_SCOPES.join('|')}]`;
+const MIB = 2 ** 20;
+
+function stateOf({ partition, session }: Guest): string {
+  if (partition.end) return `ended: ${partition.end.message}`;
+  if (!session.running) return 'stands still';
+  const held = partition.vcpus.filter(({ index }) => !session.moves(index)).map(({ index }) => index);
+  return held.length === 0 ? 'runs' : `runs, but vCPU ${held.join(', ')}`;
+}
+
+function partitions({ group, partition: looked }: ConsoleSession, rest: string): string {
+  expectNothing('partitions', rest);
+  const rows = (group?.guests ?? []).map((guest) => {
+    const { partition, configuration } = guest;
+    const ram = partition.memory.regions.reduce((sum, { length }) => sum + length, 0);
+    return [
+      `${partition === looked ? '*' : ' '} ${partition.id}`,
+      configuration.name,
+      partition.platform,
+      `${partition.vcpus.length} vCPU${partition.vcpus.length === 1 ? '' : 's'}`,
+      `${Math.round(ram / MIB)}M`,
+      `${partition.now()} ns`,
+      `${partition.icount} instructions`,
+      stateOf(guest),
+    ];
+  });
+  return columns(rows).join('\n');
+}
+
+const MEANINGS = {
+  all: 'all partitions go on and stop together',
+  partition: 'the vCPUs of one partition go on and stop together',
+  vcpu: 'each vCPU goes on and stops alone',
+} as const;
+
+function moves({ group }: ConsoleSession, rest: string): string {
+  if (!group) throw new ExpressionError('This session has one guest only; all of it moves.');
+  const scope = MOTION_SCOPES.find((name) => name === rest);
+  if (rest !== '' && scope === undefined) throw new ExpressionError(`"${rest}" can't move; the command is ${MOVES}.`);
+  if (scope !== undefined) group.wanted = scope;
+  return `${group.wanted}: ${MEANINGS[group.wanted]}.`;
+}
+
+export const partitionCommands: readonly ConsoleCommand[] = [
+  {
+    name: 'partitions',
+    usage: 'partitions',
+    summary: 'the partitions of the session, * the one you look at',
+    details: ['Columns: number, name, platform, vCPUs, RAM, guest time, retired instructions, state.'],
+    whileRunning: true,
+    run: partitions,
+  },
+  {
+    name: 'moves',
+    usage: MOVES,
+    summary: 'who goes on and who stops with the vCPU that you continue, step or pause',
+    details: [...MOTION_SCOPES.map((scope) => `${scope}: ${MEANINGS[scope]}.`), 'It holds from the next motion on.'],
+    whileRunning: true,
+    run: moves,
+  },
+];

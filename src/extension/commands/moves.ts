@@ -1,0 +1,69 @@
+import * as vscode from 'vscode';
+import { Command, DEBUG_TYPE } from '../names.ts';
+
+/** What the editor gives a command of the call stack's context menu. */
+interface CallStackItem {
+  readonly sessionId?: string;
+  /** `thread:SESSION:ID`. */
+  readonly threadId?: string;
+}
+
+/** Who goes on and who stops together, and motions of one vCPU alone. */
+export function registerMoves(): vscode.Disposable {
+  return vscode.Disposable.from(
+    vscode.commands.registerCommand(Command.CONTINUE_ALONE, (item?: CallStackItem) => moveAlone('continue', item)),
+    vscode.commands.registerCommand(Command.STEP_ALONE, (item?: CallStackItem) => moveAlone('next', item)),
+    vscode.commands.registerCommand(Command.CHOOSE_MOVES, choose),
+  );
+}
+
+function guestSession(): vscode.DebugSession | undefined {
+  const session = vscode.debug.activeDebugSession;
+  if (session?.type === DEBUG_TYPE) return session;
+  void vscode.window.showErrorMessage('No guest is being debugged; start one with F5.');
+  return undefined;
+}
+
+async function moveAlone(request: 'continue' | 'next', item: CallStackItem | undefined): Promise<void> {
+  const session = guestSession();
+  if (!session) return;
+  const chosen = /:(\d+)$/.exec(item?.threadId ?? '')?.[1];
+  const threadId = chosen === undefined ? vscode.debug.activeStackItem?.threadId : Number(chosen);
+  if (threadId === undefined) {
+    void vscode.window.showErrorMessage('No vCPU is selected; choose one in the call stack.');
+    return;
+  }
+  await ask(session, request, { threadId, singleThread: true, announce: true });
+}
+
+const CHOICES = [
+  { label: 'All partitions', description: 'everything goes on and stops together', scope: 'all' },
+  { label: 'One partition', description: 'the vCPUs of a partition go on and stop together', scope: 'partition' },
+  { label: 'One vCPU', description: 'each vCPU goes on and stops alone', scope: 'vcpu' },
+] as const;
+
+async function choose(): Promise<void> {
+  const session = guestSession();
+  if (!session) return;
+  const now: { readonly scope?: string } | undefined = await ask(session, 'hyperscope/moves', {});
+  if (!now) return;
+  const items = CHOICES.map((choice) => ({
+    ...choice,
+    picked: choice.scope === now.scope,
+    iconPath: icon(choice.scope === now.scope),
+  }));
+  const choice = await vscode.window.showQuickPick(items, { title: 'Who moves when you continue, step or pause a vCPU?' });
+  if (choice) await ask(session, 'hyperscope/moves', { scope: choice.scope });
+}
+
+const icon = (isNow: boolean) => (isNow ? new vscode.ThemeIcon('check') : undefined);
+
+/** Undefined when it can't be done; the user has read why. */
+async function ask<T>(session: vscode.DebugSession, request: string, parameters: object): Promise<T | undefined> {
+  try {
+    return await session.customRequest(request, parameters);
+  } catch (error) {
+    void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error));
+    return undefined;
+  }
+}
