@@ -49,6 +49,12 @@ export type ExitReason = (typeof EXIT_REASONS)[number];
 
 export type AccessSize = 1 | 2 | 4 | 8;
 
+/**
+ * What the second level was asked for. A walk through the guest's page tables with flags in use is `read-write` (Intel SDM vol. 3,
+ * 29.3.3.2); an instruction that reads and writes asks for `write`.
+ */
+export type SecondLevelAccess = 'read' | 'write' | 'read-write' | 'execute';
+
 /** What each reason carries besides what all exits share. */
 export type ExitDetail =
   | { readonly reason: 'cpuid'; readonly leaf: number; readonly subleaf: number }
@@ -130,18 +136,32 @@ export type ExitDetail =
   | {
       readonly reason: 'second-level-violation';
       readonly gpa: bigint;
+      /** Missing where no linear address led there, as when PDPTEs are loaded with CR3. */
       readonly gva?: bigint;
-      readonly access: 'read' | 'write' | 'execute';
+      readonly access: SecondLevelAccess;
       /** What the second level allowed at that address. */
       readonly allowed: { readonly read: boolean; readonly write: boolean; readonly execute: boolean };
+      /** The access was to an entry of the guest's own page tables. */
       readonly duringWalk: boolean;
+    }
+  | {
+      readonly reason: 'second-level-misconfiguration';
+      readonly gpa: bigint;
+      readonly gva?: bigint;
+      readonly access: SecondLevelAccess;
+      readonly duringWalk: boolean;
+    }
+  | {
+      /** A page is about to be written for the first time, and the log that its address belongs into is full. */
+      readonly reason: 'dirty-log';
+      readonly gpa: bigint;
+      readonly gva?: bigint;
     }
   | { readonly reason: 'vmx' | 'svm'; readonly instruction: string }
   | {
       readonly reason:
         | 'hlt'
         | 'pause'
-        | 'second-level-misconfiguration'
         | 'nmi'
         | 'interrupt-window'
         | 'nmi-window'
@@ -153,7 +173,6 @@ export type ExitDetail =
         | 'init'
         | 'shutdown'
         | 'vm-entry-failure'
-        | 'dirty-log'
         | 'preemption-timer';
     };
 

@@ -1,12 +1,34 @@
 import { VCPU_SIZE } from '../state/layout.ts';
+import type { SecondLevel } from './second-level.ts';
 
 const PAGE = 0x1_0000;
 const GUEST_PAGE = 4096;
+const LARGE_PAGE = 0x20_0000;
 
 /** A range of guest physical addresses that is backed by RAM. Page-aligned. */
 export interface RamRegion {
   readonly gpa: bigint;
   readonly length: number;
+}
+
+/** A region with its byte offset in the memory. */
+type PlacedRegion = RamRegion & { readonly offset: number };
+
+/**
+ * Puts the regions behind the vCPUs' blocks, one after the other. Small holes keep their size, so that what lies in one large page of
+ * guest physical memory lies together here too. The first 64 KiB stay empty: a stray zero offset of generated code meets nothing.
+ */
+function placeRegions(ram: readonly RamRegion[], vcpuCount: number): readonly PlacedRegion[] {
+  let offset = PAGE + vcpuCount * VCPU_SIZE;
+  let end: bigint | undefined;
+  return ram.map((region) => {
+    const hole = end === undefined ? 0 : Number(region.gpa - end);
+    if (hole > 0 && hole < LARGE_PAGE) offset += hole;
+    const placed = { ...region, offset };
+    offset += region.length;
+    end = region.gpa + BigInt(region.length);
+    return placed;
+  });
 }
 
 /** A page walk sets accessed and dirty bits; all else is `other`. */
@@ -23,14 +45,18 @@ export class PartitionMemory {
   readonly wasm: WebAssembly.Memory;
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  readonly regions: readonly (RamRegion & { readonly offset: number })[];
+  readonly regions: readonly PlacedRegion[];
   /** Where the regions start, as numbers. */
   private readonly starts: readonly number[];
   private readonly listeners: WriteListener[] = [];
 
+  /** Second-level translation; without one all RAM may be accessed in all ways. */
+  secondLevel: SecondLevel | undefined;
+
   /** Bytes that the memory of a partition takes in all. */
   static bytesFor(ram: readonly RamRegion[], vcpuCount: number): number {
-    const bytes = ram.reduce((sum, { length }) => sum + length, PAGE + vcpuCount * VCPU_SIZE);
+    const last = placeRegions(ram, vcpuCount).at(-1);
+    const bytes = last ? last.offset + last.length : PAGE + vcpuCount * VCPU_SIZE;
     return Math.ceil(bytes / PAGE) * PAGE;
   }
 
@@ -43,23 +69,17 @@ export class PartitionMemory {
     readonly vcpuCount: number,
     used?: WebAssembly.Memory,
   ) {
-    // The first 64 KiB stay empty: a stray zero offset of generated code meets nothing.
-    let offset = PAGE + vcpuCount * VCPU_SIZE;
-    const regions: (RamRegion & { offset: number })[] = [];
-    for (const region of ram) {
+    for (const region of ram)
       if (region.length % GUEST_PAGE !== 0 || region.gpa % BigInt(GUEST_PAGE) !== 0n || region.length <= 0)
         throw new Error(`RAM at ${region.gpa.toString(16)} of ${region.length} bytes is not made of whole 4 KiB pages.`);
-      regions.push({ ...region, offset });
-      offset += region.length;
-    }
     const pages = PartitionMemory.bytesFor(ram, vcpuCount) / PAGE;
     if (pages > 0xffff)
       throw new Error(`A partition's RAM and processors must fit into 4 GiB; ${pages * PAGE} bytes were asked for.`);
     this.wasm = used ?? new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.bytes = new Uint8Array(this.wasm.buffer);
     this.view = new DataView(this.wasm.buffer);
-    this.regions = regions;
-    this.starts = regions.map(({ gpa }) => Number(gpa));
+    this.regions = placeRegions(ram, vcpuCount);
+    this.starts = this.regions.map(({ gpa }) => Number(gpa));
   }
 
   /** Byte offset of a vCPU's state block in `wasm`. */
