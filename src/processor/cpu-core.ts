@@ -240,6 +240,17 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     }
   }
 
+  committed<T>(work: () => T): T {
+    const { mmu } = this;
+    const { insists } = mmu;
+    mmu.insists = true;
+    try {
+      return work();
+    } finally {
+      mmu.insists = insists;
+    }
+  }
+
   portAccess(detail: PortDetail): number | undefined {
     const answer = this.access.answer();
     if (answer === undefined) return undefined;

@@ -63,6 +63,8 @@ class Cpu implements Processor {
   /** The instruction that left the guest last, with its RIP: as it was fetched then, until the guest runs or its state is changed. */
   private leaver: Decoded | undefined;
   private leaverRip = 0n;
+  /** An exit that {@link performNatively} met, and that nobody has been told of. */
+  private unserved: RunResult | undefined;
   /** Instructions that the current run may still retire. */
   private left = 0;
 
@@ -136,6 +138,11 @@ class Cpu implements Processor {
     this.leaver = undefined;
     this.stopRequested = false;
     this.events.interrupted = undefined;
+    if (this.unserved) {
+      const result = this.unserved;
+      this.unserved = undefined;
+      return result;
+    }
     for (;;) {
       const result = this.events.boundary() ?? this.stretch(this.left);
       if (result) return result;
@@ -357,11 +364,13 @@ class Cpu implements Processor {
     core.native = true;
     try {
       const left = event ? this.events.deliver(event) : this.perform(decoded ?? core.code.decodeAt(state.rip), shadow, trap);
+      this.unserved = left && isMemoryExit(left) ? left : undefined;
       const refused = left?.kind === 'exit' && (left.exit.reason === 'msr-read' || left.exit.reason === 'msr-write');
       // An MSR that isn't there.
       if (refused) this.failed(new GuestFault(Vector.GP, 0));
     } catch (error) {
-      this.failed(error);
+      const left = this.failed(error);
+      this.unserved = left && isMemoryExit(left) ? left : undefined;
     } finally {
       core.native = false;
     }
@@ -420,6 +429,7 @@ class Cpu implements Processor {
   stateChanged(): void {
     const { core, state } = this;
     this.leaver = undefined;
+    this.unserved = undefined;
     this.debugRegistersChanged();
     core.flushTlb(true);
     core.segments.forget();
@@ -447,6 +457,13 @@ class Cpu implements Processor {
   stateHash(): bigint {
     return hashState(this.state, this.events.hashed);
   }
+}
+
+/** Somebody must serve an access before the instruction can be run again. */
+function isMemoryExit(result: RunResult): boolean {
+  if (result.kind !== 'exit') return false;
+  const { reason } = result.exit;
+  return reason === 'mmio' || reason === 'dirty-log' || reason.startsWith('second-level');
 }
 
 function executeBreakpointAddresses(state: CpuState): bigint[] {

@@ -19,6 +19,11 @@ export class Holes {
     this.ranges.push({ gpa, end, state });
   }
 
+  /** Whether anything is unusual. */
+  get areSet(): boolean {
+    return this.ranges.length > 0;
+  }
+
   stateAt(gpa: bigint): Hole['state'] {
     let state: Hole['state'] = 'mmio';
     for (const range of this.ranges) if (gpa >= range.gpa && gpa < range.end) state = range.state;

@@ -39,6 +39,8 @@ export const PRESENT_PAGE = ALL_RIGHTS | (MEMORY_TYPES.WB << TYPE_SHIFT);
 
 export const stateOf = (word: number): PageState => PAGE_STATES[(word >> STATE_SHIFT) & 7] ?? 'present';
 export const isPresent = (word: number): boolean => ((word >> STATE_SHIFT) & 7) === 0;
+/** Memory was taken away, or never given, and can be given at any time. */
+export const lacksMemory = (word: number): boolean => stateOf(word) === 'ballooned' || stateOf(word) === 'unbacked';
 export const sizeClassOf = (word: number): 0 | 1 | 2 => ((word >> SIZE_SHIFT) & 3) as 0 | 1 | 2;
 export const withSizeClass = (word: number, sizeClass: 0 | 1 | 2): number =>
   (word & ~(3 << SIZE_SHIFT)) | (sizeClass << SIZE_SHIFT);
@@ -64,9 +66,9 @@ export function permissionsOf(word: number): Permissions {
   };
 }
 
-/** Changes the rights. Where the dirty log withholds the right to write, it goes on doing so. */
-export function withPermissions(word: number, { read, write, execute }: Permissions): number {
-  const withheld = write && (word & WITHHELD) !== 0;
+/** Changes the rights. `withholds`: the dirty log does so with rights to write, until it has seen the first write. */
+export function withPermissions(word: number, { read, write, execute }: Permissions, withholds: boolean): number {
+  const withheld = write && withholds && (word & PageBit.WRITE) === 0;
   const rights =
     (read ? PageBit.READ : 0) |
     (write && !withheld ? PageBit.WRITE : 0) |

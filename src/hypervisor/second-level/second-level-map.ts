@@ -1,12 +1,7 @@
 import type { ExitDetail, SecondLevelAccess } from '../../processor/exit.ts';
 import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
-import {
-  Need,
-  PageBit,
-  type RefusedAccess,
-  type SecondLevel,
-  type SecondLevelHolder,
-} from '../../processor/memory/second-level.ts';
+import { Need, PageBit, type RefusedAccess, type SecondLevel } from '../../processor/memory/second-level.ts';
+import { tableRegistry } from '../../processor/memory/table-registry.ts';
 import { hex } from '../../x86/address.ts';
 import { Holes } from './holes.ts';
 import { GPA_BITS, type HostPlace } from './host-place.ts';
@@ -15,6 +10,7 @@ import {
   FLAGS,
   isPresent,
   LEAF_SIZES,
+  lacksMemory,
   type MemoryType,
   memoryTypeOf,
   type PageState,
@@ -54,8 +50,10 @@ export interface SecondLevelOptions {
   readonly hasFlags?: boolean;
 }
 
-/** Takes a page whose dirty flag is about to be set; false if it can't now. */
-export type DirtyObserver = (gpa: bigint) => boolean;
+/**
+ * Takes a page whose dirty flag is about to be set; false if it can't now. `insists`: it must, also for a page that it withheld.
+ */
+export type DirtyObserver = (gpa: bigint, insists: boolean) => boolean;
 
 /**
  * Second-level translation of one partition: what each page of its guest physical memory is, and what its vCPUs may do with it. It
@@ -71,11 +69,12 @@ export class SecondLevelMap implements SecondLevel {
   /** Offset of the start of RAM in the memory. */
   private readonly start: number;
   private readonly holes = new Holes();
-  private readonly holders: SecondLevelHolder[] = [];
   /** Pages of RAM may have been taken away. */
   private mayLackMemory = false;
   /** Asked when a dirty flag is about to be set. */
   private observer: DirtyObserver | undefined;
+  /** Rights to write that are given are withheld: the dirty log wants to see the first write. */
+  withholds = false;
 
   constructor(
     readonly memory: PartitionMemory,
@@ -97,14 +96,14 @@ export class SecondLevelMap implements SecondLevel {
   /** Everything as at the beginning. */
   reset(): void {
     this.observer = undefined;
+    this.withholds = false;
     this.mayLackMemory = false;
     this.holes.clear();
     this.words.fill(withoutMemory(0, 'mmio'));
     for (const { gpa, offset, length } of this.memory.regions) {
       const page = this.pageAt(offset);
       // Without flags nobody may be kept waiting for them.
-      const word = withMemory(0) | (this.hasFlags ? 0 : FLAGS);
-      this.words.fill(word, page, page + length / 0x1000);
+      this.words.fill(this.given(0), page, page + length / 0x1000);
       this.enlarge(gpa, BigInt(length));
     }
     this.flush();
@@ -122,7 +121,7 @@ export class SecondLevelMap implements SecondLevel {
     const rights = need & ALL_RIGHTS;
     if ((word & rights) !== rights) return false;
     const isFirstWrite = (need & PageBit.DIRTY & ~word) !== 0;
-    if (isFirstWrite && this.observer && !this.observer(this.gpaOf(page))) return false;
+    if (isFirstWrite && this.observer && !this.observer(this.gpaOf(page), false)) return false;
     this.words[page] = word | (need & FLAGS);
     return true;
   }
@@ -145,11 +144,14 @@ export class SecondLevelMap implements SecondLevel {
   insist(offset: number, need: number): void {
     const page = this.pageAt(offset);
     const word = this.words[page] ?? 0;
-    this.words[page] = (isPresent(word) ? word : withMemory(word)) | (need & FLAGS);
+    if (!isPresent(word) && !lacksMemory(word)) return;
+    if ((need & PageBit.DIRTY) !== 0 && ((word & PageBit.DIRTY) === 0 || (word & WITHHELD) !== 0))
+      this.observer?.(this.gpaOf(page), true);
+    this.words[page] = (isPresent(word) ? word : this.given(word)) | (need & FLAGS);
   }
 
-  join(holder: SecondLevelHolder): void {
-    this.holders.push(holder);
+  isDevice(gpa: number): boolean {
+    return !this.holes.areSet || this.holes.stateAt(BigInt(gpa)) === 'mmio';
   }
 
   // --- looking at it --------------------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ export class SecondLevelMap implements SecondLevel {
       throw new RangeError('A page that can be written but not read is a misconfigured one; let it be read too.');
     if (this.vendor === 'amd' && permissions.execute && !permissions.read)
       throw new RangeError('NPT has no pages that can be executed but not read; let it be read too.');
-    this.change(gpa, size, (word) => (isPresent(word) ? withPermissions(word, permissions) : word));
+    this.change(gpa, size, (word) => (isPresent(word) ? withPermissions(word, permissions, this.withholds) : word));
   }
 
   setMemoryType(gpa: bigint, size: bigint, type: MemoryType): void {
@@ -258,7 +260,13 @@ export class SecondLevelMap implements SecondLevel {
 
   /** Gives memory to the pages of RAM in a range that have none: with all rights, and nothing in it. */
   deflate(gpa: bigint, size: bigint): void {
-    this.change(gpa, size, (word) => (isPresent(word) ? word : withMemory(word)));
+    this.changeWithin(gpa, size, (word) => (isPresent(word) ? word : this.given(word)));
+  }
+
+  /** A page that gets memory. */
+  private given(word: number): number {
+    const given = withMemory(word) | (this.hasFlags ? 0 : FLAGS);
+    return this.withholds ? (given & ~PageBit.WRITE) | WITHHELD : given;
   }
 
   private setWithoutMemory(gpa: bigint, size: bigint, state: 'mmio' | 'misconfigured'): void {
@@ -269,11 +277,44 @@ export class SecondLevelMap implements SecondLevel {
 
   /** Changes the words of all pages of RAM in a range, whose large pages are split where only a part of them changes. */
   change(gpa: bigint, size: bigint, change: (word: number) => number): void {
+    this.changeWithin(gpa, size, change);
+    this.flush();
+  }
+
+  /** The same for what takes nothing away that translations may have been made of. */
+  private changeWithin(gpa: bigint, size: bigint, change: (word: number) => number): void {
     checkRange(gpa, size);
     this.splitAt(gpa);
     this.splitAt(gpa + size);
     for (const page of this.pagesOf(gpa, size)) this.words[page] = change(this.words[page] ?? 0);
-    this.flush();
+  }
+
+  /** Changes the words of single pages of RAM of 4 KiB. */
+  changePages(gpas: readonly bigint[], change: (word: number) => number): void {
+    for (const gpa of gpas) {
+      const place = this.memory.locate(gpa);
+      if (!place) continue;
+      const page = this.pageAt(place.offset);
+      this.words[page] = change(this.words[page] ?? 0);
+    }
+    if (gpas.length > 0) this.flush();
+  }
+
+  /** Gives the right to write that was withheld. */
+  allowWithheld(gpa: bigint): void {
+    const place = this.memory.locate(gpa);
+    const page = this.pageAt(place?.offset ?? this.start);
+    const word = this.words[page] ?? 0;
+    if (place && (word & WITHHELD) !== 0) this.words[page] = (word & ~WITHHELD) | PageBit.WRITE;
+  }
+
+  /** Guest physical addresses of the pages that have their dirty flag set. */
+  *dirtyPages(): Iterable<bigint> {
+    for (const { gpa, length } of this.memory.regions)
+      for (const page of this.pagesOf(gpa, BigInt(length))) {
+        const word = this.words[page] ?? 0;
+        if (isPresent(word) && (word & PageBit.DIRTY) !== 0) yield this.gpaOf(page);
+      }
   }
 
   /** Splits what is larger than 4 KiB in a range. */
@@ -332,7 +373,7 @@ export class SecondLevelMap implements SecondLevel {
 
   /** Has all vCPUs ask again, as INVEPT does. */
   flush(): void {
-    for (const holder of this.holders) holder.flushTranslations();
+    tableRegistry(this.memory).flush();
   }
 
   /** The hypervisor or a device writes to RAM: what has no memory gets it first. */
@@ -341,7 +382,7 @@ export class SecondLevelMap implements SecondLevel {
     const start = gpa & ~0xfffn;
     for (const page of this.pagesOf(start, gpa + BigInt(length) - start)) {
       const word = this.words[page] ?? 0;
-      if (stateOf(word) === 'ballooned' || stateOf(word) === 'unbacked') this.words[page] = withMemory(word);
+      if (lacksMemory(word)) this.words[page] = this.given(word);
     }
   }
 

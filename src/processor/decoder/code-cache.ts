@@ -4,6 +4,7 @@ import * as O from '../interpreter/operation.ts';
 import { type CodeHolder, type CodeRegistry, codeRegistry } from '../memory/code-registry.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
 import * as L from '../state/layout.ts';
+import { AccessExit } from '../system/context.ts';
 import { type RunBlock, type RunBlocks, viewHotCode } from '../translator/hot-code.ts';
 import type { RegionMode } from '../translator/region-builder.ts';
 import { type Region, Translator, type TranslatorOptions } from '../translator/translator.ts';
@@ -239,8 +240,8 @@ export class CodeCache implements CodeHolder, RunBlocks {
         decoded = this.decodeWith(rip, gpa + BigInt(length));
         if (instructions > 0 && length + decoded.instruction.length > inPage) break;
       } catch (error) {
-        // The fault belongs to its own instruction, when it is reached.
-        if (instructions > 0 && error instanceof GuestFault) break;
+        // The fault, or the exit, belongs to its own instruction, when it is reached.
+        if (instructions > 0 && (error instanceof GuestFault || error instanceof AccessExit)) break;
         throw error;
       }
       if (source.breaksAt(rip)) {

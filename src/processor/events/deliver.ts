@@ -176,9 +176,12 @@ function deliverProtected(context: SystemContext, event: GuestEvent, before: Bef
     before.words ??= context.state.u64.slice(0, L.ARCHITECTURAL_END >> 3);
     switchTask(context, gate.selector, 'gate', context.state.rip, external);
     if (hasError) {
-      const stack = StackCursor.current(context);
-      stack.push(BigInt(event.errorCode ?? 0), context.mode === 32 ? 4 : 2);
-      stack.commit();
+      // There is no way back behind a task switch.
+      context.committed(() => {
+        const stack = StackCursor.current(context);
+        stack.push(BigInt(event.errorCode ?? 0), context.mode === 32 ? 4 : 2);
+        stack.commit();
+      });
     }
     return;
   }

@@ -29,6 +29,8 @@ export class EventUnit {
   pendingDebug = 0n;
   /** An event whose delivery left for a task switch. */
   interrupted: GuestEvent | undefined;
+  /** An event whose delivery the second level of translation refused: it is delivered anew before anything else happens. */
+  private unfinished: GuestEvent | undefined;
   /** A triple fault that nobody has been told of. */
   private unreported: FailedDelivery | undefined;
   /** Events delivered since an instruction retired. */
@@ -48,6 +50,7 @@ export class EventUnit {
     this.sipiVector = undefined;
     this.pendingDebug = 0n;
     this.unreported = undefined;
+    this.unfinished = undefined;
     this.deliveries = 0;
   }
 
@@ -62,7 +65,8 @@ export class EventUnit {
 
   /** What besides the registers belongs to the vCPU's state. */
   get hashed(): readonly number[] {
-    return [this.nmiPending ? 1 : 0, this.initPending ? 1 : 0, Number(this.pendingDebug), this.sipiVector ?? -1];
+    const waiting = [this.nmiPending ? 1 : 0, this.initPending ? 1 : 0, Number(this.pendingDebug), this.sipiVector ?? -1];
+    return this.unfinished ? [...waiting, this.unfinished.vector] : waiting;
   }
 
   /** What happens between two instructions: injected events, INIT, debug traps, NMI, interrupts, waking from HLT. */
@@ -70,6 +74,11 @@ export class EventUnit {
     const { state, core } = this;
     // In the middle of an instruction that is run again nothing comes between.
     if (core.access.completed.length > 0) return undefined;
+    if (this.unfinished) {
+      const event = this.unfinished;
+      this.unfinished = undefined;
+      return this.deliver(event);
+    }
     if (this.initPending) return this.initialize();
     const activity = state.get32(L.ACTIVITY);
     if (activity === Activity.WAIT_FOR_SIPI) return this.waitForSipi();
@@ -174,9 +183,10 @@ export class EventUnit {
       if (outcome === 'delivered') return undefined;
       return this.tripleFault(outcome);
     } catch (error) {
-      // Only a task switch through a gate leaves: a hypervisor does it, or has it done by `performNatively`.
       if (!(error instanceof AccessExit)) throw error;
-      this.interrupted = event;
+      // A task switch through a gate: a hypervisor does it, or has it done by `performNatively`. Else the second level refused an access.
+      if (error.detail.reason === 'task-switch') this.interrupted = event;
+      else this.unfinished = event;
       return this.core.exit(error.detail, 0);
     }
   }

@@ -133,7 +133,10 @@ export class LinearAccess {
     }
     // Nothing may be written before all has been asked: faults, watches, and the part that goes to a device, if there is one.
     const second = this.next(linear, room);
-    const ends = [this.translate(linear, user, true).gpa, this.translate(second, user, true).gpa] as const;
+    const first = this.translate(linear, user, true).gpa;
+    const last = this.translate(second, user, true);
+    const ends = [first, last.gpa] as const;
+    const endsInMemory = last.offset !== 0;
     if (!this.ignoreWatches) {
       this.checkWatches('gpa', ends[0], room, true);
       this.checkWatches('gpa', ends[1], size - room, true);
@@ -142,7 +145,7 @@ export class LinearAccess {
       for (let index = from; index < to; index++)
         this.writePage(this.next(linear, index), 1, (value >> BigInt(index * 8)) & 0xffn, user);
     };
-    if (this.memory.locate(ends[1])) {
+    if (endsInMemory) {
       write(0, room);
       write(room, size);
     } else {
@@ -175,11 +178,11 @@ export class LinearAccess {
   /** Throws what stands against an access to a range in at most two pages: faults and watches. */
   private probe(linear: bigint, bytes: number, user: boolean, write: boolean): void {
     const room = Math.min(bytes, 0x1000 - Number(linear & 0xfffn));
-    const first = this.translate(linear, user, write);
-    const second = room < bytes ? this.translate(this.next(linear, room), user, write) : undefined;
+    const first = this.translate(linear, user, write).gpa;
+    const second = room < bytes ? this.translate(this.next(linear, room), user, write).gpa : undefined;
     if (this.ignoreWatches) return;
-    this.checkWatches('gpa', first.gpa, room, write);
-    if (second) this.checkWatches('gpa', second.gpa, bytes - room, write);
+    this.checkWatches('gpa', first, room, write);
+    if (second !== undefined) this.checkWatches('gpa', second, bytes - room, write);
   }
 
   /** Makes the accesses of a vector, of which watches, debug registers and alignment checks have seen the whole. */
@@ -224,6 +227,11 @@ export class LinearAccess {
     if ((low & 0xfff) + size > 0x1000 || this.watches.length > 0 || this.onAccess !== undefined) return 0;
     if (user && (state.get32(L.EFLAGS) & Flag.AC) !== 0 && (state.get32(L.CR0) & CR0_AM) !== 0) return 0;
     const translation = this.mmu.tryData(low, high, user, write);
+    if (translation?.isRefused) {
+      // The slow way finds out why.
+      this.tried.isFresh = false;
+      return 0;
+    }
     this.tried.isFresh = true;
     this.tried.low = low >>> 0;
     this.tried.high = high >>> 0;
@@ -231,8 +239,7 @@ export class LinearAccess {
     this.tried.write = write;
     this.tried.translation = translation;
     if (translation === undefined) return 0;
-    const { address } = translation;
-    const offset = this.memory.offsetOf(address);
+    const { address, offset } = translation;
     if (offset === 0) return 0;
     if (write && (this.registry.hasCode(address) || this.tables.hasTables(address))) return 0;
     this.tried.isFresh = false;
@@ -301,7 +308,7 @@ export class LinearAccess {
   private readPage(linear: bigint, size: Size, user: boolean, intent: boolean): bigint {
     const translation = this.translate(linear, user, intent);
     if (this.watches.length > 0 && !this.ignoreWatches) this.checkWatches('gpa', translation.gpa, size, false);
-    const offset = this.memory.offsetOf(translation.address);
+    const { offset } = translation;
     if (offset === 0) return this.device({ reason: 'mmio', gpa: translation.gpa, gva: linear, size, write: false, value: 0n });
     this.fillTlb(linear, translation, offset, user, intent);
     return this.load(offset, size);
@@ -309,9 +316,8 @@ export class LinearAccess {
 
   private writePage(linear: bigint, size: Size, value: bigint, user: boolean): void {
     const translation = this.translate(linear, user, true);
-    const { address } = translation;
+    const { address, offset } = translation;
     if (this.watches.length > 0 && !this.ignoreWatches) this.checkWatches('gpa', translation.gpa, size, true);
-    const offset = this.memory.offsetOf(address);
     if (offset === 0) {
       const { gpa } = translation;
       this.device({ reason: 'mmio', gpa, gva: linear, size, write: true, value: BigInt.asUintN(size * 8, value) });

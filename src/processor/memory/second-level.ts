@@ -26,12 +26,6 @@ export interface RefusedAccess {
   readonly duringWalk: boolean;
 }
 
-/** A vCPU's translations, as the second level sees them. */
-export interface SecondLevelHolder {
-  /** Drops all translations: rights were taken away, or flags cleared. */
-  flushTranslations(): void;
-}
-
 /**
  * Second-level translation of one partition as its vCPUs ask it: whether a page of guest physical memory may be accessed. It is
  * asked where translations are made, so what it grants costs nothing afterwards; whoever takes something back has all of them
@@ -51,5 +45,6 @@ export interface SecondLevel {
   refusal(access: RefusedAccess): ExitDetail | 'device';
   /** Grants an access that can't be refused any more, such as those of a task switch that is under way. */
   insist(offset: number, need: number): void;
-  join(holder: SecondLevelHolder): void;
+  /** Whether devices answer at a guest physical address without RAM. */
+  isDevice(gpa: number): boolean;
 }

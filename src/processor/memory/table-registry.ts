@@ -99,7 +99,7 @@ export class TableRegistry {
     const table = this.pages.get(Math.floor(gpa / 0x1000));
     if (!table) return;
     if (table.uses.length > MOST_USES || ++table.changes > MOST_CHANGES) {
-      this.changedAll();
+      this.flush();
       return;
     }
     const offset = gpa % 0x1000;
@@ -123,7 +123,8 @@ export class TableRegistry {
     }
   }
 
-  private changedAll(): void {
+  /** Drops all translations and forgets all tables: what is behind the tables has changed, or too many of them. */
+  flush(): void {
     this.pages.clear();
     this.generation++;
     for (const holder of this.holders) holder.flushTranslations();
@@ -134,7 +135,7 @@ export class TableRegistry {
     const last = Number((gpa + BigInt(length) - 1n) >> 12n);
     for (const page of this.pages.keys())
       if (page >= first && page <= last) {
-        this.changedAll();
+        this.flush();
         return;
       }
   }

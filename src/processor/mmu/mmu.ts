@@ -1,12 +1,14 @@
 import { isCanonical } from '../../x86/address.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
+import { Need, PageBit } from '../memory/second-level.ts';
 import { type TableRegistry, tableRegistry } from '../memory/table-registry.ts';
 import type { CpuModel } from '../models/cpu-model.ts';
 import type { WalkResult } from '../processor.ts';
 import { type CpuState, Flag } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
-import { Entry, PageWalk } from './page-walk.ts';
+import { AccessExit } from '../system/context.ts';
+import { Entry, PageWalk, WalkEffect } from './page-walk.ts';
 
 const CR0_WP = 1 << 16;
 const CR0_PG = 1 << 31;
@@ -45,6 +47,10 @@ export class Translation {
   /** A later write with the same rights needs no walk: the page is writable and its dirty bit is set. */
   writable = false;
   user = false;
+  /** Byte offset in the partition's memory; 0 where devices answer. */
+  offset = 0;
+  /** {@link Mmu.tryData} found that the second level refuses it: nothing was changed, the other fields mean nothing. */
+  isRefused = false;
 
   get gpa(): bigint {
     return BigInt(this.address);
@@ -60,6 +66,8 @@ export class Mmu {
   private readonly knownTables = new Float64Array(4).fill(-1);
   private readonly knownBases = new Float64Array(4);
   private knownGeneration = -1;
+  /** What the second level refuses is accessed all the same: in what can't be left halfway. */
+  insists = false;
 
   constructor(
     private readonly state: CpuState,
@@ -74,33 +82,55 @@ export class Mmu {
     return (this.state.get32(L.CR0) & CR0_PG) !== 0;
   }
 
-  /** Throws #PF with the error code of the access. Sets accessed and dirty bits. The caller checks that the address is canonical. */
+  /**
+   * Throws #PF with the error code of the access, or AccessExit where the second level refuses it. Sets accessed and dirty bits. The
+   * caller checks that the address is canonical.
+   */
   translate(linear: bigint, access: Access): Translation {
     const { path, translation } = this;
+    translation.isRefused = false;
     if (!this.paging) {
-      translation.address = Number(BigInt.asUintN(32, linear));
-      translation.writable = true;
-      translation.user = false;
+      this.untranslated(Number(BigInt.asUintN(32, linear)));
+      if (!this.reach(access)) this.refuse(linear, access);
       return translation;
     }
-    const low = this.follow(linear);
+    const low = this.follow(linear, this.insists ? WalkEffect.INSIST : WalkEffect.ACCESS);
+    if (path.failure === 'second-level') throw this.walkRefusal(linear, path.refusedGpa, path.secondLevelNeeds);
     if (path.failure !== undefined || !this.allowed(access)) throw this.fault(linear, access);
-    return this.translated(low, access);
+    this.locate(low, access);
+    if (!this.reach(access)) this.refuse(linear, access);
+    const last = path.depth - 1;
+    const locked = this.lockedEntry(last, access.write);
+    if (locked >= 0) throw this.walkRefusal(linear, path.entryGpa[locked] ?? 0, Need.WRITE);
+    this.mark(last, access.write, access.fetch);
+    return translation;
   }
 
-  /** Translates for an access to data, at a linear address in halves. Undefined, with nothing changed, where that faults. */
+  /**
+   * Translates for an access to data, at a linear address in halves. Undefined, with nothing changed, where that faults; where the
+   * second level refuses it, the translation says so.
+   */
   tryData(low: number, high: number, user: boolean, write: boolean): Translation | undefined {
     const { path, translation } = this;
+    const access = DATA_ACCESSES[(user ? 2 : 0) | (write ? 1 : 0)];
+    if (access === undefined) return undefined;
+    translation.isRefused = false;
     if (!this.paging) {
-      translation.address = low >>> 0;
-      translation.writable = true;
-      translation.user = false;
+      this.untranslated(low >>> 0);
+      translation.isRefused = !this.reach(access);
       return translation;
     }
-    path.follow(low >>> 0, high & 0xffff);
-    const access = DATA_ACCESSES[(user ? 2 : 0) | (write ? 1 : 0)];
-    if (path.failure !== undefined || access === undefined || !this.allowed(access)) return undefined;
-    return this.translated(low, access);
+    path.follow(low >>> 0, high & 0xffff, WalkEffect.ACCESS);
+    if (path.failure === 'second-level') {
+      translation.isRefused = true;
+      return translation;
+    }
+    if (path.failure !== undefined || !this.allowed(access)) return undefined;
+    this.locate(low, access);
+    const last = path.depth - 1;
+    if (!this.reach(access) || this.lockedEntry(last, write) >= 0) translation.isRefused = true;
+    else this.mark(last, write, false);
+    return translation;
   }
 
   /** The fault of an access for which {@link tryData} gave nothing, as long as no other walk was made. */
@@ -108,16 +138,66 @@ export class Mmu {
     return this.fault(linear, { write, fetch: false, user });
   }
 
-  /** The outcome of a walk that is allowed, with its side effects. */
-  private translated(low: number, access: Access): Translation {
+  /** The outcome where paging is off. */
+  private untranslated(address: number): void {
+    const { translation } = this;
+    translation.address = address;
+    translation.writable = true;
+    translation.user = false;
+  }
+
+  /** The outcome of a walk that is allowed. */
+  private locate(low: number, access: Access): void {
     const { path, translation } = this;
-    const last = path.depth - 1;
-    this.mark(last, access.write, access.fetch);
-    const dirty = access.write || ((path.entryLow[last] ?? 0) & Entry.D) !== 0;
+    const dirty = access.write || ((path.entryLow[path.depth - 1] ?? 0) & Entry.D) !== 0;
     translation.address = path.frame + ((low & (path.pageSize - 1)) >>> 0);
     translation.writable = dirty && (path.writable || (!access.user && (this.state.get32(L.CR0) & CR0_WP) === 0));
     translation.user = path.user;
-    return translation;
+  }
+
+  // --- second level ---------------------------------------------------------------------------------------------------
+
+  /** Finds the place of the translated address in the memory; false where the second level has something against the access. */
+  private reach(access: Access): boolean {
+    const { memory, translation } = this;
+    const offset = memory.offsetOf(translation.address);
+    translation.offset = offset;
+    const { secondLevel } = memory;
+    if (secondLevel === undefined) return true;
+    const need = access.write ? Need.WRITE : access.fetch ? Need.EXECUTE : Need.READ;
+    if (offset === 0) return secondLevel.isDevice(translation.address);
+    if (this.insists) secondLevel.insist(offset, need);
+    return secondLevel.grants(offset, need) || this.insists;
+  }
+
+  /** Throws the exit that a refused access leaves with, unless devices answer it. */
+  private refuse(linear: bigint, access: Access): void {
+    const { translation } = this;
+    const need = access.write ? Need.WRITE : access.fetch ? Need.EXECUTE : Need.READ;
+    const outcome = this.memory.secondLevel?.refusal({ gpa: translation.gpa, need, gva: linear, duringWalk: false });
+    translation.offset = 0;
+    if (outcome !== undefined && outcome !== 'device') throw new AccessExit(outcome);
+  }
+
+  /** The exit of an access to an entry of the guest's tables. */
+  private walkRefusal(gva: bigint | undefined, gpa: number, need: number): AccessExit {
+    const outcome = this.memory.secondLevel?.refusal({ gpa: BigInt(gpa), need, gva, duringWalk: true });
+    if (outcome === undefined || outcome === 'device') throw new Error('a page walk was refused for no reason');
+    return new AccessExit(outcome);
+  }
+
+  /** The first entry on the way whose flags must be set but can't: its table may only be read. -1 if there is none. */
+  private lockedEntry(last: number, write: boolean): number {
+    const { path, memory } = this;
+    const { secondLevel } = memory;
+    // Where walks count as writes, they were granted.
+    if (secondLevel === undefined || (secondLevel.walkNeeds & PageBit.WRITE) !== 0 || this.insists) return -1;
+    for (let step = path.mode === 'PAE' ? 1 : 0; step <= last; step++) {
+      const wanted = Entry.A | (step === last && write ? Entry.D : 0);
+      if (((path.entryLow[step] ?? 0) & wanted) === wanted) continue;
+      if (!secondLevel.grants(memory.offsetOf(path.entryGpa[step] ?? 0), Need.WRITE)) return step;
+    }
+    return -1;
   }
 
   /**
@@ -125,20 +205,30 @@ export class Mmu {
    * The tables are watched from then on, as for {@link translate}.
    */
   peekFetch(linear: bigint, user: boolean): bigint | undefined {
-    if (!this.paging) return linear & 0xffff_ffffn;
     const { path } = this;
-    const low = this.follow(linear);
+    if (!this.paging) return this.isSettled(Number(BigInt.asUintN(32, linear))) ? linear & 0xffff_ffffn : undefined;
+    const low = this.follow(linear, WalkEffect.PEEK);
     if (path.failure !== undefined || !this.allowed({ write: false, fetch: true, user })) return undefined;
     for (let step = path.mode === 'PAE' ? 1 : 0; step < path.depth; step++)
       if (((path.entryLow[step] ?? 0) & Entry.A) === 0) return undefined;
+    const address = path.frame + ((low & (path.pageSize - 1)) >>> 0);
+    if (!this.isSettled(address)) return undefined;
     this.mark(path.depth - 1, false, true);
-    return BigInt(path.frame + ((low & (path.pageSize - 1)) >>> 0));
+    return BigInt(address);
+  }
+
+  /** Whether the second level lets code be fetched from an address, with no flag to set. */
+  private isSettled(address: number): boolean {
+    const { secondLevel } = this.memory;
+    if (secondLevel === undefined) return true;
+    const offset = this.memory.offsetOf(address);
+    return offset === 0 || secondLevel.isSettled(offset, Need.EXECUTE);
   }
 
   /** Walks, and gives the low half of the address. */
-  private follow(linear: bigint): number {
+  private follow(linear: bigint, effect: WalkEffect): number {
     const low = Number(BigInt.asUintN(32, linear));
-    this.path.follow(low, linear > 0xffff_ffffn ? Number(BigInt.asUintN(16, linear >> 32n)) : 0);
+    this.path.follow(low, linear > 0xffff_ffffn ? Number(BigInt.asUintN(16, linear >> 32n)) : 0, effect);
     return low;
   }
 
@@ -226,7 +316,7 @@ export class Mmu {
     if (this.state.get32(L.EFER) & EFER_LMA && !isCanonical(linear))
       return { steps: [], writable: false, user: false, executable: false, problem: 'The address is not canonical.' };
     const { path } = this;
-    const low = this.follow(linear);
+    const low = this.follow(linear, WalkEffect.NONE);
     const steps = Array.from({ length: path.depth }, (_, step) => {
       const entry = (BigInt(path.entryHigh[step] ?? 0) << 32n) | BigInt(path.entryLow[step] ?? 0);
       return { level: path.levelName(step), entryGpa: BigInt(path.entryGpa[step] ?? 0), entry, flags: describe(entry) };
@@ -241,9 +331,16 @@ export class Mmu {
     return { steps, writable, user, executable, gpa, pageSize: BigInt(path.pageSize) };
   }
 
-  /** Loads the PDPTEs of PAE paging from CR3. Throws #GP(0) when one that is present has reserved bits set. */
-  loadPdptes(cr3: bigint): void {
+  /**
+   * Loads the PDPTEs of PAE paging from CR3. Throws #GP(0) when one that is present has reserved bits set, and AccessExit where the
+   * second level doesn't let them be read: no linear address leads there. `insists`: they are read all the same.
+   */
+  loadPdptes(cr3: bigint, insists = false): void {
     const table = Number(cr3 & 0xffff_ffe0n);
+    const { secondLevel } = this.memory;
+    const place = this.memory.offsetOf(table);
+    if (secondLevel !== undefined && place !== 0 && !insists && !secondLevel.grants(place, Need.READ))
+      throw this.walkRefusal(undefined, table, Need.READ);
     const entries = [0, 1, 2, 3].map((index) => {
       const offset = this.memory.offsetOf(table + index * 8);
       return offset === 0 ? 0n : this.memory.view.getBigUint64(offset, true);

@@ -17,14 +17,22 @@ const EFER_LMA = 1 << 10;
 const EFER_NXE = 1 << 11;
 
 export type PagingMode = '32-bit' | 'PAE' | '4-level';
-export type WalkFailure = 'not-present' | 'reserved';
+/** `second-level`: the entry can't be read, and {@link PageWalk.refusedGpa} is where it is. */
+export type WalkFailure = 'not-present' | 'reserved' | 'second-level';
+
+/**
+ * What a walk may do to the flags of the second level. `NONE`: it isn't asked at all. `PEEK`: it may only refuse, also what needs a
+ * flag to be set. `ACCESS`: as the processor walks. `INSIST`: as ACCESS, and nothing is refused.
+ */
+export const WalkEffect = { NONE: 0, PEEK: 1, ACCESS: 2, INSIST: 3 } as const;
+export type WalkEffect = (typeof WalkEffect)[keyof typeof WalkEffect];
 
 const LEVELS: readonly WalkStep['level'][] = ['PML4', 'PDPT', 'PD', 'PT'];
 /** Bytes that an entry of each level maps; of the PD in 32-bit paging: 4 MiB. */
 const PAGE_SIZES = [0, 0x4000_0000, 0x20_0000, 0x1000] as const;
 
 /**
- * One walk through the page tables, without side effects and without asking for rights. It is made anew for each miss of the
+ * One walk through the page tables, without side effects on the guest and without asking for its rights. It is made anew for each miss of the
  * TLB, so it works on numbers: 64-bit entries in halves, addresses (at most 52 bits) as doubles, results in fields.
  */
 export class PageWalk {
@@ -46,6 +54,9 @@ export class PageWalk {
   executable = true;
   /** Protection key of the page: 4-level paging only. */
   key = 0;
+  /** Guest physical address of the entry that the second level refused. */
+  refusedGpa = 0;
+  private effect: WalkEffect = WalkEffect.NONE;
 
   /** Address bits 63:32 that exist, and those among bits 51:32 that don't. */
   private readonly physicalHigh: number;
@@ -66,8 +77,9 @@ export class PageWalk {
   }
 
   /** Follows a linear address, given in halves, to its page. */
-  follow(low: number, high: number): void {
+  follow(low: number, high: number, effect: WalkEffect): void {
     const { state } = this;
+    this.effect = effect;
     this.depth = 0;
     this.page = high * 0x10_0000 + (low >>> 12);
     this.failure = undefined;
@@ -119,6 +131,7 @@ export class PageWalk {
       const gpa = table + indexAt(level, low, high) * 8;
       // Where no memory is, an entry reads as nothing.
       const offset = this.memory.offsetOf(gpa);
+      if (!this.mayRead(gpa, offset)) return;
       const entry = offset === 0 ? 0 : this.memory.view.getUint32(offset, true);
       const entryHigh = offset === 0 ? 0 : this.memory.view.getUint32(offset + 4, true);
       this.add(level, gpa, entry, entryHigh);
@@ -159,6 +172,7 @@ export class PageWalk {
       const gpa = table + (level === 2 ? low >>> 22 : (low >>> 12) & 0x3ff) * 4;
       // Where no memory is, an entry reads as nothing.
       const offset = this.memory.offsetOf(gpa);
+      if (!this.mayRead(gpa, offset)) return;
       const entry = offset === 0 ? 0 : this.memory.view.getUint32(offset, true);
       this.add(level, gpa, entry, 0);
       if (!(entry & Entry.P)) {
@@ -180,6 +194,30 @@ export class PageWalk {
       }
       table = (entry & FRAME_LOW) >>> 0;
     }
+  }
+
+  /** {@link Need} of reading an entry. */
+  get secondLevelNeeds(): number {
+    return this.memory.secondLevel?.walkNeeds ?? 0;
+  }
+
+  /** Whether the second level lets an entry be read; what it refuses is the walk's failure. */
+  private mayRead(gpa: number, offset: number): boolean {
+    const { secondLevel } = this.memory;
+    const { effect } = this;
+    if (secondLevel === undefined || offset === 0 || effect === WalkEffect.NONE) return true;
+    const need = secondLevel.walkNeeds;
+    if (effect === WalkEffect.ACCESS) {
+      if (secondLevel.grants(offset, need)) return true;
+    } else if (effect === WalkEffect.PEEK) {
+      if (secondLevel.isSettled(offset, need)) return true;
+    } else {
+      secondLevel.insist(offset, need);
+      return true;
+    }
+    this.failure = 'second-level';
+    this.refusedGpa = gpa;
+    return false;
   }
 
   levelName(step: number): WalkStep['level'] {

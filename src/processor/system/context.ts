@@ -8,7 +8,8 @@ import type { CpuState } from '../state/cpu-state.ts';
 /**
  * What TypeScript code of the processor (system instructions, event delivery, task switches) works on. RIP and all state are
  * as before the instruction while a helper runs. A helper throws GuestFault for an exception, and must then have changed
- * nothing that the guest can see; accesses to device memory throw AccessExit in the same way.
+ * nothing that the guest can see; accesses to device memory, and those that the second level of translation refuses, throw
+ * AccessExit in the same way.
  */
 export interface SystemContext {
   readonly state: CpuState;
@@ -51,6 +52,9 @@ export interface SystemContext {
    * passed.
    */
   undivided<T>(work: () => T): T;
+
+  /** Does what is under way for good: what the second level of translation refuses is accessed all the same. */
+  committed<T>(work: () => T): T;
 
   /** Drops all translations (`global` ones too). Changes of page tables do it by themselves (TableRegistry). */
   flushTlb(global: boolean): void;

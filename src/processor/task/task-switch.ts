@@ -41,11 +41,29 @@ export function switchTask(
   const form = wide ? TSS_32 : TSS_16;
   if (descriptor.limit < form.size) throw new GuestFault(Vector.TS, error);
 
-  const nested = source === 'call' || source === 'gate';
   // All is read, and the old TSS known to be writable, before anything changes.
   const incoming = readTask(context, descriptor.base, form);
   const old = state.segment(L.Segment.TR);
   for (const at of [oldForm(old).eip, oldForm(old).ldt - 1]) touch(context, linear(old.base, at));
+  context.committed(() => commit(context, { selector, descriptor, incoming, old, source, next }));
+}
+
+/** What a task switch is made of. */
+interface Switch {
+  readonly selector: number;
+  readonly descriptor: NonNullable<ReturnType<typeof findDescriptor>>;
+  readonly incoming: Task;
+  /** The task register of the task that is left. */
+  readonly old: SegmentValue;
+  readonly source: 'call' | 'jmp' | 'iret' | 'gate';
+  readonly next: bigint;
+}
+
+/** Goes over to the new task. From here on a fault is the new task's. */
+function commit(context: SystemContext, { selector, descriptor, incoming, old, source, next }: Switch): void {
+  const { state } = context;
+  const nested = source === 'call' || source === 'gate';
+  const wide = (descriptor.type & 8) !== 0;
   saveTask(context, old, next, source === 'iret');
   if (!nested) setBusy(context, state.get64(L.GDTR_BASE) + BigInt(old.selector & 0xfff8), false);
   if (source !== 'iret') setBusy(context, descriptor.address, true);
@@ -136,7 +154,7 @@ function invalidateSegments({ state }: SystemContext, { selectors, ldt }: Task):
 
 function loadPageTables(context: SystemContext, cr3: bigint): void {
   const { state } = context;
-  if ((state.cr4 & CR4_PAE) !== 0n) new Mmu(state, context.memory, context.model).loadPdptes(cr3);
+  if ((state.cr4 & CR4_PAE) !== 0n) new Mmu(state, context.memory, context.model).loadPdptes(cr3, true);
   state.set64(L.CR3, cr3);
   context.flushTlb(false);
 }
