@@ -146,7 +146,7 @@ export function exitVariable(exit: VmExit, name: string): bigint | undefined {
     if (exit.reason === 'msr-write') return 1n;
     if (exit.reason === 'msr-read') return 0n;
     if (exit.reason === 'cr') return bool(exit.access !== 'mov-from' && exit.access !== 'smsw');
-    if (exit.reason === 'second-level-violation') return bool(exit.access === 'write');
+    if ('duringWalk' in exit) return bool(exit.access.endsWith('write'));
     if ('write' in exit) return bool(exit.write);
     return undefined;
   }

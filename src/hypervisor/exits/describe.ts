@@ -52,7 +52,10 @@ export function describeRequest(exit: VmExit, rax: bigint): string {
     case 'sipi':
       return `${exit.reason} ${hex(exit.vector)}`;
     case 'second-level-violation':
-      return `${exit.access} ${hex(exit.gpa)}`;
+    case 'second-level-misconfiguration':
+      return exit.duringWalk ? `page walk ${hex(exit.gpa)}` : `${exit.access} ${hex(exit.gpa)}`;
+    case 'dirty-log':
+      return `write ${hex(exit.gpa)}`;
     case 'vmx':
     case 'svm':
       return exit.instruction;

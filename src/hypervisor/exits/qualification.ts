@@ -1,4 +1,4 @@
-import type { AccessSize, VmExit } from '../../processor/exit.ts';
+import type { AccessSize, SecondLevelAccess, VmExit } from '../../processor/exit.ts';
 
 /** IOIO information that SVM gives and VMX doesn't: how wide addresses are and which segment a string uses. */
 export interface AddressForm {
@@ -32,8 +32,8 @@ export function vmxQualification(exit: VmExit): bigint {
       return (exit.gpa & 0xfffn) | flag(exit.write, 12);
     case 'second-level-violation':
       return (
-        flag(exit.access === 'read', 0) |
-        flag(exit.access === 'write', 1) |
+        flag(reads(exit.access), 0) |
+        flag(writes(exit.access), 1) |
         flag(exit.access === 'execute', 2) |
         flag(exit.allowed.read, 3) |
         flag(exit.allowed.write, 4) |
@@ -81,17 +81,12 @@ export function svmExitInfo(exit: VmExit, form: AddressForm): { readonly info1: 
     case 'mmio':
       return { info1: flag(exit.write, 1) | 4n | flag(exit.fetch === true, 4) | (1n << 32n), info2: exit.gpa };
     case 'second-level-violation': {
-      const present = exit.allowed.read || exit.allowed.write || exit.allowed.execute;
-      return {
-        info1:
-          flag(present, 0) |
-          flag(exit.access === 'write', 1) |
-          4n |
-          flag(exit.access === 'execute', 4) |
-          (1n << (exit.duringWalk ? 33n : 32n)),
-        info2: exit.gpa,
-      };
+      const isPresent = exit.allowed.read || exit.allowed.write || exit.allowed.execute;
+      return { info1: flag(isPresent, 0) | nestedAccess(exit), info2: exit.gpa };
     }
+    case 'second-level-misconfiguration':
+      // A reserved bit in an entry that is present.
+      return { info1: 1n | 8n | nestedAccess(exit), info2: exit.gpa };
     case 'apic':
       // AVIC: offset in the page, bit 32 set for a write.
       return { info1: (exit.gpa & 0xff0n) | flag(exit.write, 32), info2: 0n };
@@ -112,6 +107,17 @@ export function svmExitInfo(exit: VmExit, form: AddressForm): { readonly info1: 
       return { info1: 0n, info2: 0n };
   }
 }
+
+/**
+ * The access of a nested page fault, in the form of a page fault's error code: guest accesses have user rights, and bits 33:32 tell
+ * a walk through the guest's tables from the access itself (AMD APM vol. 2, 15.25.6).
+ */
+function nestedAccess({ access, duringWalk }: { readonly access: SecondLevelAccess; readonly duringWalk: boolean }): bigint {
+  return flag(writes(access), 1) | 4n | flag(access === 'execute', 4) | (1n << (duringWalk ? 33n : 32n));
+}
+
+const reads = (access: SecondLevelAccess) => access === 'read' || access === 'read-write';
+const writes = (access: SecondLevelAccess) => access === 'write' || access === 'read-write';
 
 /** VMX interruption information of an exit that carries an event; 0 (not valid) for others. */
 export function interruptionInformation(exit: VmExit): number {

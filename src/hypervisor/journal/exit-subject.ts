@@ -43,14 +43,16 @@ export const msrOf: OfRecord = (record) => {
   return name === undefined ? index : `${index} ${name}`;
 };
 
+const HAVE_PAGES: ReadonlySet<string> = new Set(['mmio', 'second-level-violation', 'second-level-misconfiguration', 'dirty-log']);
+
 /** The page of guest physical memory, or the register of the local APIC. */
 export const pageOf: OfRecord = (record) => {
   if (record.reason === 'apic') {
     const register = argument(record, /^apic (?:read|write) (0x[0-9a-f]+)/);
     return register === undefined ? undefined : `APIC ${register}`;
   }
-  if (record.reason !== 'mmio' && record.reason !== 'second-level-violation') return undefined;
-  const address = argument(record, /^(?:fetch|read|write|execute) (0x[0-9a-f]+)/);
+  if (!HAVE_PAGES.has(record.reason)) return undefined;
+  const address = argument(record, /^(?:fetch|read|write|execute|page walk) (0x[0-9a-f]+)/);
   return address === undefined ? undefined : hex(BigInt(address) & ~0xfffn);
 };
 
@@ -93,7 +95,9 @@ export function subjectOf(record: ExitRecord): string {
       return `${verb} ${msrOf(record) ?? '?'}`;
     case 'mmio':
     case 'second-level-violation':
-      return `${verb} ${pageOf(record) ?? '?'}`;
+    case 'second-level-misconfiguration':
+    case 'dirty-log':
+      return `${request.startsWith('page walk') ? 'page walk' : verb} ${pageOf(record) ?? '?'}`;
     case 'hypercall':
       return `${verb} ${hypercallOf(record) ?? '?'}`;
     case 'cpuid':

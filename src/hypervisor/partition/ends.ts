@@ -1,3 +1,4 @@
+import type { ExitDetail, VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
 import { describeFault } from '../exits/describe.ts';
@@ -13,6 +14,34 @@ interface ChainFault {
 export function debugExitEnd(value: number): PartitionEnd {
   const status = ((value << 1) | 1) & 0xff;
   return { kind: 'debug-exit', status, message: `The guest ended the run with ${hex(value >>> 0)} at port 0xF4.` };
+}
+
+/** The guest may not do what it wanted to, and nothing can be done about it. */
+export function forbiddenAccessEnd(vcpu: number, exit: VmExit & SecondLevelRefusal): PartitionEnd {
+  const { rip, gpa, gva, access, duringWalk } = exit;
+  const linear = gva === undefined ? '' : `, linear address ${hex(gva)}`;
+  const tried = duringWalk ? 'walked through page tables' : `tried to ${access}`;
+  const place = `at guest physical address ${hex(gpa)}${linear}`;
+  const why =
+    exit.reason === 'second-level-misconfiguration'
+      ? 'its second-level entry there is misconfigured'
+      : `its second-level map allows ${rightsText(exit.allowed)} there`;
+  return { kind: 'crash', status: 126, message: `vCPU ${vcpu} at RIP ${hex(rip)} ${tried} ${place}, but ${why}.` };
+}
+
+type SecondLevelRefusal = Extract<ExitDetail, { readonly reason: 'second-level-violation' | 'second-level-misconfiguration' }>;
+
+function rightsText({
+  read,
+  write,
+  execute,
+}: {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly execute: boolean;
+}): string {
+  const rights = [read && 'reading', write && 'writing', execute && 'execution'].filter((right) => right !== false);
+  return rights.length === 0 ? 'no access' : `only ${rights.join(' and ')}`;
 }
 
 export function tripleFaultEnd(vcpu: number, chain: readonly ChainFault[], rip?: bigint): PartitionEnd {

@@ -9,6 +9,9 @@ import { ExitActivity } from '../exits/exit-activity.ts';
 import { ExitContext } from '../exits/exit-context.ts';
 import { ExitEntry } from '../journal/exit-entry.ts';
 import { RingJournal } from '../journal/ring-journal.ts';
+import { DirtyLog } from '../second-level/dirty-log.ts';
+import { hostPlace } from '../second-level/host-place.ts';
+import { SecondLevelMap } from '../second-level/second-level-map.ts';
 import { PartitionClock } from './clock.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
 import { debugExitEnd, haltedEnd, internalErrorEnd, tripleFaultEnd } from './ends.ts';
@@ -63,6 +66,8 @@ export class GuestPartition implements HostedPartition, Machine {
   readonly journal: RingJournal;
   readonly devices: PcDevices;
   readonly input: InputDoor;
+  readonly secondLevel: SecondLevelMap;
+  readonly dirtyLog: DirtyLog;
 
   private readonly timers = new PartitionClock(() => this.ticks);
   private readonly output = new ConsoleBuffer();
@@ -85,6 +90,8 @@ export class GuestPartition implements HostedPartition, Machine {
     this.name = parts.name;
     this.vendor = parts.vendor;
     this.memory = parts.memory;
+    this.secondLevel = new SecondLevelMap(parts.memory, hostPlace(parts.id - 1), { vendor: parts.vendor });
+    this.dirtyLog = new DirtyLog(this.secondLevel);
     this.journal = new RingJournal(parts.exitsKept);
     this.processors = parts.processors;
     this.load = parts.load;
@@ -218,6 +225,7 @@ export class GuestPartition implements HostedPartition, Machine {
     if (until !== undefined) limit = smaller(limit, until - this.ticks);
     if (this.input.next !== undefined && this.input.next.icount > icount) limit = smaller(limit, this.input.next.icount - icount);
     this.enter(vcpu);
+    this.dirtyLog.vcpu = vcpu.index;
     this.server.prepareEntry?.(processor);
     const result = processor.run(Number(limit < 1n ? 1n : limit));
     this.ticks = processor.ticks;
@@ -328,7 +336,7 @@ export class GuestPartition implements HostedPartition, Machine {
     const { processor } = vcpu;
     this.ticks = processor.ticks;
     // An instruction whose access was completed runs again: a breakpoint on it has been passed already.
-    const isAccess = exit.reason === 'io' || exit.reason === 'mmio' || exit.reason === 'apic';
+    const isAccess = exit.reason === 'io' || 'gpa' in exit;
     if (isAccess && processor.state.rip === exit.rip) processor.resumePast('watch');
   }
 
@@ -362,6 +370,8 @@ export class GuestPartition implements HostedPartition, Machine {
     this.timers.clear();
     this.input.clear();
     this.journal.clear();
+    this.dirtyLog.forget();
+    this.secondLevel.reset();
     this.clearMemory();
     for (const processor of this.processors) processor.reset();
     for (const vcpu of this.vcpus) vcpu.reset();

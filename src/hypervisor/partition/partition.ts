@@ -5,6 +5,8 @@ import type { PartitionMemory } from '../../processor/memory/partition-memory.ts
 import type { Processor } from '../../processor/processor.ts';
 import type { ExitActivity } from '../exits/exit-activity.ts';
 import type { ExitJournal } from '../journal/exit-journal.ts';
+import type { DirtyLog } from '../second-level/dirty-log.ts';
+import type { SecondLevelMap } from '../second-level/second-level-map.ts';
 import type { DebugHooks, PartitionEnd, RunRequest, RunStop } from './run.ts';
 
 /** A vCPU as the hypervisor sees it. */
@@ -28,6 +30,9 @@ export interface Partition {
   readonly vendor: 'intel' | 'amd';
   readonly vcpus: readonly VirtualCpu[];
   readonly memory: PartitionMemory;
+  /** Second-level translation: what its guest physical memory is. */
+  readonly secondLevel: SecondLevelMap;
+  readonly dirtyLog: DirtyLog;
   readonly clock: Clock;
   readonly journal: ExitJournal;
   /** Retired instructions of all vCPUs. */

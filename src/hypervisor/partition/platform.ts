@@ -4,12 +4,16 @@ import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import type { ExitContext } from '../exits/exit-context.ts';
 import type { Handler } from '../exits/stage.ts';
+import type { DirtyLog } from '../second-level/dirty-log.ts';
+import type { SecondLevelMap } from '../second-level/second-level-map.ts';
 import type { PartitionEnd } from './run.ts';
 
 /** What a platform may do with the machine it runs on. */
 export interface Machine {
   readonly processors: readonly Processor[];
   readonly devices: PcDevices;
+  readonly secondLevel: SecondLevelMap;
+  readonly dirtyLog: DirtyLog;
   /** Guest time. */
   now(): bigint;
   /** Ends the partition's life once the handler in progress is done. The first call wins. */

@@ -81,7 +81,7 @@ function exitInformation(exit: VmExit | undefined): InspectNode {
   if (exit === undefined) return { name: 'exit information', detail: 'no exit yet' };
   const { vmx } = exitNumbers(exit);
   const info = interruptionInformation(exit);
-  const hasGpa = exit.reason === 'mmio' || exit.reason === 'apic' || exit.reason === 'second-level-violation';
+  const hasGpa = 'gpa' in exit;
   return {
     name: 'exit information',
     value: vmxReasonName(vmx),

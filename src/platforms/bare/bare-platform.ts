@@ -1,8 +1,9 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { Handler } from '../../hypervisor/exits/stage.ts';
-import { internalErrorEnd, tripleFaultEnd } from '../../hypervisor/partition/ends.ts';
+import { forbiddenAccessEnd, internalErrorEnd, tripleFaultEnd } from '../../hypervisor/partition/ends.ts';
 import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
+import { resolveViolation } from '../../hypervisor/second-level/resolve.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import { Vector } from '../../processor/faults/guest-fault.ts';
 import type { Processor } from '../../processor/processor.ts';
@@ -42,6 +43,16 @@ export class BarePlatform implements Platform {
       case 'msr-read':
       case 'msr-write':
         this.accessMsr(processor, exit);
+        return true;
+      case 'second-level-violation':
+        if (!resolveViolation(this.machine.secondLevel, this.machine.dirtyLog, exit))
+          this.machine.finish(forbiddenAccessEnd(processor.index, exit));
+        return true;
+      case 'second-level-misconfiguration':
+        this.machine.finish(forbiddenAccessEnd(processor.index, exit));
+        return true;
+      case 'dirty-log':
+        this.machine.dirtyLog.drain(processor.index);
         return true;
       case 'triple-fault':
         this.machine.finish(tripleFaultEnd(processor.index, exit.chain, exit.rip));

@@ -15,6 +15,7 @@ import { handleHypercall } from './handlers/hypercall.ts';
 import { handleIo } from './handlers/io.ts';
 import { handleMmio } from './handlers/mmio.ts';
 import { handleRdmsr, handleWrmsr } from './handlers/msr.ts';
+import { handleFullLog, handleMisconfiguration, handleViolation } from './handlers/second-level.ts';
 import { performAsHardware, refuseInstruction, treatAsNop, unexpectedExit } from './handlers/simple.ts';
 import { handleTripleFault } from './handlers/triple-fault.ts';
 import { handleInterruptWindow, injectInterrupt, KvmInterrupts } from './interrupts.ts';
@@ -30,6 +31,9 @@ const VENDOR_FUNCTIONS: Readonly<Partial<Record<ExitDetail['reason'], readonly [
   'msr-read': ['handle_rdmsr', 'rdmsr_interception'],
   'msr-write': ['handle_wrmsr', 'wrmsr_interception'],
   hypercall: ['handle_vmcall', 'vmmcall_interception'],
+  'second-level-violation': ['handle_ept_violation', 'npf_interception'],
+  'second-level-misconfiguration': ['handle_ept_misconfig', 'npf_interception'],
+  'dirty-log': ['handle_pml_full', 'svm_handle_exit'],
   'interrupt-window': ['handle_interrupt_window', 'interrupt_window_interception'],
   hlt: ['handle_halt', 'halt_interception'],
   cr: ['handle_cr', 'cr_interception'],
@@ -123,8 +127,7 @@ export class KvmPlatform implements Platform, Kvm {
 
   private *serveAndNote(context: ExitContext, handler: Handler): Handler {
     yield* handler;
-    const { reason } = context.exit;
-    const isAccess = reason === 'io' || reason === 'mmio' || reason === 'apic';
+    const isAccess = context.exit.reason === 'io' || 'gpa' in context.exit;
     this.vcpu(context.vcpu).entryTaken = isAccess || context.injected;
   }
 
@@ -141,6 +144,12 @@ export class KvmPlatform implements Platform, Kvm {
         return handleMmio(this, of(exit));
       case 'apic':
         return handleApicAccess(this, of(exit));
+      case 'second-level-violation':
+        return handleViolation(this, of(exit));
+      case 'second-level-misconfiguration':
+        return handleMisconfiguration(this, of(exit));
+      case 'dirty-log':
+        return handleFullLog(this, of(exit));
       case 'msr-read':
         return handleRdmsr(this, of(exit));
       case 'msr-write':

@@ -8,6 +8,7 @@ export const KvmExit = {
   FAIL_ENTRY: 9,
   INTERNAL_ERROR: 17,
   SYSTEM_EVENT: 24,
+  MEMORY_FAULT: 39,
 } as const;
 
 export const IO_DIRECTION = { IN: 0, OUT: 1 } as const;
