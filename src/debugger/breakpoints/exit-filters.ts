@@ -85,9 +85,9 @@ export const exitFilters: readonly ExitFilter[] = [
   {
     id: 'second-level',
     label: 'EPT/NPT violation',
-    description: 'Violations and misconfigurations of second-level translation.',
+    description: 'Violations and misconfigurations of second-level translation, full dirty logs.',
     conditionHint: 'gpa, gva, access, write; for example: gpa >= 0xfee00000 && write',
-    reasons: ['second-level-violation', 'second-level-misconfiguration'],
+    reasons: ['second-level-violation', 'second-level-misconfiguration', 'dirty-log'],
     default: false,
   },
   {
