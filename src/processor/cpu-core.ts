@@ -53,6 +53,8 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   native = false;
   /** What the instruction at RIP is let through: 0 nothing, else a value of PASSED. */
   passing = 0;
+  /** A PAUSE has retired in this run. */
+  paused = false;
   interruptSource: InterruptSource | undefined;
   mode: CodeMode = 16;
   stackWidth: CodeMode = 16;

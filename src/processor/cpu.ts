@@ -59,6 +59,7 @@ class Cpu implements Processor {
   readonly model: CpuModel;
   readonly index: number;
   lastWatchHit: WatchHit | undefined;
+  givesWay = false;
   private stopRequested = false;
   /** The instruction that left the guest last, with its RIP: as it was fetched then, until the guest runs or its state is changed. */
   private leaver: Decoded | undefined;
@@ -120,6 +121,9 @@ class Cpu implements Processor {
   get halted(): boolean {
     return this.events.halted;
   }
+  get gaveWay(): boolean {
+    return this.givesWay && this.core.paused;
+  }
 
   reset(): void {
     resetState(this.state, this.model, this.index);
@@ -138,6 +142,7 @@ class Cpu implements Processor {
     this.leaver = undefined;
     this.stopRequested = false;
     this.events.interrupted = undefined;
+    this.core.paused = false;
     if (this.unserved) {
       const result = this.unserved;
       this.unserved = undefined;
@@ -146,7 +151,7 @@ class Cpu implements Processor {
     for (;;) {
       const result = this.events.boundary() ?? this.stretch(this.left);
       if (result) return result;
-      if (this.left <= 0) return { kind: 'budget' };
+      if (this.left <= 0 || this.gaveWay) return { kind: 'budget' };
       // Faults whose handlers fault at once, without end: whoever runs the guest gets a say now and then.
       if (this.events.deliveries > MOST_DELIVERIES) {
         this.events.deliveries = 0;

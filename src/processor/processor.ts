@@ -150,6 +150,11 @@ export interface Processor {
   readonly cpl: number;
   readonly halted: boolean;
 
+  /** Makes PAUSE end `run`: another vCPU of the partition may be what this one waits for. */
+  givesWay: boolean;
+  /** The last run ended behind a PAUSE. Kept until the next one. */
+  readonly gaveWay: boolean;
+
   /** To power-on state (Intel SDM vol. 3, table 10-1), CS:RIP F000:FFF0. */
   reset(): void;
 

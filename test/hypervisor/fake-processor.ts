@@ -30,6 +30,8 @@ export class FakeProcessor implements Processor {
   readonly translations = { made: 0, kept: 0, bytes: 0, longest: 0 };
   readonly mode = 64;
   readonly cpl = 0;
+  givesWay = false;
+  readonly gaveWay = false;
   holdInterrupts = false;
   debugExceptions = 0;
   breakpoints: ReadonlySet<bigint> = new Set();

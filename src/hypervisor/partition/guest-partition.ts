@@ -22,9 +22,8 @@ import type { Machine, Platform } from './platform.ts';
 import type { DebugHooks, PartitionEnd, RunRequest, RunStop } from './run.ts';
 import { stateHash } from './state-hash.ts';
 import { Vcpu } from './vcpu.ts';
+import { VcpuTurns } from './vcpu-turns.ts';
 
-/** Instructions that a vCPU gets before the next one's turn, when there are several. */
-const QUANTUM = 10_000n;
 /** How often one call of `run` may skip idle time or serve an exit before it comes back, so that it ends soon. */
 const ROUNDS_PER_CALL = 2000;
 /** The processor's limit of one run. */
@@ -79,9 +78,7 @@ export class GuestPartition implements HostedPartition, Machine {
   private stopWanted = false;
   /** Something may stand in memory. */
   private used = false;
-  /** Whose turn it is, and until when. */
-  private current = 0;
-  private turnEnds = QUANTUM;
+  private readonly turns = new VcpuTurns();
   /** Guest time: the ticks of the vCPU that runs or ran last. */
   private ticks = 0n;
 
@@ -101,6 +98,7 @@ export class GuestPartition implements HostedPartition, Machine {
       const apic = this.devices.localApics[index];
       if (apic === undefined) throw new Error(`vCPU ${index} has no local APIC: the machine is wired wrongly.`);
       processor.setInterruptSource(apic);
+      processor.givesWay = parts.processors.length > 1;
       return new Vcpu(index, processor, apic);
     });
     this.input = new InputDoor((bytes) => this.devices.uart.receive(bytes));
@@ -166,12 +164,14 @@ export class GuestPartition implements HostedPartition, Machine {
     return this.vcpus[vcpu]?.stolen ?? 0n;
   }
 
+  yieldTurn(to?: number): void {
+    this.turns.giveWay(this.ticks, to);
+  }
+
   // --- running ---------------------------------------------------------------------------------------------------------
 
   run(request: RunRequest): RunStop {
     this.stopWanted = false;
-    // The debugger may have changed registers meanwhile; asking a halted vCPU again has no effect on the guest.
-    for (const vcpu of this.vcpus) vcpu.parked = false;
     const stop = this.runUntilStop(request);
     this.output.flush();
     return stop;
@@ -194,31 +194,15 @@ export class GuestPartition implements HostedPartition, Machine {
       if (budget <= 0n || rounds >= ROUNDS_PER_CALL) return { kind: 'budget' };
       this.timers.fireDue();
       this.input.deliverDue(icount, this.ticks);
-      const vcpu = this.nextVcpu(request);
+      const vcpu = this.turns.next(this.vcpus, this.ticks, request);
       const stop = vcpu === undefined ? this.skipIdleTime(request) : this.runVcpu(vcpu, budget, icount, request.until);
       if (stop !== undefined) return stop;
     }
   }
 
-  /** Whose turn it is: the current vCPU until its turn ends, then the next one that can run. */
-  private nextVcpu({ onlyVcpu, held }: RunRequest): Vcpu | undefined {
-    if (onlyVcpu !== undefined) {
-      const vcpu = this.vcpus[onlyVcpu];
-      return vcpu?.runnable ? vcpu : undefined;
-    }
-    const count = this.vcpus.length;
-    const first = this.ticks >= this.turnEnds && count > 1 ? 1 : 0;
-    for (let step = first; step < first + count; step++) {
-      const vcpu = this.vcpus[(this.current + step) % count];
-      if (vcpu?.runnable && held?.has(vcpu.index) !== true) return vcpu;
-    }
-    return undefined;
-  }
-
   private runVcpu(vcpu: Vcpu, budget: bigint, icount: bigint, until: bigint | undefined): RunStop | undefined {
     const { processor } = vcpu;
-    const isNewTurn = vcpu.index !== this.current || this.ticks >= this.turnEnds;
-    const turnEnds = isNewTurn ? this.ticks + QUANTUM : this.turnEnds;
+    const turnEnds = this.turns.endOf(vcpu, this.ticks);
     let limit = budget < LONGEST_RUN ? budget : LONGEST_RUN;
     if (this.vcpus.length > 1) limit = smaller(limit, turnEnds - this.ticks);
     if (this.timers.next !== undefined) limit = smaller(limit, this.timers.next - this.ticks);
@@ -232,8 +216,8 @@ export class GuestPartition implements HostedPartition, Machine {
     // A vCPU that has nothing to do doesn't take the turn, so that asking it makes no difference.
     vcpu.parked = result.kind === 'halted';
     if (vcpu.parked && this.icount === icount) return undefined;
-    this.current = vcpu.index;
-    this.turnEnds = turnEnds;
+    this.turns.took(vcpu, turnEnds);
+    if (processor.gaveWay) this.yieldTurn();
     switch (result.kind) {
       case 'budget':
       case 'halted':
@@ -335,6 +319,7 @@ export class GuestPartition implements HostedPartition, Machine {
   private afterExit(vcpu: Vcpu, exit: VmExit): void {
     const { processor } = vcpu;
     this.ticks = processor.ticks;
+    if (processor.gaveWay) this.yieldTurn();
     // An instruction whose access was completed runs again: a breakpoint on it has been passed already.
     const isAccess = exit.reason === 'io' || 'gpa' in exit;
     if (isAccess && processor.state.rip === exit.rip) processor.resumePast('watch');
@@ -364,8 +349,7 @@ export class GuestPartition implements HostedPartition, Machine {
 
   reset(): void {
     this.ended = undefined;
-    this.current = 0;
-    this.turnEnds = QUANTUM;
+    this.turns.reset();
     this.ticks = 0n;
     this.timers.clear();
     this.input.clear();

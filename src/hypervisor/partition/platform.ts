@@ -20,6 +20,8 @@ export interface Machine {
   finish(end: PartitionEnd): void;
   /** Ticks that a vCPU was ready to run while another ran. */
   stolenTicks(vcpu: number): bigint;
+  /** Ends the turn of the vCPU that runs: it only waits for another one. `to`: who is to run next, if it can. */
+  yieldTurn(to?: number): void;
 }
 
 /** A kind of hypervisor: what a guest sees of it, and how it serves exits. */

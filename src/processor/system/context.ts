@@ -17,6 +17,8 @@ export interface SystemContext {
   readonly model: CpuModel;
   readonly intercepts: InterceptSet;
   readonly interruptSource: InterruptSource | undefined;
+  /** Set by PAUSE: the guest waits for something. */
+  paused: boolean;
   readonly mode: CodeMode;
   /** 16, 32 or 64: width of SP in use (SS.B, or 64-bit mode). */
   readonly stackWidth: CodeMode;

@@ -27,7 +27,11 @@ const hlt: SystemHelper = (context) => {
   return 'next';
 };
 
-const pause: SystemHelper = (context) => (context.intercepts.pause ? { reason: 'pause' } : 'next');
+const pause: SystemHelper = (context) => {
+  if (context.intercepts.pause) return { reason: 'pause' };
+  context.paused = true;
+  return 'next';
+};
 
 const invlpg: SystemHelper = (context, instruction) => {
   requireCpl0(context);

@@ -77,7 +77,7 @@ function* perform(
     case BigInt(Hypercall.SEND_IPI):
       return yield* inFrame(kernelFrame('kvm_pv_send_ipi'), sendIpis(kvm, processor, first, second, third, fourth));
     case BigInt(Hypercall.SCHED_YIELD):
-      return yield* inFrame(kernelFrame('kvm_sched_yield'), schedYield(first));
+      return yield* inFrame(kernelFrame('kvm_sched_yield'), schedYield(kvm, first));
     default:
       // MAP_GPA_RANGE too: it needs a VMM that asked for it, as one with confidential guests does.
       return ReturnCode.ENOSYS;
@@ -131,8 +131,10 @@ function* sendIpis(kvm: Kvm, processor: Processor, low: bigint, high: bigint, mi
   return delivered;
 }
 
-/** vCPUs take turns of equal length here, so yielding has nothing to add. */
-function* schedYield(apicId: bigint): Handler<bigint> {
-  yield stage('kvm-sched-yield.yield', { apicid: apicId });
+/** The rest of this vCPU's turn goes to the one that it waits for. */
+function* schedYield(kvm: Kvm, apicId: bigint): Handler<bigint> {
+  const target = kvm.machine.processors[Number(BigInt.asUintN(32, apicId))];
+  yield stage('kvm-sched-yield.yield', { apicid: apicId, found: target !== undefined });
+  if (target) kvm.machine.yieldTurn(target.index);
   return ReturnCode.OK;
 }
