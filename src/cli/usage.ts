@@ -26,7 +26,7 @@ PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a boot sect
   --vendor NAME           intel or amd (default intel, or as --cpu says)
   --cpu MODEL,+X,-Y       nehalem, haswell, skylake, epyc or max, and features to switch on and off
   --memory SIZE           RAM, such as 64M or 1G (default 64M, at most 3584M)
-  --vcpus N               virtual processors, 1 to 16 (default 1)
+  --vcpus N               virtual processors, 1 to 64 (default 1)
   --translator SIZE|off   how much translated code each vCPU keeps (default 16M), or none: it changes only the speed
   --append TEXT           command line for the guest, as its boot protocol has it
   --initrd FILE           initial RAM disk or module

@@ -1,3 +1,5 @@
+import { VCPU_SIZE } from '../processor/state/layout.ts';
+
 /** Names of the platforms of the command line's contract, also of those that come with later versions. */
 export const PLATFORM_NAMES = ['bare', 'kvm', 'hyperv', 'xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const;
 export type PlatformName = (typeof PLATFORM_NAMES)[number];
@@ -10,7 +12,7 @@ export interface PartitionConfiguration {
   readonly cpu?: string;
   /** Bytes of RAM: whole MiB, 1 MiB to 3.5 GiB. */
   readonly memory: number;
-  /** 1 to 16. */
+  /** 1 to 64: each takes 16 MiB of the 4 GiB that a partition's memory can have. */
   readonly vcpus: number;
   /** Bytes of WebAssembly that each vCPU keeps of translated code: 0 to have it all interpreted. */
   readonly translator?: number;
@@ -26,9 +28,10 @@ const MIB = 1024 * 1024;
 
 export const DEFAULT_MEMORY = 64 * MIB;
 export const SMALLEST_MEMORY = MIB;
-/** A partition's RAM and vCPU blocks share one WebAssembly memory of 4 GiB. */
+/** A partition's RAM and vCPU blocks share one WebAssembly memory of less than 4 GiB; there is a little else in it. */
+const ADDRESSABLE = 4095 * MIB;
 export const LARGEST_MEMORY = 3584 * MIB;
-export const LARGEST_VCPUS = 16;
+export const LARGEST_VCPUS = 64;
 export const MOST_EXITS_KEPT = 1_000_000;
 /** 2026-01-01 00:00:00 UTC. A fixed date, so that two runs are alike. */
 export const DEFAULT_START_SECONDS = 1_767_225_600n;
@@ -47,4 +50,9 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
     throw new ConfigurationError(`The exit journal can keep 1 to ${MOST_EXITS_KEPT} records; ${exitsKept} were asked for.`);
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > LARGEST_VCPUS)
     throw new ConfigurationError(`A partition can have 1 to ${LARGEST_VCPUS} vCPUs; ${vcpus} were asked for.`);
+  const room = ADDRESSABLE - vcpus * VCPU_SIZE;
+  if (memory > room)
+    throw new ConfigurationError(
+      `A partition with ${vcpus} vCPUs can have ${room / MIB}M of memory; ${memory / MIB}M was asked for. Use less of either.`,
+    );
 }

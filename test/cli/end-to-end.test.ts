@@ -190,7 +190,7 @@ quit:
     [['run', 'missing.asm'], "missing.asm can't be read: there is no such file or folder."],
     [['run', 'hello.asm', '--platform', 'hyperv'], 'Platform hyperv comes with a later version; choose bare or kvm.'],
     [['run', 'hello.asm', '--memory', '8000M'], 'A partition can have 1M to 3584M of memory; 8000M was asked for.'],
-    [['run', 'hello.asm', '--vcpus', '99'], 'A partition can have 1 to 16 vCPUs; 99 were asked for.'],
+    [['run', 'hello.asm', '--vcpus', '99'], 'A partition can have 1 to 64 vCPUs; 99 were asked for.'],
     [['fly'], 'There is no command "fly"; `hyperscope help` lists them.'],
     [['bench', '--programs', 'nonsense'], '--programs takes names of registers, '],
   ])('refuses %j with status 2 and one line', (args, sentence) => {

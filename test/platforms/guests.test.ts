@@ -394,8 +394,9 @@ test.each([
   [{ memory: 100 }, 'whole MiB'],
   [{ memory: 2 ** 32 }, '1M to 3584M'],
   [{ memory: 8 * 2 ** 30 }, '8192M was asked for'],
-  [{ vcpus: 0 }, '1 to 16 vCPUs; 0 were asked for'],
-  [{ vcpus: 1.5 }, '1 to 16 vCPUs'],
+  [{ vcpus: 0 }, '1 to 64 vCPUs; 0 were asked for'],
+  [{ vcpus: 1.5 }, '1 to 64 vCPUs'],
+  [{ vcpus: 64, memory: 3584 * 2 ** 20 }, 'A partition with 64 vCPUs can have 3071M of memory; 3584M was asked for.'],
 ])('a configuration out of range is refused: %j', (configuration, sentence) => {
   expect(() => guest('bits 64\nhlt\n', configuration)).toThrow(sentence);
 });

@@ -55,7 +55,7 @@ const partitionAttributes = {
       v.number(),
       v.integer('must be a whole number'),
       v.minValue(1, 'must be at least 1'),
-      v.maxValue(16, 'must be at most 16'),
+      v.maxValue(64, 'must be at most 64'),
     ),
     default: 1,
     description: 'Number of vCPUs.',
