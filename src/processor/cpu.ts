@@ -392,7 +392,7 @@ class Cpu implements Processor {
     this.events.nmiPending = true;
   }
   raiseInit(): void {
-    this.events.initPending = true;
+    this.events.raiseInit();
   }
   raiseSipi(vector: number): void {
     this.events.raiseSipi(vector);

@@ -82,6 +82,13 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
     this.put(R.Reg.LVT_LINT1, this.world.id === 0 ? R.Delivery.NMI << 8 : R.Lvt.MASKED);
   }
 
+  /** As at power-up, but with the ID that it was given (Intel SDM vol. 3, 11.4.7.3). */
+  private initialize(): void {
+    const id = this.get(R.Reg.ID);
+    this.reset();
+    this.put(R.Reg.ID, id);
+  }
+
   private get(offset: number): number {
     return this.registers[offset >> 4] ?? 0;
   }
@@ -177,7 +184,7 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
         this.world.core.nmi();
         return;
       case R.Delivery.INIT:
-        this.reset();
+        this.initialize();
         this.world.core.init();
         return;
       case R.Delivery.STARTUP:

@@ -14,6 +14,18 @@ const MOV_SS_SHADOW = 2;
 const NMI_BLOCKED = 8;
 export const Activity = { ACTIVE: 0, HALTED: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } as const;
 
+/** Of IA32_APIC_BASE: this vCPU starts at its reset vector, the others wait for a start-up IPI. */
+const BOOTSTRAP = 1n << 8n;
+/** CR0.CD and CR0.NW. */
+const CACHE_BITS = 0x6000_0000n;
+/** What INIT leaves alone, from and to (Intel SDM vol. 3, table 10-1): time, XCR0, MSRs without DEBUGCTL, x87, MMX and SSE registers. */
+const KEPT_BY_INIT: readonly (readonly [from: number, to: number])[] = [
+  [L.ICOUNT, L.TSC_OFFSET + 8],
+  [L.XCR0, L.MSR_DEBUGCTL],
+  [L.MSR_TSC_ADJUST, L.PDPTE],
+  [L.FPU, L.FPU_ARCHITECTURAL_END],
+];
+
 /** Events of one vCPU: which of those that wait is taken between two instructions, and how faults and events are delivered. */
 export class EventUnit {
   private readonly state: CpuState;
@@ -23,7 +35,7 @@ export class EventUnit {
   debugExceptions = 0;
   injected: EventInjection | undefined;
   nmiPending = false;
-  initPending = false;
+  private initPending = false;
   private sipiVector: number | undefined;
   /** DR6 bits of a debug trap that waits for the next boundary. */
   pendingDebug = 0n;
@@ -58,9 +70,15 @@ export class EventUnit {
     return this.state.get32(L.ACTIVITY) === Activity.HALTED;
   }
 
-  /** Accepted only while INIT is pending or the vCPU waits for it. */
+  /** Forgets a start-up IPI that came before it. */
+  raiseInit(): void {
+    this.initPending = true;
+    this.sipiVector = undefined;
+  }
+
+  /** Accepted only while INIT is pending or the vCPU waits for it. The first one starts it, so the next has no effect. */
   raiseSipi(vector: number): void {
-    if (this.initPending || this.state.get32(L.ACTIVITY) === Activity.WAIT_FOR_SIPI) this.sipiVector = vector & 0xff;
+    if (this.initPending || this.state.get32(L.ACTIVITY) === Activity.WAIT_FOR_SIPI) this.sipiVector ??= vector & 0xff;
   }
 
   /** What besides the registers belongs to the vCPU's state. */
@@ -131,16 +149,16 @@ export class EventUnit {
   }
 
   private initialize(): RunResult | undefined {
+    const { state, core } = this;
     this.initPending = false;
-    const time = [L.ICOUNT, L.IDLE_TICKS, L.TSC_OFFSET].map((offset) => this.state.get64(offset));
-    // INIT leaves x87, MMX and SSE registers alone (Intel SDM vol. 3, table 10-1).
-    const registers = this.state.u64.slice(L.FPU >> 3, L.FPU_ARCHITECTURAL_END >> 3);
-    resetState(this.state, this.core.model, this.core.index);
-    this.state.u64.set(registers, L.FPU >> 3);
-    [L.ICOUNT, L.IDLE_TICKS, L.TSC_OFFSET].forEach((offset, index) => {
-      this.state.set64(offset, time[index] ?? 0n);
+    const kept = KEPT_BY_INIT.map(([from, to]) => state.u64.slice(from >> 3, to >> 3));
+    const caching = state.get64(L.CR0) & CACHE_BITS;
+    resetState(state, core.model, core.index);
+    KEPT_BY_INIT.forEach(([from], index) => {
+      state.u64.set(kept[index] ?? [], from >> 3);
     });
-    if (this.core.index > 0) this.state.set32(L.ACTIVITY, Activity.WAIT_FOR_SIPI);
+    state.set64(L.CR0, (state.get64(L.CR0) & ~CACHE_BITS) | caching);
+    if (!(state.get64(L.MSR_APIC_BASE) & BOOTSTRAP)) state.set32(L.ACTIVITY, Activity.WAIT_FOR_SIPI);
     this.stateChanged();
     return undefined;
   }
