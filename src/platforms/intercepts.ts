@@ -1,5 +1,4 @@
-import { noIntercepts } from '../processor/intercepts.ts';
-import type { InterceptSet } from '../processor/processor.ts';
+import { type InterceptSet, noIntercepts } from '../processor/intercepts.ts';
 
 /** Turns all optional exits off. */
 export function clearIntercepts(intercepts: InterceptSet): void {

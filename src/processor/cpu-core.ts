@@ -4,9 +4,11 @@ import type { DecodeMode } from './decoder/choose-form.ts';
 import { CodeCache, type CodeSource } from './decoder/code-cache.ts';
 import { Contexts } from './decoder/contexts.ts';
 import { unitFaults } from './decoder/unit-faults.ts';
+import type { GuestEvent } from './events/deliver.ts';
+import { injectionOf } from './events/injection.ts';
 import type { ExitDetail, ExitPlace, RunResult } from './exit.ts';
 import { GuestFault, Vector } from './faults/guest-fault.ts';
-import { noIntercepts } from './intercepts.ts';
+import { type InterceptSet, noIntercepts } from './intercepts.ts';
 import { instantiateInterpreter, interpreterModule, type RunFunction } from './interpreter/interpreter-module.ts';
 import * as O from './interpreter/operation.ts';
 import { LinearAccess, type Size } from './memory/linear-access.ts';
@@ -14,7 +16,7 @@ import type { PartitionMemory } from './memory/partition-memory.ts';
 import { type PageRange, type TranslationHolder, tableRegistry } from './memory/table-registry.ts';
 import { Mmu } from './mmu/mmu.ts';
 import type { CpuModel } from './models/cpu-model.ts';
-import type { CodeMode, InterceptSet, InterruptSource, PassedStop } from './processor.ts';
+import type { CodeMode, InterruptSource, PassedStop } from './processor.ts';
 import { accessSegment, flatSegments } from './segmentation/access.ts';
 import { EngineSegments } from './segmentation/engine-segments.ts';
 import { CpuState, Flag } from './state/cpu-state.ts';
@@ -430,12 +432,17 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     return BigInt.asUintN(64, state.icount + state.get64(L.IDLE_TICKS) + state.get64(L.TSC_OFFSET));
   }
 
-  /** Leaves for an exit, placed at the current instruction. The detail becomes the exit: nobody else may have it. */
-  exit(detail: ExitDetail, instructionLength: number): RunResult {
+  /**
+   * Leaves for an exit, placed at the current instruction, in the delivery of an event or by itself. The detail becomes the exit:
+   * nobody else may have it.
+   */
+  exit(detail: ExitDetail, instructionLength: number, during?: GuestEvent, unblockedNmis?: boolean): RunResult {
     const exit = detail as { -readonly [Field in keyof ExitPlace]: ExitPlace[Field] } & ExitDetail;
     exit.rip = this.state.rip;
     exit.instructionLength = instructionLength;
     exit.icount = this.state.icount;
+    if (during !== undefined) exit.during = injectionOf(during);
+    if (unblockedNmis) exit.unblockedNmis = true;
     return { kind: 'exit', exit };
   }
 

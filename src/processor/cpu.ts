@@ -4,6 +4,7 @@ import { dataBreakpointHit, executeBreakpoints, hasDataBreakpoints, portBreakpoi
 import { Activity, EventUnit, SHADOW } from './events/event-unit.ts';
 import type { RunResult, WatchHit } from './exit.ts';
 import { GuestFault, pushesErrorCode, Vector } from './faults/guest-fault.ts';
+import type { InterceptSet } from './intercepts.ts';
 import * as O from './interpreter/operation.ts';
 import { WatchStop } from './memory/linear-access.ts';
 import { readVirtualMemory, writeVirtualMemory } from './memory/outside-access.ts';
@@ -12,7 +13,6 @@ import type { CpuModel } from './models/cpu-model.ts';
 import type {
   CodeMode,
   EventInjection,
-  InterceptSet,
   InterruptSource,
   PassedStop,
   Processor,
@@ -296,8 +296,9 @@ class Cpu implements Processor {
       return undefined;
     } catch (error) {
       undo();
+      if (error instanceof GuestFault && helperName === 'iret') this.events.faultOfIret(error);
       // The instruction is known here: no need to decode it again for its length.
-      if (error instanceof AccessExit) return this.core.exit(error.detail, instruction.length);
+      if (error instanceof AccessExit) return this.core.exit(error.detail, instruction.length, error.during);
       return this.failed(error);
     }
   }
@@ -384,6 +385,15 @@ class Cpu implements Processor {
   inject(event: EventInjection): void {
     this.core.access.forgetCompleted();
     this.events.injected = event;
+  }
+  get injected(): EventInjection | undefined {
+    return this.events.injected;
+  }
+  get pendingDebug(): bigint {
+    return this.events.pendingDebug;
+  }
+  set pendingDebug(bits: bigint) {
+    this.events.pendingDebug = bits;
   }
   setInterruptSource(source: InterruptSource | undefined): void {
     this.core.interruptSource = source;

@@ -4,6 +4,7 @@
  */
 
 import type { FaultLink } from './events/deliver.ts';
+import type { EventInjection } from './processor.ts';
 
 /** The words of the exit journal (docs/reference/exit-journal.md). */
 export const EXIT_REASONS = [
@@ -99,14 +100,27 @@ export type ExitDetail =
       /** General register number of a mov. */
       readonly gpr: number;
       readonly value: bigint;
+      /** It left because it changes more of CR0 than TS and MP. */
+      readonly selective?: boolean;
+      /** LMSW's operand, and where it is if in memory (linear address). */
+      readonly source?: bigint;
+      readonly memory?: bigint;
     }
   | { readonly reason: 'dr'; readonly register: number; readonly write: boolean; readonly gpr: number }
   | {
       readonly reason: 'descriptor-table';
       readonly table: 'gdtr' | 'idtr' | 'ldtr' | 'tr';
       readonly write: boolean;
+      /** Of the memory operand. */
+      readonly displacement?: bigint;
     }
-  | { readonly reason: 'invlpg'; readonly address: bigint }
+  | {
+      readonly reason: 'invlpg';
+      readonly address: bigint;
+      /** INVPCID, with the displacement of its memory operand. */
+      readonly invpcid?: { readonly displacement: bigint };
+    }
+  | { readonly reason: 'wbinvd'; readonly instruction?: 'invd' | 'wbinvd' }
   | { readonly reason: 'rdtsc'; readonly rdtscp: boolean }
   | { readonly reason: 'xsetbv'; readonly index: number; readonly value: bigint }
   | {
@@ -131,7 +145,17 @@ export type ExitDetail =
       readonly source: 'call' | 'iret' | 'jmp' | 'gate';
       readonly errorCode?: number;
     }
-  | { readonly reason: 'external-interrupt'; readonly vector: number }
+  | {
+      /** Found by the hypervisor: what it asked for is none of the states that a guest can be entered in. */
+      readonly reason: 'vm-entry-failure';
+      readonly cause: 'control' | 'guest-state';
+      readonly problem: string;
+    }
+  | {
+      readonly reason: 'external-interrupt';
+      /** Where the exit has taken it from the interrupt controller. */
+      readonly vector?: number;
+    }
   | { readonly reason: 'sipi'; readonly vector: number }
   | {
       readonly reason: 'second-level-violation';
@@ -157,7 +181,12 @@ export type ExitDetail =
       readonly gpa: bigint;
       readonly gva?: bigint;
     }
-  | { readonly reason: 'vmx' | 'svm'; readonly instruction: string }
+  | {
+      readonly reason: 'vmx' | 'svm';
+      readonly instruction: string;
+      /** Of INT n. */
+      readonly vector?: number;
+    }
   | {
       readonly reason:
         | 'hlt'
@@ -167,12 +196,10 @@ export type ExitDetail =
         | 'nmi-window'
         | 'tpr'
         | 'rdpmc'
-        | 'wbinvd'
         | 'monitor'
         | 'mwait'
         | 'init'
         | 'shutdown'
-        | 'vm-entry-failure'
         | 'preemption-timer';
     };
 
@@ -184,6 +211,13 @@ export interface ExitPlace {
   readonly instructionLength: number;
   /** Instructions retired by this vCPU before it. */
   readonly icount: bigint;
+  /**
+   * The event that was being delivered: injecting it delivers it anew. VMX has it as IDT-vectoring information, SVM as
+   * EXITINTINFO.
+   */
+  readonly during?: EventInjection;
+  /** It is a fault of IRET, which has ended the blocking of NMIs all the same. */
+  readonly unblockedNmis?: boolean;
   /** Numbers and VMX qualification where the hypervisor sets the processor up to give others than usual. */
   readonly special?: { readonly vmx: number; readonly svm: number; readonly qualification: bigint };
 }

@@ -1,4 +1,87 @@
-import type { InterceptSet } from './processor.ts';
+/** Bits of CR0 or CR4 that the hypervisor owns (Intel SDM vol. 3, 26.3: guest/host masks and read shadows). */
+export interface OwnedBits {
+  /** A write that would give one of these bits another value than its shadow leaves; others leave these bits alone. */
+  readonly mask: bigint;
+  /** What the guest reads of them. Undefined: the register itself. */
+  readonly shadow: bigint | undefined;
+}
+
+/** Says whether the guest has executed PAUSE in a loop for too long. */
+export interface SpinWatch {
+  /** Called for each PAUSE with the vCPU's ticks. */
+  isTooLong(cpl: number, ticks: bigint): boolean;
+  /** The vCPU enters the guest. */
+  enter(): void;
+}
+
+/** Instructions that only exist to run guests, and what else only AMD's processors intercept. */
+export type SvmInstruction = 'vmrun' | 'vmload' | 'vmsave' | 'stgi' | 'clgi' | 'skinit' | 'invlpga' | 'iret' | 'int-n' | 'icebp';
+
+/**
+ * Which optional exits the hypervisor wants. What is not wanted, the processor does itself as bare hardware would.
+ * I/O and MMIO always leave, since no device is behind this interface; so do MSRs that the processor doesn't own.
+ */
+export interface InterceptSet {
+  cpuid: boolean;
+  hlt: boolean;
+  pause: boolean;
+  /** Where PAUSE doesn't leave by itself: leave when the guest spins. */
+  spin: SpinWatch | undefined;
+  hypercall: boolean;
+  rdtsc: boolean;
+  rdtscp: boolean;
+  rdpmc: boolean;
+  rdrand: boolean;
+  rdseed: boolean;
+  invlpg: boolean;
+  invpcid: boolean;
+  invd: boolean;
+  wbinvd: boolean;
+  monitor: boolean;
+  mwait: boolean;
+  xsetbv: boolean;
+  /** VMLAUNCH, VMRESUME, VMXOFF. */
+  vmx: boolean;
+  svm: ReadonlySet<SvmInstruction>;
+  /** Loads (`write`) and stores (`read`) of IDTR (bit 0), GDTR (1), LDTR (2), TR (3). */
+  descriptorTable: { read: number; write: number };
+  /** Bit n set: writes of (`write`) or reads of (`read`) DRn leave. */
+  dr: { read: number; write: number };
+  taskSwitch: boolean;
+  tripleFault: boolean;
+  externalInterrupt: boolean;
+  /** External interrupts leave whatever EFLAGS.IF is. */
+  ignoresIf: boolean;
+  /** An exit for an external interrupt takes its vector from the controller. Otherwise it goes on waiting there. */
+  acknowledges: boolean;
+  nmi: boolean;
+  /** NMIs leave also where they are blocked: what is blocked then are those that the hypervisor injects. */
+  virtualNmis: boolean;
+  /** IRET doesn't end the blocking of NMIs. */
+  keepsNmisBlocked: boolean;
+  init: boolean;
+  /** A start-up IPI leaves where the vCPU waits for one. */
+  sipi: boolean;
+  /** Leave as soon as, and as long as, an interrupt could be taken. */
+  interruptWindow: boolean;
+  nmiWindow: boolean;
+  /** Bit n set: writes of (`write`) or reads of (`read`) CRn leave. */
+  cr: { read: number; write: number };
+  cr0: OwnedBits;
+  cr4: OwnedBits;
+  /** Writes of CR0 leave that change other bits than TS and MP, and LMSW always (AMD APM vol. 2, 15.9). */
+  cr0Selective: boolean;
+  /** Values that can be loaded into CR3 although writes leave. */
+  cr3Targets: readonly bigint[];
+  /** Bit = vector. */
+  exceptions: number;
+  /** Page faults whose error code under the mask isn't the match do the opposite of what bit 14 of `exceptions` says. */
+  pageFaults: { readonly mask: number; readonly match: number };
+  /** True for an MSR access that leaves although the processor owns the MSR. */
+  msr: (msr: number, write: boolean) => boolean;
+  /** True for a port access that the hypervisor wants to see. Others leave the processor too, but are no VM exits. */
+  io: (port: number, size: number) => boolean;
+}
 
 /** Nothing is intercepted, as on bare hardware. */
 export function noIntercepts(): InterceptSet {
@@ -6,23 +89,53 @@ export function noIntercepts(): InterceptSet {
     cpuid: false,
     hlt: false,
     pause: false,
+    spin: undefined,
     hypercall: false,
     rdtsc: false,
+    rdtscp: false,
     rdpmc: false,
+    rdrand: false,
+    rdseed: false,
     invlpg: false,
+    invpcid: false,
+    invd: false,
     wbinvd: false,
-    monitorMwait: false,
+    monitor: false,
+    mwait: false,
     xsetbv: false,
-    descriptorTable: false,
-    movDr: false,
+    vmx: false,
+    svm: new Set(),
+    descriptorTable: { read: 0, write: 0 },
+    dr: { read: 0, write: 0 },
     taskSwitch: false,
     tripleFault: false,
     externalInterrupt: false,
+    ignoresIf: false,
+    acknowledges: true,
     nmi: false,
+    virtualNmis: false,
+    keepsNmisBlocked: false,
+    init: false,
+    sipi: false,
     interruptWindow: false,
     nmiWindow: false,
     cr: { read: 0, write: 0 },
+    cr0: { mask: 0n, shadow: undefined },
+    cr4: { mask: 0n, shadow: undefined },
+    cr0Selective: false,
+    cr3Targets: [],
     exceptions: 0,
+    pageFaults: { mask: 0, match: 0 },
     msr: () => false,
+    io: () => true,
   };
+}
+
+const PAGE_FAULT = 14;
+
+/** Whether an exception leaves before it is delivered (Intel SDM vol. 3, 26.2; without a filter it is SVM's rule too). */
+export function interceptsException({ exceptions, pageFaults }: InterceptSet, vector: number, errorCode = 0): boolean {
+  const isSet = ((exceptions >>> vector) & 1) === 1;
+  if (vector !== PAGE_FAULT) return isSet;
+  return isSet === ((errorCode & pageFaults.mask) === pageFaults.match);
 }

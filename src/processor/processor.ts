@@ -1,4 +1,5 @@
 import type { RunResult, WatchHit } from './exit.ts';
+import type { InterceptSet } from './intercepts.ts';
 import type { CpuModel } from './models/cpu-model.ts';
 import type { CpuState } from './state/cpu-state.ts';
 
@@ -19,42 +20,18 @@ export interface InterruptSource {
   setTpr(value: number): void;
 }
 
-/**
- * Which optional exits the hypervisor wants. What is not wanted, the processor does itself as bare hardware would.
- * I/O and MMIO always leave, since no device is behind this interface; so do MSRs that the processor doesn't own.
- */
-export interface InterceptSet {
-  cpuid: boolean;
-  hlt: boolean;
-  pause: boolean;
-  hypercall: boolean;
-  rdtsc: boolean;
-  rdpmc: boolean;
-  invlpg: boolean;
-  wbinvd: boolean;
-  monitorMwait: boolean;
-  xsetbv: boolean;
-  descriptorTable: boolean;
-  movDr: boolean;
-  taskSwitch: boolean;
-  tripleFault: boolean;
-  externalInterrupt: boolean;
-  nmi: boolean;
-  /** Leave as soon as an interrupt could be taken. */
-  interruptWindow: boolean;
-  nmiWindow: boolean;
-  /** Bit n set: writes of (`write`) or reads of (`read`) CRn leave. */
-  cr: { read: number; write: number };
-  /** Bit = vector. */
-  exceptions: number;
-  /** True for an MSR access that leaves although the processor owns the MSR. */
-  msr: (msr: number, write: boolean) => boolean;
-}
-
 /** Event injection, as VM-entry interruption information and EVENTINJ have it. */
 export interface EventInjection {
   readonly vector: number;
-  readonly type: 'external-interrupt' | 'nmi' | 'exception' | 'software-interrupt' | 'software-exception';
+  readonly type:
+    | 'external-interrupt'
+    | 'nmi'
+    | 'exception'
+    | 'software-interrupt'
+    /** INT1. */
+    | 'privileged-software-exception'
+    /** INT3, INTO. */
+    | 'software-exception';
   readonly errorCode?: number;
   /** CR2 for #PF, DR6 bits for #DB. */
   readonly payload?: bigint;
@@ -177,8 +154,12 @@ export interface Processor {
   skipInstruction(length: number): void;
   /** Does what the intercepted instruction would have done on bare hardware (CPUID, MSR, CR …), and retires it. */
   performNatively(): void;
-  /** Injects an event at the next entry. Delivery happens in the next `run`. */
+  /** Injects an event at the next entry. Delivery happens in the next `run`; a debug trap that waits is lost with it. */
   inject(event: EventInjection): void;
+  /** What the next entry injects. */
+  readonly injected: EventInjection | undefined;
+  /** DR6 bits of debug exceptions that wait for the next boundary: BS (bit 14) and B0–B3. */
+  pendingDebug: bigint;
   setInterruptSource(source: InterruptSource | undefined): void;
   raiseNmi(): void;
   raiseInit(): void;

@@ -1,7 +1,8 @@
 import type { ExitDetail, RunResult } from '../../src/processor/exit.ts';
+import { noIntercepts } from '../../src/processor/intercepts.ts';
 import type { PartitionMemory } from '../../src/processor/memory/partition-memory.ts';
 import type { CpuModel } from '../../src/processor/models/cpu-model.ts';
-import type { EventInjection, InterceptSet, InterruptSource, Processor, WalkResult } from '../../src/processor/processor.ts';
+import type { EventInjection, InterruptSource, Processor, WalkResult } from '../../src/processor/processor.ts';
 import { CpuState, Flag } from '../../src/processor/state/cpu-state.ts';
 import { ACTIVITY, ICOUNT, IDLE_TICKS, MSR_APIC_BASE, RIP } from '../../src/processor/state/layout.ts';
 
@@ -26,13 +27,15 @@ const MODEL: CpuModel = {
 export class FakeProcessor implements Processor {
   readonly model = MODEL;
   readonly state: CpuState;
-  readonly intercepts = { exceptions: 0, msr: () => false, cr: { read: 0, write: 0 } } as unknown as InterceptSet;
+  readonly intercepts = noIntercepts();
   readonly translations = { made: 0, kept: 0, bytes: 0, longest: 0 };
   readonly mode = 64;
   readonly cpl = 0;
   givesWay = false;
   readonly gaveWay = false;
   holdInterrupts = false;
+  readonly injected = undefined;
+  pendingDebug = 0n;
   debugExceptions = 0;
   breakpoints: ReadonlySet<bigint> = new Set();
   readonly log: string[] = [];

@@ -1,5 +1,5 @@
 import type { InspectNode } from '../../devices/inspect.ts';
-import { describeRequest } from '../../hypervisor/exits/describe.ts';
+import { describeEvent, describeRequest } from '../../hypervisor/exits/describe.ts';
 import { exitNumbers } from '../../hypervisor/exits/reasons.ts';
 import type { VirtualCpu } from '../../hypervisor/partition/partition.ts';
 import { vmcbView } from '../../hypervisor/views/vmcb.ts';
@@ -50,7 +50,8 @@ export function registerScopes(session: Inspected, index: number): ShownScope[] 
     });
   const control = partition.vendor === 'intel' ? 'VMCS' : 'VMCB';
   const controlFixed = `The ${control} is shown as the vCPU is now; change its registers instead.`;
-  const controlView = () => (partition.vendor === 'intel' ? vmcsView : vmcbView)(processor, vcpu.lastExit).children ?? [];
+  const controlView = () =>
+    (partition.vendor === 'intel' ? vmcsView : vmcbView)(processor, vcpu.lastExit, vcpu.settings).children ?? [];
   return [
     { name: 'Registers', hint: 'registers', expensive: false, variables: general },
     scope('Flags', () => flagRegisters(processor).map((found) => register(processor, found))),
@@ -233,6 +234,7 @@ function lastExit({ activity, lastExit: last, processor }: VirtualCpu): ShownVar
     ['request', describeRequest(exit, processor.state.gpr(0))] as const,
     ['VMX reason', String(vmx)] as const,
     ['SVM code', hex(svm)] as const,
+    ...(exit.during ? [['while delivering', describeEvent(exit.during)] as const] : []),
     ...details.map(([name, value]) => [name, name === 'reason' ? String(value) : show(value)] as const),
   ].map(([name, value]) => ({ name, value, fixed: EXIT_FIXED }));
 }

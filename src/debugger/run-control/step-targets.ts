@@ -78,17 +78,27 @@ function exits({ intercepts, model, state }: Processor, { mnemonic }: Instructio
     case Mnemonic.Pause:
       return intercepts.pause;
     case Mnemonic.Rdtsc:
-    case Mnemonic.Rdtscp:
       return intercepts.rdtsc;
+    case Mnemonic.Rdtscp:
+      return intercepts.rdtscp;
     case Mnemonic.Rdpmc:
       return intercepts.rdpmc;
     case Mnemonic.Invlpg:
       return intercepts.invlpg;
+    case Mnemonic.Invd:
+      return intercepts.invd;
     case Mnemonic.Wbinvd:
       return intercepts.wbinvd;
     case Mnemonic.Monitor:
+      return intercepts.monitor;
     case Mnemonic.Mwait:
-      return intercepts.monitorMwait;
+      return intercepts.mwait;
+    case Mnemonic.Rdrand:
+      return intercepts.rdrand;
+    case Mnemonic.Rdseed:
+      return intercepts.rdseed;
+    case Mnemonic.Invpcid:
+      return intercepts.invpcid;
     case Mnemonic.Xsetbv:
       return intercepts.xsetbv;
     case Mnemonic.Rdmsr:

@@ -1,4 +1,5 @@
 import type { VmExit } from '../../processor/exit.ts';
+import type { EventInjection } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
 
 /**
@@ -37,7 +38,9 @@ export function describeRequest(exit: VmExit, rax: bigint): string {
       return exit.write ? `l${letter}` : `s${letter}`;
     }
     case 'invlpg':
-      return `invlpg ${hex(exit.address)}`;
+      return `${exit.invpcid ? 'invpcid' : 'invlpg'} ${hex(exit.address)}`;
+    case 'wbinvd':
+      return exit.instruction ?? exit.reason;
     case 'rdtsc':
       return exit.rdtscp ? 'rdtscp' : 'rdtsc';
     case 'xsetbv':
@@ -50,15 +53,17 @@ export function describeRequest(exit: VmExit, rax: bigint): string {
       return `task switch to ${hex(exit.selector)} by ${exit.source}`;
     case 'external-interrupt':
     case 'sipi':
-      return `${exit.reason} ${hex(exit.vector)}`;
+      return exit.vector === undefined ? exit.reason : `${exit.reason} ${hex(exit.vector)}`;
     case 'second-level-violation':
     case 'second-level-misconfiguration':
       return exit.duringWalk ? `page walk ${hex(exit.gpa)}` : `${exit.access} ${hex(exit.gpa)}`;
     case 'dirty-log':
       return `write ${hex(exit.gpa)}`;
+    case 'vm-entry-failure':
+      return `VM entry: ${exit.problem}`;
     case 'vmx':
     case 'svm':
-      return exit.instruction;
+      return exit.vector === undefined ? exit.instruction : `${exit.instruction} ${hex(exit.vector)}`;
     default:
       return exit.reason;
   }
@@ -94,6 +99,13 @@ export function describeFault(vector: number, errorCode?: number): string {
   const name = VECTOR_NAMES[vector] ?? `vector ${vector}`;
   if (errorCode === undefined) return name;
   return `${name}(${errorCode === 0 ? '0' : hex(errorCode)})`;
+}
+
+/** An event that is injected or was being delivered: `#PF(0x2)`, `NMI`, `interrupt 0x20`, `int 0x80`. */
+export function describeEvent({ vector, type, errorCode }: EventInjection): string {
+  if (type === 'external-interrupt') return `interrupt ${hex(vector)}`;
+  if (type === 'software-interrupt') return `int ${hex(vector)}`;
+  return describeFault(vector, errorCode);
 }
 
 function bytes(count: number): string {

@@ -4,6 +4,8 @@ import type { ExitEntry, LazyText } from '../journal/exit-entry.ts';
 import { describeFault } from './describe.ts';
 import type { ServedBy } from './stage.ts';
 
+const CR0_PE = 1n;
+
 /** What an exit handler of a platform works with: the vCPU that left, why, and the journal's record of it. */
 export class ExitContext<Exit extends VmExit = VmExit> {
   /** An event was injected: the next entry has no room for another. */
@@ -33,9 +35,14 @@ export class ExitContext<Exit extends VmExit = VmExit> {
     this.processor.skipInstruction(this.exit.instructionLength);
   }
 
-  /** Injects a hardware exception at the instruction that left, and says so in the journal. */
+  /**
+   * Injects a hardware exception at the instruction that left, and says so in the journal. In real mode there are no error codes:
+   * an entry with one would fail.
+   */
   injectFault(vector: number, errorCode?: number): void {
-    this.processor.inject({ vector, type: 'exception', errorCode });
+    const { processor } = this;
+    const isReal = (processor.state.cr0 & CR0_PE) === 0n;
+    processor.inject({ vector, type: 'exception', errorCode: isReal ? undefined : errorCode });
     this.injected = true;
     this.result(describeFault(vector, errorCode));
   }

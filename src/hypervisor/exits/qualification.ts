@@ -12,8 +12,9 @@ export function vmxQualification(exit: VmExit): bigint {
   switch (exit.reason) {
     case 'cr': {
       const access = { 'mov-to': 0, 'mov-from': 1, clts: 2, lmsw: 3, smsw: 1 }[exit.access];
-      const source = exit.access === 'lmsw' ? (exit.value & 0xffffn) << 16n : 0n;
-      return BigInt(exit.register | (access << 4) | (access < 2 ? exit.gpr << 8 : 0)) | source;
+      const source = exit.access === 'lmsw' ? ((exit.source ?? exit.value) & 0xffffn) << 16n : 0n;
+      const operand = access < 2 ? exit.gpr << 8 : exit.memory === undefined ? 0 : 1 << 6;
+      return BigInt(exit.register | (access << 4) | operand) | source;
     }
     case 'dr':
       return BigInt(exit.register | (exit.write ? 0 : 0x10) | (exit.gpr << 8));
@@ -42,7 +43,9 @@ export function vmxQualification(exit: VmExit): bigint {
         flag(exit.gva !== undefined && !exit.duringWalk, 8)
       );
     case 'invlpg':
-      return exit.address;
+      return exit.invpcid ? BigInt.asUintN(64, exit.invpcid.displacement) : exit.address;
+    case 'descriptor-table':
+      return BigInt.asUintN(64, exit.displacement ?? 0n);
     case 'exception':
       // A page fault gives its linear address, a debug exception its DR6 bits.
       return exit.vector === 14 || exit.vector === 1 ? (exit.payload ?? 0n) : 0n;
@@ -91,7 +94,9 @@ export function svmExitInfo(exit: VmExit, form: AddressForm): { readonly info1: 
       // AVIC: offset in the page, bit 32 set for a write.
       return { info1: (exit.gpa & 0xff0n) | flag(exit.write, 32), info2: 0n };
     case 'invlpg':
-      return { info1: exit.address, info2: 0n };
+      return { info1: exit.invpcid ? 0n : exit.address, info2: 0n };
+    case 'svm':
+      return { info1: BigInt(exit.vector ?? 0), info2: 0n };
     case 'exception':
       return { info1: BigInt(exit.errorCode ?? 0), info2: exit.vector === 14 ? (exit.payload ?? 0n) : 0n };
     case 'task-switch':
@@ -122,9 +127,11 @@ const writes = (access: SecondLevelAccess) => access === 'write' || access === '
 /** VMX interruption information of an exit that carries an event; 0 (not valid) for others. */
 export function interruptionInformation(exit: VmExit): number {
   const valid = 0x8000_0000;
-  if (exit.reason === 'exception')
-    return (valid | exit.vector | (exit.type << 8) | (exit.errorCode === undefined ? 0 : 0x800)) >>> 0;
-  if (exit.reason === 'external-interrupt') return (valid | exit.vector) >>> 0;
+  if (exit.reason === 'exception') {
+    const unblocked = exit.unblockedNmis ? 1 << 12 : 0;
+    return (valid | exit.vector | (exit.type << 8) | (exit.errorCode === undefined ? 0 : 0x800) | unblocked) >>> 0;
+  }
+  if (exit.reason === 'external-interrupt' && exit.vector !== undefined) return (valid | exit.vector) >>> 0;
   if (exit.reason === 'nmi') return (valid | 2 | (2 << 8)) >>> 0;
   return 0;
 }

@@ -21,6 +21,8 @@ const VMX_INSTRUCTIONS: Readonly<Record<string, number>> = {
   vmxon: 27,
   invept: 50,
   invvpid: 53,
+  rdrand: 57,
+  rdseed: 61,
 };
 const SVM_INSTRUCTIONS: Readonly<Record<string, number>> = {
   vmrun: 0x80,
@@ -30,6 +32,9 @@ const SVM_INSTRUCTIONS: Readonly<Record<string, number>> = {
   clgi: 0x85,
   skinit: 0x86,
   invlpga: 0x7a,
+  iret: 0x74,
+  int: 0x75,
+  icebp: 0x88,
 };
 const TABLE_ORDER = { idtr: 0, gdtr: 1, ldtr: 2, tr: 3 } as const;
 
@@ -64,7 +69,7 @@ export function exitNumbers(exit: VmExit): ExitNumbers {
     case 'hlt':
       return { vmx: 12, svm: 0x78 };
     case 'invlpg':
-      return { vmx: 14, svm: 0x79 };
+      return exit.invpcid ? { vmx: 58, svm: 0xa2 } : { vmx: 14, svm: 0x79 };
     case 'rdpmc':
       return { vmx: 15, svm: 0x6f };
     case 'rdtsc':
@@ -76,6 +81,7 @@ export function exitNumbers(exit: VmExit): ExitNumbers {
     case 'svm':
       return { vmx: 0, svm: SVM_INSTRUCTIONS[exit.instruction.toLowerCase()] ?? 0x80 };
     case 'cr':
+      if (exit.selective) return { vmx: 28, svm: 0x65 };
       return { vmx: 28, svm: (exit.access === 'mov-from' || exit.access === 'smsw' ? 0 : 0x10) + exit.register };
     case 'dr':
       return { vmx: 29, svm: (exit.write ? 0x30 : 0x20) + exit.register };
@@ -110,7 +116,7 @@ export function exitNumbers(exit: VmExit): ExitNumbers {
     case 'preemption-timer':
       return { vmx: 52, svm: 0x60 };
     case 'wbinvd':
-      return { vmx: 54, svm: 0x89 };
+      return exit.instruction === 'invd' ? { vmx: 13, svm: 0x76 } : { vmx: 54, svm: 0x89 };
     case 'xsetbv':
       return { vmx: 55, svm: 0x8d };
     case 'dirty-log':
@@ -129,10 +135,20 @@ const VMX_NAMES: Readonly<Record<number, string>> = {
   9: 'TASK_SWITCH',
   10: 'CPUID',
   12: 'HLT',
+  13: 'INVD',
   14: 'INVLPG',
   15: 'RDPMC',
   16: 'RDTSC',
   18: 'VMCALL',
+  19: 'VMCLEAR',
+  20: 'VMLAUNCH',
+  21: 'VMPTRLD',
+  22: 'VMPTRST',
+  23: 'VMREAD',
+  24: 'VMRESUME',
+  25: 'VMWRITE',
+  26: 'VMOFF',
+  27: 'VMON',
   28: 'CR_ACCESS',
   29: 'DR_ACCESS',
   30: 'IO_INSTRUCTION',
@@ -148,11 +164,16 @@ const VMX_NAMES: Readonly<Record<number, string>> = {
   47: 'LDTR_TR',
   48: 'EPT_VIOLATION',
   49: 'EPT_MISCONFIG',
+  50: 'INVEPT',
   51: 'RDTSCP',
   52: 'PREEMPTION_TIMER',
+  53: 'INVVPID',
   54: 'WBINVD',
   55: 'XSETBV',
   56: 'APIC_WRITE',
+  57: 'RDRAND',
+  58: 'INVPCID',
+  61: 'RDSEED',
   62: 'PML_FULL',
 };
 

@@ -2,11 +2,16 @@ import type { Clock } from '../../devices/device.ts';
 import type { InspectNode } from '../../devices/inspect.ts';
 import { PcDevices } from '../../devices/pc/pc.ts';
 import type { VmExit } from '../../processor/exit.ts';
+import { interceptsException } from '../../processor/intercepts.ts';
 import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { MSR_APIC_BASE, TSC_OFFSET } from '../../processor/state/layout.ts';
+import { entryProblem } from '../events/entry-checks.ts';
 import { ExitActivity } from '../exits/exit-activity.ts';
 import { ExitContext } from '../exits/exit-context.ts';
+import { passesThrough } from '../exits/pass-through.ts';
+import { deriveIntercepts } from '../intercepts/derive.ts';
+import type { InterceptSettings } from '../intercepts/settings.ts';
 import { ExitEntry } from '../journal/exit-entry.ts';
 import { RingJournal } from '../journal/ring-journal.ts';
 import { DirtyLog } from '../second-level/dirty-log.ts';
@@ -160,6 +165,12 @@ export class GuestPartition implements HostedPartition, Machine {
   finish(end: PartitionEnd): void {
     this.ended ??= end;
   }
+  intercept(vcpu: number, settings: InterceptSettings): void {
+    const target = this.vcpus[vcpu];
+    if (target === undefined) return;
+    target.settings = settings;
+    Object.assign(target.processor.intercepts, deriveIntercepts(settings, this.vendor, 'virtual'));
+  }
   stolenTicks(vcpu: number): bigint {
     return this.vcpus[vcpu]?.stolen ?? 0n;
   }
@@ -211,6 +222,8 @@ export class GuestPartition implements HostedPartition, Machine {
     this.enter(vcpu);
     this.dirtyLog.vcpu = vcpu.index;
     this.server.prepareEntry?.(processor);
+    const failure = this.failedEntry(vcpu);
+    if (failure) return this.leave(vcpu, failure);
     const result = processor.run(Number(limit < 1n ? 1n : limit));
     this.ticks = processor.ticks;
     // A vCPU that has nothing to do doesn't take the turn, so that asking it makes no difference.
@@ -272,11 +285,20 @@ export class GuestPartition implements HostedPartition, Machine {
     return undefined;
   }
 
+  /** What the hypervisor is about to inject may be nothing that a processor enters a guest with. */
+  private failedEntry({ processor, settings }: Vcpu): VmExit | undefined {
+    const { injected, state, icount } = processor;
+    const problem = settings && injected && entryProblem(processor, injected, settings, this.vendor);
+    if (problem === undefined) return undefined;
+    const { cause, text } = problem;
+    return { reason: 'vm-entry-failure', cause, problem: text, rip: state.rip, instructionLength: 0, icount };
+  }
+
   // --- exits -----------------------------------------------------------------------------------------------------------
 
   private leave(vcpu: Vcpu, raw: VmExit): RunStop | undefined {
     const { processor } = vcpu;
-    if (raw.reason === 'exception' && !(processor.intercepts.exceptions & (1 << raw.vector)))
+    if (raw.reason === 'exception' && !interceptsException(processor.intercepts, raw.vector, raw.errorCode))
       return { kind: 'exception', vcpu: vcpu.index, exit: raw };
     const exit = this.server.classify?.(processor, raw) ?? raw;
     if (this.server.serveDirectly?.(processor, exit)) {
@@ -285,6 +307,10 @@ export class GuestPartition implements HostedPartition, Machine {
       // The end of a guest is for a debugger to see, also where it is no VM exit.
       vcpu.lastExit = exit;
       return this.hooks?.stopAtExit(vcpu.index, exit) ? { kind: 'exit', vcpu: vcpu.index, exit } : undefined;
+    }
+    if (vcpu.settings && passesThrough(processor, this.devices, exit)) {
+      this.afterExit(vcpu, exit);
+      return undefined;
     }
     vcpu.lastExit = exit;
     const record = this.newRecord(vcpu, exit);
@@ -311,6 +337,7 @@ export class GuestPartition implements HostedPartition, Machine {
     vcpu.activity = undefined;
     vcpu.record = undefined;
     if (record) this.journal.enter(record);
+    vcpu.processor.intercepts.spin?.enter();
     this.afterExit(vcpu, activity.exit);
     if (this.ended) return undefined;
     return request.stopAtEntry ? { kind: 'entry', vcpu: vcpu.index } : undefined;

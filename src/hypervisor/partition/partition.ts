@@ -4,6 +4,7 @@ import type { VmExit } from '../../processor/exit.ts';
 import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
 import type { Processor } from '../../processor/processor.ts';
 import type { ExitActivity } from '../exits/exit-activity.ts';
+import type { InterceptSettings } from '../intercepts/settings.ts';
 import type { ExitJournal } from '../journal/exit-journal.ts';
 import type { DirtyLog } from '../second-level/dirty-log.ts';
 import type { SecondLevelMap } from '../second-level/second-level-map.ts';
@@ -16,6 +17,8 @@ export interface VirtualCpu {
   /** The exit whose handler is in progress; undefined while the vCPU is in the guest. */
   readonly activity: ExitActivity | undefined;
   readonly lastExit: VmExit | undefined;
+  /** What makes it leave the guest; undefined where there is no hypervisor. */
+  readonly settings: InterceptSettings | undefined;
 }
 
 /** Where console output came from. */

@@ -4,6 +4,7 @@ import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import type { ExitContext } from '../exits/exit-context.ts';
 import type { Handler } from '../exits/stage.ts';
+import type { InterceptSettings } from '../intercepts/settings.ts';
 import type { DirtyLog } from '../second-level/dirty-log.ts';
 import type { SecondLevelMap } from '../second-level/second-level-map.ts';
 import type { PartitionEnd } from './run.ts';
@@ -16,6 +17,8 @@ export interface Machine {
   readonly dirtyLog: DirtyLog;
   /** Guest time. */
   now(): bigint;
+  /** Takes over what makes a vCPU leave its guest. Without it nothing does but accesses to devices. */
+  intercept(vcpu: number, settings: InterceptSettings): void;
   /** Ends the partition's life once the handler in progress is done. The first call wins. */
   finish(end: PartitionEnd): void;
   /** Ticks that a vCPU was ready to run while another ran. */

@@ -3,6 +3,7 @@ import type { Processor } from '../../processor/processor.ts';
 import { Flag } from '../../processor/state/cpu-state.ts';
 import { ACTIVITY } from '../../processor/state/layout.ts';
 import type { ExitActivity } from '../exits/exit-activity.ts';
+import type { InterceptSettings } from '../intercepts/settings.ts';
 import type { ExitEntry } from '../journal/exit-entry.ts';
 import type { VirtualCpu } from './partition.ts';
 
@@ -15,6 +16,7 @@ export class Vcpu implements VirtualCpu {
   /** The journal's record of the exit whose handler is in progress. */
   record: ExitEntry | undefined;
   lastExit: VmExit | undefined;
+  settings: InterceptSettings | undefined;
   /** The processor said that it has nothing to do; cleared by whatever may change that. */
   parked = false;
   /** Ticks that it was ready to run while another ran. */
@@ -48,6 +50,7 @@ export class Vcpu implements VirtualCpu {
     this.activity = undefined;
     this.record = undefined;
     this.lastExit = undefined;
+    this.settings = undefined;
     this.parked = false;
     this.stolen = 0n;
   }

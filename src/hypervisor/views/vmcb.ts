@@ -1,11 +1,20 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { VmExit } from '../../processor/exit.ts';
-import type { InterceptSet, Processor } from '../../processor/processor.ts';
+import type { Processor } from '../../processor/processor.ts';
 import * as L from '../../processor/state/layout.ts';
 import { hex } from '../../x86/address.ts';
+import { toSvmEvent } from '../events/event-fields.ts';
+import { describeEvent } from '../exits/describe.ts';
 import { svmExitInfo } from '../exits/qualification.ts';
 import { exitNumbers } from '../exits/reasons.ts';
-import { field } from './fields.ts';
+import type { SvmOffset } from '../intercepts/places.ts';
+import { type InterceptSettings, interceptSettings } from '../intercepts/settings.ts';
+import { svmBitNames, toVmcb } from '../intercepts/vmcb-controls.ts';
+import { withWindows } from '../intercepts/windows.ts';
+import { field, namesOfBits, pages, vectorNames } from './fields.ts';
+
+const V_IRQ = 1 << 8;
+const V_INTR_PRIORITY = 0xf << 16;
 
 /** Start of the save area in a VMCB. */
 const SAVE = 0x400;
@@ -22,64 +31,49 @@ const SEGMENTS = [
   ['TR', 7, 0x90],
 ] as const;
 
-/** Intercept vectors 3 and 4 of a VMCB that an intercept set amounts to; bit = exit code - 0x60 or - 0x80. */
-export function interceptVectors(intercepts: InterceptSet): { readonly three: number; readonly four: number } {
-  const collect = (rows: readonly (readonly [boolean, number])[], base: number) =>
-    rows.reduce((value, [on, code]) => (on ? value | (1 << (code - base)) : value), 0) >>> 0;
-  const tables = intercepts.descriptorTable;
-  return {
-    three: collect(
-      [
-        [intercepts.externalInterrupt, 0x60],
-        [intercepts.nmi, 0x61],
-        [intercepts.interruptWindow, 0x64],
-        ...[0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d].map((code) => [tables, code] as const),
-        [intercepts.rdtsc, 0x6e],
-        [intercepts.rdpmc, 0x6f],
-        [intercepts.cpuid, 0x72],
-        [intercepts.nmiWindow, 0x74],
-        [intercepts.pause, 0x77],
-        [intercepts.hlt, 0x78],
-        [intercepts.invlpg, 0x79],
-        [true, 0x7b],
-        [true, 0x7c],
-        [intercepts.taskSwitch, 0x7d],
-        [intercepts.tripleFault, 0x7f],
-      ],
-      0x60,
-    ),
-    four: collect(
-      [
-        [true, 0x80],
-        [intercepts.hypercall, 0x81],
-        [true, 0x82],
-        [true, 0x83],
-        [true, 0x84],
-        [true, 0x85],
-        [true, 0x86],
-        [intercepts.rdtsc, 0x87],
-        [intercepts.wbinvd, 0x89],
-        [intercepts.monitorMwait, 0x8a],
-        [intercepts.monitorMwait, 0x8b],
-        [intercepts.xsetbv, 0x8d],
-      ],
-      0x80,
-    ),
-  };
-}
-
 /**
  * A vCPU's VMCB as it would stand after its last exit (AMD APM vol. 2, appendix B): names, offsets and values, made from the
  * processor's state.
  */
-export function vmcbView(processor: Processor, lastExit: VmExit | undefined): InspectNode {
-  return { name: 'VMCB', children: [control(processor, lastExit), saveArea(processor)] };
+export function vmcbView(
+  processor: Processor,
+  lastExit: VmExit | undefined,
+  settings: InterceptSettings = interceptSettings(),
+): InspectNode {
+  return { name: 'VMCB', children: [control(processor, lastExit, settings), saveArea(processor)] };
 }
 
-function control(processor: Processor, exit: VmExit | undefined): InspectNode {
-  const { intercepts, state } = processor;
-  const { three, four } = interceptVectors(intercepts);
-  const movDr = intercepts.movDr ? 0xffff_ffff : 0;
+/** Names of the words of a VMCB that are bits. */
+const WORDS: Readonly<Record<SvmOffset, string>> = {
+  0: 'CR intercepts',
+  4: 'DR intercepts',
+  8: 'exception intercepts',
+  12: 'intercepts 3',
+  16: 'intercepts 4',
+  20: 'intercepts 5',
+  96: 'virtual interrupt control',
+  144: 'nested paging control',
+  184: 'LBR virtualization',
+};
+
+/** Names of the bits of a word. */
+function wordNames(offset: SvmOffset, value: number): string {
+  if (offset === 0x08) return vectorNames(value);
+  if (offset > 0x08) return namesOfBits(value, svmBitNames(offset));
+  const register = offset === 0 ? 'CR' : 'DR';
+  const bits = Array.from({ length: 32 }, (_, bit) => ({ bit, name: `${register}${bit & 15}_${bit < 16 ? 'READ' : 'WRITE'}` }));
+  return namesOfBits(value, bits);
+}
+
+function control(processor: Processor, exit: VmExit | undefined, settings: InterceptSettings): InspectNode {
+  const { intercepts, state, injected } = processor;
+  const controls = toVmcb(withWindows(settings, intercepts));
+  const word = (offset: SvmOffset) => {
+    // A window is asked for with a virtual interrupt of the highest priority.
+    const pending = offset === 0x60 && intercepts.interruptWindow ? V_IRQ | V_INTR_PRIORITY : 0;
+    const value = (controls.words[offset] | pending) >>> 0;
+    return field(WORDS[offset], offset, value, wordNames(offset, value));
+  };
   const shadow = state.get32(L.INTERRUPTIBILITY) & 3 ? 1 : 0;
   const information: InspectNode[] = [];
   if (exit !== undefined) {
@@ -88,6 +82,7 @@ function control(processor: Processor, exit: VmExit | undefined): InspectNode {
       field('EXITCODE', 0x70, BigInt.asUintN(64, BigInt(exitNumbers(exit).svm)), exit.reason),
       field('EXITINFO1', 0x78, info1),
       field('EXITINFO2', 0x80, info2),
+      field('EXITINTINFO', 0x88, toSvmEvent(exit.during), exit.during && describeEvent(exit.during)),
       field('next RIP', 0xc8, exit.rip + BigInt(exit.instructionLength)),
       field('instruction length', 0xd0, exit.instructionLength),
     );
@@ -95,16 +90,19 @@ function control(processor: Processor, exit: VmExit | undefined): InspectNode {
   return {
     name: 'control area',
     children: [
-      field('CR intercepts', 0x00, (((intercepts.cr.write & 0xffff) << 16) | (intercepts.cr.read & 0xffff)) >>> 0),
-      field('DR intercepts', 0x04, movDr),
-      field('exception intercepts', 0x08, intercepts.exceptions >>> 0),
-      field('intercepts 3', 0x0c, three),
-      field('intercepts 4', 0x10, four),
+      ...([0x00, 0x04, 0x08, 0x0c, 0x10, 0x14] as const).map(word),
+      field('pause filter threshold', 0x3c, controls.pauseFilterThreshold),
+      field('pause filter count', 0x3e, controls.pauseFilterCount),
+      ...pages('IOPM', 0x40, controls.iopm),
+      ...pages('MSRPM', 0x48, controls.msrpm),
       field('TSC offset', 0x50, state.get64(L.TSC_OFFSET)),
       field('ASID', 0x58, 1),
+      word(0x60),
       field('interrupt shadow', 0x68, shadow),
       ...information,
-      field('nested paging', 0x90, 1),
+      word(0x90),
+      field('EVENTINJ', 0xa8, toSvmEvent(injected), injected && describeEvent(injected)),
+      word(0xb8),
     ],
   };
 }

@@ -1,5 +1,6 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
+import { accessPort } from '../../hypervisor/exits/pass-through.ts';
 import type { Handler } from '../../hypervisor/exits/stage.ts';
 import { forbiddenAccessEnd, internalErrorEnd, tripleFaultEnd } from '../../hypervisor/partition/ends.ts';
 import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
@@ -33,8 +34,7 @@ export class BarePlatform implements Platform {
     const { devices } = this.machine;
     switch (exit.reason) {
       case 'io':
-        if (exit.write) devices.ports.write(exit.port, exit.size, exit.value);
-        processor.completeAccess(exit.write ? 0n : BigInt(devices.ports.read(exit.port, exit.size)));
+        accessPort(processor, devices, exit);
         return true;
       case 'mmio':
         if (exit.write) devices.writeMmio(processor.index, exit.gpa, exit.size, exit.value);

@@ -51,7 +51,9 @@ export function injectInterrupt(kvm: Kvm, processor: Processor): void {
   if (processor.intercepts.interruptWindow || !needsInjection(kvm.vendor, apic)) return;
   if (processor.holdInterrupts && !processor.halted) return;
   const { state } = processor;
-  const open = (state.rflags & Flag.IF) !== 0 && (state.get32(INTERRUPTIBILITY) & SHADOW) === 0;
+  // An injection would take the place of a debug trap that waits.
+  const blocked = (state.get32(INTERRUPTIBILITY) & SHADOW) !== 0 || processor.pendingDebug !== 0n;
+  const open = (state.rflags & Flag.IF) !== 0 && !blocked;
   if (open && !entryTaken) processor.inject({ vector: apic.acknowledge(), type: 'external-interrupt' });
   else processor.intercepts.interruptWindow = true;
 }

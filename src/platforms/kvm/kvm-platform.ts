@@ -6,7 +6,6 @@ import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
 import type { ExitDetail, VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
-import { clearIntercepts } from '../intercepts.ts';
 import { handleApicAccess } from './handlers/apic.ts';
 import { handleControlRegister } from './handlers/control-register.ts';
 import { handleCpuid } from './handlers/cpuid.ts';
@@ -16,8 +15,9 @@ import { handleIo } from './handlers/io.ts';
 import { handleMmio } from './handlers/mmio.ts';
 import { handleRdmsr, handleWrmsr } from './handlers/msr.ts';
 import { handleFullLog, handleMisconfiguration, handleViolation } from './handlers/second-level.ts';
-import { performAsHardware, refuseInstruction, treatAsNop, unexpectedExit } from './handlers/simple.ts';
+import { handleFailedEntry, performAsHardware, refuseInstruction, treatAsNop, unexpectedExit } from './handlers/simple.ts';
 import { handleTripleFault } from './handlers/triple-fault.ts';
+import { kvmIntercepts } from './intercepts.ts';
 import { handleInterruptWindow, injectInterrupt, KvmInterrupts } from './interrupts.ts';
 import { freshVcpu, type Kvm, type KvmVcpu } from './kvm.ts';
 import { updateStealTime } from './paravirtual/clock.ts';
@@ -51,13 +51,6 @@ const VENDOR_FUNCTIONS: Readonly<Partial<Record<ExitDetail['reason'], readonly [
   svm: ['handle_exception_nmi', 'vmrun_interception'],
 };
 
-/** MSRs that go to the hardware without an exit, as KVM's MSR bitmaps have them. */
-const PASSED_THROUGH: Readonly<Record<'intel' | 'amd', readonly number[]>> = {
-  intel: [0x174, 0x175, 0x176, 0xc000_0100, 0xc000_0101, 0xc000_0102],
-  amd: [0x174, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0100, 0xc000_0101, 0xc000_0102],
-};
-const MSR_TSC = 0x10;
-
 /** KVM with its in-kernel interrupt chip and timer, and a VMM process that has the other devices. */
 export class KvmPlatform implements Platform, Kvm {
   readonly name = 'kvm';
@@ -89,24 +82,11 @@ export class KvmPlatform implements Platform, Kvm {
   }
 
   setUpVcpu(processor: Processor): void {
-    const { index, intercepts } = processor;
+    const { index } = processor;
     processor.setInterruptSource(new KvmInterrupts(this.vendor, this.apic(index), processor));
     this.states[index] = freshVcpu();
     this.wallClock = 0n;
-    clearIntercepts(intercepts);
-    intercepts.cpuid = true;
-    intercepts.hlt = true;
-    intercepts.hypercall = true;
-    intercepts.rdpmc = true;
-    intercepts.monitorMwait = true;
-    intercepts.xsetbv = true;
-    intercepts.wbinvd = this.vendor === 'amd';
-    intercepts.movDr = true;
-    intercepts.taskSwitch = true;
-    intercepts.tripleFault = true;
-    intercepts.cr = { read: 0, write: (1 << 0) | (1 << 4) };
-    const passed = PASSED_THROUGH[this.vendor];
-    intercepts.msr = (msr, write) => !passed.includes(msr >>> 0) && (write || msr !== MSR_TSC);
+    this.machine.intercept(index, kvmIntercepts(this.vendor));
   }
 
   classify({ index }: Processor, exit: VmExit): VmExit {
@@ -163,7 +143,8 @@ export class KvmPlatform implements Platform, Kvm {
       case 'triple-fault':
         return handleTripleFault(this, of(exit));
       case 'cr':
-        return handleControlRegister(of(exit));
+        // kvm-amd keeps no shadow of CR4: the guest's reads leave too.
+        return exit.access === 'mov-from' ? performAsHardware(context) : handleControlRegister(of(exit));
       case 'dr':
       case 'rdpmc':
       case 'xsetbv':
@@ -174,6 +155,8 @@ export class KvmPlatform implements Platform, Kvm {
       case 'rdtsc':
       case 'descriptor-table':
         return performAsHardware(context);
+      case 'vm-entry-failure':
+        return handleFailedEntry(this, of(exit));
       case 'monitor':
       case 'mwait':
         return treatAsNop(context);

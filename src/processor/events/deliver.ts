@@ -1,5 +1,6 @@
 import { isCanonical } from '../../x86/address.ts';
 import { GuestFault, pushesErrorCode, Vector } from '../faults/guest-fault.ts';
+import { interceptsException } from '../intercepts.ts';
 import { checkTarget, enterCode, is64Bit, requireCode } from '../segmentation/code-segment.ts';
 import { isLong, isNull, markAccessed, type parseDescriptor, Rights, readDescriptor, rpl } from '../segmentation/descriptor.ts';
 import { realModeSegment, stackSegment } from '../segmentation/load.ts';
@@ -17,6 +18,8 @@ export interface GuestEvent {
   readonly errorCode?: number;
   readonly linearAddress?: bigint;
   readonly dr6?: bigint;
+  /** Of a software event: bytes that RIP has been advanced by. */
+  readonly length?: number;
 }
 
 export interface FaultLink {
@@ -46,8 +49,8 @@ const RIGHTS_NULL_SS = Rights.UNUSABLE;
 /**
  * Delivers an event, and the exceptions that delivering it raises (double fault: Intel SDM vol. 3, table 7-5). RIP must be
  * what the handler returns to. When even the double fault can't be delivered, the registers are as before the call, but for CR2, DR6 and
- * DR7, and the chain of faults is returned. `faultRip` is given for software events: a fault in delivering one is a fault of the instruction at
- * that RIP, thrown with RIP set back to it, so that whoever intercepts it sees it.
+ * DR7, and the chain of faults is returned. A fault that is intercepted is thrown, with the event whose delivery raised it. `faultRip` is
+ * given for software events: a fault in delivering one is a fault of the instruction at that RIP, thrown with RIP set back to it.
  */
 export function deliverEvent(context: SystemContext, event: GuestEvent, faultRip?: bigint): 'delivered' | FailedDelivery {
   const chain: FaultLink[] = [];
@@ -68,16 +71,21 @@ export function deliverEvent(context: SystemContext, event: GuestEvent, faultRip
       return 'delivered';
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error;
+      error.during = current;
       if (faultRip !== undefined && current === event) {
         context.state.rip = faultRip;
         throw error;
       }
+      if (interceptsException(context.intercepts, error.vector, error.errorCode)) throw error;
       const raised = { vector: error.vector, errorCode: error.errorCode, payload: error.linearAddress ?? error.dr6 };
       chain.push({ ...link, raised });
       if (current.vector === Vector.DF && current.kind === 'exception') return failed(context, before, chain, cr2);
       // Benign faults (#AC, #DB) can raise themselves for ever; a real processor hangs, this one shuts down.
       if (chain.length >= LONGEST_CHAIN) return failed(context, before, chain, cr2);
       current = combine(current, error);
+      // A double fault that leaves does so by itself, not in the delivery of something (Intel SDM vol. 3, 28.2.4).
+      if (current.vector === Vector.DF && interceptsException(context.intercepts, Vector.DF))
+        throw new GuestFault(Vector.DF, current.errorCode);
     }
   }
 }

@@ -1,12 +1,14 @@
 import type { CpuCore } from '../cpu-core.ts';
 import type { RunResult } from '../exit.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import { interceptsException } from '../intercepts.ts';
 import type { EventInjection } from '../processor.ts';
 import { type CpuState, Flag } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
 import { resetState } from '../state/reset.ts';
 import { AccessExit } from '../system/context.ts';
 import { deliverEvent, type FailedDelivery, type GuestEvent } from './deliver.ts';
+import { guestEvent, isSoftwareEvent } from './injection.ts';
 
 /** Bits of the interruptibility state: the shadows of STI and MOV SS, and NMIs blocked until IRET. */
 export const SHADOW = 3;
@@ -42,7 +44,7 @@ export class EventUnit {
   /** An event whose delivery left for a task switch. */
   interrupted: GuestEvent | undefined;
   /** An event whose delivery the second level of translation refused: it is delivered anew before anything else happens. */
-  private unfinished: GuestEvent | undefined;
+  private unfinished: { readonly event: GuestEvent; readonly faultRip: bigint | undefined; readonly rip: bigint } | undefined;
   /** A triple fault that nobody has been told of. */
   private unreported: FailedDelivery | undefined;
   /** Events delivered since an instruction retired. */
@@ -84,7 +86,7 @@ export class EventUnit {
   /** What besides the registers belongs to the vCPU's state. */
   get hashed(): readonly number[] {
     const waiting = [this.nmiPending ? 1 : 0, this.initPending ? 1 : 0, Number(this.pendingDebug), this.sipiVector ?? -1];
-    return this.unfinished ? [...waiting, this.unfinished.vector] : waiting;
+    return this.unfinished ? [...waiting, this.unfinished.event.vector] : waiting;
   }
 
   /** What happens between two instructions: injected events, INIT, debug traps, NMI, interrupts, waking from HLT. */
@@ -93,9 +95,10 @@ export class EventUnit {
     // In the middle of an instruction that is run again nothing comes between.
     if (core.access.completed.length > 0) return undefined;
     if (this.unfinished) {
-      const event = this.unfinished;
+      const { event, faultRip, rip } = this.unfinished;
       this.unfinished = undefined;
-      return this.deliver(event);
+      if (faultRip !== undefined && state.rip === faultRip) state.rip = rip;
+      return this.deliver(event, faultRip);
     }
     if (this.initPending) return this.initialize();
     const activity = state.get32(L.ACTIVITY);
@@ -118,30 +121,28 @@ export class EventUnit {
 
   private takeInterrupts(): RunResult | undefined | 'none' {
     const { state, core } = this;
+    const { wanted } = core;
     const blocked = (state.get32(L.INTERRUPTIBILITY) & NMI_BLOCKED) !== 0;
-    if (core.wanted.nmiWindow && !blocked) {
-      core.wanted.nmiWindow = false;
-      return this.core.exit({ reason: 'nmi-window' }, 0);
-    }
-    if (this.nmiPending && !blocked) {
+    if (wanted.nmiWindow && !blocked) return core.exit({ reason: 'nmi-window' }, 0);
+    if (this.nmiPending && (!blocked || (wanted.nmi && wanted.virtualNmis))) {
       this.nmiPending = false;
-      if (core.wanted.nmi) return this.core.exit({ reason: 'nmi' }, 0);
+      if (wanted.nmi) return core.exit({ reason: 'nmi' }, 0);
       this.wake();
       const delivered = this.deliver({ vector: Vector.NMI, kind: 'nmi' });
       state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | NMI_BLOCKED);
       return delivered;
     }
-    if ((state.get32(L.EFLAGS) & Flag.IF) === 0) return 'none';
-    if (core.wanted.interruptWindow) {
-      core.wanted.interruptWindow = false;
-      return this.core.exit({ reason: 'interrupt-window' }, 0);
-    }
+    const enabled = (state.get32(L.EFLAGS) & Flag.IF) !== 0;
+    if (wanted.interruptWindow && enabled) return core.exit({ reason: 'interrupt-window' }, 0);
+    if (!enabled && !(wanted.externalInterrupt && wanted.ignoresIf)) return 'none';
     const source = core.interruptSource;
     if (!source?.hasInterrupt()) return 'none';
-    const vector = source.acknowledge();
+    if (wanted.externalInterrupt) {
+      const vector = wanted.acknowledges ? source.acknowledge() : undefined;
+      return core.exit({ reason: 'external-interrupt', vector }, 0);
+    }
     this.wake();
-    if (core.wanted.externalInterrupt) return this.core.exit({ reason: 'external-interrupt', vector }, 0);
-    return this.deliver({ vector, kind: 'external' });
+    return this.deliver({ vector: source.acknowledge(), kind: 'external' });
   }
 
   private wake(): void {
@@ -151,6 +152,7 @@ export class EventUnit {
   private initialize(): RunResult | undefined {
     const { state, core } = this;
     this.initPending = false;
+    if (core.wanted.init) return core.exit({ reason: 'init' }, 0);
     const kept = KEPT_BY_INIT.map(([from, to]) => state.u64.slice(from >> 3, to >> 3));
     const caching = state.get64(L.CR0) & CACHE_BITS;
     resetState(state, core.model, core.index);
@@ -167,6 +169,7 @@ export class EventUnit {
     if (this.sipiVector === undefined) return { kind: 'halted' };
     const vector = this.sipiVector;
     this.sipiVector = undefined;
+    if (this.core.wanted.sipi) return this.core.exit({ reason: 'sipi', vector }, 0);
     this.state.setSegment(L.Segment.CS, { selector: vector << 8, base: BigInt(vector << 12), limit: 0xffff, rights: 0x93 });
     this.state.rip = 0n;
     this.state.set32(L.ACTIVITY, Activity.ACTIVE);
@@ -174,15 +177,25 @@ export class EventUnit {
     return undefined;
   }
 
+  /** On Intel's processors IRET ends the blocking of NMIs also where it faults (Intel SDM vol. 3, 28.2.3). */
+  faultOfIret(fault: GuestFault): void {
+    const { core, state } = this;
+    const blocking = state.get32(L.INTERRUPTIBILITY);
+    if (core.model.vendor !== 'intel' || (blocking & NMI_BLOCKED) === 0 || core.intercepts.keepsNmisBlocked) return;
+    state.set32(L.INTERRUPTIBILITY, blocking & ~NMI_BLOCKED);
+    fault.unblockedNmis = true;
+  }
+
   deliverFault(fault: GuestFault, isTrap: boolean): RunResult | undefined {
     const { core } = this;
-    const bit = 1 << fault.vector;
-    const wanted = (core.native ? 0 : core.wanted.exceptions) & bit;
-    if (wanted || (this.debugExceptions & bit && !this.core.passesExceptions)) {
+    const { vector, errorCode, during } = fault;
+    const wanted = interceptsException(core.intercepts, vector, errorCode);
+    if (wanted || (this.debugExceptions & (1 << vector) && !core.passesExceptions)) {
       if (isTrap && !wanted) this.pendingDebug = fault.dr6 ?? 0n;
       const payload = fault.linearAddress ?? fault.dr6;
-      const length = isTrap ? 0 : core.currentLength();
-      return this.core.exit({ reason: 'exception', vector: fault.vector, errorCode: fault.errorCode, payload, type: 3 }, length);
+      const length = isTrap ? 0 : during ? (during.length ?? 0) : core.currentLength();
+      const unblockedNmis = fault.unblockedNmis ? true : undefined;
+      return core.exit({ reason: 'exception', vector, errorCode, payload, type: 3 }, length, during, unblockedNmis);
     }
     core.passing = 0;
     return this.deliver({
@@ -194,18 +207,26 @@ export class EventUnit {
     });
   }
 
-  deliver(event: GuestEvent): RunResult | undefined {
+  /** `faultRip`: of the instruction whose software event it is. */
+  deliver(event: GuestEvent, faultRip?: bigint): RunResult | undefined {
     this.deliveries++;
+    const { core, state } = this;
     try {
-      const outcome = this.core.undivided(() => deliverEvent(this.core, event));
+      const outcome = core.undivided(() => deliverEvent(core, event, faultRip));
       if (outcome === 'delivered') return undefined;
       return this.tripleFault(outcome);
     } catch (error) {
-      if (!(error instanceof AccessExit)) throw error;
-      // A task switch through a gate: a hypervisor does it, or has it done by `performNatively`. Else the second level refused an access.
-      if (error.detail.reason === 'task-switch') this.interrupted = event;
-      else this.unfinished = event;
-      return this.core.exit(error.detail, 0);
+      // A task switch through a gate, or a fault that is intercepted: a hypervisor sees to it and injects the event again, or has it
+      // delivered by `performNatively`. What the second level refused is delivered anew.
+      if (!(error instanceof AccessExit || error instanceof GuestFault)) throw error;
+      // What an event does besides changing the flow has been done (Intel SDM vol. 3, 28.1).
+      state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) & ~SHADOW);
+      const isRefused = error instanceof AccessExit && error.detail.reason !== 'task-switch';
+      if (isRefused) this.unfinished = { event, faultRip, rip: state.rip };
+      else this.interrupted = event;
+      if (error instanceof GuestFault) return this.deliverFault(error, false);
+      if (faultRip !== undefined) state.rip = faultRip;
+      return core.exit(error.detail, event.length ?? 0, event);
     }
   }
 
@@ -228,23 +249,12 @@ export class EventUnit {
     this.injected = undefined;
     this.wake();
     const { state } = this;
-    if (event.type === 'software-interrupt' || event.type === 'software-exception')
-      state.rip = this.core.advance(state.rip, event.instructionLength ?? 0);
-    const kinds = {
-      'external-interrupt': 'external',
-      nmi: 'nmi',
-      exception: 'exception',
-      'software-interrupt': 'software',
-      'software-exception': 'int3',
-    } as const;
-    const isPageFault = event.vector === Vector.PF;
-    const result = this.deliver({
-      vector: event.vector,
-      kind: kinds[event.type],
-      errorCode: event.errorCode,
-      linearAddress: isPageFault ? event.payload : undefined,
-      dr6: event.vector === Vector.DB ? event.payload : undefined,
-    });
+    const { rip } = state;
+    const isSoftware = isSoftwareEvent(event);
+    if (isSoftware) state.rip = this.core.advance(rip, event.instructionLength ?? 0);
+    // A debug trap that waits is lost (Intel SDM vol. 3, 27.7.3).
+    if (!isSoftware || (state.get32(L.INTERRUPTIBILITY) & MOV_SS_SHADOW) === 0) this.pendingDebug = 0n;
+    const result = this.deliver(guestEvent(event), isSoftware ? rip : undefined);
     if (event.type === 'nmi') state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | NMI_BLOCKED);
     return result;
   }

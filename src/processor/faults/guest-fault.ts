@@ -1,3 +1,5 @@
+import type { GuestEvent } from '../events/deliver.ts';
+
 /** Exception vectors of the architecture (Intel SDM vol. 3, table 7-1). */
 export const Vector = {
   DE: 0,
@@ -28,6 +30,11 @@ export const Vector = {
  * thrown but no Error: recording a stack would cost more than the delivery.
  */
 export class GuestFault {
+  /** The event whose delivery raised it. */
+  during: GuestEvent | undefined;
+  /** IRET raised it when it had ended the blocking of NMIs. */
+  unblockedNmis = false;
+
   constructor(
     readonly vector: number,
     /** Present exactly for the vectors that push one. */

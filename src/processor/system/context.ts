@@ -1,8 +1,10 @@
 import type { DecodedInstruction } from '../../x86/instruction.ts';
+import type { GuestEvent } from '../events/deliver.ts';
 import type { ExitDetail } from '../exit.ts';
+import type { InterceptSet } from '../intercepts.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
 import type { CpuModel } from '../models/cpu-model.ts';
-import type { CodeMode, InterceptSet, InterruptSource } from '../processor.ts';
+import type { CodeMode, InterruptSource } from '../processor.ts';
 import type { CpuState } from '../state/cpu-state.ts';
 
 /**
@@ -80,6 +82,9 @@ export type PortDetail = Extract<ExitDetail, { readonly reason: 'io' }>;
  * thrown but no Error: recording a stack would cost more than the access.
  */
 export class AccessExit {
+  /** The event whose delivery left. */
+  during: GuestEvent | undefined;
+
   constructor(readonly detail: ExitDetail) {}
 }
 

@@ -5,8 +5,9 @@ import { Mmu } from '../mmu/mmu.ts';
 import { Rights } from '../segmentation/descriptor.ts';
 import * as L from '../state/layout.ts';
 import type { SystemContext, SystemHelper } from './context.ts';
+import { keepOwned, lmswLeaves, moveLeaves, seenBits } from './control-intercepts.ts';
 import { checkUmip } from './descriptor-tables.ts';
-import { readRm, reg, requireCpl0, rm, undefinedInstruction, writeRm } from './operands.ts';
+import { isRegister, operandLinear, readRm, reg, requireCpl0, rm, undefinedInstruction, writeRm } from './operands.ts';
 
 const CR0 = { PE: 1n, TS: 8n, ET: 0x10n, WP: 1n << 16n, NW: 1n << 29n, CD: 1n << 30n, PG: 1n << 31n } as const;
 const CR0_DEFINED = 0xe005_003fn;
@@ -131,11 +132,12 @@ export const movToControl: SystemHelper = (context, instruction) => {
   requireCpl0(context);
   const gpr = rm(instruction);
   const value = wide(context, context.state.gpr(gpr));
-  if (context.intercepts.cr.write & (1 << register)) return { reason: 'cr', register, access: 'mov-to', gpr, value };
-  if (register === 0) writeCr0(context, value);
+  const leaves = moveLeaves(context, register, value);
+  if (leaves) return { reason: 'cr', register, access: 'mov-to', gpr, value, selective: leaves === 'selective' };
+  if (register === 0) writeCr0(context, keepOwned(context.intercepts.cr0, context.state.cr0, value));
   else if (register === 2) context.state.set64(L.CR2, value);
   else if (register === 3) writeCr3(context, value);
-  else if (register === 4) writeCr4(context, value);
+  else if (register === 4) writeCr4(context, keepOwned(context.intercepts.cr4, context.state.cr4, value));
   else {
     if (value > 15n) generalFault();
     context.interruptSource?.setTpr(Number(value) << 4);
@@ -149,10 +151,14 @@ export const movFromControl: SystemHelper = (context, instruction) => {
   requireCpl0(context);
   const gpr = rm(instruction);
   if (context.intercepts.cr.read & (1 << register)) return { reason: 'cr', register, access: 'mov-from', gpr, value: 0n };
-  const { state } = context;
-  const slots = { 0: L.CR0, 2: L.CR2, 3: L.CR3, 4: L.CR4 } as const;
-  const value = register === 8 ? BigInt((context.interruptSource?.getTpr() ?? 0) >> 4) : state.get64(slots[register]);
-  state.setGpr(gpr, wide(context, value));
+  const { state, intercepts } = context;
+  const read = () => {
+    if (register === 8) return BigInt((context.interruptSource?.getTpr() ?? 0) >> 4);
+    if (register === 0) return seenBits(intercepts.cr0, state.cr0);
+    if (register === 4) return seenBits(intercepts.cr4, state.cr4);
+    return state.get64(register === 2 ? L.CR2 : L.CR3);
+  };
+  state.setGpr(gpr, wide(context, read()));
   return 'next';
 };
 
@@ -160,6 +166,10 @@ export const movFromControl: SystemHelper = (context, instruction) => {
 export const invpcid: SystemHelper = (context, instruction) => {
   requireCpl0(context);
   const { state } = context;
+  if (context.intercepts.invpcid) {
+    const { displacement } = instruction;
+    return { reason: 'invlpg', address: operandLinear(context, instruction), invpcid: { displacement } };
+  }
   const type = wide(context, state.gpr(reg(instruction)));
   const offset = context.effectiveAddress(instruction);
   const descriptor = context.readVirtual(instruction.segment, offset, 8);
@@ -175,8 +185,11 @@ export const invpcid: SystemHelper = (context, instruction) => {
 
 export const clts: SystemHelper = (context) => {
   requireCpl0(context);
-  if (context.intercepts.cr.write & 1)
-    return { reason: 'cr', register: 0, access: 'clts', gpr: 0, value: context.state.cr0 & ~CR0.TS };
+  const { cr, cr0: owned } = context.intercepts;
+  const isOwned = (owned.mask & CR0.TS) !== 0n;
+  // TS of the hypervisor's that the guest sees clear is left alone.
+  if (isOwned && (seenBits(owned, context.state.cr0) & CR0.TS) === 0n && !(cr.write & 1)) return 'next';
+  if (cr.write & 1 || isOwned) return { reason: 'cr', register: 0, access: 'clts', gpr: 0, value: context.state.cr0 & ~CR0.TS };
   context.state.set64(L.CR0, context.state.cr0 & ~CR0.TS);
   context.modeChanged();
   return 'next';
@@ -184,16 +197,24 @@ export const clts: SystemHelper = (context) => {
 
 export const lmsw: SystemHelper = (context, instruction) => {
   requireCpl0(context);
+  const { state, intercepts } = context;
   const source = readRm(context, instruction, 2);
   // PE can be set but not cleared.
-  const value = (context.state.cr0 & ~0xen) | (source & 0xfn);
-  if (context.intercepts.cr.write & 1) return { reason: 'cr', register: 0, access: 'lmsw', gpr: rm(instruction), value };
-  writeCr0(context, value);
+  const value = (state.cr0 & ~0xen) | (source & 0xfn);
+  const leaves = lmswLeaves(context, source);
+  if (leaves) {
+    const memory = isRegister(instruction) ? undefined : operandLinear(context, instruction);
+    const selective = leaves === 'selective';
+    return { reason: 'cr', register: 0, access: 'lmsw', gpr: rm(instruction), value, selective, source, memory };
+  }
+  writeCr0(context, keepOwned(intercepts.cr0, state.cr0, value));
   return 'next';
 };
 
 export const smsw: SystemHelper = (context, instruction) => {
   checkUmip(context);
-  writeRm(context, instruction, context.state.cr0, 2);
+  const { state, intercepts } = context;
+  if (intercepts.cr.read & 1) return { reason: 'cr', register: 0, access: 'smsw', gpr: rm(instruction), value: 0n };
+  writeRm(context, instruction, seenBits(intercepts.cr0, state.cr0), 2);
   return 'next';
 };

@@ -28,7 +28,7 @@ export const movToDebug: SystemHelper = (context, instruction) => {
   const { state } = context;
   const register = debugRegister(context, instruction);
   requireCpl0(context);
-  if (context.intercepts.movDr) return { reason: 'dr', register, write: true, gpr: rm(instruction) };
+  if (context.intercepts.dr.write & (1 << register)) return { reason: 'dr', register, write: true, gpr: rm(instruction) };
   checkGeneralDetect(context);
   const raw = state.gpr(rm(instruction));
   const value = context.mode === 64 ? raw : raw & 0xffff_ffffn;
@@ -50,7 +50,7 @@ export const movFromDebug: SystemHelper = (context, instruction) => {
   const { state } = context;
   const register = debugRegister(context, instruction);
   requireCpl0(context);
-  if (context.intercepts.movDr) return { reason: 'dr', register, write: false, gpr: rm(instruction) };
+  if (context.intercepts.dr.read & (1 << register)) return { reason: 'dr', register, write: false, gpr: rm(instruction) };
   checkGeneralDetect(context);
   const value = state.get64(L.DR + register * 8);
   state.setGpr(rm(instruction), context.mode === 64 ? value : value & 0xffff_ffffn);

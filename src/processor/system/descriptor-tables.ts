@@ -1,5 +1,6 @@
 import { isCanonical } from '../../x86/address.ts';
 import type { DecodedInstruction } from '../../x86/instruction.ts';
+import type { ExitDetail } from '../exit.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import { type Descriptor, findDescriptor, isLong, isNull, Rights, rpl } from '../segmentation/descriptor.ts';
 import { dataSegment, loadLdt, loadTaskRegister } from '../segmentation/load.ts';
@@ -27,11 +28,18 @@ export function checkUmip({ state }: SystemContext): void {
   if ((state.cr4 & CR4_UMIP) !== 0n && state.cpl !== 0) throw new GuestFault(Vector.GP, 0);
 }
 
+const TABLE_BITS = { idtr: 1, gdtr: 2, ldtr: 4, tr: 8 } as const;
+type TableRegister = keyof typeof TABLE_BITS;
+
+function tableExit({ displacement }: DecodedInstruction, table: TableRegister, write: boolean): ExitDetail {
+  return { reason: 'descriptor-table', table, write, displacement };
+}
+
 const loadTable =
   (table: 'gdtr' | 'idtr', baseSlot: number, limitSlot: number): SystemHelper =>
   (context, instruction) => {
     requireCpl0(context);
-    if (context.intercepts.descriptorTable) return { reason: 'descriptor-table', table, write: true };
+    if (context.intercepts.descriptorTable.write & TABLE_BITS[table]) return tableExit(instruction, table, true);
     const at = context.effectiveAddress(instruction);
     const second = BigInt.asUintN(instruction.addressSize, at + 2n);
     const limit = context.readVirtual(instruction.segment, at, 2);
@@ -47,7 +55,7 @@ const storeTable =
   (table: 'gdtr' | 'idtr', baseSlot: number, limitSlot: number): SystemHelper =>
   (context, instruction) => {
     checkUmip(context);
-    if (context.intercepts.descriptorTable) return { reason: 'descriptor-table', table, write: false };
+    if (context.intercepts.descriptorTable.read & TABLE_BITS[table]) return tableExit(instruction, table, false);
     const at = context.effectiveAddress(instruction);
     const second = BigInt.asUintN(instruction.addressSize, at + 2n);
     const bytes = context.mode === 64 ? 8 : 4;
@@ -67,7 +75,7 @@ const loadRegister =
   (context, instruction) => {
     requireProtectedMode(context);
     requireCpl0(context);
-    if (context.intercepts.descriptorTable) return { reason: 'descriptor-table', table, write: true };
+    if (context.intercepts.descriptorTable.write & TABLE_BITS[table]) return tableExit(instruction, table, true);
     load(context, Number(readRm(context, instruction, 2)));
     return 'next';
   };
@@ -77,7 +85,7 @@ const storeRegister =
   (context, instruction) => {
     requireProtectedMode(context);
     checkUmip(context);
-    if (context.intercepts.descriptorTable) return { reason: 'descriptor-table', table, write: false };
+    if (context.intercepts.descriptorTable.read & TABLE_BITS[table]) return tableExit(instruction, table, false);
     writeRm(context, instruction, BigInt(context.state.segment(segment).selector), 2);
     return 'next';
   };

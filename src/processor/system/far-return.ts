@@ -21,6 +21,8 @@ import { nextRip } from './operands.ts';
 
 type Word = 2 | 4 | 8;
 
+const NMI_BLOCKED = 8;
+
 const wordOf = (bits: number): Word => (bits === 16 ? 2 : bits === 64 ? 8 : 4);
 
 /** SS for a return: may be null when the target is 64-bit code below level 3. */
@@ -97,6 +99,7 @@ export const iret: SystemHelper = (context, instruction) => {
   const { state } = context;
   const size = wordOf(instruction.operandSize);
   if (isVirtual8086(context) && (state.rflags & Flag.IOPL) !== Flag.IOPL) throw new GuestFault(Vector.GP, 0);
+  if (context.intercepts.svm.has('iret')) return { reason: 'svm', instruction: 'iret' };
   if (isProtected(context) && !isLong(context) && state.rflags & Flag.NT)
     return returnToTask(context, nextRip(context, instruction));
   if (isLong(context) && state.rflags & Flag.NT) throw new GuestFault(Vector.GP, 0);
@@ -110,17 +113,23 @@ export const iret: SystemHelper = (context, instruction) => {
   else if (flags & Flag.VM && state.cpl === 0 && !isLong(context) && size === 4)
     virtualReturn(context, stack, rip, selector, flags);
   else protectedReturn(context, stack, rip, selector, flags, size);
-  // NMIs may come again.
-  state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) & ~8);
-  context.eventsChanged();
+  unblockNmis(context);
   return 'jumped';
 };
+
+/** NMIs may come again, unless a hypervisor that takes all of them keeps track of that itself. */
+function unblockNmis(context: SystemContext): void {
+  const { state, intercepts } = context;
+  if (!intercepts.keepsNmisBlocked) state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) & ~NMI_BLOCKED);
+  context.eventsChanged();
+}
 
 function returnToTask(context: SystemContext, next: bigint): ReturnType<SystemHelper> {
   const { state } = context;
   const link = Number(context.readLinear(state.segment(L.Segment.TR).base, 2, false));
   if (context.intercepts.taskSwitch) return { reason: 'task-switch', selector: link, source: 'iret' };
   switchTask(context, link, 'iret', next);
+  unblockNmis(context);
   return 'jumped';
 }
 

@@ -12,7 +12,8 @@ import { callFar, jmpFar } from './far-transfer.ts';
 import * as fast from './fast-calls.ts';
 import * as identification from './identification.ts';
 import * as interrupts from './interrupts.ts';
-import { requireCpl0, undefinedInstruction } from './operands.ts';
+import * as nesting from './nesting.ts';
+import { operandLinear, requireCpl0, undefinedInstruction } from './operands.ts';
 import * as ports from './port-io.ts';
 import { rdpkru, wrpkru } from './protection-keys.ts';
 import { rdrand } from './random.ts';
@@ -28,25 +29,27 @@ const hlt: SystemHelper = (context) => {
 };
 
 const pause: SystemHelper = (context) => {
-  if (context.intercepts.pause) return { reason: 'pause' };
+  const { intercepts, state } = context;
+  const { pause: always, spin } = intercepts;
+  if (always || spin?.isTooLong(state.cpl, state.icount + state.get64(L.IDLE_TICKS))) return { reason: 'pause' };
   context.paused = true;
   return 'next';
 };
 
 const invlpg: SystemHelper = (context, instruction) => {
   requireCpl0(context);
-  const segmentBase =
-    context.mode === 64 && instruction.segment < L.Segment.FS ? 0n : context.state.segment(instruction.segment).base;
-  const address = BigInt.asUintN(64, segmentBase + context.effectiveAddress(instruction));
+  const address = operandLinear(context, instruction);
   if (context.intercepts.invlpg) return { reason: 'invlpg', address };
   // Translations follow the page tables by themselves: there is nothing stale to drop.
   return 'next';
 };
 
-const cacheControl: SystemHelper = (context) => {
-  requireCpl0(context);
-  return context.intercepts.wbinvd ? { reason: 'wbinvd' } : 'next';
-};
+const cacheControl =
+  (instruction: 'invd' | 'wbinvd'): SystemHelper =>
+  (context) => {
+    requireCpl0(context);
+    return context.intercepts[instruction] ? { reason: 'wbinvd', instruction } : 'next';
+  };
 
 const hypercall =
   (instruction: 'vmcall' | 'vmmcall'): SystemHelper =>
@@ -54,10 +57,10 @@ const hypercall =
     context.intercepts.hypercall ? { reason: 'hypercall', instruction } : undefinedInstruction();
 
 /** MONITOR and MWAIT are not advertised: #UD, unless a hypervisor wants to see them. */
-const monitor: SystemHelper = (context) =>
-  context.intercepts.monitorMwait && context.state.cpl === 0 ? { reason: 'monitor' } : undefinedInstruction();
-const mwait: SystemHelper = (context) =>
-  context.intercepts.monitorMwait && context.state.cpl === 0 ? { reason: 'mwait' } : undefinedInstruction();
+const watching =
+  (reason: 'monitor' | 'mwait'): SystemHelper =>
+  (context) =>
+    context.intercepts[reason] && context.state.cpl === 0 ? { reason } : undefinedInstruction();
 
 const undefinedHelper: SystemHelper = () => undefinedInstruction();
 
@@ -125,17 +128,17 @@ export const systemHelpers: Readonly<Record<string, SystemHelper>> = {
   hlt,
   pause,
   invlpg,
-  invd: cacheControl,
-  wbinvd: cacheControl,
+  invd: cacheControl('invd'),
+  wbinvd: cacheControl('wbinvd'),
   vmcall: hypercall('vmcall'),
   vmmcall: hypercall('vmmcall'),
-  monitor,
-  mwait,
+  monitor: watching('monitor'),
+  mwait: watching('mwait'),
   ...x87Helpers,
   ...legacyStateHelpers,
   ...extendedStateHelpers,
-  vmx_instruction: undefinedHelper,
-  svm_instruction: undefinedHelper,
+  vmx_instruction: nesting.vmxInstruction,
+  svm_instruction: nesting.svmInstruction,
   getsec: undefinedHelper,
   rsm: undefinedHelper,
   ud: undefinedHelper,

@@ -108,7 +108,7 @@ export const rdtsc: SystemHelper = (context) => {
 export const rdtscp: SystemHelper = (context) => {
   if (!context.model.has('rdtscp')) undefinedInstruction();
   checkTsc(context);
-  if (context.intercepts.rdtsc) return { reason: 'rdtsc', rdtscp: true };
+  if (context.intercepts.rdtscp) return { reason: 'rdtsc', rdtscp: true };
   writeEdxEax(context, context.readTsc());
   context.state.setGpr(1, context.state.get64(L.MSR_TSC_AUX) & 0xffff_ffffn);
   return 'next';

@@ -1,9 +1,10 @@
 import type { DecodedInstruction } from '../../x86/instruction.ts';
 import { deliverEvent, type GuestEvent } from '../events/deliver.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import { interceptsException } from '../intercepts.ts';
 import { isVirtual8086 } from '../segmentation/descriptor.ts';
 import { type CpuState, Flag } from '../state/cpu-state.ts';
-import type { SystemContext, SystemHelper } from './context.ts';
+import { AccessExit, type SystemContext, type SystemHelper } from './context.ts';
 import { iopl } from './flag-rules.ts';
 import { nextRip } from './operands.ts';
 
@@ -11,12 +12,19 @@ import { nextRip } from './operands.ts';
  * Delivers a software event: the handler returns behind the instruction. When delivery fails, the faults are those of the
  * instruction itself, so RIP goes back before they are raised.
  */
-function softwareEvent(context: SystemContext, instruction: DecodedInstruction, event: GuestEvent): ReturnType<SystemHelper> {
+function softwareEvent(
+  context: SystemContext,
+  instruction: DecodedInstruction,
+  { vector, kind }: Pick<GuestEvent, 'vector' | 'kind'>,
+): ReturnType<SystemHelper> {
+  const event: GuestEvent = { vector, kind, length: instruction.length };
   const { state } = context;
   const { rip } = state;
-  const { vector } = event;
-  if (context.intercepts.exceptions & (1 << vector) && event.kind !== 'software')
-    return { reason: 'exception', vector, type: event.kind === 'int1' ? 5 : 6 };
+  const { svm } = context.intercepts;
+  if (kind === 'software' && svm.has('int-n')) return { reason: 'svm', instruction: 'int', vector };
+  if (kind === 'int1' && svm.has('icebp')) return { reason: 'svm', instruction: 'icebp' };
+  if (kind !== 'software' && interceptsException(context.intercepts, vector))
+    return { reason: 'exception', vector, type: kind === 'int1' ? 5 : 6 };
   state.rip = nextRip(context, instruction);
   let outcome: ReturnType<typeof deliverEvent>;
   try {
@@ -24,6 +32,7 @@ function softwareEvent(context: SystemContext, instruction: DecodedInstruction, 
   } catch (error) {
     // A task switch that a hypervisor does: the instruction is still to come.
     state.rip = rip;
+    if (error instanceof AccessExit) error.during ??= event;
     throw error;
   }
   if (outcome === 'delivered') return 'jumped';

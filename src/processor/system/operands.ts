@@ -1,5 +1,6 @@
 import type { DecodedInstruction } from '../../x86/instruction.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
+import * as L from '../state/layout.ts';
 import type { SystemContext } from './context.ts';
 
 /** What helpers share: reading and writing ModRM operands, privilege checks. */
@@ -27,6 +28,13 @@ export function bytesOf(bits: number): Bytes {
 }
 
 /** Reads the r/m operand with `size` bytes. */
+/** Linear address of the memory operand, without checks. */
+export function operandLinear(context: SystemContext, instruction: DecodedInstruction): bigint {
+  const { segment } = instruction;
+  const base = context.mode === 64 && segment < L.Segment.FS ? 0n : context.state.segment(segment).base;
+  return BigInt.asUintN(64, base + context.effectiveAddress(instruction));
+}
+
 export function readRm(context: SystemContext, instruction: DecodedInstruction, size: Bytes): bigint {
   if (isRegister(instruction)) return BigInt.asUintN(size * 8, context.state.gpr(rm(instruction)));
   return context.readVirtual(instruction.segment, context.effectiveAddress(instruction), size);

@@ -155,7 +155,7 @@ describe('debug registers', () => {
     const machine = new SystemMachine('protected');
     machine.state.set64(L.DR + 56, 0x2400n);
     machine.processor.stateChanged();
-    machine.processor.intercepts.movDr = true;
+    machine.processor.intercepts.dr = { read: 0xff, write: 0xff };
     expect(machine.step('0f21c0')).toBe('dr');
   });
 

@@ -3,7 +3,7 @@ import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts
 import { internalErrorEnd } from '../../../hypervisor/partition/ends.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
 import { InternalError, KvmExit } from '../abi/kvm-run.ts';
-import { type Kvm, vmmFrame } from '../kvm.ts';
+import { type ExitOf, type Kvm, vmmFrame } from '../kvm.ts';
 
 /** An instruction that KVM lets do what it does on bare hardware: MOV DR, RDPMC, XSETBV, WBINVD, task switches … */
 export function* performAsHardware(context: ExitContext): Handler {
@@ -26,6 +26,16 @@ export function* treatAsNop(context: ExitContext): Handler {
 export function* refuseInstruction(context: ExitContext): Handler {
   yield stage('kvm-nested.refuse', { instruction: context.record.request, note: 'nested virtualization is off' });
   context.injectFault(Vector.UD);
+}
+
+/** A VM entry that failed: KVM_RUN returns, and the VMM can only give up. */
+export function* handleFailedEntry(kvm: Kvm, context: ExitContext<ExitOf<'vm-entry-failure'>>): Handler {
+  yield* inFrame(vmmFrame('KVM_EXIT_FAIL_ENTRY'), failEntry(kvm, context.exit.problem));
+}
+
+function* failEntry(kvm: Kvm, problem: string): Handler {
+  yield stage('kvm-entry.failed', { exit_reason: KvmExit.FAIL_ENTRY, problem });
+  kvm.machine.finish(internalErrorEnd(new Error(`a VM entry failed: ${problem}`)));
 }
 
 /** An exit that KVM didn't ask for. */
