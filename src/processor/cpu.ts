@@ -284,6 +284,7 @@ class Cpu implements Processor {
         undo();
         this.leaver = decoded;
         this.leaverRip = rip;
+        if (outcome.reason === 'exception') this.forgetResume();
         if (outcome.reason === 'triple-fault') return this.events.tripleFault(outcome);
         return this.core.exit(outcome, instruction.length);
       }
@@ -297,10 +298,17 @@ class Cpu implements Processor {
     } catch (error) {
       undo();
       if (error instanceof GuestFault && helperName === 'iret') this.events.faultOfIret(error);
+      const isDelivery = (error instanceof GuestFault || error instanceof AccessExit) && error.during !== undefined;
+      if (isDelivery) this.forgetResume();
       // The instruction is known here: no need to decode it again for its length.
       if (error instanceof AccessExit) return this.core.exit(error.detail, instruction.length, error.during);
       return this.failed(error);
     }
+  }
+
+  /** RFLAGS at an exit for a software event is what its handler would find: without RF (Intel SDM vol. 3, 28.3.3). */
+  private forgetResume(): void {
+    this.state.set32(L.EFLAGS, this.state.get32(L.EFLAGS) & ~Flag.RF);
   }
 
   /** Bookkeeping after instructions that ran to their end. */

@@ -247,8 +247,9 @@ export class EventUnit {
 
   private deliverInjected(event: EventInjection): RunResult | undefined {
     this.injected = undefined;
-    this.wake();
     const { state } = this;
+    // Also out of a shutdown: with an NMI or a machine check.
+    state.set32(L.ACTIVITY, Activity.ACTIVE);
     const { rip } = state;
     const isSoftware = isSoftwareEvent(event);
     if (isSoftware) state.rip = this.core.advance(rip, event.instructionLength ?? 0);
