@@ -17,6 +17,7 @@ import { BreakpointBook } from './breakpoints/breakpoint-book.ts';
 import { Dialect } from './dialect.ts';
 import { errors, RequestError } from './errors.ts';
 import { GuestConsole } from './guest-console.ts';
+import { type MemoryRange, MemoryViews } from './memory-views.ts';
 import { MessageQueue } from './message-queue.ts';
 import { MotionProgress } from './motion-progress.ts';
 import { Handles } from './references.ts';
@@ -78,6 +79,8 @@ export class AdapterSession {
   dialect = Dialect.of({});
   readonly breakpoints = new BreakpointBook();
   readonly progress = new MotionProgress((event, body) => this.event(event, body));
+  /** What the client shows of the guest's memory. */
+  readonly memoryViews = new MemoryViews();
   /** Events that not every client knows, and that this one does. */
   readonly optionalEvents = new Set<string>();
   private readonly queue = new MessageQueue();
@@ -150,6 +153,14 @@ export class AdapterSession {
     const request = this.queue.take(requestId);
     if (request) this.send(response(request.seq, request.command, 'cancelled'));
     if (this.progress.isShown(progressId)) this.launched.pause(this.focus);
+  }
+
+  /** Tells which parts of the memory that the client shows have changed, for its views to follow. */
+  tellChangedMemory(told?: MemoryRange): void {
+    if (!this.optionalEvents.has('memory')) return;
+    const { guests } = this.launched;
+    for (const changed of this.memoryViews.changes((index) => guests[index]?.session.vcpu().processor, told))
+      this.event('memory', changed);
   }
 
   output(text: string, category: 'stdout' | 'console' | 'stderr' | 'important' = 'console'): void {
@@ -301,6 +312,7 @@ export class AdapterSession {
     const { reason, description, text, hitBreakpoints: hitBreakpointIds } = stop;
     const first = this.threadId({ guest, vcpu: stop.vcpu });
     this.event('stopped', { reason, description, text, threadId: first, allThreadsStopped, hitBreakpointIds });
+    this.tellChangedMemory();
     // The other vCPUs of the partition have stopped with it.
     if (scope !== 'partition' || allThreadsStopped) return;
     for (const thread of threadsOf(guest)) {

@@ -18,6 +18,12 @@ export const errors = {
   unknownFrame: (id: unknown) => new RequestError(1006, `There is no stack frame ${id} any more; the guest has moved on.`),
   badReference: (text: unknown) =>
     new RequestError(1007, `"${text}" is not a memory reference; write 0x…, or gpa:0x… for a physical address.`),
+  notWritable: (place: string) => new RequestError(1016, `No memory that can be written is at ${place}.`),
+  partlyWritable: (room: number, length: number) =>
+    new RequestError(
+      1017,
+      `Only the first ${room} of ${length} bytes can be written; nothing was. Ask for allowPartial to write those.`,
+    ),
   notSettable: (name: string, why?: string) => new RequestError(1008, why ?? `${name} can't be changed.`),
   noTarget: (id: unknown) => new RequestError(1009, `There is no jump target ${id} any more; ask again.`),
   badArguments: (command: string, what: string) => new RequestError(1010, `The request "${command}" needs ${what}.`),

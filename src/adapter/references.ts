@@ -1,4 +1,4 @@
-import { hex, parseAddress } from '../x86/address.ts';
+import { type AddressSpace, hex, MASK_64, type MemoryPlace } from '../x86/address.ts';
 import { errors } from './errors.ts';
 
 /** Things that a client refers to by number until the guest moves on. */
@@ -20,38 +20,64 @@ export class Handles<T> {
   }
 }
 
-export interface MemoryReference {
-  /** Index of the guest whose memory it is; the first one's where it is missing. */
-  readonly guest?: number;
-  readonly space: 'gva' | 'gpa';
-  readonly address: bigint;
-}
-
-/** Bit of a reference's number from which on the guest's index stands: above all addresses, since clients compute with it. */
-const GUEST_SHIFT = 72n;
-
 /**
- * Reads a memory reference: `0x…` is virtual, `gpa:0x…` physical; of another guest than the first, its index stands above the
- * address. Throws RequestError.
+ * A memory reference is one plain number, `0x…`, since editors hand it to `BigInt()` and do arithmetic with it:
+ *
+ * | bits | |
+ * |---|---|
+ * | 63:0 | the address |
+ * | 71:64 | its space: 0 linear, 1 guest physical, 2 and 3 kept for guest physical of a nested guest and the host's physical |
+ * | 87:72 | index of the guest in the session: 0 for the first |
+ *
+ * So a linear address is its own reference, and guest physical 0x1000 is `0x10000000000001000`.
  */
-export function parseReference(text: unknown, offset: unknown = 0): MemoryReference {
+const SPACES: readonly AddressSpace[] = ['gva', 'gpa', 'l2gpa', 'spa'];
+const SPACE_SHIFT = 64n;
+const GUEST_SHIFT = 72n;
+const SPACE_MASK = 0xffn;
+/** Text before an address that says its space: for people who write references by hand. */
+const PREFIX = /^(gva|gpa):/i;
+
+/** A place in the memory of one of the guests. */
+export interface MemoryReference extends MemoryPlace {
+  /** Index of the guest; the first one where it is missing. */
+  readonly guest?: number;
+}
+
+/** Reads a memory reference, or what a person writes for one: `0x1000`, `gpa:0x1000`. Throws RequestError. */
+export function parseReference(text: unknown): MemoryReference {
   if (typeof text !== 'string') throw errors.badReference(text);
-  const space = text.startsWith('gpa:') ? 'gpa' : 'gva';
-  const number = text.trim().replace(/^g[pv]a:/, '');
-  const address = /^0x[0-9a-f]{17,19}$/i.test(number) ? BigInt(number) : parseAddress(number);
-  if (address === undefined) throw errors.badReference(text);
-  const moved = typeof offset === 'number' && Number.isInteger(offset) ? address + BigInt(offset) : address;
-  return { guest: Number(address >> GUEST_SHIFT), space, address: BigInt.asUintN(64, moved) };
+  const prefix = PREFIX.exec(text);
+  const digits = text.slice(prefix?.[0].length ?? 0).trim();
+  if (!/^(0x[0-9a-f]{1,22}|\d{1,27})$/i.test(digits)) throw errors.badReference(text);
+  const value = BigInt(digits.toLowerCase());
+  const space = SPACES[Number((value >> SPACE_SHIFT) & SPACE_MASK)];
+  const given = prefix?.[1]?.toLowerCase();
+  const isPlain = value <= MASK_64;
+  if ((space !== 'gva' && space !== 'gpa') || (given !== undefined && !isPlain)) throw errors.badReference(text);
+  return { guest: Number(value >> GUEST_SHIFT), space: given === 'gpa' ? 'gpa' : space, address: value & MASK_64 };
 }
 
+/** The same, moved by an offset in bytes; addresses wrap as the processor's do. Throws RequestError. */
+export function parseMovedReference(text: unknown, offset: unknown): MemoryReference {
+  const place = parseReference(text);
+  if (typeof offset !== 'number' || !Number.isSafeInteger(offset)) return place;
+  return { ...place, address: BigInt.asUintN(64, place.address + BigInt(offset)) };
+}
+
+/** The reference of a place in memory. */
 export function writeReference({ guest = 0, space, address }: MemoryReference): string {
-  const number = hex((BigInt(guest) << GUEST_SHIFT) | address);
-  return space === 'gpa' ? `gpa:${number}` : number;
+  return hex((BigInt(guest) << GUEST_SHIFT) | (BigInt(SPACES.indexOf(space)) << SPACE_SHIFT) | address);
 }
 
-/** A reference to a virtual address of a guest. */
+/** The reference of a linear address of a guest. */
 export function gvaReference(guest: number, address: bigint): string {
   return writeReference({ guest, space: 'gva', address });
+}
+
+/** A place as a person reads it: `0x1000`, `gpa:0x1000`. */
+export function writePlace({ space, address }: MemoryPlace): string {
+  return space === 'gpa' ? `gpa:${hex(address)}` : hex(address);
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';

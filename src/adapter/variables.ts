@@ -1,7 +1,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { ShownVariable } from '../debugger/inspection/shown.ts';
 import type { AdapterSession } from './adapter-session.ts';
-import { gvaReference } from './references.ts';
+import { writeReference } from './references.ts';
 import { locationOf } from './sources.ts';
 import type { Thread } from './threads.ts';
 
@@ -16,7 +16,7 @@ export function describeVariable(
     valueLocationReference: locationOf(adapter, guest, value),
     evaluateName: expression,
     variablesReference: children ? adapter.variables.add({ guest, vcpu, get: children }) : 0,
-    memoryReference: memory === undefined ? undefined : gvaReference(guest.index, memory),
+    memoryReference: memory && writeReference({ guest: guest.index, ...memory }),
     presentationHint: set || assign || children ? undefined : { attributes: ['readOnly'] },
   };
 }

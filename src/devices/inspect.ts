@@ -1,3 +1,5 @@
+import type { MemoryPlace } from '../x86/address.ts';
+
 /** A live tree of some part's state. Views only walk it; they know no device. */
 export interface InspectNode {
   readonly name: string;
@@ -6,7 +8,7 @@ export interface InspectNode {
   /** One sentence or a decoded form: "8N1, 115200 baud". */
   readonly detail?: string;
   /** Where in memory the thing lies, for "view memory". */
-  readonly memory?: { readonly space: 'gva' | 'gpa'; readonly address: bigint };
+  readonly memory?: MemoryPlace;
   /** Writes it from outside as the guest would; false when it can't be written so. Missing for what is only shown. */
   readonly set?: (value: bigint) => boolean;
   readonly children?: readonly InspectNode[];

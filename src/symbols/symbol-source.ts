@@ -85,6 +85,8 @@ export interface TypedValue {
   encode?(text: string): Uint8Array;
   /** The DWARF register that holds it, if it is in one. */
   readonly register?: number;
+  /** The address that a pointer or a reference holds. */
+  readonly target?: bigint;
   /** Scalar value, for conditions. */
   readonly scalar?: bigint | number;
 }

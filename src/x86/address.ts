@@ -8,6 +8,12 @@
  */
 export type AddressSpace = 'gva' | 'gpa' | 'l2gpa' | 'spa';
 
+/** A place in a guest's memory: what a debugger shows and changes memory by. */
+export interface MemoryPlace {
+  readonly space: Extract<AddressSpace, 'gva' | 'gpa'>;
+  readonly address: bigint;
+}
+
 export const MASK_32 = 0xffff_ffffn;
 export const MASK_64 = 0xffff_ffff_ffff_ffffn;
 /** Where the lower half of the canonical addresses ends, and where the upper one starts. */

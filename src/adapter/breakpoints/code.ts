@@ -4,7 +4,7 @@ import { type StageBreakpoint, stageLines, stagesAt } from '../../debugger/break
 import type { Guest } from '../../debugger/launch-guest.ts';
 import type { Dialect } from '../dialect.ts';
 import { errors, RequestError } from '../errors.ts';
-import { gvaReference, type MemoryReference, parseReference } from '../references.ts';
+import { gvaReference, type MemoryReference, parseMovedReference } from '../references.ts';
 import { optionalNumber, optionalText } from '../requests/handler.ts';
 import { type AskedBreakpoint, answer, type GiveBreakpoints, itemOf, problemOf, rulesOf } from './breakpoint-book.ts';
 
@@ -95,7 +95,7 @@ function whyNoFunction({ session }: Guest, name: string): string {
 /** The place of an instruction breakpoint, or what is wrong with it: the others are set all the same. */
 function referenceOf({ item }: AskedBreakpoint): MemoryReference | RequestError {
   try {
-    return parseReference(item.instructionReference, item.offset);
+    return parseMovedReference(item.instructionReference, item.offset);
   } catch (error) {
     if (error instanceof RequestError) return error;
     throw error;

@@ -1,6 +1,7 @@
 import { stageLines } from '../../debugger/breakpoints/stage-breakpoints.ts';
 import { evaluateTyped } from '../../debugger/expressions/evaluate.ts';
 import { ExpressionError } from '../../debugger/expressions/evaluator.ts';
+import { placeHeld } from '../../debugger/inspection/address-values.ts';
 import { findRegister } from '../../debugger/inspection/registers.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import type { GiveBreakpoints } from '../breakpoints/breakpoint-book.ts';
@@ -8,7 +9,7 @@ import { functionBreakpoints, handlerBreakpoints, instructionBreakpoints, source
 import { dataBreakpoints, dataId } from '../breakpoints/data.ts';
 import { exitFilterBreakpoints, filterItems } from '../breakpoints/filters.ts';
 import { frameOf } from '../frames.ts';
-import { type MemoryReference, writeReference } from '../references.ts';
+import { type MemoryReference, parseReference, writePlace } from '../references.ts';
 import { shippedPath, sourcePath } from '../sources.ts';
 import { still } from '../threads.ts';
 import { listOf, numberOf, optionalNumber, type Parameters, type RequestHandler, textOf } from './handler.ts';
@@ -52,7 +53,7 @@ const dataBreakpointInfo: RequestHandler = (adapter, parameters) => {
     return {
       body: {
         dataId: dataId(place, length),
-        description: `${length} byte${length === 1 ? '' : 's'} at ${writeReference(place)}`,
+        description: `${length} byte${length === 1 ? '' : 's'} at ${writePlace(place)}`,
         accessTypes: ['read', 'write', 'readWrite'],
         canPersist: false,
       },
@@ -62,6 +63,9 @@ const dataBreakpointInfo: RequestHandler = (adapter, parameters) => {
     return { body: { dataId: null, description: error.message } };
   }
 };
+
+/** A memory reference that says its space. */
+const WIDE_REFERENCE = /^0x0*[1-9a-f][0-9a-f]{16,}$/i;
 
 /** What a data breakpoint on a name watches: a variable, what a register points at, or an address. Throws ExpressionError. */
 function watchable(adapter: AdapterSession, parameters: Parameters, name: string): MemoryReference & { readonly size: number } {
@@ -75,16 +79,19 @@ function watchable(adapter: AdapterSession, parameters: Parameters, name: string
   const { session, index: guest } = whose;
   const wordSize = session.vcpu(vcpu).processor.mode / 8;
   if (variable?.place) return { guest, space: 'gva', ...variable.place };
-  if (variable?.memory !== undefined) return { guest, space: 'gva', address: variable.memory, size: wordSize };
+  if (variable?.memory) return { guest, ...variable.memory, size: wordSize };
+  if (WIDE_REFERENCE.test(name)) return { ...parseReference(name), size: 1 };
   if (name.startsWith('gpa:')) return { guest, space: 'gpa', address: session.evaluate(name.slice(4), vcpu), size: 1 };
   const typed = parameters.asAddress === true || !context ? undefined : evaluateTyped(session, name, context);
   if (typed && 'address' in typed) {
     if (typed.address !== undefined) return { guest, space: 'gva', address: typed.address, size: typed.byteSize };
     throw new ExpressionError(`"${name}" doesn't lie in memory here, so nothing can watch it.`);
   }
-  const register = findRegister(session.vcpu(vcpu).processor, name);
-  const address = register ? register.get() : session.evaluate(name.replace(/^gva:/, ''), vcpu);
-  return { guest, space: 'gva', address, size: register ? wordSize : 1 };
+  const { processor } = session.vcpu(vcpu);
+  const register = findRegister(processor, name);
+  if (!register) return { guest, space: 'gva', address: session.evaluate(name.replace(/^gva:/, ''), vcpu), size: 1 };
+  const address = register.get();
+  return { guest, ...(placeHeld(processor, name, address) ?? { space: 'gva', address }), size: wordSize };
 }
 
 const breakpointLocations: RequestHandler = (adapter, parameters) => {

@@ -4,6 +4,7 @@ import { runConsoleCommand } from '../../debugger/console/console.ts';
 import { type Assignment, assign, splitAssignment, type WrittenMemory } from '../../debugger/expressions/assignment.ts';
 import { evaluateTyped } from '../../debugger/expressions/evaluate.ts';
 import { ExpressionError } from '../../debugger/expressions/evaluator.ts';
+import { leadsTo } from '../../debugger/expressions/leads-to.ts';
 import { findRegister } from '../../debugger/inspection/registers.ts';
 import { languageVariable } from '../../debugger/inspection/scopes.ts';
 import type { ShownVariable } from '../../debugger/inspection/shown.ts';
@@ -13,7 +14,7 @@ import { hex } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
 import { frameOf } from '../frames.ts';
-import { gvaReference, writeReference } from '../references.ts';
+import { writeReference } from '../references.ts';
 import { locationOf } from '../sources.ts';
 import { still } from '../threads.ts';
 import { describeVariable } from '../variables.ts';
@@ -21,8 +22,9 @@ import { optionalNumber, optionalText, type Parameters, type RequestHandler, tex
 
 /** Views that show what was changed ask again. */
 function changed(adapter: AdapterSession, { index }: Guest, written?: WrittenMemory): void {
-  if (written)
-    adapter.event('memory', { memoryReference: writeReference({ guest: index, ...written }), offset: 0, count: written.length });
+  const told = written && { memoryReference: writeReference({ guest: index, ...written }), offset: 0, count: written.length };
+  if (told) adapter.event('memory', told);
+  adapter.tellChangedMemory(told);
   adapter.event('invalidated', { areas: ['variables', 'stacks'] });
 }
 
@@ -38,7 +40,7 @@ const setVariable: RequestHandler = (adapter, parameters) => {
   const typed = withoutNotes(variable.value, text);
   variable.set?.(variable.parse?.(typed) ?? guest.session.evaluate(typed, vcpu));
   const { value = '', type, memory } = find() ?? {};
-  const memoryReference = memory === undefined ? undefined : gvaReference(guest.index, memory);
+  const memoryReference = memory && writeReference({ guest: guest.index, ...memory });
   return {
     body: { value, type, memoryReference },
     after: () => changed(adapter, guest, variable.assign && variable.place && writtenAt(variable.place)),
@@ -55,17 +57,22 @@ function writtenAt({ address, size }: NonNullable<ShownVariable['place']>): Writ
   return { space: 'gva', address, length: size };
 }
 
-/** Sets what an expression names; gives its new value and what follows. */
-function set(adapter: AdapterSession, parameters: Parameters, assignment: Assignment): { value: string; after: () => void } {
+/** Sets what an expression names; gives what it is then, and what follows. */
+function set(
+  adapter: AdapterSession,
+  parameters: Parameters,
+  assignment: Assignment,
+): { now: DebugProtocol.EvaluateResponse['body']; after: () => void } {
   const { guest, vcpu, context } = frameOf(adapter, parameters);
   const written = assign(guest.session, assignment, vcpu, context);
-  return { value: evaluated(adapter, parameters, assignment.target, '').result, after: () => changed(adapter, guest, written) };
+  return { now: evaluated(adapter, parameters, assignment.target, ''), after: () => changed(adapter, guest, written) };
 }
 
 const setExpression: RequestHandler = (adapter, parameters) => {
   const target = textOf(parameters, 'expression', 'setExpression').trim();
-  const { value, after } = set(adapter, parameters, { target, value: textOf(parameters, 'value', 'setExpression') });
-  return { body: { value }, after };
+  const { now, after } = set(adapter, parameters, { target, value: textOf(parameters, 'value', 'setExpression') });
+  const { result, ...rest } = now;
+  return { body: { value: result, ...rest }, after };
 };
 
 const evaluate: RequestHandler = (adapter, parameters) => {
@@ -79,8 +86,8 @@ const evaluate: RequestHandler = (adapter, parameters) => {
   const assignment = splitAssignment(text);
   if (assignment && context !== 'repl') throw errors.onlyInConsole(text);
   if (assignment) {
-    const { value, after } = set(adapter, parameters, assignment);
-    return { body: { result: value, variablesReference: 0 }, after };
+    const { now, after } = set(adapter, parameters, assignment);
+    return { body: now, after };
   }
   return { body: evaluated(adapter, parameters, text, context) };
 };
@@ -112,9 +119,15 @@ function evaluated(
     const decimal = isBare || isWide || value < 10n ? '' : ` (${BigInt.asIntN(64, value)})`;
     const note = isBare || name !== undefined ? undefined : register?.note?.();
     const meaning = note === undefined ? `${decimal}${name === undefined ? '' : ` <${name}>`}` : ` (${note})`;
+    const memory = leadsTo(session, text, value, vcpu);
     const result = register?.bits === 1 ? value.toString() : `${hex(value)}${meaning}`;
     const valueLocationReference = locationOf(adapter, guest, result);
-    return { result, variablesReference: 0, memoryReference: gvaReference(guest.index, value), valueLocationReference };
+    return {
+      result,
+      variablesReference: 0,
+      memoryReference: memory && writeReference({ guest: guest.index, ...memory }),
+      valueLocationReference,
+    };
   } catch (error) {
     if (error instanceof ExpressionError && typed) throw new ExpressionError(typed.message);
     throw error;

@@ -3,7 +3,7 @@ import { stepTargets } from '../../debugger/run-control/step-targets.ts';
 import { hex } from '../../x86/address.ts';
 import type { AdapterSession, CodePlace } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
-import { gvaReference, parseReference } from '../references.ts';
+import { gvaReference, parseMovedReference } from '../references.ts';
 import { sourcePath } from '../sources.ts';
 import { still, type Thread, threadName, threadOrFocus, threadsOf } from '../threads.ts';
 import { guestOf, numberOf, type Parameters, type RequestHandler } from './handler.ts';
@@ -50,7 +50,7 @@ const unitOf = (parameters: Parameters): 'instruction' | 'line' =>
 /** Where a jump can go: the places of a line, or an instruction that is given by its address (an addition to the protocol). */
 function gotoPlaces(adapter: AdapterSession, parameters: Parameters): { line: number; places: readonly CodePlace[] } {
   if (parameters.instructionReference !== undefined) {
-    const place = parseReference(parameters.instructionReference, parameters.offset);
+    const place = parseMovedReference(parameters.instructionReference, parameters.offset);
     const { address } = place;
     const guest = guestOf(adapter, place);
     return { line: guest.session.symbols.lineAt(address)?.position.line ?? 0, places: [{ guest, address }] };

@@ -1,11 +1,11 @@
 import type { Processor } from '../../processor/processor.ts';
 import { EvaluationError, type FrameContext, type TypedValue } from '../../symbols/symbol-source.ts';
-import { hex } from '../../x86/address.ts';
+import { hex, type MemoryPlace } from '../../x86/address.ts';
 import { dwarfRegister } from '../inspection/call-stack.ts';
 import { findRegister, fitted, refused, setRegister } from '../inspection/registers.ts';
 import type { RunControl } from '../run-control/control.ts';
 import { evaluateNumber, evaluateTyped } from './evaluate.ts';
-import { type AddressSpace, ExpressionError, evaluateExpression } from './evaluator.ts';
+import { ExpressionError, evaluateExpression } from './evaluator.ts';
 import { guestScope, msrIndex } from './guest-scope.ts';
 
 type Evaluating = Pick<RunControl, 'partition' | 'symbols' | 'vcpu'>;
@@ -16,9 +16,7 @@ export interface Assignment {
 }
 
 /** Memory that was written. */
-export interface WrittenMemory {
-  readonly space: AddressSpace;
-  readonly address: bigint;
+export interface WrittenMemory extends MemoryPlace {
   readonly length: number;
 }
 
@@ -121,8 +119,8 @@ function encoded(session: Evaluating, typed: TypedValue, text: string, vcpu: num
   }
 }
 
-/** Where a memory operand lies: `dword [rsp + 4]`, `fs:[0x28]`. Undefined for an expression that is none. */
-function placeOf(session: Evaluating, text: string, vcpu: number): WrittenMemory | undefined {
+/** Where a memory operand lies: `dword [rsp + 4]`, `fs:[0x28]`. Undefined for an expression that is none. Throws ExpressionError. */
+export function placeOf(session: Evaluating, text: string, vcpu: number): WrittenMemory | undefined {
   const inner = /^(?:(?:byte|word|dword|qword)\s*)?(?:[a-z]{2,3}\s*:\s*)?\[(.*)\]$/is.exec(text)?.[1];
   if (inner === undefined || !isBalanced(inner)) return undefined;
   const state = session.vcpu(vcpu);

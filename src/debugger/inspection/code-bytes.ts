@@ -1,7 +1,7 @@
 import { Decoder, DecoderOptions, Instruction } from 'iced-x86';
 import type { CodeMode, Processor } from '../../processor/processor.ts';
 import { Segment } from '../../processor/state/layout.ts';
-import { MASK_32, MASK_64 } from '../../x86/address.ts';
+import { MASK_32, MASK_64, type MemoryPlace } from '../../x86/address.ts';
 import { LONGEST_INSTRUCTION } from './instruction-flow.ts';
 
 const PAGE = 4096n;
@@ -9,7 +9,7 @@ const PAGE = 4096n;
 const UNDECODABLE = -1;
 
 /**
- * The guest's code by linear address, as it is now: bytes, and where instructions end. Pages are read once, without side
+ * The guest's code by linear (or physical) address, as it is now: bytes, and where instructions end. Pages are read once, without side
  * effects; addresses wrap as the mode's do.
  */
 export class CodeBytes {
@@ -22,10 +22,13 @@ export class CodeBytes {
   private readonly lengths = new Map<bigint, number>();
   private readonly scratch = new Instruction();
 
-  constructor(private readonly processor: Processor) {
+  constructor(
+    private readonly processor: Processor,
+    private readonly space: MemoryPlace['space'] = 'gva',
+  ) {
     this.mode = processor.mode;
     this.mask = this.mode === 64 ? MASK_64 : MASK_32;
-    this.base = this.mode === 64 ? 0n : processor.state.segment(Segment.CS).base;
+    this.base = this.mode === 64 || space === 'gpa' ? 0n : processor.state.segment(Segment.CS).base;
   }
 
   /** Frees what lies outside of the garbage collector's reach. */
@@ -63,7 +66,7 @@ export class CodeBytes {
   private page(address: bigint): Uint8Array {
     const known = this.pages.get(address);
     if (known) return known;
-    const page = this.processor.readMemory('gva', address, Number(PAGE));
+    const page = this.processor.readMemory(this.space, address, Number(PAGE));
     this.pages.set(address, page);
     return page;
   }

@@ -1,13 +1,13 @@
 import { Formatter, FormatterSyntax, Instruction, OpKind } from 'iced-x86';
 import type { Processor } from '../../processor/processor.ts';
 import type { SymbolSource } from '../../symbols/symbol-source.ts';
-import { hex } from '../../x86/address.ts';
+import { hex, type MemoryPlace } from '../../x86/address.ts';
 import { CodeBytes } from './code-bytes.ts';
 import { LONGEST_INSTRUCTION } from './instruction-flow.ts';
 
 /** One line of a disassembly. */
 export interface DisassembledInstruction {
-  /** Linear. */
+  /** In the space that was asked for. */
   readonly address: bigint;
   /** Empty where nothing can be read. */
   readonly bytes: Uint8Array;
@@ -44,7 +44,7 @@ function nasm(): Formatter {
  * Exactly `count` lines around an address: from `offset` lines before it (negative) or after it on. The address begins a
  * line, and each line ends where the next begins. Going back takes a guess, since instructions differ in length: lines and
  * functions that are known to begin somewhere are trusted, else the start is taken that lies furthest back and still leads
- * to the address. A byte that leads nowhere is a line of its own.
+ * to the address. A byte that leads nowhere is a line of its own. Symbols have linear addresses: give none for physical ones.
  */
 export function disassembleAround(
   processor: Processor,
@@ -52,8 +52,9 @@ export function disassembleAround(
   address: bigint,
   offset: number,
   count: number,
+  space: MemoryPlace['space'] = 'gva',
 ): DisassembledInstruction[] {
-  const code = new CodeBytes(processor);
+  const code = new CodeBytes(processor, space);
   const instruction = new Instruction();
   try {
     const start = code.wrap(address);

@@ -4,13 +4,16 @@ import { exitNumbers } from '../../hypervisor/exits/reasons.ts';
 import type { VirtualCpu } from '../../hypervisor/partition/partition.ts';
 import { vmcbView } from '../../hypervisor/views/vmcb.ts';
 import { vmcsView } from '../../hypervisor/views/vmcs.ts';
+import type { VmExit } from '../../processor/exit.ts';
 import { type MsrReference, msrReference, readMsr } from '../../processor/models/msr-table.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { GENERAL_REGISTERS } from '../../symbols/registers.ts';
 import type { FrameContext } from '../../symbols/symbol-source.ts';
-import { hex } from '../../x86/address.ts';
+import { hex, type MemoryPlace, parseAddress } from '../../x86/address.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import type { RunControl } from '../run-control/control.ts';
+import { placeHeld } from './address-values.ts';
+import { PAGE_FAULT } from './error-code.ts';
 import { FPU_REGISTERS } from './fpu-registers.ts';
 import {
   describeControl,
@@ -68,7 +71,7 @@ export function registerScopes(session: Inspected, index: number): ShownScope[] 
     scope('Debug registers', named(['dr0', 'dr1', 'dr2', 'dr3', 'dr6', 'dr7'])),
     scope('MSRs', () => msrReference(processor.model.vendor).map((msr) => msrVariable(processor, msr))),
     scope('Local APIC', () => localApic(partition.inspect(), index)),
-    scope(control, () => controlView().map((node) => nodeVariable(node, controlFixed))),
+    scope(control, () => controlView().map((node) => nodeVariable(withPlaces(processor, node), controlFixed))),
     scope('Last VM exit', () => lastExit(vcpu)),
     scope('Devices', () => (partition.inspect().children ?? []).map((node) => nodeVariable(node, DEVICE_FIXED))),
   ];
@@ -93,7 +96,7 @@ export function outerRegisters(session: Inspected, index: number, { pc, register
         return {
           name,
           value: plain === undefined ? 'not known here' : `${hex(plain, bits / 4)}${symbol === undefined ? '' : `  <${symbol}>`}`,
-          memory: plain,
+          memory: plain === undefined ? undefined : placeHeld(processor, name, plain),
           fixed: 'Only the registers of the newest frame can be changed; this one is what unwinding found.',
         };
       });
@@ -105,7 +108,7 @@ function register(processor: Processor, found: NamedRegister, note = ''): ShownV
     name: found.name,
     value: formatRegister(found) + (note === '' ? '' : `  ${note}`),
     expression: found.name,
-    memory: found.bits >= 16 && /^[er]?(.[xip]|sp|si|di|r\d+)$/.test(found.name) ? found.get() : undefined,
+    memory: placeHeld(processor, found.name, found.get()),
     set: (value) => setRegister(processor, found, value),
     parse: found.parse,
   };
@@ -156,6 +159,7 @@ function segmentVariable(processor: Processor, name: string, segment: number): S
     name,
     value: describeSegment(processor, segment),
     expression: name,
+    memory: { space: 'gva', address: processor.state.segment(segment).base },
     set: (value) => {
       const found = findRegister(processor, name);
       if (found) setRegister(processor, found, value);
@@ -168,22 +172,24 @@ function segmentVariable(processor: Processor, name: string, segment: number): S
 }
 
 function tableVariable(processor: Processor, name: 'gdtr' | 'idtr'): ShownVariable {
-  const value = (part: string) => hex(findRegister(processor, `${name}.${part}`)?.get() ?? 0n);
+  const value = (part: string) => findRegister(processor, `${name}.${part}`)?.get() ?? 0n;
   return {
     name,
-    value: `base ${value('base')} limit ${value('limit')}`,
-    memory: findRegister(processor, `${name}.base`)?.get(),
+    value: `base ${hex(value('base'))} limit ${hex(value('limit'))}`,
+    memory: { space: 'gva', address: value('base') },
     fixed: `Set ${name}.base or ${name}.limit.`,
     children: () => ['base', 'limit'].flatMap((part) => partOf(processor, name, part)),
   };
 }
 
 function msrVariable(processor: Processor, { name, index, description }: MsrReference): ShownVariable {
+  const value = readMsr(processor, index) ?? 0n;
   return {
     name,
-    value: hex(readMsr(processor, index) ?? 0n),
+    value: hex(value),
     type: `${hex(index)}: ${description}`,
     expression: `msr:${hex(index)}`,
+    memory: placeHeld(processor, name, value),
     set: (value) => {
       const refusal = processor.writeRegister({ kind: 'msr', index }, value);
       if (refusal !== undefined) throw new ExpressionError(refused(name, value, refusal));
@@ -196,7 +202,7 @@ function nodeVariable(node: InspectNode, fixed: string): ShownVariable {
   return {
     name: node.name,
     value: [node.value, node.detail].filter((part) => part !== undefined).join('  '),
-    memory: node.memory?.space === 'gva' ? node.memory.address : undefined,
+    memory: node.memory,
     children: children ? () => children.map((child) => nodeVariable(child, fixed)) : undefined,
     fixed: set ? undefined : fixed,
     set: set
@@ -205,6 +211,16 @@ function nodeVariable(node: InspectNode, fixed: string): ShownVariable {
             throw new ExpressionError(`${node.name} can't be ${hex(value)}: it has 32 bits, and x2APIC mode may fix it.`);
         }
       : undefined,
+  };
+}
+
+/** Fields of a control structure with the memory that those with addresses lead to. */
+function withPlaces(processor: Processor, node: InspectNode): InspectNode {
+  const value = parseAddress(node.value ?? '');
+  return {
+    ...node,
+    memory: value === undefined ? undefined : placeHeld(processor, node.name, value),
+    children: node.children?.map((child) => withPlaces(processor, child)),
   };
 }
 
@@ -231,10 +247,17 @@ function lastExit({ activity, lastExit: last, processor }: VirtualCpu): ShownVar
     typeof value === 'bigint' ? hex(value) : typeof value === 'number' ? hex(value < 0 ? value >>> 0 : value) : String(value);
   const details = Object.entries(exit).filter(([, value]) => value !== undefined && typeof value !== 'object');
   return [
-    ['request', describeRequest(exit, processor.state.gpr(0))] as const,
-    ['VMX reason', String(vmx)] as const,
-    ['SVM code', hex(svm)] as const,
-    ...(exit.during ? [['while delivering', describeEvent(exit.during)] as const] : []),
-    ...details.map(([name, value]) => [name, name === 'reason' ? String(value) : show(value)] as const),
-  ].map(([name, value]) => ({ name, value, fixed: EXIT_FIXED }));
+    { name: 'request', value: describeRequest(exit, processor.state.gpr(0)) },
+    { name: 'VMX reason', value: String(vmx) },
+    { name: 'SVM code', value: hex(svm) },
+    ...(exit.during ? [{ name: 'while delivering', value: describeEvent(exit.during) }] : []),
+    ...details.map(([name, value]) => ({ name, value: show(value), memory: exitPlace(processor, exit, name, value) })),
+  ].map((variable) => ({ ...variable, fixed: EXIT_FIXED }));
+}
+
+/** The memory that a part of an exit leads to. A page fault carries the address that it is about. */
+function exitPlace(processor: Processor, exit: VmExit, name: string, value: unknown): MemoryPlace | undefined {
+  if (typeof value !== 'bigint') return undefined;
+  const isFaultAddress = name === 'payload' && exit.reason === 'exception' && exit.vector === PAGE_FAULT;
+  return placeHeld(processor, isFaultAddress ? 'cr2' : name, value);
 }

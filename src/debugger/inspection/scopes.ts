@@ -2,6 +2,7 @@ import type { FrameContext, TypedValue } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import type { DebugSession } from '../debug-session.ts';
 import { assign } from '../expressions/assignment.ts';
+import { placeHeld } from './address-values.ts';
 import type { StackEntry } from './call-stack.ts';
 import { outerRegisters, registerScopes } from './register-scopes.ts';
 import type { ShownScope, ShownVariable } from './shown.ts';
@@ -19,15 +20,15 @@ export interface LanguageFrame {
 
 /** A value of the guest's language as a variable. `expression` gives the same value. */
 export function languageVariable(frame: LanguageFrame, name: string, expression: string, value: TypedValue): ShownVariable {
-  const { text, typeName, address, byteSize, scalar } = value;
-  const target = typeName.endsWith('*') && typeof scalar === 'bigint' ? BigInt.asUintN(64, scalar) : undefined;
+  const { text, typeName, address, byteSize } = value;
+  // A pointer leads to the memory that it points at.
+  const shown = value.target ?? address;
   return {
     name,
     value: text,
     type: typeName,
     expression,
-    // A pointer leads to the memory that it points at.
-    memory: target ?? address,
+    memory: shown === undefined ? undefined : { space: 'gva', address: shown },
     place: address === undefined ? undefined : { address, size: byteSize },
     children: value.hasChildren
       ? () => value.children(0, MOST_CHILDREN).map((child) => languageVariable(frame, child.name, child.expression, child.value))
@@ -50,7 +51,14 @@ export function scopesOf(session: DebugSession, vcpu: number, entry: StackEntry)
   if (entry.kind === 'handler') {
     const values = entry.handler?.stage?.values ?? {};
     const variables = () =>
-      Object.entries(values).map(([name, value]): ShownVariable => ({ name, value: stageValue(value), fixed: STAGE_FIXED }));
+      Object.entries(values).map(
+        ([name, value]): ShownVariable => ({
+          name,
+          value: stageValue(value),
+          memory: typeof value === 'bigint' ? placeHeld(session.vcpu(vcpu).processor, name, value) : undefined,
+          fixed: STAGE_FIXED,
+        }),
+      );
     return [
       { name: 'Stage', hint: 'locals', expensive: false, variables },
       ...registers.map((scope) => ({ ...scope, expensive: true })),

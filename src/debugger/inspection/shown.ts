@@ -1,3 +1,5 @@
+import type { MemoryPlace } from '../../x86/address.ts';
+
 /** A variable as the debugger shows it. Children are made only when asked for. */
 export interface ShownVariable {
   readonly name: string;
@@ -5,8 +7,8 @@ export interface ShownVariable {
   readonly type?: string;
   /** An expression that gives the same value. */
   readonly expression?: string;
-  /** A guest virtual address to view memory at. */
-  readonly memory?: bigint;
+  /** The memory that it leads to: what a pointer points at, else where it lies. */
+  readonly memory?: MemoryPlace;
   readonly children?: () => readonly ShownVariable[];
   /** Sets it from a number. Throws ExpressionError with a sentence for what it can't be. */
   readonly set?: (value: bigint) => void;

@@ -4,7 +4,8 @@ import { Command, DEBUG_TYPE } from '../names.ts';
 
 const SCHEME = 'hyperscope-memory';
 const BYTES = 512;
-const ADDRESS = /^(?:(?:gva|gpa|l2gpa|spa):)?0x[0-9a-f]{1,16}$/i;
+/** A reference, or an address that says its space (docs/memory.md). */
+const ADDRESS = /^(?:(?:gva|gpa):)?0x[0-9a-f]{1,22}$/i;
 
 /** Shows guest memory as text in an editor beside the source, and brings it up to date at each stop. */
 export function registerShowMemory(): vscode.Disposable {
@@ -23,7 +24,7 @@ export function registerShowMemory(): vscode.Disposable {
     vscode.commands.registerCommand(Command.SHOW_MEMORY, async (from?: unknown) => {
       const reference = await memoryReference(from);
       if (reference === undefined) return;
-      const uri = vscode.Uri.from({ scheme: SCHEME, path: `/${reference}` });
+      const uri = vscode.Uri.from({ scheme: SCHEME, path: `/${readable(reference)}` });
       shown.add(uri.toString());
       await vscode.window.showTextDocument(uri, { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true, preview: false });
     }),
@@ -73,6 +74,12 @@ function variableReference(from: unknown): string | undefined {
   return 'value' in variable && typeof variable.value === 'string' ? /0x[0-9a-f]+/i.exec(variable.value)?.[0] : undefined;
 }
 
+/** A reference as the title of an editor: physical addresses with their space in words. */
+function readable(reference: string): string {
+  const physical = /^0x0*1([0-9a-f]{16})$/i.exec(reference)?.[1];
+  return physical === undefined ? reference : `gpa:0x${BigInt(`0x${physical}`).toString(16)}`;
+}
+
 function activeSession(): vscode.DebugSession | undefined {
   const session = vscode.debug.activeDebugSession;
   return session?.type === DEBUG_TYPE ? session : undefined;
@@ -86,7 +93,7 @@ async function dump(reference: string): Promise<string> {
       await session.customRequest('readMemory', { memoryReference: reference, count: BYTES });
     const bytes = Buffer.from(answer.data ?? '', 'base64');
     const rest = bytes.length < BYTES ? `${reference}: the rest can't be read\n` : '';
-    return `${hexDump(BigInt(answer.address.replace(/^\w+:/, '')), bytes)}${rest}`;
+    return `${hexDump(BigInt.asUintN(64, BigInt(answer.address)), bytes)}${rest}`;
   } catch (error) {
     return `${error instanceof Error ? error.message : String(error)}\n`;
   }

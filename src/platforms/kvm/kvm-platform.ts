@@ -182,9 +182,9 @@ export class KvmPlatform implements Platform, Kvm {
       return {
         name: `vCPU ${index}`,
         children: [
-          { name: 'system time (kvmclock)', value: hex(systemTime), memory: { space: 'gpa', address: systemTime & ~1n } },
-          { name: 'steal time', value: hex(stealTime), memory: { space: 'gpa', address: stealTime & ~1n } },
-          { name: 'PV EOI', value: hex(pvEoi) },
+          { name: 'system time (kvmclock)', value: hex(systemTime), memory: areaOf(systemTime) },
+          { name: 'steal time', value: hex(stealTime), memory: areaOf(stealTime) },
+          { name: 'PV EOI', value: hex(pvEoi), memory: areaOf(pvEoi) },
           { name: 'poll control', value: hex(pollControl) },
         ],
       };
@@ -193,7 +193,19 @@ export class KvmPlatform implements Platform, Kvm {
       name: 'platform',
       value: 'kvm',
       detail: this.vendor === 'intel' ? 'kvm.ko with kvm-intel' : 'kvm.ko with kvm-amd',
-      children: [{ name: 'wall clock', value: hex(this.wallClock) }, ...vcpus],
+      children: [
+        {
+          name: 'wall clock',
+          value: hex(this.wallClock),
+          memory: this.wallClock === 0n ? undefined : { space: 'gpa', address: this.wallClock },
+        },
+        ...vcpus,
+      ],
     };
   }
+}
+
+/** The area of guest memory that an MSR names, while its bit 0 says that the area is in use. */
+function areaOf(msr: bigint): InspectNode['memory'] {
+  return (msr & 1n) === 0n ? undefined : { space: 'gpa', address: msr & ~3n };
 }

@@ -3,7 +3,9 @@ import type { Processor } from '../processor.ts';
 import type { PartitionMemory } from './partition-memory.ts';
 
 /** Whose translations and address width an access from outside goes by. */
-type Translator = Pick<Processor, 'mode' | 'translate'>;
+type Translator = Pick<Processor, 'state' | 'translate'>;
+
+const EFER_LMA = 1n << 10n;
 
 /** Calls `part` for each piece of a range of GVAs that lies in one page, until one isn't mapped or isn't done whole. */
 function forEachPage(
@@ -12,9 +14,11 @@ function forEachPage(
   length: number,
   part: (gpa: bigint, done: number, room: number) => number,
 ): number {
+  // In compatibility mode, too, the kernel's memory lies above 4 GiB.
+  const mask = (vcpu.state.efer & EFER_LMA) !== 0n ? MASK_64 : MASK_32;
   let done = 0;
   while (done < length) {
-    const linear = (gva + BigInt(done)) & (vcpu.mode === 64 ? MASK_64 : MASK_32);
+    const linear = (gva + BigInt(done)) & mask;
     const gpa = vcpu.translate(linear);
     if (gpa === undefined) break;
     const room = Math.min(length - done, 0x1000 - Number(linear & 0xfffn));

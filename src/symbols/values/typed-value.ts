@@ -51,6 +51,16 @@ class Presented implements TypedValue {
     return this.value.storage.kind === 'register' ? this.value.storage.register : undefined;
   }
 
+  get target(): bigint | undefined {
+    if (stripped(this.value.type).kind !== 'pointer') return undefined;
+    try {
+      return addressOf(pointee(this.value, this.context.frame));
+    } catch (error) {
+      if (error instanceof UnavailableError) return undefined;
+      throw error;
+    }
+  }
+
   get scalar(): bigint | number | undefined {
     try {
       return scalarOf(this.value, this.context.frame)?.value;
