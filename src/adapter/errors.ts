@@ -18,6 +18,8 @@ export const errors = {
   unknownFrame: (id: unknown) => new RequestError(1006, `There is no stack frame ${id} any more; the guest has moved on.`),
   badReference: (text: unknown) =>
     new RequestError(1007, `"${text}" is not a memory reference; write 0x…, or gpa:0x… for a physical address.`),
+  noAddress: (text: string) =>
+    new RequestError(1018, `"${text}" is no address; give a number, a register, a symbol or a memory operand.`),
   notWritable: (place: string) => new RequestError(1016, `No memory that can be written is at ${place}.`),
   partlyWritable: (room: number, length: number) =>
     new RequestError(

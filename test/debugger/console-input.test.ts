@@ -31,6 +31,7 @@ const WORDS = [
   'regs',
   'exits',
   'walk',
+  'map',
   'mem',
   'find',
   'idt',

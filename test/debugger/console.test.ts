@@ -24,6 +24,7 @@ describe('a console command', () => {
       'cpuid',
       'exits',
       'walk',
+      'map',
       'mem',
       'find',
       'idt',
@@ -48,7 +49,6 @@ describe('a console command', () => {
     ['exits where prot=1', /^"prot=1" names no field of an exit; did you mean port\?/],
     ['exits 0', /is no count/],
     ['walk', /^An address is missing; the command is walk ADDRESS\.$/],
-    ['walk gpa:0x1000', /without gpa:/],
     ['walk nowhere', /"nowhere" is not a register/],
     ['mem', /^An address is missing; the command is mem ADDRESS \[BYTES\]\.$/],
     ['mem rsp 0', /is no count/],
@@ -90,11 +90,34 @@ describe('a console command', () => {
   test('walk shows the entries and where they lead', () => {
     const client = hello();
     expect(run(client, 'walk rip')).toMatch(
-      /^PML4 .*\nPDPT .*\nPD .*\n0x100000 → gpa 0x100000, page of 2 MiB, writable, supervisor, executable$/,
+      /^PML4 .*\nPDPT .*\nPD .*\n0x100000 → gpa 0x100000, page of 2 MiB, writable, supervisor, executable\nRefused: user read #PF\(0x5\), user write #PF\(0x7\), user fetch #PF\(0x5\)\nEPT PML4E (.*\n)*gpa 0x100000 → spa 0x[0-9a-f]+$/,
     );
     expect(run(client, 'walk 0x8000000000')).toMatch(/0x8000000000 is not mapped\. The PML4 entry is not present\.$/);
     expect(run(client, 'walk 1 << 63')).toMatch(/not canonical/);
     expect(run(stopped('bare/boot-sector.asm', { platform: 'bare' }), 'walk 0x7c00')).toBe('0x7c00 → gpa 0x7c00, paging is off');
+  });
+
+  test('map shows what is mapped with the same rights, as far as it is asked for', () => {
+    const client = hello();
+    expect(run(client, 'map')).toBe('0x0000000000000000-0x00000000ffffffff      4 GiB  rwx s  2 MiB  → gpa 0x0');
+    expect(run(client, 'map 0x80000000')).toMatch(/^0x0000000080000000-0x00000000ffffffff {6}2 GiB .* → gpa 0x80000000$/);
+    expect(run(client, 'map 0x100000000')).toBe('Nothing is mapped from 0x100000000 on.');
+    // A table of pages that are writable by turns: each is a range of its own.
+    const table = Buffer.alloc(4096);
+    for (let index = 0n; index < 512n; index++)
+      table.writeBigUInt64LE((index << 12n) | (index % 2n === 0n ? 3n : 1n), Number(index) * 8);
+    client.ask('writeMemory', { memoryReference: 'gpa:0x80000', data: table.toString('base64') });
+    const directory = client.evaluate('qword gpa:[qword gpa:[cr3] & -0x1000] & -0x1000', 'clipboard');
+    client.evaluate(`qword gpa:[${directory}] = 0x80003`, 'repl');
+    const rows = run(client, 'map').split('\n');
+    expect(rows).toHaveLength(65);
+    expect(rows[1]).toBe('0x0000000000001000-0x0000000000001fff      4 KiB  r-x s  4 KiB  → gpa 0x1000');
+    expect(rows[64]).toBe('To go on: map 0x40000');
+    expect(run(client, 'map 0x40000').split('\n')[0]).toMatch(/^0x0000000000040000-/);
+    expect(run(stopped('bare/boot-sector.asm', { platform: 'bare' }), 'map')).toMatch(
+      /^0x00000000-0xffffffff {6}4 GiB {2}.* paging is off/,
+    );
+    expect(() => run(client, 'map gpa:0')).toThrow(/without gpa:/);
   });
 
   test('mem shows bytes and text, takes an expression and a count, and says where memory ends', () => {

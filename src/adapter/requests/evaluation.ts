@@ -93,7 +93,7 @@ const evaluate: RequestHandler = (adapter, parameters) => {
 };
 
 /** What an expression gives, as it is shown in a context. The clipboard gets the bare value. */
-function evaluated(
+export function evaluated(
   adapter: AdapterSession,
   parameters: Parameters,
   text: string,

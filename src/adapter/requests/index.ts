@@ -8,6 +8,7 @@ import type { RequestHandler } from './handler.ts';
 import { inspectionRequests } from './inspection.ts';
 import { lifecycleRequests } from './lifecycle.ts';
 import { memoryRequests } from './memory.ts';
+import { pagingRequests } from './paging.ts';
 import { programRequests } from './program.ts';
 
 /** Every request that the adapter knows, by its command. */
@@ -20,6 +21,7 @@ export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
   ...exceptionRequests,
   ...crashRequests,
   ...memoryRequests,
+  ...pagingRequests,
   ...programRequests,
   ...guestConsoleRequests,
 };

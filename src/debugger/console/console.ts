@@ -6,6 +6,7 @@ import { exitCommands } from './exits.ts';
 import { findCommands } from './find.ts';
 import { inputCommands } from './input.ts';
 import { memoryCommands } from './memory.ts';
+import { pagingCommands } from './paging.ts';
 import { partitionCommands } from './partitions.ts';
 import { registerCommands } from './registers.ts';
 import { reportCommands } from './report.ts';
@@ -23,6 +24,7 @@ const help: ConsoleCommand = {
 const commands: readonly ConsoleCommand[] = [
   ...registerCommands,
   ...exitCommands,
+  ...pagingCommands,
   ...memoryCommands,
   ...findCommands,
   ...tableCommands,

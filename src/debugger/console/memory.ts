@@ -1,35 +1,10 @@
 import { hex } from '../../x86/address.ts';
-import { ExpressionError } from '../expressions/evaluator.ts';
-import { walkLines } from '../inspection/exception-details.ts';
 import { addressOf, type CommandAddress, type ConsoleCommand, type ConsoleSession, countOf } from './command.ts';
 
-const WALK = 'walk ADDRESS';
 const MEM = 'mem ADDRESS [BYTES]';
 const SHOWN = 64;
 const MOST = 4096;
 const PER_ROW = 16;
-const PAGE = 4096n;
-
-function size(bytes: bigint): string {
-  if (bytes >= 1n << 30n) return `${bytes >> 30n} GiB`;
-  return bytes >= 1n << 20n ? `${bytes >> 20n} MiB` : `${bytes >> 10n} KiB`;
-}
-
-function walk(session: ConsoleSession, rest: string): string {
-  const { space, address } = addressOf(session, rest, WALK);
-  if (space === 'gpa')
-    throw new ExpressionError('A physical address is not looked up in page tables; give walk a virtual one, without gpa:.');
-  const result = session.vcpu().processor.walk(address);
-  if (result.gpa === undefined)
-    return [...walkLines(result), `${hex(address)} is not mapped. ${result.problem ?? ''}`.trimEnd()].join('\n');
-  const rights = [
-    result.writable ? 'writable' : 'read-only',
-    result.user ? 'user' : 'supervisor',
-    result.executable ? 'executable' : 'no-execute',
-  ].join(', ');
-  const page = result.steps.length === 0 ? 'paging is off' : `page of ${size(result.pageSize ?? PAGE)}, ${rights}`;
-  return [...walkLines(result), `${hex(address)} → gpa ${hex(result.gpa)}, ${page}`].join('\n');
-}
 
 /** A count at the end is one unless it belongs to the expression: `rsp 16`, but `rsp + 16`. */
 export function splitCount(text: string): readonly [expression: string, count: string | undefined] {
@@ -63,16 +38,6 @@ function mem(session: ConsoleSession, rest: string): string {
 }
 
 export const memoryCommands: readonly ConsoleCommand[] = [
-  {
-    name: 'walk',
-    usage: WALK,
-    summary: 'the page walk of a virtual address',
-    details: [
-      'Shows each entry with where it lies and its bits, then the physical address and the rights.',
-      'For example: walk rip, walk [rsp]',
-    ],
-    run: walk,
-  },
   {
     name: 'mem',
     usage: MEM,

@@ -15,8 +15,11 @@ import type { InterceptSettings } from '../intercepts/settings.ts';
 import { ExitEntry } from '../journal/exit-entry.ts';
 import { RingJournal } from '../journal/ring-journal.ts';
 import { DirtyLog } from '../second-level/dirty-log.ts';
+import { eptWalk } from '../second-level/ept.ts';
 import { hostPlace } from '../second-level/host-place.ts';
+import { nptWalk } from '../second-level/npt.ts';
 import { SecondLevelMap } from '../second-level/second-level-map.ts';
+import type { TableWalk } from '../second-level/table-walk.ts';
 import { PartitionClock } from './clock.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
 import { debugExitEnd, haltedEnd, internalErrorEnd, tripleFaultEnd } from './ends.ts';
@@ -401,6 +404,10 @@ export class GuestPartition implements HostedPartition, Machine {
     this.used = true;
   }
 
+  walkSecondLevel(gpa: bigint): TableWalk | undefined {
+    if (this.platform === 'bare') return undefined;
+    return this.vendor === 'amd' ? nptWalk(this.secondLevel, gpa) : eptWalk(this.secondLevel, gpa);
+  }
   inspect(): InspectNode {
     return inspectMachine(this, this.server);
   }

@@ -8,6 +8,7 @@ import type { InterceptSettings } from '../intercepts/settings.ts';
 import type { ExitJournal } from '../journal/exit-journal.ts';
 import type { DirtyLog } from '../second-level/dirty-log.ts';
 import type { SecondLevelMap } from '../second-level/second-level-map.ts';
+import type { TableWalk } from '../second-level/table-walk.ts';
 import type { DebugHooks, PartitionEnd, RunRequest, RunStop } from './run.ts';
 
 /** A vCPU as the hypervisor sees it. */
@@ -55,6 +56,8 @@ export interface Partition {
   reset(): void;
   /** Devices, memory map, vCPUs as live trees. */
   inspect(): InspectNode;
+  /** How second-level tables translate a guest physical address, where the partition has such tables. */
+  walkSecondLevel(gpa: bigint): TableWalk | undefined;
   /** 64-bit hash of all vCPUs' state and of RAM, as 16 hexadecimal digits. */
   stateHash(): string;
 }
