@@ -50,13 +50,13 @@ async function openDesktop(samples) {
 async function serve(samples, { port, open }) {
   // Loaded only now: the folder has nothing to run before this.
   const { installHost } = await import('./vscode-host/install.mjs');
-  const { registerExtension, startServer, workbenchUrl } = await import('./vscode-host/server.mjs');
+  const { registerExtensions, startServer, workbenchUrl } = await import('./vscode-host/server.mjs');
   const { hostFolder } = await import('./vscode-host/layout.mjs');
   await installHost();
   // Kept from one start to the next, with the user's settings and breakpoints in it.
   const dataFolder = path.join(hostFolder, 'data');
   const extensionsFolder = path.join(dataFolder, 'extensions');
-  registerExtension(extensionsFolder, root);
+  registerExtensions(extensionsFolder, [root]);
   const server = await step('Starting VS Code', () =>
     // The token keeps other users of this machine, and other pages of the browser, out of the editor and its terminal.
     startServer({ port, dataFolder, extensionsFolder, token: randomBytes(16).toString('hex') }),

@@ -9,6 +9,7 @@ import { registerStepInstruction } from './commands/step-instruction.ts';
 import { registerDebugAdapter } from './debug-adapter.ts';
 import { startLanguageClient } from './language-client.ts';
 import { registerLaunchConfigurations } from './launch-configurations.ts';
+import { registerPageTables } from './views/page-tables.ts';
 
 /** What VS Code calls when a guest is to be debugged, or guest assembly is opened. */
 export function activate(context: vscode.ExtensionContext): void {
@@ -22,6 +23,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerOpenSample(context),
     registerShowMemory(),
     registerCrashReport(),
+    registerPageTables(context),
   );
   // Not awaited: F5 must not wait for the language server, nor fail with it.
   startLanguageClient(context).catch((error: unknown) => {

@@ -17,4 +17,12 @@ export const Command = {
   OPEN_SAMPLE: 'hyperscope.openSample',
   SHOW_MEMORY: 'hyperscope.showMemory',
   SAVE_CRASH_REPORT: 'hyperscope.saveCrashReport',
+  LOOK_UP_ADDRESS: 'hyperscope.lookUpAddress',
+  FORGET_ADDRESS: 'hyperscope.forgetAddress',
+  SHOW_ADDRESS_MAP: 'hyperscope.showAddressMap',
+  COPY_PAGE_TABLE_VALUE: 'hyperscope.copyPageTableValue',
+} as const;
+
+export const View = {
+  PAGE_TABLES: 'hyperscope.pageTables',
 } as const;

@@ -3,21 +3,24 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { launchBrowser } from '../../tools/vscode-host/browser.mjs';
-import { registerExtension, startServer, workbenchUrl } from '../../tools/vscode-host/server.mjs';
+import { registerExtensions, startServer, workbenchUrl } from '../../tools/vscode-host/server.mjs';
 
 export const root = path.resolve(import.meta.dirname, '../..');
 const results = path.join(root, 'test-results');
 
-/** Opens the window on a copy of the samples; `prepare` may change the copy first. */
-export async function openWindow(prepare = () => {}) {
+/**
+ * Opens the window on a copy of the samples; `prepare` may change the copy first. `extensions` are folders of other extensions to
+ * have beside this one.
+ */
+export async function openWindow(prepare = () => {}, { settings = {}, extensions = [] } = {}) {
   mkdirSync(results, { recursive: true });
   const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-ui-'));
   const workspace = path.join(folder, 'samples');
   cpSync(path.join(root, 'samples'), workspace, { recursive: true });
   prepare(workspace);
   const extensionsFolder = path.join(folder, 'extensions');
-  registerExtension(extensionsFolder, root);
-  const server = await startServer({ dataFolder: path.join(folder, 'vscode'), extensionsFolder });
+  registerExtensions(extensionsFolder, [root, ...extensions]);
+  const server = await startServer({ dataFolder: path.join(folder, 'vscode'), extensionsFolder, settings });
   const browser = await launchBrowser();
   const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
   page.setDefaultTimeout(30_000);
@@ -49,6 +52,28 @@ class Window {
   /** A row of the Variables view with a text. */
   variable(text) {
     return this.page.locator('.debug-variables .monaco-list-row', { hasText: text }).first();
+  }
+
+  /** Unfolds a view of the side bar, and folds others that would leave it no room. */
+  async openView(name, fold = []) {
+    const header = (title) => this.page.locator('.sidebar .pane-header', { hasText: new RegExp(`^\\s*${title}`, 'i') }).first();
+    await header(name).waitFor();
+    for (const title of fold) if ((await header(title).getAttribute('aria-expanded')) === 'true') await header(title).click();
+    if ((await header(name).getAttribute('aria-expanded')) !== 'true') await header(name).click();
+  }
+
+  /** A row of an own view with a text. */
+  row(text) {
+    return this.page.locator('.sidebar .customview-tree .monaco-list-row', { hasText: text }).first();
+  }
+
+  /** Makes the side bar so many pixels wide. */
+  async widenSideBar(width) {
+    const { x, y, width: now, height } = await this.page.locator('.part.sidebar').boundingBox();
+    await this.page.mouse.move(x + now, y + height / 2);
+    await this.page.mouse.down();
+    await this.page.mouse.move(x + width, y + height / 2, { steps: 4 });
+    await this.page.mouse.up();
   }
 
   /** Presses a key until what it should bring is there: the workbench may still be getting ready. */

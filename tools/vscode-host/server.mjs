@@ -59,19 +59,21 @@ export function writeSettings(userDataFolder, settings = {}) {
 }
 
 /**
- * Lists an unpacked extension as installed in an extensions folder, in place: nothing is copied. Unlike a development
- * extension it works without the driver for tests, which would swallow notifications and dialogs.
+ * Lists unpacked extensions as installed in an extensions folder, in place: nothing is copied. Unlike development extensions they
+ * work without the driver for tests, which would swallow notifications and dialogs.
  */
-export function registerExtension(extensionsFolder, extensionFolder) {
-  const { publisher, name, version } = JSON.parse(readFileSync(path.join(extensionFolder, 'package.json'), 'utf8'));
+export function registerExtensions(extensionsFolder, extensionFolders) {
   mkdirSync(extensionsFolder, { recursive: true });
-  const entry = {
-    identifier: { id: `${publisher}.${name}` },
-    version,
-    location: { $mid: 1, path: extensionFolder, scheme: 'file' },
-    metadata: { installedTimestamp: 0, pinned: true, source: 'vsix' },
-  };
-  writeFileSync(path.join(extensionsFolder, 'extensions.json'), JSON.stringify([entry]));
+  const entries = extensionFolders.map((folder) => {
+    const { publisher, name, version } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+    return {
+      identifier: { id: `${publisher}.${name}` },
+      version,
+      location: { $mid: 1, path: folder, scheme: 'file' },
+      metadata: { installedTimestamp: 0, pinned: true, source: 'vsix' },
+    };
+  });
+  writeFileSync(path.join(extensionsFolder, 'extensions.json'), JSON.stringify(entries));
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Guest } from '../../debugger/launch-guest.ts';
 import { addressMap } from '../../debugger/paging/address-map.ts';
 import { mapLines, rightsColumn } from '../../debugger/paging/map-text.ts';
-import { type TranslationEntry, translationView } from '../../debugger/paging/translation.ts';
+import { type TranslationEntry, type TranslationView, translationView } from '../../debugger/paging/translation.ts';
 import type { TableWalk } from '../../hypervisor/second-level/table-walk.ts';
 import { hex, type MemoryPlace } from '../../x86/address.ts';
 import type { AdapterSession } from '../adapter-session.ts';
@@ -37,11 +37,54 @@ function asked(adapter: AdapterSession, parameters: Parameters, text: string): A
 }
 
 /** Writes references to physical memory of a guest. */
-const physicalOf = (guest: Guest) => (address: bigint | undefined) =>
-  address === undefined ? undefined : writeReference({ guest: guest.index, space: 'gpa', address });
+const physicalOf = (guest: Guest) => (address: bigint) => writeReference({ guest: guest.index, space: 'gpa', address });
 type PhysicalReference = ReturnType<typeof physicalOf>;
 
-function secondLevelBody(walk: TableWalk | undefined): object | undefined {
+/** Bodies of answers: addresses and values as `0x…`, and a memory reference for each place in memory. */
+export interface SecondLevelBody {
+  readonly format: 'EPT' | 'NPT';
+  readonly root: string;
+  readonly entries: readonly {
+    readonly name: string;
+    readonly spa: string;
+    readonly value: string;
+    readonly bits: readonly string[];
+    readonly next?: string;
+  }[];
+  readonly spa?: string;
+  readonly problem?: string;
+}
+
+export interface TableEntryBody {
+  readonly name: string;
+  readonly index: number;
+  readonly gpa: string;
+  readonly memoryReference: string;
+  readonly value: string;
+  readonly fields: readonly { readonly name: string; readonly bits: string; readonly value: string; readonly meaning: string }[];
+  readonly next?: { readonly what: string; readonly gpa: string; readonly memoryReference: string };
+  readonly secondLevel?: SecondLevelBody;
+}
+
+export interface PageWalkBody {
+  readonly space: MemoryPlace['space'];
+  readonly address: string;
+  readonly memoryReference: string;
+  readonly mode: TranslationView['mode'];
+  readonly root?: { readonly cr3: string; readonly gpa: string; readonly memoryReference: string };
+  readonly entries: readonly TableEntryBody[];
+  readonly gpa?: string;
+  readonly physicalReference?: string;
+  /** In bytes. */
+  readonly pageSize?: number;
+  /** `rwx s`. */
+  readonly rights?: string;
+  readonly accesses: TranslationView['accesses'];
+  readonly problem?: string;
+  readonly secondLevel?: SecondLevelBody;
+}
+
+function secondLevelBody(walk: TableWalk | undefined): SecondLevelBody | undefined {
   if (!walk) return undefined;
   const { format, root, entries, spa, problem } = walk;
   return {
@@ -62,7 +105,7 @@ function secondLevelBody(walk: TableWalk | undefined): object | undefined {
 function entryBody(
   { name, index, gpa, value, fields, next, secondLevel }: TranslationEntry,
   physicalReference: PhysicalReference,
-): object {
+): TableEntryBody {
   return {
     name,
     index,
@@ -85,23 +128,22 @@ const pageWalk: RequestHandler = (adapter, parameters) => {
   const physicalReference = physicalOf(guest);
   const { processor } = guest.session.vcpu(vcpu);
   const { root, entries, gpa, pageSize, rights, secondLevel, ...view } = translationView(guest.partition, processor, place);
-  return {
-    body: {
-      space: place.space,
-      address: hex(place.address),
-      memoryReference: writeReference({ ...place, guest: guest.index }),
-      mode: view.mode,
-      root: root && { cr3: hex(root.cr3), gpa: hex(root.gpa), memoryReference: physicalReference(root.gpa) },
-      entries: entries.map((entry) => entryBody(entry, physicalReference)),
-      gpa: gpa === undefined ? undefined : hex(gpa),
-      physicalReference: physicalReference(gpa),
-      pageSize: pageSize === undefined ? undefined : Number(pageSize),
-      rights: rights && rightsColumn(rights),
-      accesses: view.accesses,
-      problem: view.problem,
-      secondLevel: secondLevelBody(secondLevel),
-    },
+  const body: PageWalkBody = {
+    space: place.space,
+    address: hex(place.address),
+    memoryReference: writeReference({ ...place, guest: guest.index }),
+    mode: view.mode,
+    root: root && { cr3: hex(root.cr3), gpa: hex(root.gpa), memoryReference: physicalReference(root.gpa) },
+    entries: entries.map((entry) => entryBody(entry, physicalReference)),
+    gpa: gpa === undefined ? undefined : hex(gpa),
+    physicalReference: gpa === undefined ? undefined : physicalReference(gpa),
+    pageSize: pageSize === undefined ? undefined : Number(pageSize),
+    rights: rights && rightsColumn(rights),
+    accesses: view.accesses,
+    problem: view.problem,
+    secondLevel: secondLevelBody(secondLevel),
   };
+  return { body };
 };
 
 /**
