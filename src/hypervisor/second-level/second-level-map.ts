@@ -65,9 +65,9 @@ export class SecondLevelMap implements SecondLevel {
   readonly hasFlags: boolean;
   readonly walkNeeds: number;
   /** By offset in the memory, from the start of RAM on: see page-word.ts. */
-  private readonly words: Uint16Array;
+  readonly words: Uint16Array;
   /** Offset of the start of RAM in the memory. */
-  private readonly start: number;
+  readonly start: number;
   private readonly holes = new Holes();
   /** Pages of RAM may have been taken away. */
   private mayLackMemory = false;

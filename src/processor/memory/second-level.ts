@@ -32,6 +32,12 @@ export interface RefusedAccess {
  * dropped.
  */
 export interface SecondLevel {
+  /**
+   * What the processor looks at before it asks: bits of {@link PageBit} for each page of 4 KiB of the memory, from an offset on. Where all
+   * bits of a need are set, {@link grants} has nothing to do and would grant it.
+   */
+  readonly words: Uint16Array;
+  readonly start: number;
   /** {@link Need} of a walk through the guest's page tables. */
   readonly walkNeeds: number;
   /** Whether RAM at a byte offset of the memory may be accessed so. Sets the flags of the access if it may. */

@@ -1,7 +1,7 @@
 import { isCanonical } from '../../x86/address.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
-import { Need, PageBit } from '../memory/second-level.ts';
+import { Need, PageBit, type SecondLevel } from '../memory/second-level.ts';
 import { type TableRegistry, tableRegistry } from '../memory/table-registry.ts';
 import type { CpuModel } from '../models/cpu-model.ts';
 import type { WalkResult } from '../processor.ts';
@@ -165,7 +165,11 @@ export class Mmu {
     const { secondLevel } = memory;
     if (secondLevel === undefined) return true;
     const need = access.write ? Need.WRITE : access.fetch ? Need.EXECUTE : Need.READ;
-    if (offset === 0) return secondLevel.isDevice(translation.address);
+    return ((secondLevel.words[(offset - secondLevel.start) >>> 12] ?? 0) & need) === need || this.ask(secondLevel, offset, need);
+  }
+
+  private ask(secondLevel: SecondLevel, offset: number, need: number): boolean {
+    if (offset === 0) return secondLevel.isDevice(this.translation.address);
     if (this.insists) secondLevel.insist(offset, need);
     return secondLevel.grants(offset, need) || this.insists;
   }

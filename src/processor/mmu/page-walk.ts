@@ -16,6 +16,9 @@ const CR4_PAE = 1 << 5;
 const EFER_LMA = 1 << 10;
 const EFER_NXE = 1 << 11;
 
+/** Bits that no word has: everything is asked about. */
+const NEVER_GRANTED = 0x1_0000;
+
 export type PagingMode = '32-bit' | 'PAE' | '4-level';
 /** `second-level`: the entry can't be read, and {@link PageWalk.refusedGpa} is where it is. */
 export type WalkFailure = 'not-present' | 'reserved' | 'second-level';
@@ -57,6 +60,10 @@ export class PageWalk {
   /** Guest physical address of the entry that the second level refused. */
   refusedGpa = 0;
   private effect: WalkEffect = WalkEffect.NONE;
+  /** Words of the second level while it is asked, and the bits of them that need no question. */
+  private words: Uint16Array | undefined;
+  private wordsStart = 0;
+  private granted = 0;
 
   /** Address bits 63:32 that exist, and those among bits 51:32 that don't. */
   private readonly physicalHigh: number;
@@ -80,6 +87,12 @@ export class PageWalk {
   follow(low: number, high: number, effect: WalkEffect): void {
     const { state } = this;
     this.effect = effect;
+    const { secondLevel } = this.memory;
+    this.words = effect === WalkEffect.NONE ? undefined : secondLevel?.words;
+    if (secondLevel !== undefined) {
+      this.wordsStart = secondLevel.start;
+      this.granted = effect === WalkEffect.ACCESS ? secondLevel.walkNeeds : NEVER_GRANTED;
+    }
     this.depth = 0;
     this.page = high * 0x10_0000 + (low >>> 12);
     this.failure = undefined;
@@ -126,12 +139,14 @@ export class PageWalk {
     // In PAE paging bits 62:52 are reserved too.
     if (this.mode === 'PAE') reservedHigh |= 0x7ff0_0000;
     if (!noExecute) reservedHigh |= NX_HIGH;
+    const { words, wordsStart, granted } = this;
     let table = root;
     for (let level = first; level < 4; level++) {
       const gpa = table + indexAt(level, low, high) * 8;
       // Where no memory is, an entry reads as nothing.
       const offset = this.memory.offsetOf(gpa);
-      if (!this.mayRead(gpa, offset)) return;
+      if (words !== undefined && ((words[(offset - wordsStart) >>> 12] ?? 0) & granted) !== granted && !this.mayRead(gpa, offset))
+        return;
       const entry = offset === 0 ? 0 : this.memory.view.getUint32(offset, true);
       const entryHigh = offset === 0 ? 0 : this.memory.view.getUint32(offset + 4, true);
       this.add(level, gpa, entry, entryHigh);
@@ -166,13 +181,14 @@ export class PageWalk {
 
   /** 4-byte entries, with 4 MiB pages under CR4.PSE (PSE-36: bits 20:13 are bits 39:32 of the frame). */
   private follow32(low: number): void {
-    const { state } = this;
+    const { state, words, wordsStart, granted } = this;
     let table = (state.get32(L.CR3) & FRAME_LOW) >>> 0;
     for (let level = 2; level < 4; level++) {
       const gpa = table + (level === 2 ? low >>> 22 : (low >>> 12) & 0x3ff) * 4;
       // Where no memory is, an entry reads as nothing.
       const offset = this.memory.offsetOf(gpa);
-      if (!this.mayRead(gpa, offset)) return;
+      if (words !== undefined && ((words[(offset - wordsStart) >>> 12] ?? 0) & granted) !== granted && !this.mayRead(gpa, offset))
+        return;
       const entry = offset === 0 ? 0 : this.memory.view.getUint32(offset, true);
       this.add(level, gpa, entry, 0);
       if (!(entry & Entry.P)) {
@@ -201,11 +217,11 @@ export class PageWalk {
     return this.memory.secondLevel?.walkNeeds ?? 0;
   }
 
-  /** Whether the second level lets an entry be read; what it refuses is the walk's failure. */
+  /** Asks the second level whether an entry may be read; what it refuses is the walk's failure. */
   private mayRead(gpa: number, offset: number): boolean {
     const { secondLevel } = this.memory;
     const { effect } = this;
-    if (secondLevel === undefined || offset === 0 || effect === WalkEffect.NONE) return true;
+    if (secondLevel === undefined || offset === 0) return true;
     const need = secondLevel.walkNeeds;
     if (effect === WalkEffect.ACCESS) {
       if (secondLevel.grants(offset, need)) return true;
