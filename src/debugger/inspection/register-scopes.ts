@@ -54,7 +54,7 @@ export function registerScopes(session: Inspected, index: number): ShownScope[] 
   const control = partition.vendor === 'intel' ? 'VMCS' : 'VMCB';
   const controlFixed = `The ${control} is shown as the vCPU is now; change its registers instead.`;
   const controlView = () =>
-    (partition.vendor === 'intel' ? vmcsView : vmcbView)(processor, vcpu.lastExit, vcpu.settings).children ?? [];
+    (partition.vendor === 'intel' ? vmcsView : vmcbView)(processor, vcpu.lastExit, vcpu.settings, partition).children ?? [];
   return [
     { name: 'Registers', hint: 'registers', expensive: false, variables: general },
     scope('Flags', () => flagRegisters(processor).map((found) => register(processor, found))),

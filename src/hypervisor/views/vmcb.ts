@@ -12,6 +12,7 @@ import { type InterceptSettings, interceptSettings } from '../intercepts/setting
 import { svmBitNames, toVmcb } from '../intercepts/vmcb-controls.ts';
 import { withWindows } from '../intercepts/windows.ts';
 import { field, namesOfBits, pages, vectorNames } from './fields.ts';
+import { type SecondLevelParts, vmcbSecondLevel } from './second-level-fields.ts';
 
 const V_IRQ = 1 << 8;
 const V_INTR_PRIORITY = 0xf << 16;
@@ -33,14 +34,15 @@ const SEGMENTS = [
 
 /**
  * A vCPU's VMCB as it would stand after its last exit (AMD APM vol. 2, appendix B): names, offsets and values, made from the
- * processor's state.
+ * processor's state. `parts`: of the partition that it is in.
  */
 export function vmcbView(
   processor: Processor,
   lastExit: VmExit | undefined,
   settings: InterceptSettings = interceptSettings(),
+  parts?: SecondLevelParts,
 ): InspectNode {
-  return { name: 'VMCB', children: [control(processor, lastExit, settings), saveArea(processor)] };
+  return { name: 'VMCB', children: [control(processor, lastExit, settings, parts), saveArea(processor)] };
 }
 
 /** Names of the words of a VMCB that are bits. */
@@ -65,7 +67,12 @@ function wordNames(offset: SvmOffset, value: number): string {
   return namesOfBits(value, bits);
 }
 
-function control(processor: Processor, exit: VmExit | undefined, settings: InterceptSettings): InspectNode {
+function control(
+  processor: Processor,
+  exit: VmExit | undefined,
+  settings: InterceptSettings,
+  parts: SecondLevelParts | undefined,
+): InspectNode {
   const { intercepts, state, injected } = processor;
   const controls = toVmcb(withWindows(settings, intercepts));
   const word = (offset: SvmOffset) => {
@@ -102,6 +109,7 @@ function control(processor: Processor, exit: VmExit | undefined, settings: Inter
       ...information,
       word(0x90),
       field('EVENTINJ', 0xa8, toSvmEvent(injected), injected && describeEvent(injected)),
+      ...vmcbSecondLevel(parts),
       word(0xb8),
     ],
   };

@@ -9,6 +9,7 @@ import { SETTINGS } from '../intercepts/table.ts';
 import { toVmcs, vmxBitNames } from '../intercepts/vmcs-controls.ts';
 import { withWindows } from '../intercepts/windows.ts';
 import { field, namesOfBits, pages, vectorNames } from './fields.ts';
+import { type SecondLevelParts, vmcsSecondLevel, withDirtyLog } from './second-level-fields.ts';
 
 /** Names of the control words in a VMCS, in the order of Intel SDM vol. 3, 25.6. */
 const WORDS: readonly (readonly [VmxField, string])[] = [
@@ -22,9 +23,13 @@ const WORDS: readonly (readonly [VmxField, string])[] = [
 const EFER_LMA = 0x400n;
 
 /** The control fields of a vCPU's VMCS. */
-export function vmcsControls({ intercepts, state, injected }: Processor, settings: InterceptSettings): InspectNode {
+export function vmcsControls(
+  { index: vcpu, intercepts, state, injected }: Processor,
+  settings: InterceptSettings,
+  parts?: SecondLevelParts,
+): InspectNode {
   const event = toVmxEvent(injected);
-  const controls = toVmcs(withWindows(settings, intercepts));
+  const controls = toVmcs(withWindows(withDirtyLog(settings, parts), intercepts));
   const longMode = (state.efer & EFER_LMA) === 0n ? 0 : 1 << SETTINGS['long-mode-guest'].vmx.bit;
   const words = WORDS.map(([name, title]) => {
     const value = (controls.words[name] | (name === 'entry' ? longMode : 0)) >>> 0;
@@ -55,6 +60,7 @@ export function vmcsControls({ intercepts, state, injected }: Processor, setting
       field('VM-entry exception error code', 0x4018, event.errorCode),
       field('VM-entry instruction length', 0x401a, event.instructionLength),
       field('TSC offset', 0x2010, state.get64(L.TSC_OFFSET)),
+      ...vmcsSecondLevel(vcpu, parts),
       field('VPID', 0x0000, 1),
     ],
   };

@@ -8,6 +8,7 @@ import { interruptionInformation, vmxQualification } from '../exits/qualificatio
 import { exitNumbers, vmxReasonName } from '../exits/reasons.ts';
 import { type InterceptSettings, interceptSettings } from '../intercepts/settings.ts';
 import { field, namesOfBits } from './fields.ts';
+import type { SecondLevelParts } from './second-level-fields.ts';
 import { vmcsControls } from './vmcs-controls.ts';
 
 const BREAKPOINTS = 0xfn;
@@ -19,16 +20,17 @@ const SEGMENT_NAMES = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as cons
 
 /**
  * A vCPU's VMCS as it would stand after its last exit (Intel SDM vol. 3, appendix B): names, encodings and values, made
- * from the processor's state.
+ * from the processor's state. `parts`: of the partition that it is in.
  */
 export function vmcsView(
   processor: Processor,
   lastExit: VmExit | undefined,
   settings: InterceptSettings = interceptSettings(),
+  parts?: SecondLevelParts,
 ): InspectNode {
   return {
     name: 'VMCS',
-    children: [exitInformation(lastExit), guestState(processor), vmcsControls(processor, settings)],
+    children: [exitInformation(lastExit), guestState(processor), vmcsControls(processor, settings, parts)],
   };
 }
 

@@ -1,0 +1,47 @@
+import { describe, expect, test } from 'vitest';
+import type { InspectNode } from '../../../src/devices/inspect.ts';
+import { eptPointer } from '../../../src/hypervisor/second-level/ept.ts';
+import { nestedCr3 } from '../../../src/hypervisor/second-level/npt.ts';
+import { vmcbView } from '../../../src/hypervisor/views/vmcb.ts';
+import { vmcsView } from '../../../src/hypervisor/views/vmcs.ts';
+import { ROUTINES } from '../../platforms/run-guest.ts';
+import { guest, processorOf, stopAt } from './stop-at.ts';
+
+const WRITES = `bits 64
+_start:
+    mov dword [0x600000], 1
+    out 0x80, al
+    jmp off
+${ROUTINES}`;
+
+describe('what the control structures show', () => {
+  /** Value and detail of a field, wherever it is in a view. */
+  const find = (node: InspectNode, name: string): string | undefined => {
+    if (node.name === name) return `${node.value} ${node.detail}`;
+    for (const child of node.children ?? []) {
+      const found = find(child, name);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+
+  test('is the EPT pointer and, while it is used, the page-modification log', () => {
+    const partition = guest(WRITES);
+    const vmcs = () => vmcsView(processorOf(partition), undefined, partition.vcpus[0]?.settings, partition);
+    const root = eptPointer(partition.secondLevel).toString(16);
+    expect(find(vmcs(), 'EPT pointer')).toBe(`0x${root} 0x201a, WB, 4 levels, accessed and dirty flags`);
+    expect(find(vmcs(), 'PML index')).toBeUndefined();
+    partition.dirtyLog.start('pml');
+    expect(find(vmcs(), 'PML index')).toBe('0x1ff 0x0812');
+    expect(find(vmcs(), 'secondary')).toContain('Enable PML');
+    stopAt(partition, 'io');
+    expect(find(vmcs(), 'PML index')).toBe(`0x${(511 - partition.dirtyLog.pending(0)).toString(16)} 0x0812`);
+  });
+
+  test('is nCR3 with AMD, where walks have its format', () => {
+    const partition = guest(WRITES, { vendor: 'amd' });
+    const root = nestedCr3(partition.secondLevel);
+    expect(partition.walkSecondLevel(0n)).toMatchObject({ format: 'NPT', root });
+    expect(find(vmcbView(processorOf(partition), undefined, undefined, partition), 'nCR3')).toBe(`0x${root.toString(16)} 0x00b0`);
+  });
+});
