@@ -324,9 +324,15 @@ class StreamTimer {
 
 /**
  * Runs a stream with at most `slice` instructions per call of `run`, and returns the state at its end. Throws a sentence
- * when the processor breaks its own contract.
+ * when the processor breaks its own contract. `retries` may serve an exit so that the access is made when the guest goes on.
  */
-export function runStream(machine: StreamMachine, seed: number, mode: StreamMode, slice: number): StreamOutcome {
+export function runStream(
+  machine: StreamMachine,
+  seed: number,
+  mode: StreamMode,
+  slice: number,
+  retries: (exit: VmExit) => boolean = () => false,
+): StreamOutcome {
   machine.setUp(seed, mode);
   const { processor } = machine;
   // What devices answer, and when a timer fires, does not depend on the slicing.
@@ -349,6 +355,7 @@ export function runStream(machine: StreamMachine, seed: number, mode: StreamMode
       if (retired !== budget) throw new Error(`run(${budget}) ended with its budget after ${retired} instructions.`);
       continue;
     }
+    if (result.kind === 'exit' && retries(result.exit)) continue;
     end = result.kind;
     if (result.kind !== 'exit') break;
     exits++;

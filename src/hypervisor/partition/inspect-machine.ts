@@ -1,5 +1,6 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import { hex } from '../../x86/address.ts';
+import { inspectSecondLevel } from '../second-level/inspect.ts';
 import type { GuestPartition } from './guest-partition.ts';
 import type { Platform } from './platform.ts';
 
@@ -28,6 +29,7 @@ export function inspectMachine(partition: GuestPartition, platform: Platform): I
     children: [
       { name: 'vCPUs', children: vcpus },
       { name: 'memory map', children: ram },
+      inspectSecondLevel(partition.secondLevel, partition.dirtyLog),
       platform.inspect(),
       partition.devices.inspect(),
     ],

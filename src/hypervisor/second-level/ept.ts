@@ -31,7 +31,7 @@ function misconfigured(gpa: bigint): bigint {
 }
 
 function pageEntry(page: SecondLevelPage, isLarge: boolean): bigint {
-  if (page.state === 'misconfigured') return misconfigured(page.gpa);
+  if (page.state === 'misconfigured' || page.isMarked) return misconfigured(page.gpa);
   if (page.spa === undefined) return 0n;
   const { permissions } = page;
   return (

@@ -41,6 +41,20 @@ export interface SecondLevelPage {
   readonly dirty: boolean;
   /** The right to write is withheld by the dirty log. */
   readonly withheld: boolean;
+  /** Devices answer, and the entry is a misconfigured one so that the hypervisor knows it at once. */
+  readonly isMarked: boolean;
+}
+
+/** A range of RAM whose pages differ in nothing but their flags. */
+export interface SecondLevelRange {
+  readonly gpa: bigint;
+  readonly size: bigint;
+  /** Bytes of each of its pages. */
+  readonly pageSize: number;
+  readonly state: PageState;
+  readonly permissions: Permissions;
+  readonly memoryType: MemoryType;
+  readonly withheld: boolean;
 }
 
 export interface SecondLevelOptions {
@@ -73,6 +87,8 @@ export class SecondLevelMap implements SecondLevel {
   private mayLackMemory = false;
   /** Asked when a dirty flag is about to be set. */
   private observer: DirtyObserver | undefined;
+  /** Entries of device memory are misconfigured on purpose, as KVM has them on Intel's processors. */
+  marksDevices = false;
   /** Rights to write that are given are withheld: the dirty log wants to see the first write. */
   withholds = false;
 
@@ -175,24 +191,51 @@ export class SecondLevelMap implements SecondLevel {
       accessed: state === 'present' && this.hasFlags && (flags & PageBit.ACCESSED) !== 0,
       dirty: state === 'present' && this.hasFlags && (flags & PageBit.DIRTY) !== 0,
       withheld: state === 'present' && (word & WITHHELD) !== 0,
+      isMarked: state === 'mmio' && this.marksDevices,
     };
   }
 
   private lookUpHole(gpa: bigint): SecondLevelPage {
     // As far up as there is nothing.
     const sizes = [0x80_0000_0000n, 0x4000_0000n, 0x20_0000n];
-    const size = sizes.find((bytes) => !this.hasPages(gpa & -bytes, bytes)) ?? 0x1000n;
+    const state = this.holes.stateAt(gpa);
+    const isMarked = state === 'mmio' && this.marksDevices && gpa >> GPA_BITS === 0n;
+    const size = isMarked ? 0x1000n : (sizes.find((bytes) => !this.hasPages(gpa & -bytes, bytes)) ?? 0x1000n);
     return {
       gpa: gpa & -size,
       size,
-      state: this.holes.stateAt(gpa),
+      state,
       spa: undefined,
       permissions: permissionsOf(0),
       memoryType: 'UC',
       accessed: false,
       dirty: false,
       withheld: false,
+      isMarked,
     };
+  }
+
+  /** All RAM in ranges, in order. */
+  *ranges(): Iterable<SecondLevelRange> {
+    for (const { gpa, offset, length } of this.memory.regions) {
+      const first = this.pageAt(offset);
+      const end = first + length / 0x1000;
+      for (let page = first; page < end; ) {
+        const word = (this.words[page] ?? 0) & ~FLAGS;
+        const pageSize = LEAF_SIZES[sizeClassOf(word)];
+        const start = page;
+        while (page < end && ((this.words[page] ?? 0) & ~FLAGS) === word) page += pageSize / 0x1000;
+        yield {
+          gpa: gpa + BigInt((start - first) * 0x1000),
+          size: BigInt((page - start) * 0x1000),
+          pageSize,
+          state: stateOf(word),
+          permissions: permissionsOf(word),
+          memoryType: memoryTypeOf(word),
+          withheld: isPresent(word) && (word & WITHHELD) !== 0,
+        };
+      }
+    }
   }
 
   /** Whether a table has to be for a block of guest physical addresses. */

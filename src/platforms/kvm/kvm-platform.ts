@@ -61,7 +61,9 @@ export class KvmPlatform implements Platform, Kvm {
     readonly machine: Machine,
     readonly vendor: 'intel' | 'amd',
     readonly startSeconds: bigint,
-  ) {}
+  ) {
+    machine.secondLevel.marksDevices = vendor === 'intel';
+  }
 
   vcpu(index: number): KvmVcpu {
     const state = this.states[index] ?? freshVcpu();

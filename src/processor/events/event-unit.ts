@@ -222,8 +222,11 @@ export class EventUnit {
       // What an event does besides changing the flow has been done (Intel SDM vol. 3, 28.1).
       state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) & ~SHADOW);
       const isRefused = error instanceof AccessExit && error.detail.reason !== 'task-switch';
-      if (isRefused) this.unfinished = { event, faultRip, rip: state.rip };
-      else this.interrupted = event;
+      if (isRefused) {
+        this.unfinished = { event, faultRip, rip: state.rip };
+        // It counts when it is delivered, so that endless faults are cut at the same place whatever was refused.
+        this.deliveries--;
+      } else this.interrupted = event;
       if (error instanceof GuestFault) return this.deliverFault(error, false);
       if (faultRip !== undefined) state.rip = faultRip;
       return core.exit(error.detail, event.length ?? 0, event);
