@@ -77,6 +77,8 @@ export function deliverEvent(context: SystemContext, event: GuestEvent, faultRip
         throw error;
       }
       if (interceptsException(context.intercepts, error.vector, error.errorCode)) throw error;
+      // The second of two page faults overwrites CR2, also where they make a double fault (Intel SDM vol. 3, 7.15, "Interrupt 14").
+      if (error.vector === Vector.PF && error.linearAddress !== undefined) context.state.set64(L.CR2, error.linearAddress);
       const raised = { vector: error.vector, errorCode: error.errorCode, payload: error.linearAddress ?? error.dr6 };
       chain.push({ ...link, raised });
       if (current.vector === Vector.DF && current.kind === 'exception') return failed(context, before, chain, cr2);

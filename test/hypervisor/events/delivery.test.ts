@@ -261,12 +261,16 @@ describe('an exit in the delivery of an event', () => {
     expect(other.state.get32(L.INTERRUPTIBILITY)).toBe(8);
   });
 
-  test('of a page fault has CR2 set by that fault', () => {
+  test('of a page fault has CR2 set by the last page fault, also when it makes a double fault', () => {
     const guest = withoutStack('intel', 'mov rax, [abs qword 0x50000000]', 1 << 8);
     const exit = guest.exit();
     // The two page faults make a double fault, which leaves by itself.
     expect(exit).toMatchObject({ reason: 'exception', vector: 8, errorCode: 0 });
-    expect([exit.during, guest.state.get64(L.CR2)]).toEqual([undefined, 0x5000_0000n]);
+    expect([exit.during, guest.state.get64(L.CR2)]).toEqual([undefined, 0x4000_0ff8n]);
+    // A page fault that leaves is none yet.
+    const other = withoutStack('intel', 'mov rax, [abs qword 0x50000000]', 1 << 14);
+    expect(other.exit()).toMatchObject({ vector: 14, payload: 0x5000_0000n });
+    expect(other.state.get64(L.CR2)).toBe(0n);
   });
 
   test('comes before two faults become a double fault, whose own failure is a triple fault', () => {
