@@ -14,8 +14,7 @@ import type { SettingName } from '../../../src/hypervisor/intercepts/table.ts';
 import type { VmExit } from '../../../src/processor/exit.ts';
 import * as L from '../../../src/processor/state/layout.ts';
 import { At } from '../../processor/system/machine.ts';
-import { codeOf } from '../../processor/translator/programs.ts';
-import { InterceptedGuest } from '../intercepts/guest.ts';
+import { assembleIn, codeBytes, guestOf, type SmallGuest, sharedMemory } from './small-guest.ts';
 import { vmcbImage } from './vmcb-image.ts';
 
 /**
@@ -26,10 +25,6 @@ import { vmcbImage } from './vmcb-image.ts';
  * elsewhere or left out.
  */
 
-const DIRECTORY = import.meta.dirname;
-const MEMORY_START = 0x1000;
-const MEMORY_END = 0x10000;
-const CODE_SIZE = 0x200;
 const ENDED = 33;
 const VALID = 0x8000_0000n;
 const SHUTDOWN = 0x7fn;
@@ -43,15 +38,8 @@ msrs.set(0x277, { read: true });
 msrs.set(0xc000_0082, { write: true });
 msrs.set(0xc001_0117, { read: true });
 
-interface Case {
-  readonly name: string;
-  readonly source: string;
-  readonly on?: readonly SettingName[];
-  readonly values?: Partial<Omit<InterceptSettings, 'on'>>;
-  /** The stack isn't mapped. */
-  readonly noStack?: boolean;
+interface Case extends SmallGuest {
   readonly eventInj?: bigint;
-  readonly flags?: number;
   /** EXITINFO1 and 2 are looked at. */
   readonly information?: boolean;
 }
@@ -177,25 +165,8 @@ interface Seen {
   readonly shadow: bigint;
 }
 
-function codeBytes({ source }: Case): Uint8Array {
-  const code = new Uint8Array(CODE_SIZE).fill(0xf4);
-  code.set(codeOf(`bits 64\n${source}\nhlt`));
-  return code;
-}
-
-function guestOf(kind: Case): InterceptedGuest {
-  const guest = new InterceptedGuest('amd', '');
-  guest.memory.write(BigInt(At.HANDLER), Uint8Array.of(0x90, 0x90, 0xf4));
-  guest.memory.write(BigInt(At.CODE), codeBytes(kind));
-  for (let register = 0; register < 16; register++) guest.state.setGpr(register, 0n);
-  guest.state.setGpr(4, kind.noStack ? 0x4000_1000n : BigInt(At.STACK));
-  guest.state.rflags = kind.flags ?? 2;
-  guest.processor.stateChanged();
-  return guest;
-}
-
 function emulated(kind: Case): Seen {
-  const guest = guestOf(kind);
+  const guest = guestOf('amd', kind);
   const { processor, state } = guest;
   guest.intercept(settingsOf(kind));
   const refused = kind.eventInj !== undefined && eventInjProblem(kind.eventInj) !== undefined;
@@ -227,28 +198,14 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 function inQemu(): Seen[] {
   const [first] = CASES;
   if (first === undefined) return [];
-  const memory = guestOf(first).memory.read(BigInt(MEMORY_START), MEMORY_END - MEMORY_START);
-  writeFileSync(join(scratch, 'memory.bin'), memory);
+  writeFileSync(join(scratch, 'memory.bin'), sharedMemory(guestOf('amd', first)));
   writeFileSync(join(scratch, 'maps.bin'), Buffer.concat([io.toPermissionMap(), msrs.toPermissionMap()]));
   const records = CASES.map((kind) => {
-    const page = vmcbImage(guestOf(kind).processor, settingsOf(kind), kind.eventInj);
+    const page = vmcbImage(guestOf('amd', kind).processor, settingsOf(kind), kind.eventInj);
     return Buffer.concat([page, codeBytes(kind)]);
   });
   writeFileSync(join(scratch, 'guests.bin'), Buffer.concat(records));
-  const image = join(scratch, 'oracle.bin');
-  const guests = join(DIRECTORY, '../../guests');
-  const nasm = spawnSync('nasm', [
-    '-f',
-    'bin',
-    '-I',
-    `${guests}/`,
-    '-I',
-    `${scratch}/`,
-    '-o',
-    image,
-    join(DIRECTORY, 'svm-oracle.asm'),
-  ]);
-  if (nasm.status !== 0) throw new Error(nasm.stderr.toString());
+  const image = assembleIn(scratch, 'svm-oracle');
   const options = [
     '-accel',
     'tcg',

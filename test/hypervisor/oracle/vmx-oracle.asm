@@ -1,0 +1,200 @@
+; A hypervisor for Intel's processors that runs small guests, one after the other, and prints how each one left: the fields at `fields`, then
+; RAX and CR2; or `fail` and the VM-instruction error where the entry was refused. The guests come from the test: memory that all share
+; (`memory.bin`, from address 1000h), bitmaps (`maps.bin`: I/O A, I/O B, MSR), and for each the fields of its VMCS and its code
+; (`guests.bin`).
+
+%include "common64.inc"
+
+VMXON_AREA equ 0x500000
+VMCS    equ 0x501000
+MAPS    equ 0x504000
+
+MEMORY  equ 0x1000
+CODE_AT equ 0x8000
+CODE_SIZE equ 0x200
+FIELDS_SIZE equ 0x800
+RECORD  equ FIELDS_SIZE + CODE_SIZE
+
+; Host field, value in RAX.
+%macro host 2
+        mov rax, %2
+        mov edx, %1
+        vmwrite rdx, rax
+%endmacro
+
+; A control word as the processor allows it: its capability MSR has the bits that must be 1 below, those that may be above.
+%macro allow 2
+        mov ecx, %2
+        rdmsr
+        mov ebp, %1
+        vmread r8, rbp
+        or r8d, eax
+        and r8d, edx
+        vmwrite rbp, r8
+%endmacro
+
+main64:
+        ; Eight bits a character.
+        mov edx, 0x3fb
+        mov al, 3
+        out dx, al
+        mov ecx, 0x3a
+        rdmsr
+        test al, 1
+        jnz .locked
+        or eax, 5
+        wrmsr
+.locked:
+        mov rax, cr0
+        or eax, 0x20
+        mov cr0, rax
+        mov rax, cr4
+        or eax, 0x2000
+        mov cr4, rax
+        mov ecx, 0x480
+        rdmsr
+        mov [VMXON_AREA], eax
+        mov [VMCS], eax
+        mov eax, VMXON_AREA
+        push rax
+        vmxon [rsp]
+        cld
+        mov esi, maps
+        mov edi, MAPS
+        mov ecx, maps_end - maps
+        rep movsb
+        mov dword [current], guests
+next:
+        mov esi, base
+        mov edi, MEMORY
+        mov ecx, base_end - base
+        rep movsb
+        mov esi, [current]
+        add esi, FIELDS_SIZE
+        mov edi, CODE_AT
+        mov ecx, CODE_SIZE
+        rep movsb
+        mov eax, VMCS
+        push rax
+        vmclear [rsp]
+        vmptrld [rsp]
+        pop rax
+        ; Pairs of an encoding and a value, up to an encoding of FFFFFFFFh.
+        mov esi, [current]
+.write: mov eax, [rsi]
+        cmp eax, -1
+        je .host
+        mov rdx, [rsi + 8]
+        vmwrite rax, rdx
+        add esi, 16
+        jmp .write
+.host:  allow 0x4000, 0x48d
+        allow 0x4002, 0x48e
+        allow 0x400c, 0x48f
+        allow 0x4012, 0x490
+        host 0x0c00, DATA
+        host 0x0c02, CODE64
+        host 0x0c04, DATA
+        host 0x0c06, DATA
+        host 0x0c08, DATA
+        host 0x0c0a, DATA
+        host 0x0c0c, TSS64
+        host 0x6c00, cr0
+        host 0x6c02, cr3
+        host 0x6c04, cr4
+        host 0x6c06, 0
+        host 0x6c08, 0
+        host 0x6c0a, tss64
+        mov eax, [gdt_register + 2]
+        mov edx, 0x6c0c
+        vmwrite rdx, rax
+        mov eax, [idt_register + 2]
+        mov edx, 0x6c0e
+        vmwrite rdx, rax
+        host 0x6c10, 0
+        host 0x6c12, 0
+        host 0x4c00, 0
+        host 0x6c14, rsp
+        host 0x6c16, left
+        mov ecx, 0xc0000080
+        rdmsr
+        mov edx, 0x2c02
+        vmwrite rdx, rax
+        xor eax, eax
+        mov cr2, rax
+        xor ebx, ebx
+        xor ecx, ecx
+        xor edx, edx
+        xor ebp, ebp
+        xor esi, esi
+        xor edi, edi
+        mov r8, rbx
+        mov r9, rbx
+        mov r10, rbx
+        mov r11, rbx
+        mov r12, rbx
+        mov r13, rbx
+        mov r14, rbx
+        mov r15, rbx
+        vmlaunch
+        say64 "fail "
+        mov edx, 0x4400
+        vmread rax, rdx
+        call print_hex64
+        jmp done
+left:   mov [guest_rax], rax
+        ; IRET ends the blocking of NMIs that an injected one has left.
+        mov rcx, rsp
+        push DATA
+        push rcx
+        pushfq
+        push CODE64
+        push .open
+        iretq
+.open:
+        mov ebx, fields
+.field: mov eax, [rbx]
+        cmp eax, -1
+        je .rest
+        vmread rax, rax
+        call print_hex64
+        say64 " "
+        add ebx, 4
+        jmp .field
+.rest:  mov rax, [guest_rax]
+        call print_hex64
+        say64 " "
+        mov rax, cr2
+        call print_hex64
+done:   call newline64
+        add dword [current], RECORD
+        cmp dword [current], guests_end
+        jb next
+        say64 "end", 10
+        ; The last characters are still on their way.
+        mov edx, 0x3fd
+.sent:  in al, dx
+        test al, 0x40
+        jz .sent
+        ; Bochs ends at this word.
+        mov esi, shutdown
+        mov edx, 0x8900
+        mov ecx, 8
+        rep outsb
+        hlt
+
+shutdown: db "Shutdown"
+        align 8
+current: dq 0
+guest_rax: dq 0
+fields: dd 0x4402, 0x6400, 0x4404, 0x4406, 0x4408, 0x440a, 0x440c, 0x681e, 0x6820, 0x6800, 0x4824, 0x4826, 0x6822, -1
+
+align 4096
+maps:   incbin "maps.bin"
+maps_end:
+base:   incbin "memory.bin"
+base_end:
+guests: incbin "guests.bin"
+guests_end:
+        times 16 db 0
+        memory
