@@ -1,0 +1,3 @@
+import { kvmUnitTests } from './suite.ts';
+
+kvmUnitTests(false);

@@ -1,0 +1,88 @@
+/** A test of kvm-unit-tests, in the configuration in which it is run. */
+export interface UnitTest {
+  readonly name: string;
+  /** Its image, without `.flat`. */
+  readonly file: string;
+  /** Of which build the image is: 64 when missing. */
+  readonly bits?: 32 | 64;
+  /** Its command line. */
+  readonly parameters?: string;
+  readonly vcpus?: number;
+  /** MiB, 128 when missing. */
+  readonly memory?: number;
+  /** QEMU's processor. */
+  readonly qemu?: string;
+  /** The emulated processor; its vendor is Intel when missing. */
+  readonly cpu?: string;
+  readonly vendor?: 'intel' | 'amd';
+  /** Both when missing. */
+  readonly platforms?: readonly ('bare' | 'kvm')[];
+  /** Why QEMU's emulation is no measure: then the test's own verdicts are, all of which must be good. */
+  readonly notQemu?: string;
+  /** Lines that are not compared, and why. */
+  readonly ignored?: readonly { readonly line: RegExp; readonly because: string }[];
+  /** What it may take on the emulated processor. */
+  readonly instructions?: bigint;
+  /** Left to `npm run test:long`. */
+  readonly long?: boolean;
+}
+
+const NO_PCID = "QEMU's emulation has no PCID, but lets CR4.PCIDE be set";
+
+export const UNIT_TESTS: readonly UnitTest[] = [
+  // Exceptions, injection and exits.
+  { name: 'eventinj', file: 'eventinj' },
+  { name: 'eventinj-32', file: 'eventinj', bits: 32 },
+  { name: 'idt_test', file: 'idt_test', notQemu: 'QEMU hangs in it' },
+  { name: 'hypercall', file: 'hypercall', platforms: ['kvm'], notQemu: "QEMU's emulation has no hypercalls" },
+  { name: 'hypercall-32', file: 'hypercall', bits: 32, platforms: ['kvm'], notQemu: "QEMU's emulation has no hypercalls" },
+  { name: 'umip', file: 'umip', qemu: 'qemu64,+umip', cpu: 'skylake,+umip' },
+  { name: 'umip-32', file: 'umip', bits: 32, qemu: 'qemu64,+umip', cpu: 'skylake,+umip' },
+  { name: 'rdpru', file: 'rdpru', qemu: 'max' },
+
+  // Several processors.
+  { name: 'smptest', file: 'smptest', vcpus: 2 },
+  { name: 'smptest3', file: 'smptest', vcpus: 3 },
+  { name: 'smptest-32', file: 'smptest', bits: 32, vcpus: 3 },
+  { name: 'init', file: 'init' },
+  { name: 'init-32', file: 'init', bits: 32 },
+
+  // Tasks.
+  { name: 'taskswitch', file: 'taskswitch', bits: 32 },
+  { name: 'taskswitch2', file: 'taskswitch2', bits: 32, notQemu: 'QEMU fails one of its tests' },
+
+  // Paging.
+  { name: 'smap', file: 'smap', qemu: 'max', cpu: 'max' },
+  { name: 'smap-32', file: 'smap', bits: 32, qemu: 'max', cpu: 'max' },
+  { name: 'pku', file: 'pku', qemu: 'max', cpu: 'max' },
+  { name: 'pcid-enabled', file: 'pcid', notQemu: NO_PCID },
+  { name: 'pcid-disabled', file: 'pcid', cpu: 'skylake,-pcid,-invpcid', notQemu: NO_PCID },
+  { name: 'pcid-asymmetric', file: 'pcid', cpu: 'skylake,-pcid,+invpcid', notQemu: NO_PCID },
+  { name: 'rmap_chain', file: 'rmap_chain' },
+  { name: 'la57', file: 'la57', notQemu: "QEMU's emulation does not check that bases are canonical" },
+  { name: 'la57-32', file: 'la57', bits: 32, notQemu: 'QEMU hangs in it' },
+
+  // Time.
+  { name: 'tsc', file: 'tsc', qemu: 'max', ignored: [{ line: /^rdtsc/, because: 'it says what a measurement gave' }] },
+  { name: 'tsc_adjust', file: 'tsc_adjust', notQemu: "QEMU's emulation has no TSC_ADJUST" },
+  {
+    name: 'kvmclock',
+    file: 'kvmclock_test',
+    vcpus: 2,
+    parameters: '1000',
+    platforms: ['kvm'],
+    notQemu: "QEMU's emulation has no kvmclock",
+  },
+
+  // Instructions.
+  { name: 'cmpxchg8b', file: 'cmpxchg8b', bits: 32 },
+  { name: 'setjmp', file: 'setjmp' },
+  { name: 'setjmp-32', file: 'setjmp', bits: 32 },
+  {
+    name: 'xsave',
+    file: 'xsave',
+    qemu: 'max',
+    cpu: 'max',
+    ignored: [{ line: /^PASS: XGETBV\(0x\w{9,}\)|^Supported XCR0/, because: 'components that are emulated, and random numbers' }],
+  },
+];

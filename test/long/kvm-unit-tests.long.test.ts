@@ -1,0 +1,3 @@
+import { kvmUnitTests } from '../kvm-unit-tests/suite.ts';
+
+kvmUnitTests(true);
