@@ -1,7 +1,7 @@
 import { CpuCore, PASSED } from './cpu-core.ts';
 import type { Decoded } from './decoder/decode.ts';
 import { dataBreakpointHit, executeBreakpoints, hasDataBreakpoints, portBreakpointHit } from './events/debug-registers.ts';
-import { Activity, EventUnit, SHADOW } from './events/event-unit.ts';
+import { Activity, EventUnit, MOV_SS_SHADOW, SHADOW } from './events/event-unit.ts';
 import type { RunResult, WatchHit } from './exit.ts';
 import { GuestFault, pushesErrorCode, Vector } from './faults/guest-fault.ts';
 import type { InterceptSet } from './intercepts.ts';
@@ -244,11 +244,13 @@ class Cpu implements Processor {
     const { core, state } = this;
     const linear = core.linearRip;
     if (core.breakpoints.has(linear)) return { kind: 'breakpoint', rip: state.rip };
-    if ((state.rflags & Flag.RF) === 0) {
+    // Loading SS holds back breakpoints of the next instruction (Intel SDM vol. 3, 6.8.3).
+    const masked = (state.get32(L.INTERRUPTIBILITY) & MOV_SS_SHADOW) !== 0;
+    if ((state.rflags & Flag.RF) === 0 && !masked) {
       const dr6 = executeBreakpoints(state, linear);
       if (dr6 !== 0n) return this.failed(new GuestFault(Vector.DB, undefined, undefined, dr6));
     }
-    // RF, or a breakpoint that is gone: this instruction passes.
+    // RF, MOV SS, or a breakpoint that is gone: this instruction passes.
     this.resumePast('breakpoint');
     return undefined;
   }
@@ -291,7 +293,10 @@ class Cpu implements Processor {
       if (outcome === 'next') state.rip = core.advance(rip, instruction.length);
       const cast = state.get32(L.INTERRUPTIBILITY) & SHADOW;
       const resumesNext = state.get32(L.EFLAGS) & Flag.RF;
-      this.retired(1, shadow, trapsAfter(helperName, trap, state), rip);
+      // There is no step over an instruction that loads SS (Intel SDM vol. 3, 6.8.3).
+      const trapped = trapsAfter(helperName, trap, state) && !(cast & MOV_SS_SHADOW);
+      this.retired(1, shadow, trapped, rip);
+      if (helperName === 'int1') this.joinPendingDebug();
       state.set32(L.INTERRUPTIBILITY, (state.get32(L.INTERRUPTIBILITY) & ~SHADOW) | cast);
       state.set32(L.EFLAGS, state.get32(L.EFLAGS) | resumesNext);
       return undefined;
@@ -309,6 +314,12 @@ class Cpu implements Processor {
   /** RFLAGS at an exit for a software event is what its handler would find: without RF (Intel SDM vol. 3, 28.3.3). */
   private forgetResume(): void {
     this.state.set32(L.EFLAGS, this.state.get32(L.EFLAGS) & ~Flag.RF);
+  }
+
+  /** INT1 has been delivered: a trap that MOV SS held back for this boundary is the same debug exception. */
+  private joinPendingDebug(): void {
+    const { state, events } = this;
+    state.set64(L.DR + 6 * 8, state.get64(L.DR + 6 * 8) | events.takePendingDebug());
   }
 
   /** Bookkeeping after instructions that ran to their end. */

@@ -58,12 +58,90 @@ describe('the trap flag', () => {
     expect(processor.run(10)).toMatchObject({ exit: { vector: 6, rip: CODE } });
   });
 
+  test('ends a halt', () => {
+    // hlt; inc eax
+    const { processor, state } = withCode('protected', 'F4 40');
+    processor.intercepts.exceptions = 0;
+    state.rflags |= TF;
+    processor.run(2);
+    expect(processor.halted).toBe(false);
+    expect(state.get64(L.DR + 48) & 0x4000n).toBe(0x4000n);
+  });
+
   test('waits for the instruction behind MOV SS', () => {
     // mov ss, ax; inc ecx; inc ecx
     const { processor, state } = withCode('protected', '8E D0 41 41');
     state.setGpr(0, 0x10n);
     state.rflags |= TF;
     expect(processor.run(10)).toMatchObject({ exit: { vector: 1, rip: CODE + 3n } });
+  });
+});
+
+describe('loading SS', () => {
+  const BS = 0x4000n;
+  /** mov ss, ax, and what follows it, with TF set and debug exceptions delivered to a handler of NOPs. */
+  function behindMovSs(code: string): SystemMachine {
+    const machine = withCode('long', `8E D0 ${code}`);
+    machine.processor.intercepts.exceptions = 0;
+    machine.memory.write(BigInt(At.HANDLER), Uint8Array.of(0x90, 0x90, 0x90));
+    machine.state.setGpr(0, 0x10n);
+    machine.state.rflags |= TF;
+    return machine;
+  }
+  const dr6 = ({ state }: SystemMachine) => state.get64(L.DR + 48) & 0xffffn & ~0xff0n;
+
+  test('is no step: INT1 behind it comes alone, without DR6.BS', () => {
+    const machine = behindMovSs('F1 90');
+    machine.processor.run(3);
+    expect(machine.state.rip).toBe(BigInt(At.HANDLER) + 1n);
+    expect(dr6(machine)).toBe(0n);
+    expect(machine.read64(Number(machine.state.gpr(4)))).toBe(CODE + 3n);
+  });
+
+  test('is no step: general detection behind it is told of alone', () => {
+    // mov dr6, rax
+    const machine = behindMovSs('0F 23 F0 90');
+    debugRegister(machine, 7, 0x2400n);
+    machine.processor.run(2);
+    expect(dr6(machine)).toBe(0x2000n);
+    expect(machine.read64(Number(machine.state.gpr(4)))).toBe(CODE + 2n);
+    expect(dr6(machine) & BS).toBe(0n);
+  });
+
+  test('holds a breakpoint of the next instruction back', () => {
+    const machine = behindMovSs('90 90');
+    machine.state.rflags &= ~TF;
+    debugRegister(machine, 0, CODE + 2n);
+    debugRegister(machine, 7, 0x402n);
+    machine.processor.run(3);
+    expect(machine.state.rip).toBe(CODE + 4n);
+  });
+
+  /** mov ss, [0B010h], which DR0 watches, and what follows. */
+  function watched(code: string): SystemMachine {
+    const machine = withCode('long', `8E 14 25 10 B0 00 00 ${code}`);
+    machine.processor.intercepts.exceptions = 0;
+    machine.write64(0xb010, 0x10n);
+    machine.memory.write(BigInt(At.HANDLER), Uint8Array.of(0x90, 0x90, 0x90));
+    debugRegister(machine, 0, 0xb010n);
+    debugRegister(machine, 7, 0x000f_0402n);
+    return machine;
+  }
+
+  test('from a watched place is one debug exception with INT1 behind it', () => {
+    const machine = watched('F1 90');
+    const before = machine.state.gpr(4);
+    machine.processor.run(3);
+    expect(machine.state.gpr(4)).toBe(before - 40n);
+    expect(dr6(machine)).toBe(1n);
+  });
+
+  test('from a watched place traps in the handler of INT n behind it', () => {
+    const machine = watched('CD 03 90');
+    const before = machine.state.gpr(4);
+    machine.processor.run(3);
+    expect(machine.state.gpr(4)).toBe(((before - 40n) & ~15n) - 40n);
+    expect(machine.read64(Number(machine.state.gpr(4)))).toBe(BigInt(At.HANDLER));
   });
 });
 

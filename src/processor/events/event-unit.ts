@@ -12,7 +12,7 @@ import { guestEvent, isSoftwareEvent } from './injection.ts';
 
 /** Bits of the interruptibility state: the shadows of STI and MOV SS, and NMIs blocked until IRET. */
 export const SHADOW = 3;
-const MOV_SS_SHADOW = 2;
+export const MOV_SS_SHADOW = 2;
 const NMI_BLOCKED = 8;
 export const Activity = { ACTIVE: 0, HALTED: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } as const;
 
@@ -109,6 +109,8 @@ export class EventUnit {
     if (this.pendingDebug !== 0n && !(shadow & MOV_SS_SHADOW)) {
       const dr6 = this.pendingDebug;
       this.pendingDebug = 0n;
+      // A step over HLT, or a watched port or place of its own, ends the halt at once.
+      this.wake();
       return this.deliverFault(new GuestFault(Vector.DB, undefined, undefined, dr6), true);
     }
     const held = this.holdInterrupts && !this.halted;
@@ -184,6 +186,13 @@ export class EventUnit {
     if (core.model.vendor !== 'intel' || (blocking & NMI_BLOCKED) === 0 || core.intercepts.keepsNmisBlocked) return;
     state.set32(L.INTERRUPTIBILITY, blocking & ~NMI_BLOCKED);
     fault.unblockedNmis = true;
+  }
+
+  /** Takes the bits of a debug trap that MOV SS has held back: they come with the debug exception at hand. */
+  takePendingDebug(): bigint {
+    const bits = this.pendingDebug;
+    this.pendingDebug = 0n;
+    return bits;
   }
 
   deliverFault(fault: GuestFault, isTrap: boolean): RunResult | undefined {
