@@ -164,6 +164,7 @@ describe('the local APIC', () => {
     expect(apic(1).readMsr(0x80d)).toBe(2n);
     expect(apic(1).answersAt(BASE)).toBe(false);
     expect(apic(1).writeMsr(0x83f, 0x77n)).toBe(true);
+    expect([0x100n, 0xff00n, 0xff00_0000n].map((value) => apic(1).writeMsr(0x83f, value))).toEqual([false, false, false]);
     expect(apic(1).acknowledge()).toBe(0x77);
     expect(apic(1).writeMsr(0x80b, 1n)).toBe(false);
     expect(apic(1).writeMsr(0x80b, 0n)).toBe(true);

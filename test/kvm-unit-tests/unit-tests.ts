@@ -28,6 +28,7 @@ export interface UnitTest {
 }
 
 const NO_PCID = "QEMU's emulation has no PCID, but lets CR4.PCIDE be set";
+const NO_MSR_CHECKS = "QEMU's emulation does not check values of MSRs";
 
 export const UNIT_TESTS: readonly UnitTest[] = [
   // Exceptions, injection and exits.
@@ -40,6 +41,11 @@ export const UNIT_TESTS: readonly UnitTest[] = [
   { name: 'umip', file: 'umip', qemu: 'qemu64,+umip', cpu: 'skylake,+umip' },
   { name: 'umip-32', file: 'umip', bits: 32, qemu: 'qemu64,+umip', cpu: 'skylake,+umip' },
   { name: 'rdpru', file: 'rdpru', qemu: 'max' },
+
+  { name: 'syscall', file: 'syscall', qemu: 'Opteron_G1,vendor=AuthenticAMD', vendor: 'amd' },
+  { name: 'msr', file: 'msr', notQemu: NO_MSR_CHECKS },
+  { name: 'msr-xapic', file: 'msr', cpu: 'skylake,-x2apic', notQemu: NO_MSR_CHECKS },
+  { name: 'msr-32', file: 'msr', bits: 32, notQemu: NO_MSR_CHECKS },
 
   // Several processors.
   { name: 'smptest', file: 'smptest', vcpus: 2 },

@@ -379,7 +379,8 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
     }
     if (high !== 0) return false;
     if (offset === R.Reg.SELF_IPI) {
-      this.sendIpi(low & 0xff, this.world.id);
+      if (low > 0xff) return false;
+      this.sendIpi(low, this.world.id);
       return true;
     }
     // Must be zero: an EOI or an ESR write with a value.

@@ -8,6 +8,11 @@ const PHYSICAL_BITS = 40;
 /** MSRs that only AMD's processors have (AMD APM vol. 2, appendix A; processor programming reference of family 17h). */
 const AMD_MSRS: readonly Msr[] = [
   constant(0x8b, 'PATCH_LEVEL', 'Microcode revision', 0x0830_107cn, 'ignored'),
+  // As KVM has them for a guest without performance counters: they never count.
+  ...[0, 1, 2, 3].flatMap((at) => [
+    constant(0xc001_0000 + at, `PERF_CTL${at}`, 'Performance counter: event (none is counted)', 0n, 'ignored'),
+    constant(0xc001_0004 + at, `PERF_CTR${at}`, 'Performance counter', 0n, 'ignored'),
+  ]),
   constant(0xc001_0010, 'SYSCFG', 'System configuration: no second top of memory, no SME', 0n, 'ignored'),
   // TSC runs at the frequency of P0; SMM is locked.
   constant(0xc001_0015, 'HWCR', 'Hardware configuration: TscFreqSel, SmmLock', 0x0100_0001n, 'ignored'),

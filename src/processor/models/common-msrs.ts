@@ -1,5 +1,6 @@
 import * as L from '../state/layout.ts';
 import { addressSlot, constant, type Msr, refuse, segmentBase, slot } from './msr.ts';
+import { xdDisabled } from './xd-disable.ts';
 
 /** MSRs that both vendors' processors have (Intel SDM vol. 4; AMD APM vol. 2, appendix A). */
 
@@ -19,7 +20,7 @@ const efer: Msr = {
     let known = EFER_LMA;
     if (model.has('syscall')) known |= EFER_SCE;
     if (model.has('lm')) known |= EFER_LME;
-    if (model.has('nx')) known |= EFER_NXE;
+    if (model.has('nx') && !xdDisabled(state)) known |= EFER_NXE;
     if ((value & ~known) !== 0n) refuse();
     if ((state.cr0 & CR0_PG) !== 0n && ((value ^ state.efer) & EFER_LME) !== 0n) refuse();
     // LMA is the processor's: what is written there is ignored.
@@ -46,11 +47,11 @@ const tsc: Msr = {
 const APIC_ENABLE = 1n << 11n;
 const APIC_X2 = 1n << 10n;
 
-/** Modes of the local APIC: x2APIC only from xAPIC, back only through off (Intel SDM vol. 3, 11.12.5). */
-function apicModeAllowed(old: bigint, value: bigint): boolean {
+/** Modes of the local APIC: x2APIC, if there is one, only from xAPIC, back only through off (Intel SDM vol. 3, 11.12.5). */
+function apicModeAllowed(old: bigint, value: bigint, hasX2: boolean): boolean {
   const enabled = (value & APIC_ENABLE) !== 0n;
   const x2 = (value & APIC_X2) !== 0n;
-  if (x2 && !enabled) return false;
+  if (x2 && !(enabled && hasX2)) return false;
   if ((old & APIC_X2) !== 0n) return x2 || !enabled;
   return !(x2 && (old & APIC_ENABLE) === 0n);
 }
@@ -102,8 +103,8 @@ export function commonMsrs(physicalAddressBits: number): readonly Msr[] {
   const pages = ((1n << BigInt(physicalAddressBits)) - 1n) & ~0xfffn;
   return [
     tsc,
-    slot(0x1b, 'APIC_BASE', 'Base and mode of the local APIC', L.MSR_APIC_BASE, pages | 0xd00n, (value, { state }) =>
-      apicModeAllowed(state.get64(L.MSR_APIC_BASE), value),
+    slot(0x1b, 'APIC_BASE', 'Base and mode of the local APIC', L.MSR_APIC_BASE, pages | 0xd00n, (value, { state, model }) =>
+      apicModeAllowed(state.get64(L.MSR_APIC_BASE), value, model.has('x2apic')),
     ),
     constant(0xfe, 'MTRRCAP', 'Memory type ranges: 8 variable, fixed, write-combining', 0x508n),
     slot(0x174, 'SYSENTER_CS', 'Code segment of SYSENTER', L.MSR_SYSENTER_CS, 0xffff_ffffn),

@@ -3,11 +3,12 @@ import { commonMsrs } from './common-msrs.ts';
 import { COMMON_FEATURES } from './features.ts';
 import type { ModelTable } from './model.ts';
 import { constant, type Msr, slot } from './msr.ts';
+import { MISC_ENABLE_XD_DISABLE } from './xd-disable.ts';
 
 const PHYSICAL_BITS = 40;
 
-/** Fast strings, thermal control, no BTS, no PEBS, SpeedStep, MONITOR, CPUID limit, xTPR messages. */
-const MISC_ENABLE_WRITABLE = 0xc5_1809n;
+/** Fast strings, thermal control, no BTS, no PEBS, SpeedStep, MONITOR, CPUID limit, xTPR messages, XD off. */
+const MISC_ENABLE_WRITABLE = 0xc5_1809n | MISC_ENABLE_XD_DISABLE;
 
 /** TSC_ADJUST: what is added to the time-stamp counter. */
 const tscAdjust: Msr = {

@@ -1,6 +1,7 @@
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import type { CpuidResult } from '../models/cpu-model.ts';
 import { layoutOf } from '../models/state-components.ts';
+import { xdDisabled } from '../models/xd-disable.ts';
 import * as L from '../state/layout.ts';
 import type { SystemContext, SystemHelper } from './context.ts';
 import { low32, readEdxEax, requireCpl0, rm, undefinedInstruction, writeEdxEax } from './operands.ts';
@@ -13,6 +14,7 @@ const CPUID_APIC = 1 << 9;
 const CPUID_OSPKE = 1 << 4;
 const CPUID_OSXSAVE = 1 << 27;
 const CPUID_HTT = 1 << 28;
+const CPUID_NX = 1 << 20;
 const APIC_ENABLE = 0x800n;
 
 /** CPUID as the model has it, with what depends on the state and on the number of vCPUs: each is a core of one package. */
@@ -52,6 +54,9 @@ export function cpuidOf(context: SystemContext, leaf: number, subleaf: number): 
         result.ebx = layoutOf(vendor, enabled, true).end;
       break;
     }
+    case 0x8000_0001:
+      if (xdDisabled(state)) result.edx = (result.edx & ~CPUID_NX) >>> 0;
+      break;
     case 0x8000_0008:
       if (context.model.vendor === 'amd') result.ecx = cores - 1;
       break;

@@ -129,6 +129,42 @@ describe('MSRs', () => {
     expect(write(0xfee0_0900n)).toBe('ok');
   });
 
+  test('the local APIC has no x2APIC mode without the feature', () => {
+    const machine = new SystemMachine('long', 'intel', {}, '-x2apic');
+    machine.msr(0x1b, 0xfee0_0d00n);
+    expect(machine.step('0f30')).toBe('#GP(0)');
+    machine.msr(0x1b, 0xfee0_0900n);
+    expect(machine.step('0f30')).toBe('ok');
+  });
+
+  test('MISC_ENABLE takes execute-disable away', () => {
+    const machine = new SystemMachine('long');
+    const { state } = machine;
+    const nx = () => {
+      state.setGpr(0, 0x8000_0001n);
+      expect(machine.step('0fa2')).toBe('ok');
+      return (state.gpr(2) >> 20n) & 1n;
+    };
+    machine.msr(0xc000_0080, 0xd00n);
+    expect([machine.step('0f30'), nx()]).toEqual(['ok', 1n]);
+    machine.msr(0xc000_0080, 0x500n);
+    machine.step('0f30');
+    machine.msr(0x1a0, 0x4_0000_1801n);
+    expect([machine.step('0f30'), nx()]).toEqual(['ok', 0n]);
+    machine.msr(0xc000_0080, 0xd00n);
+    expect(machine.step('0f30')).toBe('#GP(0)');
+  });
+
+  test('performance counters of AMD are there and never count', () => {
+    const machine = new SystemMachine('long', 'amd');
+    for (const msr of [0xc001_0000, 0xc001_0003, 0xc001_0004, 0xc001_0007]) {
+      machine.msr(msr, 0x53_0076n);
+      expect(machine.step('0f30')).toBe('ok');
+      expect(machine.step('0f32')).toBe('ok');
+      expect(machine.state.gpr(0)).toBe(0n);
+    }
+  });
+
   test('read back what was written', () => {
     const machine = new SystemMachine('long');
     const { state } = machine;
