@@ -26,7 +26,7 @@ function takePort(args: readonly string[]): { readonly port: number; readonly re
 export async function gdbserverCommand(args: readonly string[]): Promise<number> {
   const { port, rest } = takePort(args);
   const options = parseRunOptions(rest, 'gdbserver');
-  const { platform, vendor, cpu, memory, vcpus, translator, commandLine, exitsKept } = options.configuration;
+  const { platform, vendor, cpu, memory, vcpus, translator, commandLine, exitsKept, testDevice } = options.configuration;
   const guest = launchGuest(
     {
       program: options.program,
@@ -38,6 +38,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       translator: translator === undefined ? undefined : String(translator),
       append: commandLine,
       exitsKept,
+      testDevice,
       initrd: options.initrd,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,
       mode: options.mode,

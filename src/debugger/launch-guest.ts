@@ -69,6 +69,7 @@ function makeGuest(
       translator: translatorBytes(member.translator),
       exitsKept: member.exitsKept,
       commandLine: member.append,
+      testDevice: member.testDevice,
       initrd: member.initrd === undefined ? undefined : files.read(member.initrd),
     },
     program,

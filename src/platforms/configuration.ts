@@ -22,6 +22,8 @@ export interface PartitionConfiguration {
   readonly startSeconds?: bigint;
   /** Records that the exit journal keeps in memory: 1 to 1,000,000, 4096 when missing. */
   readonly exitsKept?: number;
+  /** The machine has QEMU's pc-testdev: interrupt lines and memory behind ports and MMIO for guests that test the machine. */
+  readonly testDevice?: boolean;
 }
 
 const MIB = 1024 * 1024;

@@ -64,6 +64,7 @@ export function createPartition(configuration: PartitionConfiguration, program: 
     platform: (machine) => makePlatform(machine, configuration),
     explainHalt: unhandledException,
     exitsKept: configuration.exitsKept,
+    testDevice: configuration.testDevice,
     load: (devices) => {
       if (program.mode === 16) initializeLikeBios(devices);
       for (const segment of image.segments) memory.write(segment.gpa, segment.bytes);

@@ -20,6 +20,7 @@ describe('the options of run', () => {
   test('set how many exits are kept', () => {
     expect(parseRunOptions(['a.asm', '--exits-kept', '10']).configuration.exitsKept).toBe(10);
     expect(parseRunOptions(['a.asm']).configuration.exitsKept).toBeUndefined();
+    expect(parseRunOptions(['a.asm', '--test-device']).configuration.testDevice).toBe(true);
   });
 
   test.each([

@@ -165,7 +165,7 @@ describe('a translation', () => {
     const seen: bigint[] = [];
     const walk = (gpa: bigint): TableWalk => {
       seen.push(gpa);
-      const flags = { accessed: false, dirty: false, withheld: false };
+      const flags = { accessed: false, dirty: false, withheld: false, isMarked: false };
       const rights = { memoryType: 'WB', permissions: { read: true, write: true, execute: true } } as const;
       const page = { gpa, size: 4096n, state: 'present', spa: gpa + 0x10_0000n, ...rights, ...flags } as const;
       return { format: 'EPT', root: 0n, entries: [], page, spa: page.spa };

@@ -8,6 +8,7 @@ import { PORT_REFERENCE, portReference } from '../../src/devices/port-reference.
 import { fromCalendar, toCalendar } from '../../src/devices/rtc-cmos/calendar.ts';
 import { RtcCmos } from '../../src/devices/rtc-cmos/device.ts';
 import { SystemControl } from '../../src/devices/system-control/device.ts';
+import { TestDevice } from '../../src/devices/test-device/device.ts';
 import { FakeClock, FakeLine } from './fake-clock.ts';
 
 describe('the calendar', () => {
@@ -169,6 +170,27 @@ test('the debug ports end the run, print, and reset', () => {
   control.writePort(0x92, 1, 3);
   expect(control.readPort(0x92)).toBe(2);
   expect(log).toEqual(['exit 16', 'print 65', 'reset']);
+});
+
+test('the test device sets lines and has memory behind ports and addresses', () => {
+  const lines = Array.from({ length: 24 }, () => new FakeLine());
+  const device = new TestDevice({ line: (number) => lines[number] ?? new FakeLine() });
+  const high = () => lines.flatMap(({ level }, number) => (level ? [number] : []));
+  device.writePort(0x200b, 1, 1);
+  device.writePort(0x2017, 4, 0x100);
+  expect(high()).toEqual([11, 23]);
+  device.writePort(0x200b, 1, 0);
+  device.writePort(0xe0, 4, 0x1234_5678);
+  device.writePort(0xe1, 1, 0xab);
+  expect([device.readPort(0xe0, 4), device.readPort(0xe2, 2)]).toEqual([0x1234_ab78, 0x1234]);
+  device.writeMmio(0xff00_fff8n, 8, 0x1122_3344_5566_7788n);
+  expect([device.readMmio(0xff00_fff8n, 4), device.readMmio(0xff00_ffffn, 1)]).toEqual([0x5566_7788n, 0x11n]);
+  const saved = device.save();
+  device.reset();
+  expect(high()).toEqual([]);
+  expect([device.readPort(0xe0, 4), device.readMmio(0xff00_fff8n, 8)]).toEqual([0, 0n]);
+  device.restore(saved);
+  expect([device.readPort(0xe0, 4), device.readMmio(0xff00_fff8n, 4)]).toEqual([0x1234_ab78, 0x5566_7788n]);
 });
 
 test('each port of the reference has the device that answers there', () => {

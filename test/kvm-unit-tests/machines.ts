@@ -51,7 +51,7 @@ export async function runInPartition(test: UnitTest, image: string, platform: 'b
   const { vcpus = 1, memory = DEFAULT_MEMORY, vendor = 'intel', cpu, parameters, instructions = MOST_INSTRUCTIONS } = test;
   const program = loadProgram(nodeFiles.read(image), image, {}, nodeFiles);
   const partition = createPartition(
-    { platform, vendor, cpu, vcpus, memory: memory * MIB, commandLine: parameters, initrd: environment(test) },
+    { platform, vendor, cpu, vcpus, memory: memory * MIB, commandLine: parameters, initrd: environment(test), testDevice: true },
     program,
   );
   let text = '';

@@ -70,6 +70,12 @@ const partitionAttributes = {
   initrd: { schema: v.string(), description: 'A file that the boot protocol hands to the guest as its initial RAM disk.' },
   loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
   mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },
+  testDevice: {
+    schema: v.boolean(),
+    default: false,
+    description:
+      "Add QEMU's `pc-testdev` to the machine: interrupt lines and memory behind ports and MMIO, for guests that test it.",
+  },
   exitsKept: {
     schema: v.pipe(
       v.number(),

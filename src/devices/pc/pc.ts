@@ -15,6 +15,7 @@ import { Pit8254 } from '../pit8254/device.ts';
 import { RtcCmos } from '../rtc-cmos/device.ts';
 import { IRQ as RTC_IRQ } from '../rtc-cmos/registers.ts';
 import { SystemControl } from '../system-control/device.ts';
+import { TestDevice } from '../test-device/device.ts';
 import { Uart16550 } from '../uart16550/device.ts';
 import { COM1 } from '../uart16550/registers.ts';
 
@@ -31,7 +32,11 @@ export interface PcWorld {
   /** `source` names what asked for it. */
   readonly reset: (source: string) => void;
   readonly debugExit: (value: number) => void;
+  /** The machine has the test device. */
+  readonly testDevice?: boolean;
 }
+
+const ISA_LINES = 16;
 
 /** States of all devices, by name. */
 export type PcSnapshot = Readonly<Record<string, { readonly version: number }>>;
@@ -73,9 +78,14 @@ export class PcDevices {
     const control = new SystemControl({ reset: () => world.reset('port 0x92') });
     const debugExit = new DebugExit({ exit: world.debugExit });
     const debugConsole = new DebugConsole({ transmit: world.debugOut });
+    const testDevices = world.testDevice ? [new TestDevice({ line: (number) => this.isaLine(number) })] : [];
     for (const device of [this.pic, this.pit, this.uart, this.rtc, keyboard, acpi, control, debugExit, debugConsole])
       this.ports.attach(device);
     this.mmio.attach(this.ioApic);
+    for (const device of testDevices) {
+      this.ports.attach(device);
+      this.mmio.attach(device);
+    }
     this.all = [
       ...this.localApics,
       this.ioApic,
@@ -88,14 +98,16 @@ export class PcDevices {
       control,
       debugExit,
       debugConsole,
+      ...testDevices,
     ];
   }
 
+  /** Lines from 16 on lead to the I/O APIC alone. */
   private isaLine(irq: number): InterruptLine {
     const pin = irq === 0 ? 2 : irq;
     return {
       set: (level) => {
-        this.pic.setLine(irq, level);
+        if (irq < ISA_LINES) this.pic.setLine(irq, level);
         this.ioApic.setLine(pin, level);
       },
     };

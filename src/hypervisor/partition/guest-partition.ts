@@ -50,6 +50,8 @@ export interface PartitionParts {
   /** Seconds since 1970 when the machine is switched on. */
   readonly startSeconds: bigint;
   readonly platform: (machine: Machine) => Platform;
+  /** The machine has the device for tests of processors and hypervisors. */
+  readonly testDevice?: boolean;
   /** Records that the exit journal keeps in memory. */
   readonly exitsKept?: number;
   /** Puts the program into the zeroed memory and the boot vCPU into its state at entry. */
@@ -134,6 +136,7 @@ export class GuestPartition implements HostedPartition, Machine {
       powerOff: () => this.finish({ kind: 'power-off', status: 0, message: 'The guest powered off.' }),
       reset: (source) => this.finish({ kind: 'reset', status: 0, message: `The guest reset the machine through ${source}.` }),
       debugExit: (value) => this.finish(debugExitEnd(value)),
+      testDevice: parts.testDevice,
     });
   }
 
