@@ -1,3 +1,10 @@
+import {
+  type PartitionGrant,
+  type PartitionLimits,
+  type PrivilegeName,
+  problemOfGrant,
+  USUAL_PRIVILEGES,
+} from '../hypervisor/privileges/privileges.ts';
 import { VCPU_SIZE } from '../processor/state/layout.ts';
 
 /** Names of the platforms of the command line's contract, also of those that come with later versions. */
@@ -24,6 +31,9 @@ export interface PartitionConfiguration {
   readonly exitsKept?: number;
   /** The machine has QEMU's pc-testdev: interrupt lines and memory behind ports and MMIO for guests that test the machine. */
   readonly testDevice?: boolean;
+  /** What it may ask of the hypervisor (docs/partitions.md); the usual when missing. */
+  readonly privileges?: readonly PrivilegeName[];
+  readonly limits?: PartitionLimits;
 }
 
 const MIB = 1024 * 1024;
@@ -41,6 +51,11 @@ export const DEFAULT_START_SECONDS = 1_767_225_600n;
 /** A configuration that no partition can be made from. The message is one sentence that says how to mend it. */
 export class ConfigurationError extends Error {}
 
+/** What a configuration lets the partition do. */
+export function grantOf({ privileges, limits = {} }: PartitionConfiguration): PartitionGrant {
+  return { privileges: privileges === undefined ? USUAL_PRIVILEGES : new Set(privileges), limits };
+}
+
 /** Throws ConfigurationError for what is out of range. */
 export function checkConfiguration(configuration: PartitionConfiguration): void {
   const { memory, vcpus, exitsKept = 1 } = configuration;
@@ -48,6 +63,8 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
     throw new ConfigurationError(`A memory size must be whole MiB; ${memory} bytes is not. Use a size such as 64M.`);
   if (memory < SMALLEST_MEMORY || memory > LARGEST_MEMORY)
     throw new ConfigurationError(`A partition can have 1M to 3584M of memory; ${memory / MIB}M was asked for.`);
+  const problem = problemOfGrant(grantOf(configuration));
+  if (problem !== undefined) throw new ConfigurationError(problem);
   if (!Number.isInteger(exitsKept) || exitsKept < 1 || exitsKept > MOST_EXITS_KEPT)
     throw new ConfigurationError(`The exit journal can keep 1 to ${MOST_EXITS_KEPT} records; ${exitsKept} were asked for.`);
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > LARGEST_VCPUS)

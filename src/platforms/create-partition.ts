@@ -1,8 +1,9 @@
 import { Host } from '../hypervisor/host/host.ts';
+import { HostRefusal } from '../hypervisor/host/host-memory.ts';
 import { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import type { Machine, Platform } from '../hypervisor/partition/platform.ts';
 import { createProcessor } from '../processor/cpu.ts';
-import type { PartitionMemory } from '../processor/memory/partition-memory.ts';
+import type { PartitionMemory, RamRegion } from '../processor/memory/partition-memory.ts';
 import type { CpuModel } from '../processor/models/cpu-model.ts';
 import { cpuModel } from '../processor/models/cpu-models.ts';
 import { CpuError, parseCpu } from '../processor/models/parse-cpu.ts';
@@ -17,6 +18,7 @@ import {
   ConfigurationError,
   checkConfiguration,
   DEFAULT_START_SECONDS,
+  grantOf,
   type PartitionConfiguration,
   type PlatformName,
 } from './configuration.ts';
@@ -34,11 +36,18 @@ const PLATFORMS: Readonly<Partial<Record<PlatformName, PlatformMaker>>> = {
 };
 
 /**
- * Makes a partition of a host (of its own, if none is given) with a program in its memory and its boot vCPU at the program's entry. Throws ConfigurationError or
- * ProgramError, each with one sentence.
+ * Makes a partition of a host (of its own, if none is given) with a program in its memory and its boot vCPU at the program's entry.
+ * `parent`: the partition that asks for it, if one does. Throws ConfigurationError or ProgramError, each with one sentence.
  */
-export function createPartition(configuration: PartitionConfiguration, program: Program, host = new Host()): GuestPartition {
+export function createPartition(
+  configuration: PartitionConfiguration,
+  program: Program,
+  host = new Host(),
+  parent?: GuestPartition,
+): GuestPartition {
   checkConfiguration(configuration);
+  if (parent && !parent.door.ask('create-partitions', () => `to have a partition made of ${program.path}`))
+    throw new ConfigurationError(`Partition ${parent.id} may not make partitions; give it the privilege create-partitions.`);
   const { platform, vendor, memory: bytes, vcpus, commandLine, initrd, startSeconds } = configuration;
   const makePlatform = PLATFORMS[platform];
   if (makePlatform === undefined) {
@@ -46,14 +55,15 @@ export function createPartition(configuration: PartitionConfiguration, program: 
     throw new ConfigurationError(`Platform ${platform} comes with a later version; choose ${built}.`);
   }
   const map = memoryMap(bytes);
-  const memory = host.takeMemory(map.ram, vcpus);
   const model = configuration.cpu === undefined ? cpuModel(vendor) : processorOf(configuration.cpu, vendor);
   const translator = translatorOptions(configuration);
-  const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model, translator }));
   const image = bootImage(program, { ramTop: map.lowTop, commandLine, initrd });
-  checkFits(image, memory, bytes);
+  checkFits(image, map.ram, bytes);
+  const memory = memoryOf(host, map.ram, vcpus);
+  const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model, translator }));
+  const id = host.nextId();
   const partition = new GuestPartition({
-    id: host.nextId(),
+    id,
     name: program.path,
     vendor,
     memory,
@@ -65,6 +75,8 @@ export function createPartition(configuration: PartitionConfiguration, program: 
     explainHalt: unhandledException,
     exitsKept: configuration.exitsKept,
     testDevice: configuration.testDevice,
+    grant: grantOf(configuration),
+    onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),
     load: (devices) => {
       if (program.mode === 16) initializeLikeBios(devices);
       for (const segment of image.segments) memory.write(segment.gpa, segment.bytes);
@@ -76,6 +88,16 @@ export function createPartition(configuration: PartitionConfiguration, program: 
   });
   host.add(partition);
   return partition;
+}
+
+/** Throws ConfigurationError where the host has no room. */
+function memoryOf(host: Host, ram: readonly RamRegion[], vcpus: number): PartitionMemory {
+  try {
+    return host.takeMemory(ram, vcpus);
+  } catch (error) {
+    if (error instanceof HostRefusal) throw new ConfigurationError(error.message);
+    throw error;
+  }
 }
 
 function processorOf(cpu: string, vendor: PartitionConfiguration['vendor']): CpuModel {
@@ -103,11 +125,10 @@ function translatorOptions({ translator }: PartitionConfiguration): Partial<Tran
 }
 
 /** Throws when a part of the program would lie where no RAM is. */
-function checkFits(image: BootImage, memory: PartitionMemory, bytes: number): void {
+function checkFits(image: BootImage, ram: readonly RamRegion[], bytes: number): void {
   for (const { gpa, size } of image.segments) {
     if (size === 0) continue;
-    const place = memory.locate(gpa);
-    if (place !== undefined && place.available >= size) continue;
+    if (ram.some((region) => gpa >= region.gpa && gpa + BigInt(size) <= region.gpa + BigInt(region.length))) continue;
     const end = gpa + BigInt(size) - 1n;
     throw new ConfigurationError(
       `The program wants memory from ${hex(gpa)} to ${hex(end)}, where this partition of ${bytes / 2 ** 20}M has none; give it more memory, or link the program elsewhere.`,

@@ -155,6 +155,8 @@ class Cpu implements Processor {
       // Faults whose handlers fault at once, without end: whoever runs the guest gets a say now and then.
       if (this.events.deliveries > MOST_DELIVERIES) {
         this.events.deliveries = 0;
+        // They take time as well, or the guest would keep others from their turns for ever.
+        this.skipTime(BigInt(MOST_DELIVERIES));
         return { kind: 'stop-requested' };
       }
       if (this.stopRequested) return { kind: 'stop-requested' };

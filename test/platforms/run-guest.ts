@@ -19,11 +19,21 @@ function onlyFile(path: string, content: Uint8Array): FileAccess {
   };
 }
 
-/** A partition with an assembled program in it. */
-export function guest(source: string, configuration: Partial<PartitionConfiguration> = {}, host?: Host): GuestPartition {
+/** A partition with an assembled program in it; `parent` asks for it. */
+export function guest(
+  source: string,
+  configuration: Partial<PartitionConfiguration> = {},
+  host?: Host,
+  parent?: GuestPartition,
+): GuestPartition {
   const bytes = new TextEncoder().encode(source);
   const program = loadProgram(bytes, 'guest.asm', {}, onlyFile('guest.asm', bytes));
-  return createPartition({ platform: 'kvm', vendor: 'intel', memory: DEFAULT_MEMORY, vcpus: 1, ...configuration }, program, host);
+  return createPartition(
+    { platform: 'kvm', vendor: 'intel', memory: DEFAULT_MEMORY, vcpus: 1, ...configuration },
+    program,
+    host,
+    parent,
+  );
 }
 
 export interface Outcome {

@@ -12,10 +12,22 @@ export interface InterruptMessage {
   readonly logical: boolean;
 }
 
+/** Who is asked about the messages of a machine. */
+export interface MessageRules {
+  /** Whether a processor may send this to others. */
+  allows(message: InterruptMessage): boolean;
+  /** A message named nobody. */
+  unreached(message: InterruptMessage): void;
+}
+
+const NO_RULES: MessageRules = { allows: () => true, unreached() {} };
+
 /** Connects the local APICs of a machine with each other and with the I/O APIC. Order is by vCPU, so it is deterministic. */
 export class ApicBus {
   private readonly apics: LocalApic[] = [];
   private readonly eoiListeners: ((vector: number) => void)[] = [];
+
+  constructor(private readonly rules: MessageRules = NO_RULES) {}
 
   attach(apic: LocalApic): void {
     this.apics.push(apic);
@@ -33,11 +45,14 @@ export class ApicBus {
   /** Delivers to whom the destination names; returns to how many. */
   send(message: InterruptMessage): number {
     const targets = this.apics.filter((apic) => apic.matches(message.destination, message.logical));
+    if (targets.length === 0) this.rules.unreached(message);
     return this.deliverTo(targets, message);
   }
 
-  /** Shorthands of an ICR: 1 self, 2 all, 3 all but self. */
-  sendShorthand(shorthand: number, sender: LocalApic, message: InterruptMessage): number {
+  /** What a processor sends by its ICR. Shorthands: 0 none, 1 self, 2 all, 3 all but self. Returns to how many. */
+  sendIpi(shorthand: number, sender: LocalApic, message: InterruptMessage): number {
+    if (shorthand !== 1 && !this.rules.allows(message)) return 0;
+    if (shorthand === 0) return this.send(message);
     const targets = this.apics.filter((apic) => (shorthand === 1 ? apic === sender : shorthand === 2 || apic !== sender));
     return this.deliverTo(targets, message);
   }

@@ -230,8 +230,7 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
       return;
     }
     const message: InterruptMessage = { mode, vector, level: false, destination, logical: (low & R.Icr.LOGICAL) !== 0 };
-    if (shorthand === 0) this.world.bus.send(message);
-    else this.world.bus.sendShorthand(shorthand, this, message);
+    this.world.bus.sendIpi(shorthand, this, message);
   }
 
   // --- registers -----------------------------------------------------------------------------------------------------

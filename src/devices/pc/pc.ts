@@ -8,7 +8,7 @@ import { I8042 } from '../i8042/device.ts';
 import { KEYBOARD_IRQ } from '../i8042/registers.ts';
 import type { InspectNode } from '../inspect.ts';
 import { IoApic } from '../io-apic/device.ts';
-import { ApicBus } from '../local-apic/apic-bus.ts';
+import { ApicBus, type MessageRules } from '../local-apic/apic-bus.ts';
 import { LocalApic, type LocalApicWorld } from '../local-apic/device.ts';
 import { Pic8259 } from '../pic8259/device.ts';
 import { Pit8254 } from '../pit8254/device.ts';
@@ -34,6 +34,8 @@ export interface PcWorld {
   readonly debugExit: (value: number) => void;
   /** The machine has the test device. */
   readonly testDevice?: boolean;
+  /** Rules for messages between processors; none when missing. */
+  readonly messages?: MessageRules;
 }
 
 const ISA_LINES = 16;
@@ -51,13 +53,14 @@ export class PcDevices {
   readonly pic: Pic8259;
   readonly pit: Pit8254;
   readonly ioApic: IoApic;
-  readonly apicBus = new ApicBus();
+  readonly apicBus: ApicBus;
   readonly localApics: readonly LocalApic[];
   readonly uart: Uart16550;
   readonly rtc: RtcCmos;
   private readonly all: readonly Device[];
 
   constructor(world: PcWorld) {
+    this.apicBus = new ApicBus(world.messages);
     this.pic = new Pic8259({ output: { set() {} } });
     this.ioApic = new IoApic({ bus: this.apicBus });
     this.localApics = world.cpus.map(

@@ -1,7 +1,24 @@
 import { PartitionMemory, type RamRegion } from '../../processor/memory/partition-memory.ts';
 
-/** Memories that wait for the next partition: more would only take room. */
+/** Memories that wait for the next partition: more, or larger ones, would only take room. */
 const MOST_FREE = 4;
+const LARGEST_FREE = 256 << 20;
+/** Scrubbing goes by pieces of this size: writing to one that was never used would make the system provide it. */
+const PIECE = 0x1_0000;
+const MIB = 1 << 20;
+
+/** What a host has for all partitions together. */
+export interface HostLimits {
+  /** Bytes of RAM and vCPU blocks. */
+  readonly memory: number;
+  readonly partitions: number;
+  readonly vcpus: number;
+}
+
+export const USUAL_LIMITS: HostLimits = { memory: 8 * 2 ** 30, partitions: 64, vcpus: 256 };
+
+/** A partition that the host has no room for. The message is one sentence. */
+export class HostRefusal extends Error {}
 
 /**
  * The memory that partitions are made of. What a destroyed partition leaves is scrubbed when it comes back, its vCPUs' registers,
@@ -9,20 +26,65 @@ const MOST_FREE = 4;
  */
 export class HostMemory {
   private readonly free: WebAssembly.Memory[] = [];
+  private used = 0;
+  private partitions = 0;
+  private vcpus = 0;
 
-  /** Memory with nothing in it. Throws a plain sentence for sizes that are not possible. */
+  constructor(private readonly limits: HostLimits = USUAL_LIMITS) {}
+
+  /** Memory with nothing in it. Throws HostRefusal where there is no room, and a plain sentence for sizes that are not possible. */
   take(ram: readonly RamRegion[], vcpuCount: number): PartitionMemory {
     const bytes = PartitionMemory.bytesFor(ram, vcpuCount);
+    const { limits } = this;
+    if (this.partitions >= limits.partitions)
+      throw new HostRefusal(`The host has room for ${limits.partitions} partitions; destroy one first.`);
+    if (this.vcpus + vcpuCount > limits.vcpus)
+      throw new HostRefusal(
+        `The host has ${limits.vcpus - this.vcpus} of its ${limits.vcpus} vCPUs left; ${vcpuCount} were asked for.`,
+      );
+    if (this.used + bytes > limits.memory)
+      throw new HostRefusal(
+        `The host has ${Math.floor((limits.memory - this.used) / MIB)}M of memory left; ${Math.ceil(bytes / MIB)}M with its vCPUs was asked for.`,
+      );
     const index = this.free.findIndex(({ buffer }) => buffer.byteLength === bytes);
-    const [used] = index < 0 ? [] : this.free.splice(index, 1);
-    return new PartitionMemory(ram, vcpuCount, used);
+    const [scrubbed] = index < 0 ? [] : this.free.splice(index, 1);
+    const memory = makeMemory(ram, vcpuCount, scrubbed);
+    this.used += bytes;
+    this.partitions++;
+    this.vcpus += vcpuCount;
+    return memory;
   }
 
-  /** Takes back a memory that nobody may use any more. Gives the bytes that were scrubbed. */
-  giveBack({ wasm, bytes }: PartitionMemory): number {
-    bytes.fill(0);
-    this.free.push(wasm);
+  /** Takes back a memory that nobody may use any more: all views of it end. Gives the bytes that were scrubbed. */
+  giveBack({ wasm, bytes, vcpuCount }: PartitionMemory): number {
+    const { length } = bytes;
+    scrub(bytes);
+    // Growing detaches the buffer, so whoever kept a view of it sees nothing of what comes.
+    wasm.grow(0);
+    this.used -= length;
+    this.partitions--;
+    this.vcpus -= vcpuCount;
+    if (length <= LARGEST_FREE) this.free.push(wasm);
     if (this.free.length > MOST_FREE) this.free.shift();
-    return bytes.length;
+    return length;
+  }
+}
+
+function makeMemory(ram: readonly RamRegion[], vcpuCount: number, scrubbed: WebAssembly.Memory | undefined): PartitionMemory {
+  try {
+    return new PartitionMemory(ram, vcpuCount, scrubbed);
+  } catch (error) {
+    if (error instanceof RangeError) throw new HostRefusal('The system has no memory for another partition; destroy one first.');
+    throw error;
+  }
+}
+
+function scrub(bytes: Uint8Array): void {
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  for (let start = 0; start < words.length; start += PIECE / 4) {
+    const end = Math.min(start + PIECE / 4, words.length);
+    let used = 0;
+    for (let index = start; index < end; index++) used |= words[index] ?? 0;
+    if (used !== 0) words.fill(0, start, end);
   }
 }

@@ -1,13 +1,15 @@
 import type { PartitionMemory, RamRegion } from '../../processor/memory/partition-memory.ts';
 import type { HostedPartition } from '../partition/partition.ts';
 import type { PartitionEnd, RunRequest, RunStop } from '../partition/run.ts';
+import type { Refusal } from '../privileges/request-door.ts';
 import { type HostEvent, HostJournal } from './host-journal.ts';
-import { HostMemory } from './host-memory.ts';
+import { type HostLimits, HostMemory, HostRefusal, USUAL_LIMITS } from './host-memory.ts';
 
 /** Guest time that each partition gets in its turn: 0.1 ms, or as many instructions. */
 export const TURN = 100_000n;
-/** Turns in one call of `run`, so that it ends soon where all have nothing to do. */
+/** Turns in one call of `run`, and work of the partitions in it, so that it ends soon whatever they do. */
 const TURNS_PER_CALL = 2000;
+const WORK_PER_CALL = 4000;
 
 /** How {@link Host.run} came back: as the partition's own run did, or `idle` when all wait for input, or `budget`. */
 export interface HostStop {
@@ -21,6 +23,8 @@ export interface Turn<P extends HostedPartition = HostedPartition> {
   readonly partition: P;
   /** Time of the partition at which its turn ends. */
   readonly until: bigint;
+  /** Time of the partition at which the slot ends: what its share doesn't reach to passes without it. */
+  readonly slotEnd: bigint;
 }
 
 /**
@@ -30,7 +34,7 @@ export interface Turn<P extends HostedPartition = HostedPartition> {
  */
 export class Host {
   readonly journal = new HostJournal();
-  private readonly memory = new HostMemory();
+  private readonly memory: HostMemory;
   private members: HostedPartition[] = [];
   private made = 0;
   /** Whose turn it is, and the end of the slot. */
@@ -40,6 +44,10 @@ export class Host {
   private readonly began = new Map<HostedPartition, bigint>();
   /** Partitions that had nothing to do in their last turn. */
   private readonly waiting = new Set<HostedPartition>();
+
+  constructor(limits: HostLimits = USUAL_LIMITS) {
+    this.memory = new HostMemory(limits);
+  }
 
   /** Those that were not destroyed, in the order of their turns. */
   get partitions(): readonly HostedPartition[] {
@@ -51,9 +59,35 @@ export class Host {
     return ++this.made;
   }
 
-  /** Memory for a partition, with nothing in it. Throws a plain sentence for sizes that are not possible. */
+  /**
+   * Memory for a partition, with nothing in it. Throws HostRefusal where the host has no room, and a plain sentence for sizes that are
+   * not possible.
+   */
   takeMemory(ram: readonly RamRegion[], vcpuCount: number): PartitionMemory {
-    return this.memory.take(ram, vcpuCount);
+    try {
+      return this.memory.take(ram, vcpuCount);
+    } catch (error) {
+      if (error instanceof HostRefusal)
+        this.journal.enter({ ...this.refused(0, 'host'), text: `No partition was made. ${error.message}` });
+      throw error;
+    }
+  }
+
+  /** Takes back the memory of a partition that was not made after all. */
+  returnMemory(memory: PartitionMemory): void {
+    this.memory.giveBack(memory);
+  }
+
+  /** Enters what a partition asked for in vain. */
+  noteRefusal(partition: number, vcpu: number, { subject, asked, why }: Refusal): void {
+    this.journal.enter({
+      ...this.refused(partition, subject),
+      text: `vCPU ${vcpu} of partition ${partition} was refused ${asked}: ${why}.`,
+    });
+  }
+
+  private refused(partition: number, subject: string) {
+    return { time: this.slotEnd - TURN, partition, kind: 'refused', subject } as const;
   }
 
   add(partition: HostedPartition): void {
@@ -97,8 +131,11 @@ export class Host {
         const now = partition.now();
         const began = this.began.get(partition) ?? 0n;
         const behind = slotBegin - began - now;
-        if (behind > 0n) this.began.set(partition, began + behind);
-        return { partition, until: this.slotEnd - (behind > 0n ? began + behind : began) };
+        const begin = behind > 0n ? began + behind : began;
+        if (behind > 0n) this.began.set(partition, begin);
+        const unused = (TURN * BigInt(100 - partition.timeShare)) / 100n;
+        const slotEnd = this.slotEnd - begin;
+        return { partition, until: slotEnd - unused, slotEnd };
       }
       this.advance();
     }
@@ -106,8 +143,8 @@ export class Host {
   }
 
   /** Ends a turn; for a partition that had nothing to do, time passes. */
-  endTurn({ partition, until }: Turn): void {
-    partition.passTime(until);
+  endTurn({ partition, slotEnd }: Turn): void {
+    partition.passTime(slotEnd);
     this.advance();
   }
 
@@ -123,24 +160,29 @@ export class Host {
     let left = request.instructions;
     // Input may have come for any of them.
     this.waiting.clear();
+    let work = 0;
     for (let turns = 0; turns < TURNS_PER_CALL; turns++) {
       const turn = this.whoseTurn();
       if (!turn) return { partition: undefined, stop: { kind: 'idle' } };
       const { partition, until } = turn;
       const before = partition.icount;
+      const workBefore = partition.workDone;
       const stop = partition.run({ ...request, instructions: left, until });
       left -= Number(partition.icount - before);
+      work += partition.workDone - workBefore;
       if (stop.kind === 'idle' || stop.kind === 'time') {
         if (stop.kind === 'idle') this.waiting.add(partition);
         else this.waiting.delete(partition);
         this.endTurn(turn);
         if (this.members.every((member) => member.end !== undefined || this.waiting.has(member)))
           return { partition: undefined, stop: { kind: 'idle' } };
+        if (work > WORK_PER_CALL) break;
         continue;
       }
       this.waiting.delete(partition);
       if (stop.kind === 'ended') this.noteEnd(partition, stop.end);
       if (stop.kind !== 'budget' || left <= 0) return { partition, stop };
+      if (work > WORK_PER_CALL) break;
     }
     return { partition: undefined, stop: { kind: 'budget' } };
   }

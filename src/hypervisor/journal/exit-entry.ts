@@ -16,6 +16,8 @@ export type LazyText = string | (() => string);
 export class ExitEntry implements ExitRecord {
   handler: string | undefined;
   to: ServedBy | undefined;
+  /** Why the partition's request was refused: the result, whatever the handler says besides. */
+  refused: string | undefined;
   private asked: string | undefined;
   private outcome: LazyText | undefined;
 
@@ -57,6 +59,7 @@ export class ExitEntry implements ExitRecord {
     this.asked = text;
   }
   get result(): string | undefined {
+    if (this.refused !== undefined) return this.refused;
     return typeof this.outcome === 'function' ? this.outcome() : this.outcome;
   }
   set result(text: LazyText | undefined) {

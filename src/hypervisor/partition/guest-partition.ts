@@ -1,11 +1,10 @@
 import type { Clock } from '../../devices/device.ts';
 import type { InspectNode } from '../../devices/inspect.ts';
-import { PcDevices } from '../../devices/pc/pc.ts';
+import type { PcDevices } from '../../devices/pc/pc.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import { interceptsException } from '../../processor/intercepts.ts';
 import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
 import type { Processor } from '../../processor/processor.ts';
-import { MSR_APIC_BASE, TSC_OFFSET } from '../../processor/state/layout.ts';
 import { entryProblem } from '../events/entry-checks.ts';
 import { ExitActivity } from '../exits/exit-activity.ts';
 import { ExitContext } from '../exits/exit-context.ts';
@@ -14,6 +13,8 @@ import { deriveIntercepts } from '../intercepts/derive.ts';
 import type { InterceptSettings } from '../intercepts/settings.ts';
 import { ExitEntry } from '../journal/exit-entry.ts';
 import { RingJournal } from '../journal/ring-journal.ts';
+import { type PartitionGrant, USUAL_GRANT } from '../privileges/privileges.ts';
+import { type Refusal, RequestDoor } from '../privileges/request-door.ts';
 import { DirtyLog } from '../second-level/dirty-log.ts';
 import { eptWalk } from '../second-level/ept.ts';
 import { hostPlace } from '../second-level/host-place.ts';
@@ -22,7 +23,8 @@ import { SecondLevelMap } from '../second-level/second-level-map.ts';
 import type { TableWalk } from '../second-level/table-walk.ts';
 import { PartitionClock } from './clock.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
-import { debugExitEnd, haltedEnd, internalErrorEnd, tripleFaultEnd } from './ends.ts';
+import { haltedEnd, internalErrorEnd, tripleFaultEnd } from './ends.ts';
+import { GuestBuses } from './guest-buses.ts';
 import { InputDoor } from './input-door.ts';
 import { inspectMachine } from './inspect-machine.ts';
 import type { ConsoleSource, HostedPartition } from './partition.ts';
@@ -31,6 +33,7 @@ import type { DebugHooks, PartitionEnd, RunRequest, RunStop } from './run.ts';
 import { stateHash } from './state-hash.ts';
 import { Vcpu } from './vcpu.ts';
 import { VcpuTurns } from './vcpu-turns.ts';
+import { type DeviceConfiguration, wireDevices } from './wire-devices.ts';
 
 /** How often one call of `run` may skip idle time or serve an exit before it comes back, so that it ends soon. */
 const ROUNDS_PER_CALL = 2000;
@@ -38,22 +41,19 @@ const ROUNDS_PER_CALL = 2000;
 const LONGEST_RUN = 0x7fff_ffffn;
 
 /** What a partition is made of. */
-export interface PartitionParts {
+export interface PartitionParts extends DeviceConfiguration {
   readonly id: number;
   readonly name: string;
   readonly vendor: 'intel' | 'amd';
   readonly memory: PartitionMemory;
   readonly processors: readonly Processor[];
-  /** Bytes of RAM below and above 4 GiB, for the clock chip's memory size registers. */
-  readonly lowMemory: bigint;
-  readonly highMemory: bigint;
-  /** Seconds since 1970 when the machine is switched on. */
-  readonly startSeconds: bigint;
   readonly platform: (machine: Machine) => Platform;
-  /** The machine has the device for tests of processors and hypervisors. */
-  readonly testDevice?: boolean;
   /** Records that the exit journal keeps in memory. */
   readonly exitsKept?: number;
+  /** What it may do; the usual when missing. */
+  readonly grant?: PartitionGrant;
+  /** Told of what was refused to a vCPU. */
+  readonly onRefusal?: (vcpu: number, refusal: Refusal) => void;
   /** Puts the program into the zeroed memory and the boot vCPU into its state at entry. */
   readonly load: (devices: PcDevices) => void;
   /** Explains a halt that is not the guest's own end, such as one in a handler that the boot protocol put there. */
@@ -77,6 +77,9 @@ export class GuestPartition implements HostedPartition, Machine {
   readonly input: InputDoor;
   readonly secondLevel: SecondLevelMap;
   readonly dirtyLog: DirtyLog;
+  readonly door: RequestDoor;
+  readonly buses: GuestBuses;
+  workDone = 0;
 
   private readonly timers = new PartitionClock(() => this.ticks);
   private readonly output = new ConsoleBuffer();
@@ -89,6 +92,8 @@ export class GuestPartition implements HostedPartition, Machine {
   /** Something may stand in memory. */
   private used = false;
   private readonly turns = new VcpuTurns();
+  /** Number of the vCPU that runs, or whose exit is served. */
+  private active = 0;
   /** Guest time: the ticks of the vCPU that runs or ran last. */
   private ticks = 0n;
 
@@ -103,7 +108,16 @@ export class GuestPartition implements HostedPartition, Machine {
     this.processors = parts.processors;
     this.load = parts.load;
     this.explainHalt = parts.explainHalt;
-    this.devices = this.wireDevices(parts);
+    this.door = new RequestDoor(parts.grant ?? USUAL_GRANT, (refusal) => this.noteRefusal(refusal, parts.onRefusal));
+    this.devices = wireDevices(parts, {
+      clock: this.timers,
+      processors: parts.processors,
+      output: this.output,
+      door: this.door,
+      signal: (index, raise) => this.signal(index, raise),
+      finish: (end) => this.finish(end),
+    });
+    this.buses = new GuestBuses(this.devices, this.door);
     this.vcpus = parts.processors.map((processor, index) => {
       const apic = this.devices.localApics[index];
       if (apic === undefined) throw new Error(`vCPU ${index} has no local APIC: the machine is wired wrongly.`);
@@ -116,35 +130,18 @@ export class GuestPartition implements HostedPartition, Machine {
     this.reset();
   }
 
-  private wireDevices(parts: PartitionParts): PcDevices {
-    return new PcDevices({
-      clock: this.timers,
-      cpus: parts.processors.map((processor, index) => ({
-        apicBase: () => processor.state.get64(MSR_APIC_BASE),
-        tsc: () => BigInt.asUintN(64, this.ticks + processor.state.get64(TSC_OFFSET)),
-        core: {
-          nmi: () => this.signal(index, () => processor.raiseNmi()),
-          init: () => this.signal(index, () => processor.raiseInit()),
-          startUp: (vector) => this.signal(index, () => processor.raiseSipi(vector)),
-        },
-      })),
-      startSeconds: parts.startSeconds,
-      lowMemory: parts.lowMemory,
-      highMemory: parts.highMemory,
-      serialOut: (byte) => this.output.put('serial', byte),
-      debugOut: (byte) => this.output.put('debug-console', byte),
-      powerOff: () => this.finish({ kind: 'power-off', status: 0, message: 'The guest powered off.' }),
-      reset: (source) => this.finish({ kind: 'reset', status: 0, message: `The guest reset the machine through ${source}.` }),
-      debugExit: (value) => this.finish(debugExitEnd(value)),
-      testDevice: parts.testDevice,
-    });
-  }
-
   /** A message into a processor core may wake it. */
   private signal(index: number, raise: () => void): void {
     raise();
     const vcpu = this.vcpus[index];
     if (vcpu) vcpu.parked = false;
+  }
+
+  /** The record of the exit in progress says that its request was refused, and so does the host's journal. */
+  private noteRefusal(refusal: Refusal, tell: PartitionParts['onRefusal']): void {
+    const record = this.vcpus[this.active]?.record;
+    if (record) record.refused = `refused: ${refusal.why}`;
+    tell?.(this.active, refusal);
   }
 
   get platform(): string {
@@ -197,6 +194,7 @@ export class GuestPartition implements HostedPartition, Machine {
   private runUntilStop(request: RunRequest): RunStop {
     const lastInstruction = this.icount + BigInt(request.instructions);
     for (let rounds = 0; ; rounds++) {
+      this.workDone++;
       const busy = this.vcpus.find((vcpu) => vcpu.activity !== undefined && request.held?.has(vcpu.index) !== true);
       if (busy !== undefined) {
         const stop = this.continueHandler(busy, request);
@@ -219,6 +217,7 @@ export class GuestPartition implements HostedPartition, Machine {
 
   private runVcpu(vcpu: Vcpu, budget: bigint, icount: bigint, until: bigint | undefined): RunStop | undefined {
     const { processor } = vcpu;
+    this.active = vcpu.index;
     const turnEnds = this.turns.endOf(vcpu, this.ticks);
     let limit = budget < LONGEST_RUN ? budget : LONGEST_RUN;
     if (this.vcpus.length > 1) limit = smaller(limit, turnEnds - this.ticks);
@@ -314,7 +313,7 @@ export class GuestPartition implements HostedPartition, Machine {
       vcpu.lastExit = exit;
       return this.hooks?.stopAtExit(vcpu.index, exit) ? { kind: 'exit', vcpu: vcpu.index, exit } : undefined;
     }
-    if (vcpu.settings && passesThrough(processor, this.devices, exit)) {
+    if (vcpu.settings && passesThrough(processor, this.buses, exit)) {
       this.afterExit(vcpu, exit);
       return undefined;
     }
@@ -334,6 +333,7 @@ export class GuestPartition implements HostedPartition, Machine {
   private continueHandler(vcpu: Vcpu, request: RunRequest): RunStop | undefined {
     const { activity, record } = vcpu;
     if (activity === undefined) return undefined;
+    this.active = vcpu.index;
     try {
       if (request.stopAtStage && activity.advance()) return { kind: 'stage', vcpu: vcpu.index };
       activity.finish();
@@ -362,8 +362,16 @@ export class GuestPartition implements HostedPartition, Machine {
     if (until > this.ticks) this.ticks = until;
   }
 
+  get timeShare(): number {
+    return this.door.grant.limits.timeShare ?? 100;
+  }
+
   destroy(): void {
     this.ended = { kind: 'destroyed', status: 0, message: `Partition ${this.id} was destroyed.` };
+  }
+
+  private get isDestroyed(): boolean {
+    return this.ended?.kind === 'destroyed';
   }
 
   requestStop(): void {
@@ -412,9 +420,11 @@ export class GuestPartition implements HostedPartition, Machine {
     return this.vendor === 'amd' ? nptWalk(this.secondLevel, gpa) : eptWalk(this.secondLevel, gpa);
   }
   inspect(): InspectNode {
+    if (this.isDestroyed) return { name: this.name, value: 'destroyed' };
     return inspectMachine(this, this.server);
   }
   stateHash(): string {
+    if (this.isDestroyed) return '0'.repeat(16);
     return stateHash(this.processors, this.memory);
   }
 }

@@ -66,6 +66,10 @@ export interface Partition {
 export interface HostedPartition extends Partition {
   /** Guest time in ticks of 1 ns. */
   now(): bigint;
+  /** Hundredths of each slot of the host's time in which it may run. */
+  readonly timeShare: number;
+  /** Grows with each stretch of guest code, each exit and each skip of idle time: what a host can bound its calls by. */
+  readonly workDone: number;
   /** Time passes while it waits for input from outside. */
   passTime(until: bigint): void;
   /** Ends it for good: it is never run again, and its memory belongs to the host. */

@@ -5,8 +5,10 @@ import type { Processor } from '../../processor/processor.ts';
 import type { ExitContext } from '../exits/exit-context.ts';
 import type { Handler } from '../exits/stage.ts';
 import type { InterceptSettings } from '../intercepts/settings.ts';
+import type { RequestDoor } from '../privileges/request-door.ts';
 import type { DirtyLog } from '../second-level/dirty-log.ts';
 import type { SecondLevelMap } from '../second-level/second-level-map.ts';
+import type { GuestBuses } from './guest-buses.ts';
 import type { PartitionEnd } from './run.ts';
 
 /** What a platform may do with the machine it runs on. */
@@ -15,6 +17,10 @@ export interface Machine {
   readonly devices: PcDevices;
   readonly secondLevel: SecondLevelMap;
   readonly dirtyLog: DirtyLog;
+  /** The devices as the guest reaches them. */
+  readonly buses: GuestBuses;
+  /** Where the guest's requests are granted or refused. */
+  readonly door: RequestDoor;
   /** Guest time. */
   now(): bigint;
   /** Takes over what makes a vCPU leave its guest. Without it nothing does but accesses to devices. */

@@ -31,14 +31,14 @@ export class BarePlatform implements Platform {
   }
 
   serveDirectly(processor: Processor, exit: VmExit): boolean {
-    const { devices } = this.machine;
+    const { buses } = this.machine;
     switch (exit.reason) {
       case 'io':
-        accessPort(processor, devices, exit);
+        accessPort(processor, buses, exit);
         return true;
       case 'mmio':
-        if (exit.write) devices.writeMmio(processor.index, exit.gpa, exit.size, exit.value);
-        processor.completeAccess(exit.write ? 0n : devices.readMmio(processor.index, exit.gpa, exit.size));
+        if (exit.write) buses.writeMmio(processor.index, exit.gpa, exit.size, exit.value);
+        processor.completeAccess(exit.write ? 0n : buses.readMmio(processor.index, exit.gpa, exit.size));
         return true;
       case 'msr-read':
       case 'msr-write':

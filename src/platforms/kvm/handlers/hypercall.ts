@@ -3,6 +3,7 @@ import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import type { Processor } from '../../../processor/processor.ts';
 import { ACTIVITY } from '../../../processor/state/layout.ts';
+import { hex } from '../../../x86/address.ts';
 import {
   CLOCK_PAIRING_WALLCLOCK,
   ClockPairing,
@@ -17,6 +18,7 @@ import { writeBytes } from '../paravirtual/guest-memory.ts';
 
 type HypercallContext = ExitContext<ExitOf<'hypercall'>>;
 
+const NOT_THERE = 'no vCPU of the partition is named by that';
 const SECOND = 1_000_000_000n;
 const NATIVE = { intel: 'vmcall', amd: 'vmmcall' } as const;
 const OPCODES = { intel: [0x0f, 0x01, 0xc1], amd: [0x0f, 0x01, 0xd9] } as const;
@@ -53,8 +55,9 @@ function* emulateHypercall(kvm: Kvm, context: HypercallContext): Handler {
   const named = Object.fromEntries(names.map((name, index) => [name, values[index] ?? 0n]));
   context.record.request = `${context.exit.instruction} ${known?.name ?? `hypercall ${number}`}`;
   yield stage('kvm-hypercall.decode', { number, name: known?.name ?? 'unknown', ...named });
-  yield stage('kvm-hypercall.check', { cpl: processor.cpl, allowed: processor.cpl === 0 });
-  const result = processor.cpl === 0 ? yield* perform(kvm, processor, number, values) : ReturnCode.EPERM;
+  const allowed = processor.cpl === 0 && kvm.machine.door.ask('hypercalls', () => context.record.request);
+  yield stage('kvm-hypercall.check', { cpl: processor.cpl, allowed });
+  const result = allowed ? yield* perform(kvm, processor, number, values) : ReturnCode.EPERM;
   state.setGpr(0, BigInt.asUintN(width, result));
   context.skip();
   context.result(returnCodeName(result));
@@ -85,7 +88,7 @@ function* perform(
 }
 
 function* kickCpu(kvm: Kvm, apicId: bigint): Handler<bigint> {
-  const target = kvm.machine.processors[Number(BigInt.asUintN(16, apicId))];
+  const target = processorOf(kvm, BigInt.asUintN(16, apicId), 'to wake');
   yield stage('kvm-kick-cpu.wake', { apicid: apicId, found: target !== undefined, halted: target?.halted ?? false });
   const isHalted = target?.state.get32(ACTIVITY) === 1;
   if (target && isHalted) {
@@ -93,6 +96,14 @@ function* kickCpu(kvm: Kvm, apicId: bigint): Handler<bigint> {
     target.stateChanged();
   }
   return ReturnCode.OK;
+}
+
+/** The processor with an APIC id. A guest that names another one is refused. */
+function processorOf(kvm: Kvm, apicId: bigint, verb: string): Processor | undefined {
+  const { processors, door } = kvm.machine;
+  const found = processors.find(({ index }) => BigInt(index) === apicId);
+  if (!found) door.refuse('vcpus', () => `${verb} APIC id ${hex(apicId)}`, NOT_THERE);
+  return found;
 }
 
 /** struct kvm_clock_pairing: the host's wall clock and the guest's TSC of one moment. */
@@ -119,21 +130,27 @@ function* sendIpis(kvm: Kvm, processor: Processor, low: bigint, high: bigint, mi
   // Destination fields and shorthands make no sense beside a bitmap.
   if (icr & 0xc0800n) return ReturnCode.EINVAL;
   if (mode !== Delivery.FIXED && mode !== Delivery.NMI) return ReturnCode.EINVAL;
-  const bitmap = low | (high << bits);
+  const bitmap = BigInt.asUintN(Number(bits), low) | (BigInt.asUintN(Number(bits), high) << bits);
+  if (!kvm.machine.door.ask('send-ipis', () => `vector ${hex(vector)} to a set of APIC ids`)) return ReturnCode.EPERM;
   let delivered = 0n;
+  let missing = bitmap;
   for (const apic of kvm.machine.devices.localApics) {
     const position = BigInt(apic.id) - BigInt.asUintN(32, min);
     if (position < 0n || position >= 2n * bits || !((bitmap >> position) & 1n)) continue;
     apic.accept(mode, vector, false);
+    missing &= ~(1n << position);
     delivered++;
   }
+  const first = BigInt.asUintN(32, min);
+  if (missing)
+    kvm.machine.door.refuse('vcpus', () => `vector ${hex(vector)} to APIC ids ${hex(missing)} from ${hex(first)} on`, NOT_THERE);
   yield stage('kvm-send-ipi.delivered', { count: delivered });
   return delivered;
 }
 
 /** The rest of this vCPU's turn goes to the one that it waits for. */
 function* schedYield(kvm: Kvm, apicId: bigint): Handler<bigint> {
-  const target = kvm.machine.processors[Number(BigInt.asUintN(32, apicId))];
+  const target = processorOf(kvm, BigInt.asUintN(32, apicId), 'to yield to');
   yield stage('kvm-sched-yield.yield', { apicid: apicId, found: target !== undefined });
   if (target) kvm.machine.yieldTurn(target.index);
   return ReturnCode.OK;

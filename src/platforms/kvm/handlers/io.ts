@@ -40,6 +40,7 @@ function* exitToVmm(kvm: Kvm, context: IoContext, device: string | undefined): H
   const direction = write ? IO_DIRECTION.OUT : IO_DIRECTION.IN;
   yield stage('kvm-io.vmm', { exit_reason: KvmExit.IO, direction, size, port, count: 1, data: value >>> 0 });
   if (device === undefined) {
+    kvm.machine.door.askForPorts(port, size, () => `to ${write ? 'write' : 'read'} port ${hex(port)}`);
     yield stage('kvm-io.unclaimed', { port, note: write ? 'nobody listens: dropped' : 'nobody answers: all ones' });
     return 0xffff_ffff >>> (32 - size * 8);
   }
@@ -48,13 +49,13 @@ function* exitToVmm(kvm: Kvm, context: IoContext, device: string | undefined): H
 
 function* access(kvm: Kvm, context: IoContext, device: string): Handler<number> {
   const { port, size, write, value } = context.exit;
-  const { ports } = kvm.machine.devices;
+  const { buses } = kvm.machine;
   if (write) {
     yield stage('kvm-io.device-write', { device, port, value: value >>> 0, text: printable(value) });
-    ports.write(port, size, value);
+    buses.writePort(port, size, value);
     return 0;
   }
-  const answer = ports.read(port, size);
+  const answer = buses.readPort(port, size);
   yield stage('kvm-io.device-read', { device, port, value: answer });
   return answer;
 }

@@ -49,13 +49,13 @@ function* exitToVmm(kvm: Kvm, context: MmioContext, device: string | undefined):
 
 function* access(kvm: Kvm, context: MmioContext, device: string): Handler<bigint> {
   const { exit, processor } = context;
-  const { devices } = kvm.machine;
+  const { buses } = kvm.machine;
   if (exit.write) {
     yield stage('kvm-mmio.device-write', { device, gpa: exit.gpa, value: exit.value });
-    devices.writeMmio(processor.index, exit.gpa, exit.size, exit.value);
+    buses.writeMmio(processor.index, exit.gpa, exit.size, exit.value);
     return 0n;
   }
-  const answer = devices.readMmio(processor.index, exit.gpa, exit.size);
+  const answer = buses.readMmio(processor.index, exit.gpa, exit.size);
   yield stage('kvm-mmio.device-read', { device, gpa: exit.gpa, value: answer });
   return answer;
 }

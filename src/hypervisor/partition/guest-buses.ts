@@ -1,0 +1,42 @@
+import type { PcDevices } from '../../devices/pc/pc.ts';
+import { hex } from '../../x86/address.ts';
+import type { RequestDoor } from '../privileges/request-door.ts';
+
+type Size = 1 | 2 | 4 | 8;
+
+/**
+ * The ports and the device memory of a machine as its guest reaches them: through the partition's door. What is refused has no effect
+ * and reads as ones.
+ */
+export class GuestBuses {
+  constructor(
+    private readonly devices: PcDevices,
+    private readonly door: RequestDoor,
+  ) {}
+
+  readPort(port: number, size: 1 | 2 | 4): number {
+    const isReached = this.door.askForPorts(port, size, () => `to read port ${hex(port)}`);
+    return isReached ? this.devices.ports.read(port, size) : 0xffff_ffff >>> (32 - size * 8);
+  }
+  writePort(port: number, size: 1 | 2 | 4, value: number): void {
+    if (this.door.askForPorts(port, size, () => `to write port ${hex(port)}`)) this.devices.ports.write(port, size, value);
+  }
+
+  readMmio(vcpu: number, gpa: bigint, size: Size): bigint {
+    this.look(vcpu, gpa, 'read');
+    return this.devices.readMmio(vcpu, gpa, size);
+  }
+  writeMmio(vcpu: number, gpa: bigint, size: Size, value: bigint): void {
+    this.look(vcpu, gpa, 'write');
+    this.devices.writeMmio(vcpu, gpa, size, value);
+  }
+
+  private look(vcpu: number, gpa: bigint, access: 'read' | 'write'): void {
+    if (this.devices.mmioOwner(vcpu, gpa) === undefined)
+      this.door.refuse(
+        'memory',
+        () => `to ${access} physical address ${hex(gpa)}`,
+        'the partition has neither RAM nor a device there',
+      );
+  }
+}

@@ -1,0 +1,85 @@
+import type { Clock } from '../../devices/device.ts';
+import type { InterruptMessage } from '../../devices/local-apic/apic-bus.ts';
+import { DELIVERY_NAMES, Delivery } from '../../devices/local-apic/registers.ts';
+import { PcDevices } from '../../devices/pc/pc.ts';
+import type { Processor } from '../../processor/processor.ts';
+import { MSR_APIC_BASE, TSC_OFFSET } from '../../processor/state/layout.ts';
+import { hex } from '../../x86/address.ts';
+import type { RequestDoor } from '../privileges/request-door.ts';
+import type { ConsoleBuffer } from './console-buffer.ts';
+import { debugExitEnd } from './ends.ts';
+import type { PartitionEnd } from './run.ts';
+
+/** The partition as its devices' world is made of it. */
+export interface DeviceHost {
+  readonly clock: Clock;
+  readonly processors: readonly Processor[];
+  readonly output: ConsoleBuffer;
+  readonly door: RequestDoor;
+  /** A message into a processor core. */
+  signal(vcpu: number, raise: () => void): void;
+  finish(end: PartitionEnd): void;
+}
+
+/** What is configured of the devices. */
+export interface DeviceConfiguration {
+  /** Bytes of RAM below and above 4 GiB, for the clock chip's memory size registers. */
+  readonly lowMemory: bigint;
+  readonly highMemory: bigint;
+  /** Seconds since 1970 when the machine is switched on. */
+  readonly startSeconds: bigint;
+  /** The machine has the device for tests of processors and hypervisors. */
+  readonly testDevice?: boolean;
+}
+
+/** Makes the devices of a partition. What they do to the world outside goes through the partition's door. */
+export function wireDevices(configuration: DeviceConfiguration, host: DeviceHost): PcDevices {
+  const { clock, door, output } = host;
+  return new PcDevices({
+    ...configuration,
+    clock: {
+      now: () => clock.now(),
+      cancel: (handle) => clock.cancel(handle),
+      schedule: (when, callback) => (door.ask('timers', () => `a timer for ${when}`) ? clock.schedule(when, callback) : 0),
+    },
+    cpus: host.processors.map((processor, index) => ({
+      apicBase: () => processor.state.get64(MSR_APIC_BASE),
+      tsc: () => BigInt.asUintN(64, clock.now() + processor.state.get64(TSC_OFFSET)),
+      core: {
+        nmi: () => host.signal(index, () => processor.raiseNmi()),
+        init: () => host.signal(index, () => processor.raiseInit()),
+        startUp: (vector) => host.signal(index, () => processor.raiseSipi(vector)),
+      },
+    })),
+    messages: {
+      allows: (message) =>
+        message.mode === Delivery.INIT || message.mode === Delivery.STARTUP
+          ? door.ask('start-vcpus', () => describe(message))
+          : door.ask('send-ipis', () => describe(message)),
+      unreached: (message) => door.refuse('vcpus', () => describe(message), 'no vCPU of the partition is named by that'),
+    },
+    serialOut: (byte) => {
+      if (door.ask('serial-console', () => 'to print on the serial console')) output.put('serial', byte);
+    },
+    debugOut: (byte) => {
+      if (door.ask('debug-console', () => 'to print on the debug console')) output.put('debug-console', byte);
+    },
+    powerOff: () => {
+      if (door.ask('power', () => 'to be switched off'))
+        host.finish({ kind: 'power-off', status: 0, message: 'The guest powered off.' });
+    },
+    reset: (source) => {
+      if (door.ask('power', () => `a reset through ${source}`))
+        host.finish({ kind: 'reset', status: 0, message: `The guest reset the machine through ${source}.` });
+    },
+    debugExit: (value) => {
+      if (door.ask('debug-exit', () => `to end the run with ${hex(value >>> 0)}`)) host.finish(debugExitEnd(value));
+    },
+  });
+}
+
+/** `an interrupt, fixed, vector 0x40, to APIC id 0x9`. */
+function describe({ mode, vector, destination, logical }: InterruptMessage): string {
+  const to = `${logical ? 'logical destination' : 'APIC id'} ${hex(destination >>> 0)}`;
+  return `an interrupt, ${DELIVERY_NAMES[mode] ?? 'reserved'}, vector ${hex(vector)}, to ${to}`;
+}
