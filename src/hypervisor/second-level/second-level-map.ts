@@ -42,7 +42,7 @@ export interface SecondLevelPage {
   /** The right to write is withheld by the dirty log. */
   readonly withheld: boolean;
   /** Devices answer, and the entry is a misconfigured one so that the hypervisor knows it at once. */
-  readonly isMarked: boolean;
+  readonly isMarked?: boolean;
 }
 
 /** A range of RAM whose pages differ in nothing but their flags. */
