@@ -155,12 +155,15 @@ export class AdapterSession {
     if (this.progress.isShown(progressId)) this.launched.pause(this.focus);
   }
 
-  /** Tells which parts of the memory that the client shows have changed, for its views to follow. */
-  tellChangedMemory(told?: MemoryRange): void {
+  /**
+   * Tells which parts of the memory that the client shows have changed, for its views to follow. What was just written, under each name
+   * that it has, comes last: a client that puts events together may keep only the last one.
+   */
+  tellChangedMemory(written: readonly MemoryRange[] = []): void {
     if (!this.optionalEvents.has('memory')) return;
     const { guests } = this.launched;
-    for (const changed of this.memoryViews.changes((index) => guests[index]?.session.vcpu().processor, told))
-      this.event('memory', changed);
+    const changes = this.memoryViews.changes((index) => guests[index]?.session.vcpu().processor, written);
+    for (const range of [...changes, ...written]) this.event('memory', range);
   }
 
   output(text: string, category: 'stdout' | 'console' | 'stderr' | 'important' = 'console'): void {

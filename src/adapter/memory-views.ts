@@ -63,7 +63,7 @@ export class MemoryViews {
   }
 
   /** The parts of views that aren't any more what was last shown or told; without what the client is told of anyway. */
-  changes(processorOf: (guest: number) => MemoryOf | undefined, told?: MemoryRange): MemoryRange[] {
+  changes(processorOf: (guest: number) => MemoryOf | undefined, told: readonly MemoryRange[] = []): MemoryRange[] {
     const changes: MemoryRange[] = [];
     for (const view of this.views.values()) {
       const { memoryReference, offset, count } = view.range;
@@ -74,7 +74,7 @@ export class MemoryViews {
       if (first === end) continue;
       view.bytes = bytes;
       const change = { memoryReference, offset: offset + first, count: end - first };
-      if (!told || !isWithin(change, told)) changes.push(change);
+      if (!told.some((range) => isWithin(change, range))) changes.push(change);
     }
     return changes;
   }

@@ -107,14 +107,15 @@ test('views follow a write by the names that they know their memory by', () => {
   client.events.splice(0);
   client.ask('writeMemory', { memoryReference: linear, offset: 4, data: base64(1, 2) });
   expect(memoryEvents(client)).toEqual([
-    { memoryReference: linear, offset: 4, count: 2 },
     { memoryReference: physical, offset: 4, count: 2 },
     { memoryReference: '0x4ff0', offset: 0x14, count: 2 },
+    { memoryReference: linear, offset: 4, count: 2 },
+    { memoryReference: '0x5004', offset: 0, count: 2 },
   ]);
   client.evaluate('byte [0x9010] = 7', 'repl');
   expect(memoryEvents(client)).toEqual([
-    { memoryReference: '0x9010', offset: 0, count: 1 },
     { memoryReference: '0x9000', offset: 16, count: 1 },
+    { memoryReference: '0x9010', offset: 0, count: 1 },
   ]);
 });
 

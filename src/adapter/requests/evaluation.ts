@@ -22,9 +22,8 @@ import { optionalNumber, optionalText, type Parameters, type RequestHandler, tex
 
 /** Views that show what was changed ask again. */
 function changed(adapter: AdapterSession, { index }: Guest, written?: WrittenMemory): void {
-  const told = written && { memoryReference: writeReference({ guest: index, ...written }), offset: 0, count: written.length };
-  if (told) adapter.event('memory', told);
-  adapter.tellChangedMemory(told);
+  const range = written && { memoryReference: writeReference({ guest: index, ...written }), offset: 0, count: written.length };
+  adapter.tellChangedMemory(range && [range]);
   adapter.event('invalidated', { areas: ['variables', 'stacks'] });
 }
 

@@ -54,13 +54,13 @@ const writeMemory: RequestHandler = (adapter, parameters) => {
   if (room === 0 && bytes.length > 0) throw errors.notWritable(startOf(place, offset));
   if (room < bytes.length && parameters.allowPartial !== true) throw errors.partlyWritable(room, bytes.length);
   const address = BigInt.asUintN(64, place.address + BigInt(offset));
-  const bytesWritten = processor.writeMemory(place.space, address, bytes.subarray(0, room));
-  const written = { ...range, count: bytesWritten };
+  const count = processor.writeMemory(place.space, address, bytes.subarray(0, room));
+  const plain = { memoryReference: startOf(place, offset), offset: 0, count };
+  const isPlain = offset === 0 && range.memoryReference === plain.memoryReference;
   return {
-    body: { offset: 0, bytesWritten },
+    body: { offset: 0, bytesWritten: count },
     after: () => {
-      adapter.event('memory', written);
-      adapter.tellChangedMemory(written);
+      adapter.tellChangedMemory(isPlain ? [plain] : [{ ...range, count }, plain]);
       adapter.event('invalidated', { areas: ['variables'] });
     },
   };
