@@ -52,16 +52,28 @@ test('an address that is not mapped says why, and where its walk ends', () => {
   expect(row(failedNode('nowhere', 'No such thing.'))).toBe('nowhere: No such thing.');
 });
 
-test('a physical address is shown as one, with its second level where there is one', () => {
-  const bare = atEntry('bits 64\n_start: hlt\n', { platform: 'bare' }).client;
-  const address = 'gpa:0x2000';
-  expect(row(pageWalkNode(address, bare.ask('hyperscope/pageWalk', { address })))).toBe('gpa:0x2000: is physical already');
-  const amd = atEntry('bits 64\n_start: hlt\n', { vendor: 'amd' }).client;
-  const shown = pageWalkNode(address, amd.ask('hyperscope/pageWalk', { address }));
-  expect(row(shown)).toMatch(/^gpa:0x2000: → spa 0x[0-9a-f]+2000$/);
-  const [second] = shown.children ?? [];
-  const rows = second?.children?.map(row) ?? [];
-  expect(rows[0]).toMatch(/^nCR3: 0x/);
-  expect(rows.at(-1)).toMatch(/^P[DT]E: 0x[0-9a-f]{16} {2}P RW US.* → spa 0x/);
-  expect(all(node('rip')).filter(({ label }) => label === 'EPT')).toHaveLength(4);
+test('a physical address is shown with its second level, and so is each table on the way to another one', () => {
+  const shown = node('gpa:0x102000');
+  expect(row(shown)).toMatch(/^gpa:0x102000: → spa 0x[0-9a-f]+$/);
+  const [ept] = shown.children ?? [];
+  expect(ept && row(ept)).toMatch(/^EPT: → spa 0x/);
+  expect(ept?.children?.map(({ label }) => label)).toEqual(expect.arrayContaining(['EPTP', 'PML4E', 'PDPTE', 'PDE']));
+  expect(ept?.children?.at(-1)?.description).toMatch(/^0x[0-9a-f]{16} {2}R W X WB .* → spa 0x[0-9a-f]+$/);
+  for (const vendor of ['intel', 'amd']) {
+    const guest = atEntry('bits 64\nhlt\n', { vendor }).client;
+    const rip = pageWalkNode('rip', guest.ask('hyperscope/pageWalk', { address: 'rip' }));
+    const levels = all(rip).filter(({ label }) => label === (vendor === 'intel' ? 'EPT' : 'NPT'));
+    expect(levels).toHaveLength(4);
+    const bits = levels.flatMap(({ children = [] }) => children.flatMap((entry) => entry.children ?? []));
+    expect(bits.length).toBeGreaterThan(40);
+    expect(bits.filter(({ description }) => description === undefined)).toEqual([]);
+  }
+  expect(row(node('gpa:0xf0000000'))).toMatch(/devices answer/);
+});
+
+test('without a hypervisor a physical address is all that there is', () => {
+  const bare = atEntry('bits 64\nhlt\n', { platform: 'bare' }).client;
+  const shown = pageWalkNode('gpa:0x2000', bare.ask('hyperscope/pageWalk', { address: 'gpa:0x2000' }));
+  expect(row(shown)).toBe('gpa:0x2000: is physical already');
+  expect(shown.children).toEqual([]);
 });

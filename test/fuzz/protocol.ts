@@ -46,6 +46,8 @@ const REQUESTS: readonly (readonly [command: string, parameters: object])[] = [
   ['completions', { text: 'ra', column: 3, frameId: 1 }],
   ['readMemory', { memoryReference: '0x100000', offset: 0, count: 64 }],
   ['writeMemory', { memoryReference: '0x100000', offset: 0, data: 'kJA=' }],
+  ['hyperscope/pageWalk', { address: 'rip', threadId: 1 }],
+  ['hyperscope/addressMap', { address: '0x0', count: 10, threadId: 1 }],
   ['disassemble', { memoryReference: '0x100000', instructionOffset: -20, instructionCount: 60, resolveSymbols: true }],
   ['breakpointLocations', { source, line: 1, endLine: 20 }],
   ['gotoTargets', { source, line: 7 }],

@@ -64,3 +64,23 @@ test.each([
   await window.screenshot(`10-address-map-${theme}`);
   await window.stop();
 });
+
+test('shows the second-level tables below those of a KVM guest', async () => {
+  window = await openWindow(undefined, { settings: { 'workbench.colorTheme': 'Default Dark Modern' } });
+  const { page } = window;
+  await window.openFile('kvm', 'hypercalls.asm');
+  await page.locator('.statusbar-item', { hasText: 'Guest Assembly' }).waitFor();
+  await page.keyboard.press('F5');
+  await page.locator('.debug-top-stack-frame-line').first().waitFor();
+  await window.press('Control+Shift+D', (timeout) => page.locator('.debug-call-stack').waitFor({ timeout }));
+  await window.openView('Page Tables', ['Variables', 'Watch', 'Call Stack', 'Loaded Scripts', 'Breakpoints']);
+  await window.widenSideBar(760);
+  await window.row('rip').click();
+  await page.keyboard.press('ArrowRight');
+  await window.row('EPT').click();
+  await page.keyboard.press('ArrowRight');
+  await window.row('EPTP').waitFor();
+  expect(await window.row('EPT').textContent()).toMatch(/→ spa 0x[0-9a-f]+/);
+  await window.screenshot('14-second-level');
+  await window.stop();
+});

@@ -182,10 +182,39 @@ function secondLevelNode(id: string, walk: SecondLevelBody): PageWalkNode {
         hover: [`**${name}** at spa \`${spa}\`: \`${value}\``, '', bits.length > 0 ? bits.join(', ') : 'no bits are set'],
         icon: next === undefined ? 'circle-slash' : 'symbol-array',
         value,
+        children: bits.map((bit) => ({
+          id: `${id}/${name}/${bit}`,
+          label: bit,
+          description: SECOND_LEVEL_BITS[bit],
+          icon: 'circle-filled',
+        })),
       })),
     ],
   };
 }
+
+/** What the bits and fields of second-level entries mean where they are set (Intel SDM vol. 3, 29.3.2; AMD APM vol. 2, 5.3 and 15.25). */
+const SECOND_LEVEL_BITS: Readonly<Record<string, string>> = {
+  R: 'reads allowed',
+  W: 'writes allowed',
+  X: 'execution allowed',
+  UC: 'memory type uncacheable',
+  WC: 'memory type write-combining',
+  WT: 'memory type write-through',
+  WP: 'memory type write-protected',
+  WB: 'memory type write-back',
+  IPAT: "the guest's PAT is ignored",
+  PS: 'a large page',
+  A: 'accessed',
+  D: 'written to',
+  P: 'present',
+  RW: 'writes allowed',
+  US: 'user accesses allowed: all of the guest are',
+  PWT: 'part of the memory type',
+  PCD: 'part of the memory type',
+  PAT: 'part of the memory type',
+  NX: 'no execution',
+};
 
 function sizeText(bytes: number): string {
   const [size, unit] = bytes >= 2 ** 30 ? [2 ** 30, 'GiB'] : bytes >= 2 ** 20 ? [2 ** 20, 'MiB'] : [1024, 'KiB'];
