@@ -165,6 +165,20 @@ describe.skipIf(noGcc)(`variables of a guest in C${noGcc ? ` (skipped: ${noGcc})
     expect(argument?.memoryReference).toBe(client.evaluate('p', 'clipboard').split(' ').at(-1));
   });
 
+  test('lead to their memory: pointers, by whatever name of their type, to what they point at, others to where they lie', () => {
+    const client = stoppedAt(program, 'distance returns');
+    const frameId = client.frames()[1].id;
+    const leads = (expression: string) => client.ask('evaluate', { expression, context: 'watch', frameId }).memoryReference;
+    const text = (memoryReference: string) =>
+      Buffer.from(client.ask('readMemory', { memoryReference, count: 6 }).data, 'base64').toString();
+    expect(text(leads('where.name'))).toBe('where\0');
+    expect(text(leads('here->name'))).toBe('origin');
+    expect(leads('here')).toBe(leads('origin'));
+    expect(BigInt(leads('where.y'))).toBe(BigInt(leads('where')) + 4n);
+    expect(scopeOf(client, 1, 'Locals').byName.get('where')?.memoryReference).toBe(leads('where'));
+    expect(leads('where.x + 1')).toBeUndefined();
+  });
+
   test('are set by values and expressions of their language; a watch on a structure unfolds', () => {
     const client = stoppedAt(program, 'distance returns');
     const { variablesReference } = scopeOf(client, 0, 'Locals');

@@ -76,6 +76,20 @@ test('a range does not go round at either end of the address space', () => {
   expect(read(protectedMode, '0x100000000', 16)).toMatchObject({ bytes: [], unreadableBytes: 16 });
 });
 
+test("the kernel's half of the address space is read from 32-bit code of a 64-bit system, too", () => {
+  const { client } = atEntry(SPIN);
+  // Another PDPT, whose second GiB is the first one; the lower half has no RAM there.
+  client.evaluate('qword gpa:[0x20008] = qword gpa:[qword gpa:[cr3] & -0x1000]', 'repl');
+  client.evaluate('qword gpa:[cr3 + 256 * 8] = 0x20003', 'repl');
+  const expected = read(client, '0x100000', 16).bytes;
+  const high = '0xffff800040100000';
+  expect(read(client, high, 16).bytes).toEqual(expected);
+  // Compatibility mode: CS.L is 0, CS.D is 1.
+  client.evaluate('cs.rights = (cs.rights & ~0x2000) | 0x4000', 'repl');
+  expect(Object.keys(client.scope('Registers'))).toContain('eip');
+  expect(read(client, high, 16).bytes).toEqual(expected);
+});
+
 test('megabytes are read at once', () => {
   const { client } = atEntry(SPIN);
   const { data, unreadableBytes } = client.ask('readMemory', { memoryReference: '0x100000', count: 0x80_0000 });

@@ -57,6 +57,8 @@ describe.skipIf(missing)(`a guest in Rust${missing ? ` (skipped: ${missing} is n
       pair: '(9, -9)',
     });
     expect(client.scope('Locals')).toMatchObject({ size: '24', count: '3', doubled: expect.stringMatching(/::Some\(42\)$/) });
+    const leads = (expression: string) => client.ask('evaluate', { expression, context: 'watch' }).memoryReference;
+    expect(leads('shape')).toBe(leads('*shape'));
     expect(client.evaluate('*shape')).toMatch(/Circle ?\{center: \S*Point \{x: 3, y: -4\}, radius: 7\}/);
     expect(client.evaluate('list[2]')).toBe('3');
     const { frames } = { frames: client.frames() };
