@@ -36,5 +36,6 @@ export const errors = {
     new RequestError(1013, `"${text}" sets something; that is done in the debug console, not by looking at it.`),
   noCrash: () => new RequestError(1015, 'There is nothing to report: the guest stands at no exception, triple fault or end.'),
   ended: (name: string) => new RequestError(1016, `${name} has ended; restart the session to run it again.`),
+  badFilter: (sentence: string) => new RequestError(1018, sentence),
   noGuest: (index: number) => new RequestError(1017, `There is no partition with index ${index} in this session.`),
 } as const;

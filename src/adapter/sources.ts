@@ -5,8 +5,15 @@ import type { Parameters } from './requests/handler.ts';
 
 const plain = (path: string) => path.replaceAll('\\', '/');
 
+/** A source as the protocol has it. */
+export interface ShownSource {
+  readonly name?: string;
+  readonly path: string;
+  readonly origin?: string;
+}
+
 /** A source as the client is told of it. The sources of exit handlers ship with the program and lie in its folder. */
-export function describeSource({ options, dialect }: AdapterSession, path: string, shipped = false): object {
+export function describeSource({ options, dialect }: AdapterSession, path: string, shipped = false): ShownSource {
   const full = shipped ? `${options.sourceRoot}/${path}` : path;
   return {
     name: path.split(/[\\/]/).at(-1),

@@ -56,6 +56,8 @@ const REQUESTS: readonly (readonly [command: string, parameters: object])[] = [
   ['stepIn', { threadId: 1, targetId: 1 }],
   ['locations', { locationReference: 1 }],
   ['hyperscope/input', { text: 'x', data: 'eA==' }],
+  ['hyperscope/partitions', {}],
+  ['hyperscope/exits', { by: 'port', value: '0x3f8', filter: 'reason=io', count: 20, partition: 1 }],
   ['evaluate', { expression: 'dword fs:[rsp] = rax', context: 'repl' }],
   ['evaluate', { expression: 'input -n \\x41', context: 'repl' }],
   ['next', { threadId: 1, granularity: 'instruction' }],

@@ -44,6 +44,15 @@ export function listOf(parameters: Parameters, name: string): readonly Parameter
   return value.filter((item): item is object => typeof item === 'object' && item !== null).map((item) => ({ ...item }));
 }
 
+/** The guest of a request that gives the number of its "partition"; undefined for one that doesn't. Throws RequestError. */
+export function guestOfPartition({ launched }: AdapterSession, parameters: Parameters, command: string): Guest | undefined {
+  const id = optionalNumber(parameters, 'partition');
+  if (id === undefined) return undefined;
+  const guest = launched.guests.find(({ partition }) => partition.id === id);
+  if (!guest) throw errors.badArguments(command, 'the number of a partition of this session');
+  return guest;
+}
+
 /** The guest whose memory a reference is about. Throws RequestError. */
 export function guestOf({ launched: { guests } }: AdapterSession, { guest = 0 }: MemoryReference): Guest {
   const found = guests[guest];

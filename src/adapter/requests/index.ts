@@ -3,12 +3,14 @@ import { crashRequests } from './crash-report.ts';
 import { evaluationRequests } from './evaluation.ts';
 import { exceptionRequests } from './exception-info.ts';
 import { executionRequests } from './execution.ts';
+import { exitRequests } from './exits.ts';
 import { guestConsoleRequests } from './guest-console.ts';
 import type { RequestHandler } from './handler.ts';
 import { inspectionRequests } from './inspection.ts';
 import { lifecycleRequests } from './lifecycle.ts';
 import { memoryRequests } from './memory.ts';
 import { pagingRequests } from './paging.ts';
+import { partitionRequests } from './partitions.ts';
 import { programRequests } from './program.ts';
 
 /** Every request that the adapter knows, by its command. */
@@ -24,4 +26,6 @@ export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
   ...pagingRequests,
   ...programRequests,
   ...guestConsoleRequests,
+  ...partitionRequests,
+  ...exitRequests,
 };

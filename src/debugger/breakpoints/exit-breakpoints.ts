@@ -1,6 +1,9 @@
+import { describeFault } from '../../hypervisor/exits/describe.ts';
+import type { ExitRecord } from '../../hypervisor/journal/exit-journal.ts';
+import { controlRegisterOf, hypercallOf, ioAccess, leafOf, msrOf, vectorOf } from '../../hypervisor/journal/exit-subject.ts';
 import { HYPERCALL_REFERENCE } from '../../platforms/kvm/abi/hypercalls.ts';
 import { EXIT_REASONS, type VmExit } from '../../processor/exit.ts';
-import { parseAddress } from '../../x86/address.ts';
+import { hex, parseAddress } from '../../x86/address.ts';
 import type { BreakpointRules } from './breakpoint.ts';
 
 /** A function breakpoint on the hypervisor's side: `exit:msr-write`, `hypercall:KVM_HC_SEND_IPI`, `hypercall:10`. */
@@ -39,6 +42,55 @@ export function parseExitPattern(text: string, platform: string): ExitPattern | 
   if (found) return { reason: 'hypercall', hypercall: BigInt(found.number) };
   const names = known.length > 0 ? `it has ${known.map(({ name }) => name).join(', ')}` : 'it knows none by name; use a number';
   return `The platform ${platform} has no hypercall "${word}"; ${names}.`;
+}
+
+/** A function breakpoint on what a record of the journal tells of: the same reason, and the same port, MSR, address … */
+export function breakpointLike(record: ExitRecord): { readonly name: string; readonly condition?: string } {
+  const { reason } = record;
+  const hypercall = hypercallOf(record);
+  if (hypercall !== undefined) return { name: `hypercall:${hypercall}` };
+  const condition = conditionLike(record);
+  return condition === undefined ? { name: `exit:${reason}` } : { name: `exit:${reason}`, condition };
+}
+
+/** The condition on the names of exit-filters.ts that sets exits like this one apart from others of their reason. */
+function conditionLike(record: ExitRecord): string | undefined {
+  const { reason, request, qualification } = record;
+  const direction = (write: boolean) => (write ? 'write' : '!write');
+  const [, verb, address] = /^(?:apic )?(read|write|fetch|execute) (0x[0-9a-f]+)/.exec(request) ?? [];
+  const [, register] = /^cr(\d)$/.exec(controlRegisterOf(record) ?? '') ?? [];
+  const vector = vectorOf(record);
+  switch (reason) {
+    case 'io': {
+      const { port, write } = ioAccess(BigInt(qualification));
+      return `port == ${hex(port)} && ${direction(write)}`;
+    }
+    case 'msr-read':
+    case 'msr-write':
+      return equal('msr', msrOf(record)?.split(' ')[0]);
+    case 'cpuid':
+      return equal('leaf', leafOf(record));
+    case 'cr':
+      return equal('register', register, direction(!request.includes('from') && request !== 'smsw'));
+    case 'apic':
+      return equal('(gpa & 0xfff)', address, direction(verb === 'write'));
+    case 'mmio':
+      return equal('gpa', address, direction(verb === 'write'));
+    case 'second-level-violation':
+      return equal('gpa', address);
+    case 'external-interrupt':
+      return equal('vector', vector);
+    case 'exception': {
+      const number = Array.from({ length: 32 }, (_, index) => index).find((index) => describeFault(index) === vector);
+      return number === undefined ? undefined : `vector == ${number}`;
+    }
+    default:
+      return undefined;
+  }
+}
+
+function equal(name: string, value: string | undefined, more?: string): string | undefined {
+  return value === undefined ? undefined : `${name} == ${value}${more === undefined ? '' : ` && ${more}`}`;
 }
 
 /** Whether an exit is meant. `rax` is what the guest left in RAX, cut to its mode's width. */

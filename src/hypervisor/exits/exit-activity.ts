@@ -12,6 +12,8 @@ export class ExitActivity {
   /** Innermost frame last. */
   readonly frames: ActiveFrame[] = [];
   finished = false;
+  /** Id of the first stage that it came to: where its handler begins. */
+  entry: string | undefined;
 
   constructor(
     /** Number of the journal entry that records this exit. */
@@ -35,6 +37,7 @@ export class ExitActivity {
       else {
         const top = this.frames.at(-1);
         if (top) top.stage = step;
+        this.entry ??= step.id;
         return true;
       }
     }

@@ -18,6 +18,7 @@ export class ExitEntry implements ExitRecord {
   to: ServedBy | undefined;
   /** Why the partition's request was refused: the result, whatever the handler says besides. */
   refused: string | undefined;
+  stage: string | undefined;
   private asked: string | undefined;
   private outcome: LazyText | undefined;
 

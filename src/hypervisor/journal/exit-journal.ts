@@ -23,6 +23,8 @@ export interface ExitRecord {
   /** What came of it: `ok`, `#GP(0)`, a value. */
   result?: string;
   to?: ServedBy;
+  /** Id of the stage that its handler begins with; known in memory only. */
+  stage?: string;
 }
 
 /** The record as plain data: fields in the order of docs/reference/exit-journal.md. */

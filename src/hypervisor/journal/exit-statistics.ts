@@ -33,6 +33,23 @@ export function distanceClass(instructions: bigint): number {
   return instructions >= 1n << 30n ? DISTANCE_CLASSES - 1 : 32 - Math.clz32(Number(instructions));
 }
 
+/** Groups of several statistics as one list: those of one value become one. The most frequent first. */
+export function mergeGroups(groups: readonly ExitGroup[]): readonly ExitGroup[] {
+  const merged = new Map<string, ExitGroup>();
+  for (const group of groups) {
+    const sum = merged.get(group.value);
+    if (!sum) merged.set(group.value, { ...group, distances: group.distances.slice() });
+    else {
+      sum.count += group.count;
+      sum.last = group.last;
+      sum.measured += group.measured;
+      sum.instructions += group.instructions;
+      for (const [index, number] of group.distances.entries()) sum.distances[index] = (sum.distances[index] ?? 0) + number;
+    }
+  }
+  return [...merged.values()].sort((a, b) => b.count - a.count || (a.value < b.value ? -1 : 1));
+}
+
 /**
  * Counts exits by their facets: how often each value, from when to when, and after how many instructions of the guest. It takes
  * memory by the values, never by the exits.

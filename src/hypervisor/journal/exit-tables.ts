@@ -46,15 +46,24 @@ function histogram({ distances, measured }: ExitGroup, classes: number): string 
 }
 
 /** The same for programs. */
-export function exitTableData(statistics: ExitStatistics, name: FacetName): unknown {
-  return statistics.by(name).map(({ value, count, example, first, last, measured, instructions, distances }) => ({
+export function exitTableData(statistics: ExitStatistics, name: FacetName): readonly ExitGroupData[] {
+  return statistics.by(name).map((group) => exitGroupData(group, statistics.total));
+}
+
+/** A group as JSON has it; `total` is how many exits were counted. */
+export function exitGroupData(
+  { value, count, example, first, last, measured, instructions, distances }: ExitGroup,
+  total: number,
+) {
+  return {
     value,
     count,
-    share: count / statistics.total,
+    share: count / total,
     first: first.toString(),
     last: last.toString(),
     meanInstructions: measured === 0 ? null : Number(instructions) / measured,
     distances: [...distances],
     example,
-  }));
+  };
 }
+export type ExitGroupData = ReturnType<typeof exitGroupData>;

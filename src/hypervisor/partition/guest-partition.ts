@@ -342,7 +342,10 @@ export class GuestPartition implements HostedPartition, Machine {
     }
     vcpu.activity = undefined;
     vcpu.record = undefined;
-    if (record) this.journal.enter(record);
+    if (record) {
+      record.stage = activity.entry;
+      this.journal.enter(record);
+    }
     vcpu.processor.intercepts.spin?.enter();
     this.afterExit(vcpu, activity.exit);
     if (this.ended) return undefined;
