@@ -9,11 +9,15 @@ import { registerStepInstruction } from './commands/step-instruction.ts';
 import { registerDebugAdapter } from './debug-adapter.ts';
 import { startLanguageClient } from './language-client.ts';
 import { registerLaunchConfigurations } from './launch-configurations.ts';
+import { GuestActivity } from './views/guest-activity.ts';
 import { registerPageTables } from './views/page-tables.ts';
+import { registerPartitionsView } from './views/partitions-view.ts';
 
 /** What VS Code calls when a guest is to be debugged, or guest assembly is opened. */
 export function activate(context: vscode.ExtensionContext): void {
+  const activity = new GuestActivity();
   context.subscriptions.push(
+    activity,
     registerDebugAdapter(context),
     registerLaunchConfigurations(),
     registerAssemblyValues(),
@@ -24,6 +28,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerShowMemory(),
     registerCrashReport(),
     registerPageTables(context),
+    registerPartitionsView(activity),
   );
   // Not awaited: F5 must not wait for the language server, nor fail with it.
   startLanguageClient(context).catch((error: unknown) => {

@@ -21,8 +21,10 @@ export const Command = {
   FORGET_ADDRESS: 'hyperscope.forgetAddress',
   SHOW_ADDRESS_MAP: 'hyperscope.showAddressMap',
   COPY_PAGE_TABLE_VALUE: 'hyperscope.copyPageTableValue',
+  COPY_PARTITION_VALUE: 'hyperscope.partitions.copyValue',
 } as const;
 
 export const View = {
+  PARTITIONS: 'hyperscope.partitions',
   PAGE_TABLES: 'hyperscope.pageTables',
 } as const;

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { expressionAt, registersIn } from '../../src/extension/assembly-expressions.ts';
 import { hexDump } from '../../src/extension/hex-dump.ts';
 import { launchSchema } from '../../src/extension/launch-schema.ts';
-import { ASSEMBLY_FILE, Command, DEBUG_TYPE, LANGUAGE } from '../../src/extension/names.ts';
+import { ASSEMBLY_FILE, Command, DEBUG_TYPE, LANGUAGE, View } from '../../src/extension/names.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
@@ -26,6 +26,16 @@ describe('package.json', () => {
   test('contributes exactly the commands that the extension registers', () => {
     const contributed = contributes.commands.map(({ command }: { command: string }) => command);
     expect(contributed.sort()).toEqual(Object.values(Command).sort());
+  });
+
+  test('contributes the views that the extension fills, and menus of commands that there are', () => {
+    expect(contributes.views.debug.map(({ id }: { id: string }) => id).sort()).toEqual(Object.values(View).sort());
+    const known = new Set<string>(Object.values(Command));
+    const menus: { command: string }[] = [
+      ...Object.values<{ command: string }[]>(contributes.menus).flat(),
+      ...contributes.keybindings,
+    ];
+    expect(menus.map(({ command }) => command).filter((command) => !known.has(command))).toEqual([]);
   });
 
   test('names the debug type and the language as the sources do', () => {

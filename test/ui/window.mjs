@@ -110,11 +110,47 @@ class Window {
     await this.page.locator('.monaco-editor .view-line').first().waitFor();
   }
 
+  focusEditor() {
+    return this.page.locator('.monaco-editor textarea, .monaco-editor .native-edit-context').first().focus();
+  }
+
   /** Sets a breakpoint on a line of the file that is open. */
   async setBreakpoint(line) {
     await this.quickOpen('Control+G', `:${line}`);
-    await this.page.locator('.monaco-editor textarea, .monaco-editor .native-edit-context').first().focus();
+    await this.focusEditor();
     await this.press('F9', (timeout) => this.page.locator('.codicon-debug-breakpoint').first().waitFor({ timeout }));
+  }
+
+  /** Starts the file that is open, and waits for the stop at its entry in the view of the side bar. */
+  async startFile() {
+    await this.page.locator('.statusbar-item', { hasText: 'Guest Assembly' }).waitFor();
+    await this.focusEditor();
+    // Until the window knows of debuggers, the key only opens their view.
+    await this.press('F5', (timeout) => this.page.locator('.debug-toolbar').waitFor({ timeout }));
+    await this.page.locator('.debug-top-stack-frame-line').first().waitFor();
+    await this.press('Control+Shift+D', (timeout) => this.page.locator('.debug-call-stack').waitFor({ timeout }));
+  }
+
+  /** Unfolds a view of the side bar by its name, with the others folded so that there is room. */
+  async openView(name) {
+    const header = (title) => this.page.locator(`.pane-header[aria-label^="${title}"]`);
+    for (const other of ['Variables', 'Watch', 'Call Stack', 'Breakpoints', 'Loaded Scripts', 'Partitions', 'VM Exits'])
+      if (other !== name && (await header(other).count()) > 0 && (await header(other).getAttribute('aria-expanded')) === 'true')
+        await header(other).click();
+    await header(name).waitFor();
+    if ((await header(name).getAttribute('aria-expanded')) !== 'true') await header(name).click();
+    const pane = this.page.locator('.pane', { has: header(name) });
+    const row = (text) => pane.locator('.monaco-list-row', { hasText: text }).first();
+    return {
+      pane,
+      row,
+      unfold: async (text) => {
+        await row(text).waitFor();
+        if ((await row(text).getAttribute('aria-expanded')) === 'true') return;
+        await row(text).click();
+        await this.page.keyboard.press('ArrowRight');
+      },
+    };
   }
 
   async stop() {
