@@ -22,9 +22,24 @@ export const Command = {
   SHOW_ADDRESS_MAP: 'hyperscope.showAddressMap',
   COPY_PAGE_TABLE_VALUE: 'hyperscope.copyPageTableValue',
   COPY_PARTITION_VALUE: 'hyperscope.partitions.copyValue',
+  GROUP_EXITS: 'hyperscope.exits.groupBy',
+  SORT_EXITS: 'hyperscope.exits.sortBy',
+  FILTER_EXITS: 'hyperscope.exits.filter',
+  SHOW_ALL_EXITS: 'hyperscope.exits.showAll',
+  SHOW_ONLY_THESE_EXITS: 'hyperscope.exits.showOnlyThese',
+  GO_TO_INSTRUCTION: 'hyperscope.exits.goToInstruction',
+  GO_TO_HANDLER: 'hyperscope.exits.goToHandler',
+  BREAK_ON_EXITS_LIKE_THIS: 'hyperscope.exits.breakOnLikeThis',
+  COPY_EXIT: 'hyperscope.exits.copy',
 } as const;
 
 export const View = {
   PARTITIONS: 'hyperscope.partitions',
   PAGE_TABLES: 'hyperscope.pageTables',
+  EXITS: 'hyperscope.exits',
+} as const;
+
+/** Context keys for the conditions in package.json. */
+export const Context = {
+  EXITS_FILTERED: 'hyperscope.exitsFiltered',
 } as const;

@@ -54,14 +54,6 @@ class Window {
     return this.page.locator('.debug-variables .monaco-list-row', { hasText: text }).first();
   }
 
-  /** Unfolds a view of the side bar, and folds others that would leave it no room. */
-  async openView(name, fold = []) {
-    const header = (title) => this.page.locator('.sidebar .pane-header', { hasText: new RegExp(`^\\s*${title}`, 'i') }).first();
-    await header(name).waitFor();
-    for (const title of fold) if ((await header(title).getAttribute('aria-expanded')) === 'true') await header(title).click();
-    if ((await header(name).getAttribute('aria-expanded')) !== 'true') await header(name).click();
-  }
-
   /** A row of an own view with a text. */
   row(text) {
     return this.page.locator('.sidebar .customview-tree .monaco-list-row', { hasText: text }).first();
@@ -97,6 +89,11 @@ class Window {
     await this.page.keyboard.press('Enter');
   }
 
+  /** Takes an entry of a list that is open. */
+  async pick(text) {
+    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: text }).first().click();
+  }
+
   /** Opens a file by its path in the samples, from the explorer's tree. */
   async openFile(...steps) {
     for (const [index, name] of steps.entries()) {
@@ -125,20 +122,28 @@ class Window {
   async startFile() {
     await this.page.locator('.statusbar-item', { hasText: 'Guest Assembly' }).waitFor();
     await this.focusEditor();
-    // Until the window knows of debuggers, the key only opens their view.
-    await this.press('F5', (timeout) => this.page.locator('.debug-toolbar').waitFor({ timeout }));
+    // Until the window knows of debuggers, the key only opens their view; pressed too often it starts the guest twice.
+    await this.press('F5', () => this.page.locator('.debug-toolbar').waitFor({ timeout: 20_000 }));
     await this.page.locator('.debug-top-stack-frame-line').first().waitFor();
-    await this.press('Control+Shift+D', (timeout) => this.page.locator('.debug-call-stack').waitFor({ timeout }));
+    const header = this.page.locator('.pane-header[aria-label^="Call Stack"]');
+    await this.press('Control+Shift+D', (timeout) => header.waitFor({ timeout }));
   }
 
   /** Unfolds a view of the side bar by its name, with the others folded so that there is room. */
   async openView(name) {
     const header = (title) => this.page.locator(`.pane-header[aria-label^="${title}"]`);
-    for (const other of ['Variables', 'Watch', 'Call Stack', 'Breakpoints', 'Loaded Scripts', 'Partitions', 'VM Exits'])
-      if (other !== name && (await header(other).count()) > 0 && (await header(other).getAttribute('aria-expanded')) === 'true')
-        await header(other).click();
-    await header(name).waitFor();
-    if ((await header(name).getAttribute('aria-expanded')) !== 'true') await header(name).click();
+    for (const other of [
+      'Variables',
+      'Watch',
+      'Call Stack',
+      'Breakpoints',
+      'Loaded Scripts',
+      'Partitions',
+      'VM Exits',
+      'Page Tables',
+    ])
+      if (other !== name && (await header(other).count()) > 0) await header(other).press('ArrowLeft');
+    await header(name).press('ArrowRight');
     const pane = this.page.locator('.pane', { has: header(name) });
     const row = (text) => pane.locator('.monaco-list-row', { hasText: text }).first();
     return {
@@ -146,9 +151,8 @@ class Window {
       row,
       unfold: async (text) => {
         await row(text).waitFor();
-        if ((await row(text).getAttribute('aria-expanded')) === 'true') return;
-        await row(text).click();
-        await this.page.keyboard.press('ArrowRight');
+        if ((await row(text).getAttribute('aria-expanded')) !== 'true') await row(text).click();
+        await pane.locator('.monaco-list-row[aria-expanded="true"]', { hasText: text }).first().waitFor();
       },
     };
   }
