@@ -21,6 +21,7 @@ import { type MemoryRange, MemoryViews } from './memory-views.ts';
 import { MessageQueue } from './message-queue.ts';
 import { MotionProgress } from './motion-progress.ts';
 import { Handles } from './references.ts';
+import { profilesOf } from './requests/exit-profile.ts';
 import type { Parameters } from './requests/handler.ts';
 import { requestHandlers } from './requests/index.ts';
 import { still, type Thread, threadId, threadsOf } from './threads.ts';
@@ -200,6 +201,9 @@ export class AdapterSession {
   /** Loads the guests, or others in their place when they are started anew. Throws what `launchGuests` does. */
   launch(raw: Parameters): void {
     const group = this.load(raw);
+    if (!this.terminated) this.tellProfile();
+    // Counted from the first exit on, for whoever asks later.
+    for (const { partition } of group.guests) partition.journal.profile;
     this.journal?.close();
     this.journal = this.writeJournal(group);
     this.group = group;
@@ -325,6 +329,11 @@ export class AdapterSession {
     }
   }
 
+  /** A run is over: views that compare it with others keep what it was. */
+  private tellProfile(): void {
+    if (this.group && this.configured) this.event('hyperscope/exitProfile', profilesOf(this.group));
+  }
+
   terminate(): void {
     if (this.terminated) return;
     this.terminated = true;
@@ -332,6 +341,7 @@ export class AdapterSession {
     this.journal?.close();
     this.journal = undefined;
     for (const { session } of this.group?.guests ?? []) session.halt();
+    this.tellProfile();
     this.event('terminated');
   }
 

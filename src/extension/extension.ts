@@ -9,6 +9,7 @@ import { registerStepInstruction } from './commands/step-instruction.ts';
 import { registerDebugAdapter } from './debug-adapter.ts';
 import { startLanguageClient } from './language-client.ts';
 import { registerLaunchConfigurations } from './launch-configurations.ts';
+import { registerExitProfile } from './views/exit-profile-view.ts';
 import { registerExitsView } from './views/exits-view.ts';
 import { GuestActivity } from './views/guest-activity.ts';
 import { registerPageTables } from './views/page-tables.ts';
@@ -31,6 +32,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerPageTables(context),
     registerPartitionsView(activity),
     registerExitsView(activity),
+    registerExitProfile(activity),
   );
   // Not awaited: F5 must not wait for the language server, nor fail with it.
   startLanguageClient(context).catch((error: unknown) => {

@@ -30,6 +30,8 @@ export const Command = {
   GO_TO_INSTRUCTION: 'hyperscope.exits.goToInstruction',
   GO_TO_HANDLER: 'hyperscope.exits.goToHandler',
   BREAK_ON_EXITS_LIKE_THIS: 'hyperscope.exits.breakOnLikeThis',
+  SHOW_EXIT_PROFILE: 'hyperscope.showExitProfile',
+  ADD_JOURNAL: 'hyperscope.addJournal',
   COPY_EXIT: 'hyperscope.exits.copy',
 } as const;
 

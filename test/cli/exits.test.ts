@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { journalRecords, summarize } from '../../src/cli/exits.ts';
+import { summarize } from '../../src/cli/exits.ts';
 import { FACET_NAMES, type FacetName } from '../../src/hypervisor/journal/exit-facets.ts';
 import { ExitStatistics } from '../../src/hypervisor/journal/exit-statistics.ts';
+import { journalRecords } from '../../src/hypervisor/journal/read-journal.ts';
 
 const common = { partition: 1, vcpu: 0, qualification: '0x3f80000' };
 const LINES = [

@@ -3,6 +3,7 @@ import { crashRequests } from './crash-report.ts';
 import { evaluationRequests } from './evaluation.ts';
 import { exceptionRequests } from './exception-info.ts';
 import { executionRequests } from './execution.ts';
+import { profileRequests } from './exit-profile.ts';
 import { exitRequests } from './exits.ts';
 import { guestConsoleRequests } from './guest-console.ts';
 import type { RequestHandler } from './handler.ts';
@@ -28,4 +29,5 @@ export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
   ...guestConsoleRequests,
   ...partitionRequests,
   ...exitRequests,
+  ...profileRequests,
 };

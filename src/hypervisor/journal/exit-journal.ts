@@ -1,6 +1,7 @@
 import type { ExitReason } from '../../processor/exit.ts';
 import type { ServedBy } from '../exits/stage.ts';
 import type { ExitFilter } from './exit-filter.ts';
+import type { ExitProfile } from './exit-profile.ts';
 import type { ExitStatistics } from './exit-statistics.ts';
 
 /** One VM exit, as the journal file has it: a JSON object a line, addresses as hex strings. */
@@ -46,6 +47,8 @@ export interface ExitJournal {
   readonly statistics: ExitStatistics;
   /** Counts of the records that are kept and pass a filter. */
   statisticsOf(filter: ExitFilter): ExitStatistics;
+  /** Counts by reason over the run. Whoever asks for the first time starts the counting, as with the statistics. */
+  readonly profile: ExitProfile;
   /** Called for each record once its handler has finished. */
   onRecord(listener: (record: ExitRecord) => void): void;
 }

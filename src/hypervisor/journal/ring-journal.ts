@@ -1,6 +1,7 @@
 import type { ExitReason } from '../../processor/exit.ts';
 import type { ExitFilter } from './exit-filter.ts';
 import { type ExitJournal, type ExitRecord, plainRecord } from './exit-journal.ts';
+import { ExitProfile } from './exit-profile.ts';
 import { ExitStatistics } from './exit-statistics.ts';
 
 /** Records that are kept in memory, unless it is said otherwise. */
@@ -14,6 +15,7 @@ export class RingJournal implements ExitJournal {
   private readonly counts = new Map<ExitReason, number>();
   private readonly listeners: ((record: ExitRecord) => void)[] = [];
   private counting: ExitStatistics | undefined;
+  private profiling: ExitProfile | undefined;
 
   /** `capacity`: most records that are kept. */
   constructor(private readonly capacity = DEFAULT_KEPT) {}
@@ -56,6 +58,14 @@ export class RingJournal implements ExitJournal {
     return statistics;
   }
 
+  get profile(): ExitProfile {
+    if (!this.profiling) {
+      this.profiling = new ExitProfile();
+      for (const record of this.latest(this.capacity)) this.profiling.add(record);
+    }
+    return this.profiling;
+  }
+
   onRecord(listener: (record: ExitRecord) => void): void {
     this.listeners.push(listener);
   }
@@ -66,6 +76,7 @@ export class RingJournal implements ExitJournal {
     this.finished++;
     this.counts.set(record.reason, (this.counts.get(record.reason) ?? 0) + 1);
     this.counting?.add(record);
+    this.profiling?.add(record);
     for (const listener of this.listeners) listener(record);
   }
 
@@ -75,6 +86,7 @@ export class RingJournal implements ExitJournal {
     this.finished = 0;
     this.counts.clear();
     this.counting?.clear();
+    this.profiling?.clear();
   }
 }
 
