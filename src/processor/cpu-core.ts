@@ -217,6 +217,9 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   probeWrite(segment: number, offset: bigint, size: number): void {
     this.access.probeWrite(this.linearAddress(segment, offset, size, true), size, this.state.cpl === 3);
   }
+  probeLinear(linear: bigint, size: number, user: boolean): void {
+    this.access.probeWrite(linear, size, user);
+  }
   readLinear(linear: bigint, size: Size, user: boolean): bigint {
     return this.access.read(linear, size, user);
   }

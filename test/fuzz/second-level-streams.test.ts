@@ -6,7 +6,8 @@ import { parseCpu } from '../../src/processor/models/parse-cpu.ts';
 import { Random } from '../support/random.ts';
 import { MODES, runStream, StreamMachine } from './instruction-streams.ts';
 
-const STREAMS = 12;
+/** Seeds; some of them have failed before. */
+const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8, 23, 35, 64, 208];
 const PAGES = 32;
 /** Violations of a stream, after which nothing is forbidden any more. */
 const MOST = 400;
@@ -63,7 +64,7 @@ describe.each(['intel', 'amd'] as const)('random instructions whose accesses are
 
   test.each(MODES)('do in mode %s what they do without', (mode) => {
     let refused = 0;
-    for (let seed = 1; seed <= STREAMS; seed++) {
+    for (const seed of SEEDS) {
       const expected = runStream(plain, seed, mode, 1_000_000);
       for (const { machine, map, name } of tiers)
         for (const slice of [1_000_000, 7]) {
@@ -73,6 +74,6 @@ describe.each(['intel', 'amd'] as const)('random instructions whose accesses are
           refused += forbidder.refused;
         }
     }
-    expect(refused).toBeGreaterThan(STREAMS);
+    expect(refused).toBeGreaterThan(SEEDS.length);
   });
 });

@@ -32,6 +32,15 @@ export interface FaultLink {
   readonly raised?: { readonly vector: number; readonly errorCode?: number; readonly payload?: bigint };
 }
 
+/** Where a delivery was left for an access that can't be made now. */
+export interface InterruptedDelivery {
+  /** What was being delivered: the event itself, or the exception that its delivery led to. */
+  readonly event: GuestEvent;
+  readonly chain: readonly FaultLink[];
+  readonly cr2: bigint | undefined;
+  readonly before: Before;
+}
+
 /** Delivery failed for good. `cr2` is what CR2 held before the first page fault of the chain. */
 export interface FailedDelivery {
   readonly chain: readonly FaultLink[];
@@ -51,12 +60,18 @@ const RIGHTS_NULL_SS = Rights.UNUSABLE;
  * what the handler returns to. When even the double fault can't be delivered, the registers are as before the call, but for CR2, DR6 and
  * DR7, and the chain of faults is returned. A fault that is intercepted is thrown, with the event whose delivery raised it. `faultRip` is
  * given for software events: a fault in delivering one is a fault of the instruction at that RIP, thrown with RIP set back to it.
+ * An access that leaves is thrown too; the delivery goes on where it was left when it is called with that.
  */
-export function deliverEvent(context: SystemContext, event: GuestEvent, faultRip?: bigint): 'delivered' | FailedDelivery {
-  const chain: FaultLink[] = [];
-  let current = event;
-  let cr2: bigint | undefined;
-  const before: Before = { words: undefined };
+export function deliverEvent(
+  context: SystemContext,
+  event: GuestEvent,
+  faultRip?: bigint,
+  left?: InterruptedDelivery,
+): 'delivered' | FailedDelivery {
+  const chain: FaultLink[] = [...(left?.chain ?? [])];
+  let current = left?.event ?? event;
+  let cr2 = left?.cr2;
+  const before: Before = left?.before ?? { words: undefined };
   for (;;) {
     const { vector, errorCode, kind } = current;
     const link = {
@@ -70,6 +85,7 @@ export function deliverEvent(context: SystemContext, event: GuestEvent, faultRip
       deliverOne(context, current, before);
       return 'delivered';
     } catch (error) {
+      if (error instanceof AccessExit) error.delivery = { event: current, chain, cr2, before };
       if (!(error instanceof GuestFault)) throw error;
       error.during = current;
       if (faultRip !== undefined && current === event) {

@@ -7,7 +7,7 @@ import { type CpuState, Flag } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
 import { resetState } from '../state/reset.ts';
 import { AccessExit } from '../system/context.ts';
-import { deliverEvent, type FailedDelivery, type GuestEvent } from './deliver.ts';
+import { deliverEvent, type FailedDelivery, type GuestEvent, type InterruptedDelivery } from './deliver.ts';
 import { guestEvent, isSoftwareEvent } from './injection.ts';
 
 /** Bits of the interruptibility state: the shadows of STI and MOV SS, and NMIs blocked until IRET. */
@@ -28,6 +28,16 @@ const KEPT_BY_INIT: readonly (readonly [from: number, to: number])[] = [
   [L.FPU, L.FPU_ARCHITECTURAL_END],
 ];
 
+/** An event whose delivery was refused, with RIP as the handler returns to it. */
+interface UnfinishedDelivery {
+  readonly event: GuestEvent;
+  readonly faultRip: bigint | undefined;
+  readonly rip: bigint;
+  readonly left: InterruptedDelivery | undefined;
+  /** The shadow of STI or MOV SS that it came in: a delivery that fails for good leaves it. */
+  readonly shadow: number;
+}
+
 /** Events of one vCPU: which of those that wait is taken between two instructions, and how faults and events are delivered. */
 export class EventUnit {
   private readonly state: CpuState;
@@ -44,7 +54,7 @@ export class EventUnit {
   /** An event whose delivery left for a task switch. */
   interrupted: GuestEvent | undefined;
   /** An event whose delivery the second level of translation refused: it is delivered anew before anything else happens. */
-  private unfinished: { readonly event: GuestEvent; readonly faultRip: bigint | undefined; readonly rip: bigint } | undefined;
+  private unfinished: UnfinishedDelivery | undefined;
   /** A triple fault that nobody has been told of. */
   private unreported: FailedDelivery | undefined;
   /** Events delivered since an instruction retired. */
@@ -86,7 +96,7 @@ export class EventUnit {
   /** What besides the registers belongs to the vCPU's state. */
   get hashed(): readonly number[] {
     const waiting = [this.nmiPending ? 1 : 0, this.initPending ? 1 : 0, Number(this.pendingDebug), this.sipiVector ?? -1];
-    return this.unfinished ? [...waiting, this.unfinished.event.vector] : waiting;
+    return this.unfinished ? [...waiting, (this.unfinished.left?.event ?? this.unfinished.event).vector] : waiting;
   }
 
   /** What happens between two instructions: injected events, INIT, debug traps, NMI, interrupts, waking from HLT. */
@@ -95,10 +105,11 @@ export class EventUnit {
     // In the middle of an instruction that is run again nothing comes between.
     if (core.access.completed.length > 0) return undefined;
     if (this.unfinished) {
-      const { event, faultRip, rip } = this.unfinished;
+      const { event, faultRip, rip, left, shadow } = this.unfinished;
+      state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | shadow);
       this.unfinished = undefined;
       if (faultRip !== undefined && state.rip === faultRip) state.rip = rip;
-      return this.deliver(event, faultRip);
+      return this.deliver(event, faultRip, left);
     }
     if (this.initPending) return this.initialize();
     const activity = state.get32(L.ACTIVITY);
@@ -216,29 +227,31 @@ export class EventUnit {
     });
   }
 
-  /** `faultRip`: of the instruction whose software event it is. */
-  deliver(event: GuestEvent, faultRip?: bigint): RunResult | undefined {
+  /** `faultRip`: of the instruction whose software event it is. `left`: where its delivery was left before. */
+  deliver(event: GuestEvent, faultRip?: bigint, left?: InterruptedDelivery): RunResult | undefined {
     this.deliveries++;
     const { core, state } = this;
     try {
-      const outcome = core.undivided(() => deliverEvent(core, event, faultRip));
+      const outcome = core.undivided(() => deliverEvent(core, event, faultRip, left));
       if (outcome === 'delivered') return undefined;
       return this.tripleFault(outcome);
     } catch (error) {
       // A task switch through a gate, or a fault that is intercepted: a hypervisor sees to it and injects the event again, or has it
       // delivered by `performNatively`. What the second level refused is delivered anew.
       if (!(error instanceof AccessExit || error instanceof GuestFault)) throw error;
+      const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
       // What an event does besides changing the flow has been done (Intel SDM vol. 3, 28.1).
       state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) & ~SHADOW);
       const isRefused = error instanceof AccessExit && error.detail.reason !== 'task-switch';
       if (isRefused) {
-        this.unfinished = { event, faultRip, rip: state.rip };
+        this.unfinished = { event, faultRip, rip: state.rip, left: error.delivery, shadow };
         // It counts when it is delivered, so that endless faults are cut at the same place whatever was refused.
         this.deliveries--;
       } else this.interrupted = event;
       if (error instanceof GuestFault) return this.deliverFault(error, false);
       if (faultRip !== undefined) state.rip = faultRip;
-      return core.exit(error.detail, event.length ?? 0, event);
+      const during = (isRefused ? error.delivery?.event : undefined) ?? event;
+      return core.exit(error.detail, during.length ?? 0, during);
     }
   }
 

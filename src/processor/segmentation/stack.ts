@@ -98,6 +98,7 @@ export class StackCursor {
     const lowest = BigInt.asUintN(64, this.pointer - BigInt(bytes));
     let place = context.place(lowest, bytes, this.user, true);
     if (place === 0) {
+      this.probe(lowest);
       for (const word of words) this.push(word, 8);
       return;
     }
@@ -107,6 +108,15 @@ export class StackCursor {
       context.memory.view.setBigUint64(place, word, true);
     }
     this.pointer = lowest;
+  }
+
+  /** Throws what pushing down to an address of a 64-bit stack would throw, page by page from above, with nothing written. */
+  private probe(lowest: bigint): void {
+    const top = this.pointer - 8n;
+    if (lowest >= top || top < 0n) return;
+    this.context.probeLinear(this.linear(top, 8, true), 8, this.user);
+    const page = top & ~0xfffn;
+    if (lowest < page) this.context.probeLinear(this.linear(page - 8n, 8, true), 8, this.user);
   }
 
   /** Looks where the next bytes of a 64-bit stack are, so that popping them costs less. */

@@ -1,5 +1,5 @@
 import type { DecodedInstruction } from '../../x86/instruction.ts';
-import type { GuestEvent } from '../events/deliver.ts';
+import type { GuestEvent, InterruptedDelivery } from '../events/deliver.ts';
 import type { ExitDetail } from '../exit.ts';
 import type { InterceptSet } from '../intercepts.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
@@ -32,6 +32,8 @@ export interface SystemContext {
   writeVirtual(segment: number, offset: bigint, size: 1 | 2 | 4 | 8, value: bigint): void;
   /** Throws what a write there would throw, without writing. */
   probeWrite(segment: number, offset: bigint, size: number): void;
+  /** Throws what a write to a linear address would throw, without writing. */
+  probeLinear(linear: bigint, size: number, user: boolean): void;
   /** Access by linear address: `user` false is a supervisor access whatever the CPL (descriptor tables, TSS). */
   readLinear(linear: bigint, size: 1 | 2 | 4 | 8, user: boolean): bigint;
   writeLinear(linear: bigint, size: 1 | 2 | 4 | 8, value: bigint, user: boolean): void;
@@ -84,6 +86,8 @@ export type PortDetail = Extract<ExitDetail, { readonly reason: 'io' }>;
 export class AccessExit {
   /** The event whose delivery left. */
   during: GuestEvent | undefined;
+  /** How far that delivery had come. */
+  delivery: InterruptedDelivery | undefined;
 
   constructor(readonly detail: ExitDetail) {}
 }
