@@ -3,10 +3,15 @@ import type { EventInjection } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
 
 /**
- * What the guest asked for with an exit, as one would write it: `out 0x3f8, 0x48`. For the journal's `request`. `rax` has the number of
- * a hypercall.
+ * What the guest asked for with an exit, as one would write it: `out 0x3f8, 0x48`, `#PF(0x2), delivering interrupt 0x20`. For the
+ * journal's `request`. `rax` has the number of a hypercall.
  */
 export function describeRequest(exit: VmExit, rax: bigint): string {
+  const request = requestOf(exit, rax);
+  return exit.during === undefined ? request : `${request}, delivering ${describeEvent(exit.during)}`;
+}
+
+function requestOf(exit: VmExit, rax: bigint): string {
   switch (exit.reason) {
     case 'cpuid':
       return `cpuid ${hex(exit.leaf >>> 0)}.${hex(exit.subleaf >>> 0)}`;

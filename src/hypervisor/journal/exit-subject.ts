@@ -74,7 +74,7 @@ export const controlRegisterOf: OfRecord = (record) =>
 
 /** An exception without its error code, `#PF`; the vector of an interrupt, `0x20`. */
 export const vectorOf: OfRecord = (record) => {
-  if (record.reason === 'exception') return argument(record, /^([^(]+)/);
+  if (record.reason === 'exception') return argument(record, /^([^(,]+)/);
   return record.reason === 'external-interrupt' ? argument(record, /^external-interrupt (0x[0-9a-f]+)/) : undefined;
 };
 

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { entryFieldsProblem, entryProblem, eventInjProblem } from '../../../src/hypervisor/events/entry-checks.ts';
 import { fromSvmEvent, fromVmxEvent, toSvmEvent, toVmxEvent } from '../../../src/hypervisor/events/event-fields.ts';
 import { interceptSettings } from '../../../src/hypervisor/intercepts/settings.ts';
+import { ExitEntry } from '../../../src/hypervisor/journal/exit-entry.ts';
+import { subjectOf, vectorOf } from '../../../src/hypervisor/journal/exit-subject.ts';
 import type { EventInjection } from '../../../src/processor/processor.ts';
 import * as L from '../../../src/processor/state/layout.ts';
 import { SystemMachine } from '../../processor/system/machine.ts';
@@ -35,6 +37,16 @@ describe('events in the form of both vendors', () => {
       undefined,
     ]);
   });
+});
+
+test.each<[number, number | undefined, EventInjection, request: string, subject: string]>([
+  [14, 2, { vector: 0x31, type: 'external-interrupt' }, '#PF(0x2), delivering interrupt 0x31', '#PF'],
+  [6, undefined, { vector: 0x80, type: 'software-interrupt', instructionLength: 2 }, '#UD, delivering int 0x80', '#UD'],
+  [14, 0, { vector: 13, type: 'exception', errorCode: 0x18 }, '#PF(0), delivering #GP(0x18)', '#PF'],
+])('exception %i(%s) in the delivery of %o is said so in the journal', (vector, errorCode, during, request, subject) => {
+  const exit = { reason: 'exception', vector, errorCode, type: 3, during, rip: 0n, instructionLength: 0, icount: 0n } as const;
+  const record = new ExitEntry(1, 1, 0, 'intel', exit, 0n, 64);
+  expect([record.request, subjectOf(record), vectorOf(record)]).toEqual([request, subject, subject]);
 });
 
 describe('entry fields', () => {
