@@ -13,6 +13,9 @@ const MEMORY_END = 0x10000;
 const CODE_SIZE = 0x200;
 const HLT = 0xf4;
 
+/** That an emulator gets for all guests of a test: it takes seconds, but the machine may be busy. */
+export const MOST_MILLISECONDS = 180_000;
+
 /** A guest of a few instructions, and what is asked for of its exits. */
 export interface SmallGuest {
   readonly name: string;
