@@ -1,6 +1,7 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import { describeEvent, describeRequest } from '../../hypervisor/exits/describe.ts';
-import { exitNumbers } from '../../hypervisor/exits/reasons.ts';
+import { exitNumbers, vmxReasonName } from '../../hypervisor/exits/reasons.ts';
+import { svmCodeName } from '../../hypervisor/intercepts/vmcb-controls.ts';
 import type { VirtualCpu } from '../../hypervisor/partition/partition.ts';
 import { vmcbView } from '../../hypervisor/views/vmcb.ts';
 import { vmcsView } from '../../hypervisor/views/vmcs.ts';
@@ -248,8 +249,8 @@ function lastExit({ activity, lastExit: last, processor }: VirtualCpu): ShownVar
   const details = Object.entries(exit).filter(([, value]) => value !== undefined && typeof value !== 'object');
   return [
     { name: 'request', value: describeRequest(exit, processor.state.gpr(0)) },
-    { name: 'VMX reason', value: String(vmx) },
-    { name: 'SVM code', value: hex(svm) },
+    { name: 'VMX reason', value: `${vmx} ${vmxReasonName(vmx)}` },
+    { name: 'SVM code', value: `${hex(svm)} ${svmCodeName(svm)}` },
     ...(exit.during ? [{ name: 'while delivering', value: describeEvent(exit.during) }] : []),
     ...details.map(([name, value]) => ({ name, value: show(value), memory: exitPlace(processor, exit, name, value) })),
   ].map((variable) => ({ ...variable, fixed: EXIT_FIXED }));

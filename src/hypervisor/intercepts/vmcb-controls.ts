@@ -1,6 +1,6 @@
 import { IoBitmap } from './io-bitmap.ts';
 import { MsrBitmap } from './msr-bitmap.ts';
-import { SVM_OFFSETS, type SvmBit, type SvmOffset } from './places.ts';
+import { SVM_OFFSETS, type SvmBit, type SvmOffset, svmExitCode } from './places.ts';
 import type { InterceptSettings } from './settings.ts';
 import { DERIVED_SVM, SETTING_ROWS, SETTINGS } from './table.ts';
 
@@ -85,4 +85,27 @@ export function svmBitNames(offset: SvmOffset): readonly SvmBit[] {
   return places
     .filter((place): place is SvmBit => typeof place === 'object' && place.offset === offset)
     .sort((a, b) => a.bit - b.bit);
+}
+
+/** Codes of exits that no intercept bit makes (AMD APM vol. 2, appendix C), and of I/O and MSRs, whose bits have other names. */
+const OTHER_CODES: Readonly<Record<number, string>> = {
+  [-1]: 'INVALID',
+  123: 'IOIO',
+  124: 'MSR',
+  1024: 'NPF',
+  1025: 'AVIC_INCOMPLETE_IPI',
+  1026: 'AVIC_NOACCEL',
+};
+const WORD_NAMES = ['CR', 'DR', 'EXCP'] as const;
+const EVENT_NAMES = new Map(
+  [0x0c, 0x10, 0x14].flatMap((offset) => svmBitNames(offset as SvmOffset)).map((bit) => [svmExitCode(bit), bit.name]),
+);
+
+/** Name of an SVM exit code without its prefix VMEXIT_: `CR0_WRITE`, `EXCP14`, `IOIO`, `NPF`. */
+export function svmCodeName(code: number): string {
+  const named = OTHER_CODES[code] ?? EVENT_NAMES.get(code);
+  if (named !== undefined) return named;
+  const word = WORD_NAMES[code >> 5];
+  if (word === undefined) return `code ${code}`;
+  return word === 'EXCP' ? `${word}${code & 0x1f}` : `${word}${code & 15}_${code & 0x10 ? 'WRITE' : 'READ'}`;
 }

@@ -9,7 +9,7 @@ import { svmExitInfo } from '../exits/qualification.ts';
 import { exitNumbers } from '../exits/reasons.ts';
 import type { SvmOffset } from '../intercepts/places.ts';
 import { type InterceptSettings, interceptSettings } from '../intercepts/settings.ts';
-import { svmBitNames, toVmcb } from '../intercepts/vmcb-controls.ts';
+import { svmBitNames, svmCodeName, toVmcb } from '../intercepts/vmcb-controls.ts';
 import { withWindows } from '../intercepts/windows.ts';
 import { field, namesOfBits, pages, vectorNames } from './fields.ts';
 import { type SecondLevelParts, vmcbSecondLevel } from './second-level-fields.ts';
@@ -84,9 +84,10 @@ function control(
   const shadow = state.get32(L.INTERRUPTIBILITY) & 3 ? 1 : 0;
   const information: InspectNode[] = [];
   if (exit !== undefined) {
+    const { svm } = exitNumbers(exit);
     const { info1, info2 } = svmExitInfo(exit, { addressSize: processor.mode, segment: 3 });
     information.push(
-      field('EXITCODE', 0x70, BigInt.asUintN(64, BigInt(exitNumbers(exit).svm)), exit.reason),
+      field('EXITCODE', 0x70, BigInt.asUintN(64, BigInt(svm)), svmCodeName(svm)),
       field('EXITINFO1', 0x78, info1),
       field('EXITINFO2', 0x80, info2),
       field('EXITINTINFO', 0x88, toSvmEvent(exit.during), exit.during && describeEvent(exit.during)),
