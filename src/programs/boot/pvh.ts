@@ -1,9 +1,10 @@
 import type { BootImage } from '../boot-image.ts';
 import { type LoadSegment, type Program, ProgramError } from '../program.ts';
 import type { BootOptions } from './boot-image.ts';
+import { LowMemory } from './low-memory.ts';
 import { FLAT_CODE_32, FLAT_DATA, NULL_SEGMENT, TSS_BUSY } from './segments.ts';
 
-/** Guest physical addresses of the start-of-day structures (Xen: docs/misc/pvh.pandoc, start_info.h). */
+/** Guest physical addresses of the start-of-day structures (Xen: docs/misc/pvh.pandoc, start_info.h), where the program leaves them free. */
 const START_INFO = 0x6000n;
 const MODULES = 0x6040n;
 const MEMORY_MAP = 0x7000n;
@@ -24,9 +25,8 @@ export function ramRanges(ramTop: bigint): readonly { readonly start: bigint; re
 }
 
 /** A NUL-terminated string for the guest. */
-export function commandLineSegment(gpa: bigint, text: string): LoadSegment {
-  const bytes = new TextEncoder().encode(`${text}\0`);
-  return { gpa, bytes, size: bytes.length };
+export function terminated(text: string): Uint8Array {
+  return new TextEncoder().encode(`${text}\0`);
 }
 
 /** Where an initial RAM disk goes: page-aligned at the top of low RAM. Throws when there is no room above the program. */
@@ -46,21 +46,23 @@ export function placeInitrd(program: Program, initrd: Uint8Array, ramTop: bigint
 /** PVH: 32-bit protected mode without paging, EBX points at the start info. */
 export function pvhImage(program: Program, options: BootOptions): BootImage {
   const segments: LoadSegment[] = [...program.segments];
+  const room = new LowMemory(program);
+  const commandLine = room.segment(COMMAND_LINE, terminated(options.commandLine ?? ''));
   const ranges = ramRanges(options.ramTop);
   const info = new DataView(new ArrayBuffer(56));
   info.setUint32(0, MAGIC, true);
   info.setUint32(4, 1, true);
   info.setUint32(12, options.initrd ? 1 : 0, true);
-  info.setBigUint64(24, COMMAND_LINE, true);
-  info.setBigUint64(40, MEMORY_MAP, true);
+  info.setBigUint64(24, commandLine.gpa, true);
   info.setUint32(48, ranges.length, true);
   if (options.initrd) {
     const place = placeInitrd(program, options.initrd, options.ramTop);
     const module = new DataView(new ArrayBuffer(32));
     module.setBigUint64(0, place.gpa, true);
     module.setBigUint64(8, BigInt(place.size), true);
-    info.setBigUint64(16, MODULES, true);
-    segments.push(place, { gpa: MODULES, bytes: new Uint8Array(module.buffer), size: 32 });
+    const modules = room.segment(MODULES, new Uint8Array(module.buffer));
+    info.setBigUint64(16, modules.gpa, true);
+    segments.push(place, modules);
   }
   const map = new DataView(new ArrayBuffer(ranges.length * 24));
   ranges.forEach(({ start, size, type }, index) => {
@@ -68,17 +70,16 @@ export function pvhImage(program: Program, options: BootOptions): BootImage {
     map.setBigUint64(index * 24 + 8, size, true);
     map.setUint32(index * 24 + 16, type, true);
   });
-  segments.push(
-    { gpa: START_INFO, bytes: new Uint8Array(info.buffer), size: 56 },
-    { gpa: MEMORY_MAP, bytes: new Uint8Array(map.buffer), size: map.byteLength },
-    commandLineSegment(COMMAND_LINE, options.commandLine ?? ''),
-  );
+  const memoryMap = room.segment(MEMORY_MAP, new Uint8Array(map.buffer));
+  info.setBigUint64(40, memoryMap.gpa, true);
+  const startInfo = room.segment(START_INFO, new Uint8Array(info.buffer));
+  segments.push(startInfo, memoryMap, commandLine);
   return {
     segments,
     entry: {
       mode: 32,
       rip: program.entry,
-      registers: { rbx: START_INFO, rflags: 2n },
+      registers: { rbx: startInfo.gpa, rflags: 2n },
       cr0: 0x11n,
       cr3: 0n,
       cr4: 0n,
