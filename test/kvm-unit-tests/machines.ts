@@ -2,7 +2,9 @@ import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { nodeFiles } from '../../src/cli/node-files.ts';
+import type { GuestPartition } from '../../src/hypervisor/partition/guest-partition.ts';
 import { createPartition } from '../../src/platforms/create-partition.ts';
+import { initializeLikeBios } from '../../src/platforms/firmware.ts';
 import { loadProgram } from '../../src/programs/load-program.ts';
 import type { UnitTest } from './unit-tests.ts';
 
@@ -46,6 +48,25 @@ export function runUnderQemu(test: UnitTest, image: string, scratch: string): Pr
   });
 }
 
+/** Where the handler of IRQ 0 lies: its segment, and its code that acknowledges the interrupt. */
+const TIMER_HANDLER = { segment: 0xf000, code: [0x50, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf] };
+
+/** What the BIOS under QEMU has done before it loads a Multiboot image: the timer ticks at 18.2 Hz, through its interrupt vector 8. */
+function leaveLikeFirmware({ devices, memory }: GuestPartition): void {
+  initializeLikeBios(devices);
+  const { segment, code } = TIMER_HANDLER;
+  memory.write(BigInt(segment * 16), Uint8Array.from(code));
+  memory.write(8n * 4n, Uint8Array.of(0, 0, segment & 0xff, segment >> 8));
+  for (const [port, value] of [
+    // Channel 0, rate generator, divided by 65536; all lines but IRQ 0 masked.
+    [0x43, 0x34],
+    [0x40, 0],
+    [0x40, 0],
+    [0x21, 0xfe],
+  ] as const)
+    devices.ports.write(port, 1, value);
+}
+
 /** Runs a test in a partition. */
 export async function runInPartition(test: UnitTest, image: string, platform: 'bare' | 'kvm'): Promise<Outcome> {
   const { vcpus = 1, memory = DEFAULT_MEMORY, vendor = 'intel', cpu, parameters, instructions = MOST_INSTRUCTIONS } = test;
@@ -54,6 +75,7 @@ export async function runInPartition(test: UnitTest, image: string, platform: 'b
     { platform, vendor, cpu, vcpus, memory: memory * MIB, commandLine: parameters, initrd: environment(test), testDevice: true },
     program,
   );
+  if (test.firmware) leaveLikeFirmware(partition);
   let text = '';
   partition.onConsole((source, bytes) => {
     if (source === 'serial') text += Buffer.from(bytes).toString('latin1');

@@ -11,6 +11,7 @@ const STARTING = /^(?:smp: waiting for \d+ APs|enabling apic|setup: CPU \d+ onli
 /** Where the stack or the code of a test lies, cycles and nanoseconds: they differ from run to run or from machine to machine. */
 const MEASURED: readonly (readonly [RegExp, string])[] = [
   [/^(\s*[\w ]+) \d+$/, '$1 N'],
+  [/^\d+ (cycles\/emulated)/, 'N $1'],
   [/(cr3 = |rip=|stack 0x)[\da-f]+/, '$1N'],
 ];
 
