@@ -1,18 +1,11 @@
 import * as vscode from 'vscode';
 import { Command, DEBUG_TYPE } from '../names.ts';
 
-/** What the editor gives a command of the call stack's context menu. */
-interface CallStackItem {
-  readonly sessionId?: string;
-  /** `thread:SESSION:ID`. */
-  readonly threadId?: string;
-}
-
 /** Who goes on and who stops together, and motions of one vCPU alone. */
 export function registerMoves(): vscode.Disposable {
   return vscode.Disposable.from(
-    vscode.commands.registerCommand(Command.CONTINUE_ALONE, (item?: CallStackItem) => moveAlone('continue', item)),
-    vscode.commands.registerCommand(Command.STEP_ALONE, (item?: CallStackItem) => moveAlone('next', item)),
+    vscode.commands.registerCommand(Command.CONTINUE_ALONE, (thread: unknown) => moveAlone('continue', thread)),
+    vscode.commands.registerCommand(Command.STEP_ALONE, (thread: unknown) => moveAlone('next', thread)),
     vscode.commands.registerCommand(Command.CHOOSE_MOVES, choose),
   );
 }
@@ -24,11 +17,11 @@ function guestSession(): vscode.DebugSession | undefined {
   return undefined;
 }
 
-async function moveAlone(request: 'continue' | 'next', item: CallStackItem | undefined): Promise<void> {
+/** `thread`: the id of the one whose context menu was used, in the call stack; the selected one without it. */
+async function moveAlone(request: 'continue' | 'next', thread: unknown): Promise<void> {
   const session = guestSession();
   if (!session) return;
-  const chosen = /:(\d+)$/.exec(item?.threadId ?? '')?.[1];
-  const threadId = chosen === undefined ? vscode.debug.activeStackItem?.threadId : Number(chosen);
+  const threadId = typeof thread === 'number' ? thread : vscode.debug.activeStackItem?.threadId;
   if (threadId === undefined) {
     void vscode.window.showErrorMessage('No vCPU is selected; choose one in the call stack.');
     return;

@@ -1,0 +1,79 @@
+// The Exit Profile: the charts of a run, and two runs side by side, in a light and in a dark theme.
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { openWindow } from './window.mjs';
+
+/** Exits of three kinds, how many of each by the count of rounds, then the end. */
+const program = (rounds) => `bits 64
+_start:
+    mov r12d, ${rounds}
+again:
+    mov eax, 11             ; KVM_HC_SCHED_YIELD
+    vmcall
+    mov dx, 0x3f8
+    mov al, '.'
+    out dx, al
+    mov edi, r12d
+    and edi, 7
+more:
+    xor eax, eax
+    cpuid
+    dec edi
+    jns more
+    mov ecx, 3000
+work:
+    dec ecx
+    jnz work
+    dec r12d
+    jnz again
+    mov dx, 0x604
+    mov ax, 0x2000
+    out dx, ax
+    hlt
+`;
+
+let window;
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await window.screenshot(`failed ${task.name.slice(0, 40)}`);
+  await window?.close();
+});
+
+/** The page of the profile, in its frames. */
+const profile = () => window.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+
+/** Runs the open file to its end, without stops. */
+async function runFile(name) {
+  await window.openFile(name);
+  await window.page.locator('.statusbar-item', { hasText: 'Guest Assembly' }).waitFor();
+  await window.focusEditor();
+  await window.press('Control+F5', () => window.page.locator('.debug-toolbar').waitFor({ timeout: 20_000 }));
+  await window.page.locator('.debug-toolbar').waitFor({ state: 'hidden' });
+}
+
+test.each([
+  ['dark', 'Default Dark Modern'],
+  ['light', 'Default Light Modern'],
+])('the Exit Profile shows runs side by side (%s)', async (theme, colorTheme) => {
+  const settings = { 'workbench.colorTheme': colorTheme, 'workbench.editor.empty.hint': 'hidden' };
+  window = await openWindow(
+    (workspace) => {
+      writeFileSync(path.join(workspace, 'few.asm'), program(150));
+      writeFileSync(path.join(workspace, 'many.asm'), program(400));
+    },
+    { settings },
+  );
+  await runFile('few.asm');
+  await window.quickOpen('F1', '>Hyperscope: Show Exit Profile');
+  const few = profile().locator('section.run', { hasText: 'few.asm' });
+  await few.locator('svg rect').first().waitFor();
+  await expect.poll(() => few.locator('tbody tr').first().textContent()).toMatch(/^cpuid/);
+  await runFile('many.asm');
+  await profile().locator('section.run', { hasText: 'many.asm' }).waitFor();
+  const rows = await profile().locator('.comparison tbody tr').allTextContents();
+  expect(rows.find((row) => row.startsWith('hypercall'))).toMatch(/^hypercall150400 ×2\.67$/);
+  await window.screenshot(`9-exit-profile-${theme}`);
+  await few.locator('button').press('Enter');
+  await few.waitFor({ state: 'detached' });
+  expect(await profile().locator('section.run').count()).toBe(1);
+});
