@@ -21,9 +21,15 @@ export function registerExitProfile(activity: GuestActivity): vscode.Disposable 
     vscode.commands.registerCommand(Command.ADD_JOURNAL, () => profile.addJournal()),
     activity.onDidChange(() => profile.changed()),
     vscode.debug.onDidReceiveDebugSessionCustomEvent(({ session, event, body }) => {
-      if (session.type === DEBUG_TYPE && event === 'hyperscope/exitProfile') profile.keep(session.name, 'ended', body);
+      if (session.type === DEBUG_TYPE && event === 'hyperscope/exitProfile') profile.keep(titleOf(session, body), 'ended', body);
     }),
   );
+}
+
+/** A run is called by its guest; one of several by its launch configuration. */
+function titleOf({ name }: vscode.DebugSession, { partitions }: ExitProfileAnswer): string {
+  const [first] = partitions;
+  return first && partitions.length === 1 ? first.name : name;
 }
 
 class ExitProfileView implements vscode.Disposable {
@@ -106,7 +112,7 @@ class ExitProfileView implements vscode.Disposable {
     try {
       if (session) {
         const answer: ExitProfileAnswer = await session.customRequest('hyperscope/exitProfile');
-        this.current = { id: 0, title: session.name, state: 'running', ...answer };
+        this.current = { id: 0, title: titleOf(session, answer), state: 'running', ...answer };
       }
     } catch {
       // The session is about to end or has not launched yet.
