@@ -193,8 +193,11 @@ const marker = `bits 64
     mov rbx, rax
     mov r8, rax
     mov r15, rax
-    movq xmm3, rax
     mov [0x200000], rax
+    mov rcx, cr4
+    or ecx, 0x200
+    mov cr4, rcx
+    movq xmm3, rax
     mov dx, 0x3f8
     out dx, al
     cli
