@@ -82,7 +82,8 @@ const BENCH = `Usage: hyperscope bench [options]
 Runs guest programs on the interpreter, on the translator, and, where they are installed, on QEMU's TCG (as it is, and counting
 instructions exactly), on Bochs and, for 32-bit programs, on v86, in turns. Prints millions of guest instructions a second and ratios.
 
-  --programs A,B          only these programs
+  --exits                 measure VM exits instead: exits a second by kind, with the journal off, in memory, counted and in a file
+  --programs A,B          only these programs, or with --exits these kinds
   --group NAME            integer, memory, vectors, system or 32-bit
   --engines A,B           of interpreter, translator, qemu, qemu-icount, bochs, v86
   --seconds N             how long each run takes (default 1)

@@ -27,7 +27,7 @@ export interface PartitionConfiguration {
   readonly initrd?: Uint8Array;
   /** What the real-time clock shows at switch-on, in seconds since 1970. The same start gives the same run. */
   readonly startSeconds?: bigint;
-  /** Records that the exit journal keeps in memory: 1 to 1,000,000, 4096 when missing. */
+  /** Records that the exit journal keeps in memory: 0 (exits are only counted) to 1,000,000, 4096 when missing. */
   readonly exitsKept?: number;
   /** The machine has QEMU's pc-testdev: interrupt lines and memory behind ports and MMIO for guests that test the machine. */
   readonly testDevice?: boolean;
@@ -58,15 +58,15 @@ export function grantOf({ privileges, limits = {} }: PartitionConfiguration): Pa
 
 /** Throws ConfigurationError for what is out of range. */
 export function checkConfiguration(configuration: PartitionConfiguration): void {
-  const { memory, vcpus, exitsKept = 1 } = configuration;
+  const { memory, vcpus, exitsKept = 0 } = configuration;
   if (!Number.isInteger(memory) || memory % MIB !== 0)
     throw new ConfigurationError(`A memory size must be whole MiB; ${memory} bytes is not. Use a size such as 64M.`);
   if (memory < SMALLEST_MEMORY || memory > LARGEST_MEMORY)
     throw new ConfigurationError(`A partition can have 1M to 3584M of memory; ${memory / MIB}M was asked for.`);
   const problem = problemOfGrant(grantOf(configuration));
   if (problem !== undefined) throw new ConfigurationError(problem);
-  if (!Number.isInteger(exitsKept) || exitsKept < 1 || exitsKept > MOST_EXITS_KEPT)
-    throw new ConfigurationError(`The exit journal can keep 1 to ${MOST_EXITS_KEPT} records; ${exitsKept} were asked for.`);
+  if (!Number.isInteger(exitsKept) || exitsKept < 0 || exitsKept > MOST_EXITS_KEPT)
+    throw new ConfigurationError(`The exit journal can keep 0 to ${MOST_EXITS_KEPT} records; ${exitsKept} were asked for.`);
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > LARGEST_VCPUS)
     throw new ConfigurationError(`A partition can have 1 to ${LARGEST_VCPUS} vCPUs; ${vcpus} were asked for.`);
   const room = ADDRESSABLE - vcpus * VCPU_SIZE;

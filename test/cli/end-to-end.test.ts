@@ -193,6 +193,8 @@ quit:
     [['run', 'hello.asm', '--vcpus', '99'], 'A partition can have 1 to 64 vCPUs; 99 were asked for.'],
     [['fly'], 'There is no command "fly"; `hyperscope help` lists them.'],
     [['bench', '--programs', 'nonsense'], '--programs takes names of registers, '],
+    [['bench', '--exits', '--programs', 'registers'], '--programs takes names of cpuid, '],
+    [['bench', '--exits', '--group', 'system'], '--exits measures kinds of VM exits, which have no groups and engines'],
   ])('refuses %j with status 2 and one line', (args, sentence) => {
     write('hello.asm', HELLO);
     const { status, out, err } = hyperscope(args);

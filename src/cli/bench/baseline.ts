@@ -10,6 +10,8 @@ const schema = v.object({
   longestTranslation: v.pipe(v.number(), v.minValue(0)),
   /** By program and pair of engines. */
   ratios: v.record(v.string(), v.record(v.string(), v.number())),
+  /** By pair of setups of the exits: geometric means over their kinds. */
+  exits: v.optional(v.record(v.string(), v.number())),
 });
 export type Baseline = v.InferOutput<typeof schema>;
 

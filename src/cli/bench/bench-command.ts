@@ -1,10 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parse } from '../options.ts';
 import { UsageError } from '../usage.ts';
-import { parseBaseline, regressions } from './baseline.ts';
+import { type Baseline, parseBaseline, regressions } from './baseline.ts';
 import { type BenchProgram, GROUPS, PROGRAMS } from './catalog.ts';
 import { engines as allEngines, ENGINE_NAMES, type Engine } from './engines.ts';
-import { type Measurement, measure } from './measure.ts';
+import { EXIT_KINDS } from './exits/exit-kinds.ts';
+import { exitJsonOf, exitRegressions, exitTableOf } from './exits/exit-report.ts';
+import { measureExits } from './exits/measure-exits.ts';
+import { type Measurement, type MeasureOptions, measure } from './measure.ts';
 import { jsonOf, tableOf } from './report.ts';
 
 /** Something was wrong with a result, or slower than the baseline. */
@@ -36,6 +39,7 @@ export async function benchCommand(args: readonly string[]): Promise<number> {
   const { values, positionals } = parse(
     args,
     {
+      exits: { type: 'boolean', default: false },
       programs: { type: 'string' },
       group: { type: 'string' },
       engines: { type: 'string' },
@@ -47,11 +51,16 @@ export async function benchCommand(args: readonly string[]): Promise<number> {
     'bench',
   );
   if (positionals.length > 0) throw new UsageError(`bench takes no "${positionals[0]}"; programs are named with --programs.`);
+  const baseline = values.check === undefined ? undefined : parseBaseline(readFileSync(values.check, 'utf8'), values.check);
+  const options = { seconds: positive(values.seconds, 'seconds'), rounds: Math.round(positive(values.rounds, 'rounds')) };
+  if (values.exits) {
+    if (values.group !== undefined || values.engines !== undefined)
+      throw new UsageError('--exits measures kinds of VM exits, which have no groups and engines; name kinds with --programs.');
+    return benchExits(values.programs, options, values.json, baseline);
+  }
   const programs = programsOf(values.programs, values.group);
   const every = allEngines();
   const wanted = chosen(values.engines, every, 'engines');
-  const baseline = values.check === undefined ? undefined : parseBaseline(readFileSync(values.check, 'utf8'), values.check);
-  const options = { seconds: positive(values.seconds, 'seconds'), rounds: Math.round(positive(values.rounds, 'rounds')) };
   const counter = every.find(({ name }) => name === ENGINE_NAMES[0]);
   if (!counter) throw new Error('no engine counts');
 
@@ -62,9 +71,8 @@ export async function benchCommand(args: readonly string[]): Promise<number> {
   const measurements: Measurement[] = [];
   for (const [index, program] of programs.entries()) {
     const place = `${program.name} (${index + 1} of ${programs.length})`;
-    const say = (what: string) => process.stderr.isTTY && process.stderr.write(`\r\u001b[K${place}: ${what}`);
-    measurements.push(await measure(program, usable, counter, options, say));
-    if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+    measurements.push(await measure(program, usable, counter, options, (what) => say(`${place}: ${what}`)));
+    say('');
   }
   process.stdout.write(
     tableOf(
@@ -72,9 +80,36 @@ export async function benchCommand(args: readonly string[]): Promise<number> {
       usable.map(({ name }) => name),
     ),
   );
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(jsonOf(measurements), undefined, 2)}\n`);
   const problems = measurements.flatMap((measurement) => measurement.problems);
   if (baseline) problems.push(...regressions(baseline, measurements));
+  return conclude(problems, values.json, () => jsonOf(measurements));
+}
+
+/** `hyperscope bench --exits`. */
+function benchExits(
+  names: string | undefined,
+  options: MeasureOptions,
+  json: string | undefined,
+  baseline: Baseline | undefined,
+): number {
+  const kinds = chosen(names, EXIT_KINDS, 'programs');
+  const measurements = kinds.map((kind, index) => {
+    say(`${kind.name} (${index + 1} of ${kinds.length})`);
+    return measureExits(kind, options);
+  });
+  say('');
+  process.stdout.write(exitTableOf(measurements));
+  return conclude(baseline ? exitRegressions(baseline, measurements) : [], json, () => exitJsonOf(measurements));
+}
+
+/** Shows on a terminal what is being done, in place of what stood there. */
+function say(what: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${what}`);
+}
+
+/** Writes the numbers to a file and the problems to stderr; gives the exit status. */
+function conclude(problems: readonly string[], json: string | undefined, numbers: () => unknown): number {
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(numbers(), undefined, 2)}\n`);
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   return problems.length > 0 ? FAILED : 0;
 }

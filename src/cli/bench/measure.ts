@@ -33,7 +33,8 @@ const PATIENCE = 120;
 /** A run that takes this part of the wanted time says how many iterations it needs. Shorter ones don't: code is cold at first. */
 const ENOUGH = 0.6;
 
-function median(values: readonly number[]): number {
+/** The middle one, or the mean of the two in the middle; 0 of none. */
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   const upper = sorted[middle] ?? 0;

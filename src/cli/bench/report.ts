@@ -21,7 +21,7 @@ export function ratiosOf({ speeds }: Measurement): Partial<Record<RatioName, num
   return ratios;
 }
 
-function geometricMean(values: readonly number[]): number {
+export function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }
 
@@ -39,7 +39,17 @@ export function meansOf(measurements: readonly Measurement[], groups: readonly G
   return means;
 }
 
-const number = (value: number | undefined, digits: number): string => (value === undefined ? '-' : value.toFixed(digits));
+/** Rows as columns: the first `words` to the left, the others to the right. Ends with a line end. */
+export function aligned(rows: readonly (readonly string[])[], words: number): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => (column < words ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  ');
+  return `${rows.map((row) => line(row).trimEnd()).join('\n')}\n`;
+}
+
+export const number = (value: number | undefined, digits: number): string => (value === undefined ? '-' : value.toFixed(digits));
 
 /** The program with the translation that took longest, and its milliseconds. */
 export function longestTranslation(
@@ -78,12 +88,9 @@ export function tableOf(measurements: readonly Measurement[], engines: readonly 
     if (Object.keys(means).length > 0)
       rows.push(['geometric mean', title, ...engines.map(() => ''), ...names.map((name) => number(means[name], 2))]);
   }
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    row.map((cell, column) => (column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ');
   const longest = longestTranslation(measurements);
   const note = longest ? `longest translation: ${longest.milliseconds.toFixed(1)} ms, in ${longest.program}\n` : '';
-  return `${rows.map((row) => line(row).trimEnd()).join('\n')}\n${note}`;
+  return `${aligned(rows, 2)}${note}`;
 }
 
 /** The same for programs. */

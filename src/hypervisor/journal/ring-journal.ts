@@ -17,7 +17,7 @@ export class RingJournal implements ExitJournal {
   private counting: ExitStatistics | undefined;
   private profiling: ExitProfile | undefined;
 
-  /** `capacity`: most records that are kept. */
+  /** `capacity`: most records that are kept; 0 to count exits by reason alone. */
   constructor(private readonly capacity = DEFAULT_KEPT) {}
 
   /** Exits whose handlers have finished. */
@@ -72,7 +72,7 @@ export class RingJournal implements ExitJournal {
 
   /** Enters the record of an exit whose handler has finished. */
   enter(record: ExitRecord): void {
-    this.ring[this.finished % this.capacity] = record;
+    if (this.capacity > 0) this.ring[this.finished % this.capacity] = record;
     this.finished++;
     this.counts.set(record.reason, (this.counts.get(record.reason) ?? 0) + 1);
     this.counting?.add(record);
