@@ -77,12 +77,9 @@ class ExitsProvider implements vscode.TreeDataProvider<ExitRow> {
     if (row.kind !== 'group' || !session) return [];
     const { by, value } = row;
     const { filter } = this.choice;
-    const { records }: ExitRecordsAnswer = await session.customRequest('hyperscope/exits', {
-      by,
-      value,
-      filter,
-      count: MOST_RECORDS,
-    });
+    const asked = session.customRequest('hyperscope/exits', { by, value, filter, count: MOST_RECORDS });
+    // A session that has just ended answers nothing; the view goes with it.
+    const { records }: ExitRecordsAnswer = await asked.then(undefined, () => ({ total: 0, records: [] }));
     return recordRows(records);
   }
 
