@@ -57,7 +57,7 @@ export function breakpointLike(record: ExitRecord): { readonly name: string; rea
 function conditionLike(record: ExitRecord): string | undefined {
   const { reason, request, qualification } = record;
   const direction = (write: boolean) => (write ? 'write' : '!write');
-  const [, verb, address] = /^(?:apic )?(read|write|fetch|execute) (0x[0-9a-f]+)/.exec(request) ?? [];
+  const [, verb, address] = /^(?:apic )?(read|write|fetch|execute|page walk) (0x[0-9a-f]+)/.exec(request) ?? [];
   const [, register] = /^cr(\d)$/.exec(controlRegisterOf(record) ?? '') ?? [];
   const vector = vectorOf(record);
   switch (reason) {
@@ -77,6 +77,8 @@ function conditionLike(record: ExitRecord): string | undefined {
     case 'mmio':
       return equal('gpa', address, direction(verb === 'write'));
     case 'second-level-violation':
+    case 'second-level-misconfiguration':
+    case 'dirty-log':
       return equal('gpa', address);
     case 'external-interrupt':
       return equal('vector', vector);
