@@ -123,8 +123,8 @@ describe('statistics', () => {
   test('measure the guest between exits of one vCPU, whatever others do', () => {
     const groups = of('vcpu', { ...OUT, icount: '100' }, { ...OUT, vcpu: 1, icount: '7' }, { ...OUT, icount: '104' });
     expect(groups.map(({ value, instructions }) => [value, instructions])).toEqual([
-      ['1.0', 104n],
-      ['1.1', 7n],
+      ['1.0', 104],
+      ['1.1', 7],
     ]);
     expect([...(groups[0]?.distances ?? [])].flatMap((count, index) => (count > 0 ? [[index, count]] : []))).toEqual([
       [3, 1],
@@ -141,26 +141,17 @@ describe('statistics', () => {
     ] as const)
       statistics.add({ ...exit, icount: `${icount}` });
     expect(statistics.total).toBe(2);
-    expect(statistics.by('reason')).toMatchObject([{ value: 'io', count: 2, instructions: 13n }]);
+    expect(statistics.by('reason')).toMatchObject([{ value: 'io', count: 2, instructions: 13 }]);
   });
 
   test('measure from 0 again once the machine was reset', () => {
     const [group] = of('reason', { ...OUT, icount: '1000' }, { ...OUT, icount: '6' });
-    expect(group).toMatchObject({ instructions: 1006n, measured: 2 });
-    expect(group?.distances[distanceClass(6n)]).toBe(1);
+    expect(group).toMatchObject({ instructions: 1006, measured: 2 });
+    expect(group?.distances[distanceClass(6)]).toBe(1);
   });
 
   test('sort distances by their bits', () => {
-    expect([0n, 1n, 2n, 3n, 4n, 1023n, 1024n, 1n << 40n].map(distanceClass)).toEqual([
-      0,
-      1,
-      2,
-      2,
-      3,
-      10,
-      11,
-      DISTANCE_CLASSES - 1,
-    ]);
+    expect([0, 1, 2, 3, 4, 1023, 1024, 2 ** 40].map(distanceClass)).toEqual([0, 1, 2, 2, 3, 10, 11, DISTANCE_CLASSES - 1]);
   });
 
   test('take bounded memory: values that come late are counted together', () => {
@@ -255,10 +246,10 @@ describe('the journal in memory', () => {
       return [journal.statistics, journal.statisticsOf(parseExitFilter('reason=io'))];
     };
     for (const counts of statistics(2)) {
-      expect(counts.by('reason')).toMatchObject([{ count: 2, measured: 1, instructions: 7n }]);
+      expect(counts.by('reason')).toMatchObject([{ count: 2, measured: 1, instructions: 7 }]);
       expect(exitTable(counts, 'reason', 9)).toMatch(/^io +2 +100\.0% +7 /m);
     }
     for (const counts of statistics(3))
-      expect(counts.by('reason')).toMatchObject([{ count: 3, measured: 3, instructions: 2007n }]);
+      expect(counts.by('reason')).toMatchObject([{ count: 3, measured: 3, instructions: 2007 }]);
   });
 });

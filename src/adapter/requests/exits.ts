@@ -58,6 +58,8 @@ const COMMAND = 'hyperscope/exits';
 /** Records or groups of an answer, where the client says nothing else, and at most. */
 const COUNT = 100;
 const MOST = 1000;
+/** Records that are looked at for an answer: some milliseconds' work, however many are kept. */
+const MOST_EXAMINED = 5000;
 
 /** Throws RequestError with the filter's own sentence. */
 function filterOf(parameters: Parameters): ReturnType<typeof parseExitFilter> | undefined {
@@ -139,14 +141,20 @@ const exits: RequestHandler = (adapter, parameters) => {
   const value = optionalText(parameters, 'value');
   const total = guests.reduce((sum, { partition }) => sum + partition.journal.total, 0);
   if (facet && value === undefined) {
-    const statisticsOf = ({ partition: { journal } }: Guest) => (filter ? journal.statisticsOf(filter) : journal.statistics);
+    const statisticsOf = ({ partition: { journal } }: Guest) => {
+      if (!filter) return journal.statistics;
+      return journal.statistics.part(filter) ?? journal.statisticsOf(filter, { facets: [facet], newest: MOST_EXAMINED });
+    };
     const body: ExitGroupsAnswer = { total, ...describeGroups(guests, facet, count, statisticsOf) };
     return { body };
   }
   const chosen = (record: ExitRecord) => (filter?.(record) ?? true) && (!facet || facet.of(record) === value);
-  const records = guests.flatMap((guest) =>
-    guest.partition.journal.latest(count, chosen).map((record) => describeRecord(adapter, guest, record)),
-  );
+  const records = guests.flatMap((guest) => {
+    let examined = 0;
+    const { journal } = guest.partition;
+    const latest = journal.latest(count, (record) => examined++ < MOST_EXAMINED && chosen(record));
+    return latest.map((record) => describeRecord(adapter, guest, record));
+  });
   const body: ExitRecordsAnswer = { total, records };
   return { body };
 };

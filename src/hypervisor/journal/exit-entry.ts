@@ -28,8 +28,8 @@ export class ExitEntry implements ExitRecord {
     readonly partition: number,
     readonly vcpu: number,
     private readonly vendor: 'intel' | 'amd',
-    private readonly exit: VmExit,
-    private readonly rax: bigint,
+    readonly exit: VmExit,
+    readonly rax: bigint,
     private readonly mode: 16 | 32 | 64,
   ) {}
 

@@ -6,7 +6,11 @@ import type { ExitRecord } from './exit-journal.ts';
 /** A filter that can't be read. The message is one sentence that says what is wrong and how to mend it. */
 export class ExitFilterError extends Error {}
 
-export type ExitFilter = (record: ExitRecord) => boolean;
+export interface ExitFilter {
+  (record: ExitRecord): boolean;
+  /** It looks at facets alone: exits that have the same are let through or not together. */
+  readonly byFacets?: boolean;
+}
 
 /** What stands behind the facets: text that is looked for anywhere in them. */
 const TEXTS: Readonly<Record<string, (record: ExitRecord) => string | undefined>> = {
@@ -31,7 +35,8 @@ const WORDS: Readonly<Record<string, readonly string[]>> = { reason: EXIT_REASON
  */
 export function parseExitFilter(text: string): ExitFilter {
   const terms = (text.match(/(?:"[^"]*(?:"|$)|[^\s"])+/g) ?? []).map(parseTerm);
-  return (record) => terms.every((term) => term(record));
+  const all: ExitFilter = (record) => terms.every((term) => term(record));
+  return Object.assign(all, { byFacets: terms.every(({ byFacets }) => byFacets) });
 }
 
 function parseTerm(text: string): ExitFilter {
@@ -45,7 +50,8 @@ function parseTerm(text: string): ExitFilter {
   if (relation === undefined || value === '')
     throw new ExitFilterError(`"${text}" is no term of a filter; write ${name}=VALUE or ${name}~TEXT.`);
   const holds = relation === '~' ? contains(of, value) : equals(of, name, value);
-  return not === '!' ? (record) => !holds(record) : holds;
+  const term: ExitFilter = not === '!' ? (record) => !holds(record) : (record) => holds(record);
+  return Object.assign(term, { byFacets: !Object.hasOwn(TEXTS, name) });
 }
 
 /** The end of a sentence about a name that there is not: the one that was meant, if that can be told. */

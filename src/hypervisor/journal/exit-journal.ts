@@ -1,5 +1,6 @@
 import type { ExitReason } from '../../processor/exit.ts';
 import type { ServedBy } from '../exits/stage.ts';
+import type { Facet } from './exit-facets.ts';
 import type { ExitFilter } from './exit-filter.ts';
 import type { ExitProfile } from './exit-profile.ts';
 import type { ExitStatistics } from './exit-statistics.ts';
@@ -34,6 +35,14 @@ export function plainRecord(record: ExitRecord): ExitRecord {
   return { seq, partition, vcpu, icount, rip, reason, vmx, svm, qualification, handler, request, result, to };
 }
 
+/** What is counted of the records that are kept. */
+export interface CountedPart {
+  /** All where it is missing. */
+  readonly facets?: readonly Facet[];
+  /** How many records; all where it is missing. */
+  readonly newest?: number;
+}
+
 /** Records of a partition's exits: a bounded ring in memory, counts that are never dropped, and listeners. */
 export interface ExitJournal {
   readonly total: number;
@@ -41,12 +50,11 @@ export interface ExitJournal {
   /** The newest `count` records that pass the filter, oldest first. */
   latest(count: number, filter?: ExitFilter): readonly ExitRecord[];
   /**
-   * Counts by facet. Whoever asks for the first time starts the counting, since it costs each exit a microsecond or two: it begins
-   * with the oldest record that is kept, so it has all exits if no record was dropped before.
+   * Counts by facet. Whoever asks for the first time starts the counting, since it costs each exit a little: it begins with the oldest record that is kept, so it has all exits if no record was dropped before.
    */
   readonly statistics: ExitStatistics;
-  /** Counts of the records that are kept and pass a filter. */
-  statisticsOf(filter: ExitFilter): ExitStatistics;
+  /** Counts of the records that are kept and pass a filter; of some of the facets or of the newest ones alone, which takes less time. */
+  statisticsOf(filter: ExitFilter, part?: CountedPart): ExitStatistics;
   /** Counts by reason over the run. Whoever asks for the first time starts the counting, as with the statistics. */
   readonly profile: ExitProfile;
   /** Called for each record once its handler has finished. */

@@ -19,7 +19,7 @@ export function exitTable(
   const lines = [title];
   for (const [value, group] of shown) {
     const share = `${((group.count / statistics.total) * 100).toFixed(1)}%`;
-    const mean = group.measured === 0 ? '' : group.instructions / BigInt(group.measured);
+    const mean = group.measured === 0 ? '' : Math.floor(group.instructions / group.measured);
     lines.push(
       `${value.padEnd(width)}  ${String(group.count).padStart(9)}  ${share.padStart(6)}  ${String(mean).padStart(12)}  ${histogram(group, spread)}  ${group.example}`,
     );
@@ -61,7 +61,7 @@ export function exitGroupData(
     share: count / total,
     first: first.toString(),
     last: last.toString(),
-    meanInstructions: measured === 0 ? null : Number(instructions) / measured,
+    meanInstructions: measured === 0 ? null : instructions / measured,
     distances: [...distances],
     example,
   };

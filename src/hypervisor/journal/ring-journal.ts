@@ -1,6 +1,7 @@
 import type { ExitReason } from '../../processor/exit.ts';
+import type { Facet } from './exit-facets.ts';
 import type { ExitFilter } from './exit-filter.ts';
-import { type ExitJournal, type ExitRecord, plainRecord } from './exit-journal.ts';
+import { type CountedPart, type ExitJournal, type ExitRecord, plainRecord } from './exit-journal.ts';
 import { ExitProfile } from './exit-profile.ts';
 import { ExitStatistics } from './exit-statistics.ts';
 
@@ -43,18 +44,18 @@ export class RingJournal implements ExitJournal {
   }
 
   get statistics(): ExitStatistics {
-    this.counting ??= this.count();
+    this.counting ??= this.count(this.capacity);
     return this.counting;
   }
 
-  statisticsOf(filter: ExitFilter): ExitStatistics {
-    return this.count(filter);
+  statisticsOf(filter: ExitFilter, { facets, newest = this.capacity }: CountedPart = {}): ExitStatistics {
+    return this.count(newest, facets, filter);
   }
 
-  private count(filter?: ExitFilter): ExitStatistics {
-    const statistics = new ExitStatistics(undefined, filter);
-    statistics.clear(this.finished <= this.capacity);
-    for (const record of this.latest(this.capacity)) statistics.add(record);
+  private count(newest: number, facets?: readonly Facet[], filter?: ExitFilter): ExitStatistics {
+    const statistics = new ExitStatistics(facets, filter);
+    statistics.clear(this.finished <= Math.min(newest, this.capacity));
+    for (const record of this.latest(newest)) statistics.add(record);
     return statistics;
   }
 
