@@ -9,6 +9,7 @@ export async function run(): Promise<void> {
   await import('./activation.ts');
   await import('./language.ts');
   await import('./debugging.ts');
+  await import('./views.ts');
   const counts = await new Promise<{ passed: number; failed: number }>((resolve) => {
     let passed = 0;
     const runner = mocha.run((failed) => resolve({ passed, failed }));

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import * as vscode from 'vscode';
+import { Adapter, eventually, sample, stopDebugging } from './support.ts';
+
+const FOREVER = `bits 64
+_start:
+    xor eax, eax
+    cpuid
+    inc qword [counted]
+    jmp _start
+counted: dq 0
+`;
+const QUESTIONS = ['hyperscope/partitions', 'hyperscope/exits'] as const;
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+describe('views', () => {
+  const program = sample('forever.asm');
+  const asked: string[] = [];
+  const numberOf = (command: (typeof QUESTIONS)[number]) => asked.filter((one) => one === command).length;
+  let adapter: Adapter;
+  let tracking: vscode.Disposable;
+  beforeEach(async () => {
+    adapter = new Adapter();
+    asked.length = 0;
+    tracking = vscode.debug.registerDebugAdapterTrackerFactory('hyperscope', {
+      createDebugAdapterTracker: () => ({ onWillReceiveMessage: ({ command }) => asked.push(command) }),
+    });
+    await vscode.workspace.fs.writeFile(program, new TextEncoder().encode(FOREVER));
+    await vscode.debug.startDebugging(undefined, {
+      type: 'hyperscope',
+      request: 'launch',
+      name: 'forever',
+      program: program.fsPath,
+    });
+    await adapter.nextStop();
+  });
+  afterEach(async () => {
+    await stopDebugging();
+    tracking.dispose();
+    adapter.dispose();
+    await vscode.workspace.fs.delete(program);
+  });
+
+  for (const [view, question] of [
+    ['hyperscope.partitions', 'hyperscope/partitions'],
+    ['hyperscope.exits', 'hyperscope/exits'],
+  ] as const)
+    it(`${view} asks again and again while the guest runs, once at a stop, and nothing while it is hidden`, async () => {
+      await vscode.commands.executeCommand('workbench.view.explorer');
+      await vscode.commands.executeCommand('workbench.action.debug.continue');
+      await pause(1200);
+      assert.equal(numberOf(question), 0, 'asked while hidden');
+      await vscode.commands.executeCommand(`${view}.focus`);
+      await eventually('three questions', () => numberOf(question) >= 3 || undefined);
+      await vscode.commands.executeCommand('workbench.action.debug.pause');
+      await adapter.nextStop();
+      await pause(1000);
+      const atStop = numberOf(question);
+      await pause(1500);
+      assert.equal(numberOf(question), atStop, 'asked while the guest stood still');
+      await vscode.commands.executeCommand('workbench.view.explorer');
+      await vscode.commands.executeCommand('workbench.action.debug.continue');
+      await pause(1000);
+      const hidden = numberOf(question);
+      await pause(1500);
+      assert.equal(numberOf(question), hidden, 'asked while hidden again');
+    });
+
+  it('set a breakpoint on exits like one, once', async () => {
+    const row = { kind: 'record', record: { breakpoint: { name: 'exit:cpuid', condition: 'leaf == 0x0' } } };
+    for (let times = 0; times < 2; times++) await vscode.commands.executeCommand('hyperscope.exits.breakOnLikeThis', row);
+    const names = vscode.debug.breakpoints.map(
+      (one) => one instanceof vscode.FunctionBreakpoint && [one.functionName, one.condition],
+    );
+    assert.deepEqual(names, [['exit:cpuid', 'leaf == 0x0']]);
+    await vscode.commands.executeCommand('workbench.action.debug.continue');
+    assert.equal((await adapter.nextStop()).reason, 'breakpoint');
+  });
+});
