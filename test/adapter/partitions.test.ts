@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { Client, lineOf } from './client.ts';
+import { Client, lineOf, sample } from './client.ts';
 import { assembly } from './guests.ts';
 
 const POWER_OFF = `
@@ -369,4 +370,16 @@ test('restart begins all partitions anew, from their programs as they are now', 
   client.ask('restart');
   expect(client.run().body).toMatchObject({ reason: 'entry', threadId: 1 });
   expect([counted(client, 1), counted(client, 2)]).toEqual([0, 0]);
+});
+
+test('the samples’ configuration of two partitions runs to the end of both', () => {
+  const file = sample('.vscode/launch.json');
+  const text = readFileSync(file, 'utf8').replaceAll(`\${workspaceFolder}`, sample('.'));
+  const { configurations } = JSON.parse(text);
+  const { partitions } = configurations.find(({ name }: { name: string }) => name === 'Two partitions (KVM)');
+  const client = started(launched(partitions));
+  client.ask('continue', { threadId: 1 });
+  expect(client.run(100_000).event).toBe('terminated');
+  expect(client.output).toContain('clock: ');
+  expect(client.output).toContain('calls: ');
 });

@@ -52,7 +52,7 @@ describe('a chart', () => {
     expect(count(svg, /<rect /g)).toBe(4);
     // 1 and 2 exits in the first part are as high as 3 in the last.
     expect(svg).toContain('y="80.00" width="159.00" height="40.00" fill="var(--vscode-charts-blue)"');
-    expect(svg).toContain('y="0.00" width="159.00" height="80.00" fill="var(--vscode-charts-orange)"');
+    expect(svg).toContain('y="0.00" width="159.00" height="80.00" fill="var(--vscode-charts-green)"');
     expect(svg).toContain('aria-label="Exits of guest over 4,000 instructions, at most 3 in one bar"');
   });
 

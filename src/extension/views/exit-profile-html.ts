@@ -12,7 +12,7 @@ export interface ProfiledRun {
 }
 
 /** The editor's own colours for charts; what comes after them is counted together. */
-const COLORS = ['blue', 'orange', 'green', 'purple', 'red', 'yellow'].map((name) => `var(--vscode-charts-${name})`);
+const COLORS = ['blue', 'green', 'purple', 'yellow', 'red', 'orange'].map((name) => `var(--vscode-charts-${name})`);
 const OTHER_COLOR = 'var(--vscode-charts-lines)';
 const OTHERS = 'others';
 

@@ -157,7 +157,7 @@ tbody th, th:first-child { text-align: left; font-weight: normal; } thead th { f
 tfoot th { text-align: left; font-weight: 600; } .bars { width: 140px; text-align: left; padding: 0; }
 .bar { display: inline-block; height: 0.8em; min-width: 1px; border: 1px solid var(--vscode-contrastBorder, transparent); }
 .swatch { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 6px; border: 1px solid var(--vscode-contrastBorder, transparent); }
-button { color: var(--vscode-button-secondaryForeground); background: var(--vscode-button-secondaryBackground); border: 1px solid var(--vscode-contrastBorder, transparent); padding: 2px 8px; font: inherit; font-weight: normal; cursor: pointer; }
+button { color: var(--vscode-button-secondaryForeground); background: var(--vscode-button-secondaryBackground); border: 1px solid var(--vscode-contrastBorder, var(--vscode-button-border, var(--vscode-input-border, currentColor))); padding: 2px 8px; font: inherit; font-weight: normal; cursor: pointer; }
 button:hover { background: var(--vscode-button-secondaryHoverBackground); } button:focus-visible { outline: 1px solid var(--vscode-focusBorder); outline-offset: 2px; }
 .toolbar { margin-top: 12px; }
 </style></head><body><div class="toolbar"><button data-add="1">Add Journal File…</button></div><main id="page"></main><script nonce="${nonce}">
