@@ -17,9 +17,37 @@ export interface HostEvent {
   readonly lastText: string;
 }
 
-type NewEvent = Pick<HostEvent, 'time' | 'partition' | 'kind' | 'text' | 'subject'>;
+type NewEvent = Pick<HostEvent, 'time' | 'partition' | 'kind' | 'text'>;
 
 const KEPT = 1000;
+
+/** Refusals of one partition about one subject: a guest can ask a million times, so the text is made when it is read. */
+class RepeatedRefusal implements HostEvent {
+  readonly kind = 'refused';
+  readonly text: string;
+  count = 1;
+
+  constructor(
+    readonly seq: number,
+    readonly time: bigint,
+    readonly partition: number,
+    readonly subject: string,
+    private last: () => string,
+    public lastTime = time,
+  ) {
+    this.text = last();
+  }
+
+  get lastText(): string {
+    return this.last();
+  }
+
+  again(time: bigint, text: () => string): void {
+    this.count++;
+    this.lastTime = time;
+    this.last = text;
+  }
+}
 
 /** What became of the partitions, the newest events last. No partition can push out what the journal says of others by asking often. */
 export class HostJournal {
@@ -27,18 +55,20 @@ export class HostJournal {
   private count = 0;
 
   enter(event: NewEvent): void {
-    const { time, text, partition, kind, subject } = event;
-    if (kind === 'refused') {
-      const index = this.events.findIndex(
-        (other) => other.kind === kind && other.partition === partition && other.subject === subject,
-      );
-      const other = this.events[index];
-      if (other) {
-        this.events[index] = { ...other, count: other.count + 1, lastTime: time, lastText: text };
-        return;
-      }
-    }
-    this.events.push({ seq: ++this.count, ...event, count: 1, lastTime: time, lastText: text });
+    this.add({ seq: ++this.count, ...event, count: 1, lastTime: event.time, lastText: event.text });
+  }
+
+  /** Enters what a partition asked for in vain, 0 for one that could not be made. */
+  refuse(time: bigint, partition: number, subject: string, text: () => string): void {
+    const isSame = (event: HostEvent) =>
+      event instanceof RepeatedRefusal && event.partition === partition && event.subject === subject;
+    const before = this.events.find(isSame);
+    if (before instanceof RepeatedRefusal) before.again(time, text);
+    else this.add(new RepeatedRefusal(++this.count, time, partition, subject, text));
+  }
+
+  private add(event: HostEvent): void {
+    this.events.push(event);
     if (this.events.length > KEPT) this.events.shift();
   }
 

@@ -67,8 +67,10 @@ export class Host {
     try {
       return this.memory.take(ram, vcpuCount);
     } catch (error) {
-      if (error instanceof HostRefusal)
-        this.journal.enter({ ...this.refused(0, 'host'), text: `No partition was made. ${error.message}` });
+      if (error instanceof HostRefusal) {
+        const { message } = error;
+        this.journal.refuse(this.slotBegin, 0, 'host', () => `No partition was made. ${message}`);
+      }
       throw error;
     }
   }
@@ -78,16 +80,14 @@ export class Host {
     this.memory.giveBack(memory);
   }
 
-  /** Enters what a partition asked for in vain. */
+  /** Enters what a vCPU of a partition asked for in vain. */
   noteRefusal(partition: number, vcpu: number, { subject, asked, why }: Refusal): void {
-    this.journal.enter({
-      ...this.refused(partition, subject),
-      text: `vCPU ${vcpu} of partition ${partition} was refused ${asked}: ${why}.`,
-    });
+    const text = () => `vCPU ${vcpu} of partition ${partition} was refused ${asked()}: ${why}.`;
+    this.journal.refuse(this.slotBegin, partition, subject, text);
   }
 
-  private refused(partition: number, subject: string) {
-    return { time: this.slotEnd - TURN, partition, kind: 'refused', subject } as const;
+  private get slotBegin(): bigint {
+    return this.slotEnd - TURN;
   }
 
   add(partition: HostedPartition): void {
@@ -116,7 +116,7 @@ export class Host {
   }
 
   private note(partition: HostedPartition, kind: HostEvent['kind'], text: string): void {
-    this.journal.enter({ time: this.slotEnd - TURN, partition: partition.id, kind, text });
+    this.journal.enter({ time: this.slotBegin, partition: partition.id, kind, text });
   }
 
   /**
@@ -127,10 +127,9 @@ export class Host {
     for (let asked = 0; asked < this.members.length; asked++) {
       const partition = this.members[this.turn];
       if (partition && partition.end === undefined && takesPart(partition)) {
-        const slotBegin = this.slotEnd - TURN;
         const now = partition.now();
         const began = this.began.get(partition) ?? 0n;
-        const behind = slotBegin - began - now;
+        const behind = this.slotBegin - began - now;
         const begin = behind > 0n ? began + behind : began;
         if (behind > 0n) this.began.set(partition, begin);
         const unused = (TURN * BigInt(100 - partition.timeShare)) / 100n;

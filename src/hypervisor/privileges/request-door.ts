@@ -1,5 +1,8 @@
 import { type PartitionGrant, PRIVILEGES, type PrivilegeName } from './privileges.ts';
 
+/** Makes the text of a request where somebody is going to read it. What it is made of doesn't change any more. */
+type Asked = () => string;
+
 /** What a refused request was about: a privilege, or something that no partition has (`memory` without RAM or device …). */
 export type RequestSubject = PrivilegeName | 'ports' | 'memory' | 'vcpus';
 
@@ -7,13 +10,10 @@ export type RequestSubject = PrivilegeName | 'ports' | 'memory' | 'vcpus';
 export interface Refusal {
   readonly subject: RequestSubject;
   /** What was asked: `an interrupt, vector 0x40, to APIC id 0x9`. */
-  readonly asked: string;
+  readonly asked: Asked;
   /** Why not, as the end of a sentence: `no vCPU of the partition has it`. */
   readonly why: string;
 }
-
-/** Makes the text of a request where somebody is going to read it. */
-type Asked = () => string;
 
 /**
  * The one door that a partition's requests to the hypervisor go through: what its grant doesn't have, or what isn't there for it, is
@@ -48,6 +48,6 @@ export class RequestDoor {
 
   /** Refuses what nobody could be given. */
   refuse(subject: RequestSubject, asked: Asked, why: string): void {
-    this.refused({ subject, asked: asked(), why });
+    this.refused({ subject, asked, why });
   }
 }

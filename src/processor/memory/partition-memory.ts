@@ -89,6 +89,8 @@ export class PartitionMemory {
 
   /** Byte offset in `wasm` of a guest physical address, and how many bytes of RAM follow it there; undefined in a hole. */
   locate(gpa: bigint): { offset: number; available: number } | undefined {
+    // A memory that was taken back has nothing any more.
+    if (this.bytes.length === 0) return undefined;
     for (const region of this.regions) {
       if (gpa < region.gpa) continue;
       const distance = gpa - region.gpa;

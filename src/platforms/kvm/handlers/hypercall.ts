@@ -55,7 +55,7 @@ function* emulateHypercall(kvm: Kvm, context: HypercallContext): Handler {
   const named = Object.fromEntries(names.map((name, index) => [name, values[index] ?? 0n]));
   context.record.request = `${context.exit.instruction} ${known?.name ?? `hypercall ${number}`}`;
   yield stage('kvm-hypercall.decode', { number, name: known?.name ?? 'unknown', ...named });
-  const allowed = processor.cpl === 0 && kvm.machine.door.ask('hypercalls', () => context.record.request);
+  const allowed = processor.cpl === 0 && kvm.machine.door.ask('hypercalls', () => `to make ${context.record.request}`);
   yield stage('kvm-hypercall.check', { cpl: processor.cpl, allowed });
   const result = allowed ? yield* perform(kvm, processor, number, values) : ReturnCode.EPERM;
   state.setGpr(0, BigInt.asUintN(width, result));
@@ -131,7 +131,8 @@ function* sendIpis(kvm: Kvm, processor: Processor, low: bigint, high: bigint, mi
   if (icr & 0xc0800n) return ReturnCode.EINVAL;
   if (mode !== Delivery.FIXED && mode !== Delivery.NMI) return ReturnCode.EINVAL;
   const bitmap = BigInt.asUintN(Number(bits), low) | (BigInt.asUintN(Number(bits), high) << bits);
-  if (!kvm.machine.door.ask('send-ipis', () => `vector ${hex(vector)} to a set of APIC ids`)) return ReturnCode.EPERM;
+  if (!kvm.machine.door.ask('send-ipis', () => `an interrupt, vector ${hex(vector)}, to a set of APIC ids`))
+    return ReturnCode.EPERM;
   let delivered = 0n;
   let missing = bitmap;
   for (const apic of kvm.machine.devices.localApics) {
@@ -143,7 +144,11 @@ function* sendIpis(kvm: Kvm, processor: Processor, low: bigint, high: bigint, mi
   }
   const first = BigInt.asUintN(32, min);
   if (missing)
-    kvm.machine.door.refuse('vcpus', () => `vector ${hex(vector)} to APIC ids ${hex(missing)} from ${hex(first)} on`, NOT_THERE);
+    kvm.machine.door.refuse(
+      'vcpus',
+      () => `an interrupt, vector ${hex(vector)}, to APIC ids ${hex(missing)} from ${hex(first)} on`,
+      NOT_THERE,
+    );
   yield stage('kvm-send-ipi.delivered', { count: delivered });
   return delivered;
 }
