@@ -87,6 +87,38 @@ describe('the local APIC', () => {
     expect(apic(0).hasInterrupt()).toBe(true);
   });
 
+  test('goes on counting when its timer changes between one shot and periodic', () => {
+    const [ONE_SHOT, PERIODIC] = [0x40, 0x2_0040];
+    write(0, 0x3e0, 0xb);
+    write(0, 0x320, PERIODIC);
+    write(0, 0x380, 10_000);
+    clock.advance(24_000n);
+    write(0, 0x320, ONE_SHOT);
+    expect(read(0, 0x390)).toBe(6_000);
+    clock.advance(2_000n);
+    write(0, 0x320, PERIODIC);
+    expect(read(0, 0x390)).toBe(4_000);
+    write(0, 0x320, ONE_SHOT);
+    clock.advance(20_000n);
+    expect(read(0, 0x390)).toBe(0);
+    // Spent: only a new initial count starts it.
+    write(0, 0x320, PERIODIC);
+    expect([read(0, 0x390), read(0, 0x380)]).toEqual([0, 10_000]);
+    clock.advance(5_000n);
+    expect(read(0, 0x390)).toBe(0);
+    write(0, 0x380, 10_000);
+    clock.advance(1_000n);
+    expect(read(0, 0x390)).toBe(9_000);
+  });
+
+  test('has its first id again when it is switched off and on', () => {
+    write(1, 0x20, 0x500_0000);
+    apic(1).baseChanged(0xfee0_0800n);
+    expect(read(1, 0x20)).toBe(0x500_0000);
+    apic(1).baseChanged(0xfee0_0000n);
+    expect(read(1, 0x20)).toBe(0x100_0000);
+  });
+
   test('fires its timer once, or periodically', () => {
     write(0, 0x3e0, 0b1011);
     write(0, 0x320, 0x30);

@@ -8,7 +8,7 @@ import { ApicTimer, type ApicTimerState } from './timer.ts';
 import { VectorSet } from './vector-set.ts';
 
 export interface LocalApicState {
-  readonly version: 1;
+  readonly version: 2;
   readonly registers: readonly number[];
   readonly irr: readonly number[];
   readonly isr: readonly number[];
@@ -87,6 +87,11 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
     const id = this.get(R.Reg.ID);
     this.reset();
     this.put(R.Reg.ID, id);
+  }
+
+  /** IA32_APIC_BASE had another value: an APIC that is switched on again has its first id. */
+  baseChanged(before: bigint): void {
+    if (this.enabled && (before & R.ApicBase.ENABLE) === 0n) this.put(R.Reg.ID, this.world.id << 24);
   }
 
   private get(offset: number): number {
@@ -390,7 +395,7 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
 
   save(): LocalApicState {
     return {
-      version: 1,
+      version: 2,
       registers: [...this.registers],
       irr: this.irr.save(),
       isr: this.isr.save(),
@@ -400,7 +405,7 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
     };
   }
   restore(state: LocalApicState): void {
-    requireVersion(this.name, state, 1);
+    requireVersion(this.name, state, 2);
     state.registers.forEach((value, index) => {
       this.registers[index] = value;
     });

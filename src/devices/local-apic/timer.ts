@@ -9,6 +9,8 @@ export interface ApicTimerState {
   readonly divide: number;
   readonly initial: number;
   readonly started: bigint;
+  /** A one-shot timer has counted to 0; a change of mode doesn't start it again. */
+  readonly spent: boolean;
   readonly deadline: bigint;
   readonly when: bigint | undefined;
 }
@@ -25,6 +27,7 @@ export class ApicTimer {
   private divide = 0;
   private initial = 0;
   private started = 0n;
+  private spent = false;
   private deadline = 0n;
   private readonly timer: DeviceTimer;
 
@@ -41,6 +44,7 @@ export class ApicTimer {
     this.divide = 0;
     this.initial = 0;
     this.started = 0n;
+    this.spent = false;
     this.deadline = 0n;
     this.timer.set(undefined);
   }
@@ -69,20 +73,27 @@ export class ApicTimer {
     if (this.mode === TimerMode.TSC_DEADLINE) return;
     this.initial = value >>> 0;
     this.started = this.clock.now();
+    this.spent = false;
     this.rearm();
   }
 
   get currentCount(): number {
-    if (this.mode === TimerMode.TSC_DEADLINE || this.initial === 0) return 0;
+    if (this.mode === TimerMode.TSC_DEADLINE || this.initial === 0 || this.spent) return 0;
     const passed = (this.clock.now() - this.started) / this.divisor;
     const initial = BigInt(this.initial);
     if (this.mode === TimerMode.PERIODIC) return Number(initial - (passed % initial));
     return passed >= initial ? 0 : Number(initial - passed);
   }
 
-  /** Mode of the LVT entry. A change to or from TSC-deadline disarms. */
+  /** Mode of the LVT entry. A change to or from TSC-deadline disarms; between the others the count goes on. */
   setMode(mode: number): void {
     if (mode === this.mode) return;
+    // The period that a periodic timer is in becomes the one shot.
+    if (this.mode === TimerMode.PERIODIC && this.initial !== 0) {
+      const { period } = this;
+      this.started += ((this.clock.now() - this.started) / period) * period;
+    }
+    if (this.mode === TimerMode.ONE_SHOT && this.currentCount === 0) this.spent = true;
     const disarms = mode === TimerMode.TSC_DEADLINE || this.mode === TimerMode.TSC_DEADLINE;
     this.mode = mode;
     if (disarms) {
@@ -110,7 +121,7 @@ export class ApicTimer {
       this.timer.set(this.deadline === 0n ? undefined : now + (left > 0n ? left : 0n));
       return;
     }
-    if (this.initial === 0) {
+    if (this.initial === 0 || this.spent) {
       this.timer.set(undefined);
       return;
     }
@@ -129,14 +140,15 @@ export class ApicTimer {
   }
 
   save(): ApicTimerState {
-    const { mode, divide, initial, started, deadline } = this;
-    return { mode, divide, initial, started, deadline, when: this.timer.when };
+    const { mode, divide, initial, started, spent, deadline } = this;
+    return { mode, divide, initial, started, spent, deadline, when: this.timer.when };
   }
   restore(state: ApicTimerState): void {
     this.mode = state.mode;
     this.divide = state.divide;
     this.initial = state.initial;
     this.started = state.started;
+    this.spent = state.spent;
     this.deadline = state.deadline;
     this.timer.set(state.when);
   }

@@ -9,9 +9,13 @@ import type { VmExit } from '../../processor/exit.ts';
 import { Vector } from '../../processor/faults/guest-fault.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { clearIntercepts } from '../intercepts.ts';
-import { isLocalApicMsr, readLocalApicMsr, writeLocalApicMsr } from '../local-apic-msrs.ts';
-
-const MSR_TSC = 0x10;
+import {
+  concernsLocalApic,
+  isLocalApicMsr,
+  readLocalApicMsr,
+  writeBesideLocalApic,
+  writeLocalApicMsr,
+} from '../local-apic-msrs.ts';
 
 /**
  * No hypervisor: the guest owns the machine. What leaves the processor are accesses to devices, which are no VM exits and
@@ -26,8 +30,7 @@ export class BarePlatform implements Platform {
     clearIntercepts(intercepts);
     // The only thing that isn't the guest's own business: the end of the run.
     intercepts.tripleFault = true;
-    // Deadlines in the local APIC move when the TSC is set.
-    intercepts.msr = (msr, write) => write && msr === MSR_TSC;
+    intercepts.msr = (msr, write) => write && concernsLocalApic(msr);
   }
 
   serveDirectly(processor: Processor, exit: VmExit): boolean {
@@ -77,10 +80,9 @@ export class BarePlatform implements Platform {
       state.setGpr(2, value >> 32n);
       processor.skipInstruction(exit.instructionLength);
     };
-    if (exit.reason === 'msr-write' && exit.msr === MSR_TSC) {
-      processor.performNatively();
-      apic?.timer.rearm();
-    } else if (apic === undefined || !isLocalApicMsr(exit.msr)) fault();
+    if (apic !== undefined && exit.reason === 'msr-write' && concernsLocalApic(exit.msr))
+      writeBesideLocalApic(processor, apic, exit.msr);
+    else if (apic === undefined || !isLocalApicMsr(exit.msr)) fault();
     else if (exit.reason === 'msr-write') {
       if (writeLocalApicMsr(apic, exit.msr, exit.value)) processor.skipInstruction(exit.instructionLength);
       else fault();

@@ -2,13 +2,17 @@ import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
 import { hex } from '../../../x86/address.ts';
-import { isLocalApicMsr, readLocalApicMsr, writeLocalApicMsr } from '../../local-apic-msrs.ts';
+import {
+  concernsLocalApic,
+  isLocalApicMsr,
+  movesTsc,
+  readLocalApicMsr,
+  writeBesideLocalApic,
+  writeLocalApicMsr,
+} from '../../local-apic-msrs.ts';
 import { type ExitOf, giveMsr, type Kvm, kernelFrame } from '../kvm.ts';
 import { updateSystemTime } from '../paravirtual/clock.ts';
 import { isKvmMsr, readKvmMsr, writeKvmMsr } from '../paravirtual/msrs.ts';
-
-const MSR_TSC = 0x10;
-const MSR_TSC_ADJUST = 0x3b;
 
 /** RDMSR (VMX reason 31, SVM 0x7C). */
 export function* handleRdmsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-read'>>): Handler {
@@ -49,13 +53,11 @@ function* writeMsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-write'>>): Handler
   yield stage('kvm-msr.write-decode', { msr, value: exit.value, owner: ownerOf(msr) });
   if (ownerOf(msr) === 'processor') {
     const before = processor.icount;
-    processor.performNatively();
+    if (concernsLocalApic(msr)) writeBesideLocalApic(processor, kvm.apic(context.vcpu), msr);
+    else processor.performNatively();
     context.result(processor.icount === before ? '#GP(0)' : 'ok');
     // The TSC jumped: what is computed from it must follow.
-    if (msr === MSR_TSC || msr === MSR_TSC_ADJUST) {
-      kvm.apic(context.vcpu).timer.rearm();
-      updateSystemTime(kvm, processor);
-    }
+    if (movesTsc(msr)) updateSystemTime(kvm, processor);
   } else {
     const done = isKvmMsr(msr)
       ? writeKvmMsr(kvm, processor, msr, exit.value)
