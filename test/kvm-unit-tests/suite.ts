@@ -58,7 +58,7 @@ export function kvmUnitTests(long: boolean): void {
     }, 600_000);
 
     for (const unitTest of chosen)
-      test(unitTest.name, { timeout: 600_000 }, async () => {
+      test(unitTest.name, { timeout: 3_600_000 }, async () => {
         const image = path.join(folders.get(unitTest.bits ?? 64) ?? '', `${unitTest.file}.flat`);
         const theirs = unitTest.notQemu === undefined ? await runUnderQemu(unitTest, image, scratch) : undefined;
         for (const platform of unitTest.platforms ?? (['bare', 'kvm'] as const)) {

@@ -31,6 +31,7 @@ export interface UnitTest {
 
 const NO_PCID = "QEMU's emulation has no PCID, but lets CR4.PCIDE be set";
 const NO_MSR_CHECKS = "QEMU's emulation does not check values of MSRs";
+const NO_APIC_OFF = "QEMU's emulation does not let the local APIC be switched off";
 
 export const UNIT_TESTS: readonly UnitTest[] = [
   // Exceptions, injection and exits.
@@ -49,6 +50,16 @@ export const UNIT_TESTS: readonly UnitTest[] = [
   { name: 'msr-xapic', file: 'msr', cpu: 'skylake,-x2apic', notQemu: NO_MSR_CHECKS },
   { name: 'msr-32', file: 'msr', bits: 32, notQemu: NO_MSR_CHECKS },
 
+  { name: 'x2apic', file: 'apic', vcpus: 2, notQemu: NO_APIC_OFF, instructions: 30_000_000_000n, long: true },
+  {
+    name: 'xapic',
+    file: 'apic',
+    vcpus: 2,
+    cpu: 'skylake,-x2apic',
+    notQemu: NO_APIC_OFF,
+    instructions: 30_000_000_000n,
+    long: true,
+  },
   {
     name: 'ioapic',
     file: 'ioapic',
@@ -77,6 +88,17 @@ export const UNIT_TESTS: readonly UnitTest[] = [
   { name: 'rmap_chain', file: 'rmap_chain' },
   { name: 'la57', file: 'la57', notQemu: "QEMU's emulation does not check that bases are canonical" },
   { name: 'la57-32', file: 'la57', bits: 32, notQemu: 'QEMU hangs in it' },
+
+  {
+    name: 'access',
+    file: 'access_test',
+    memory: 256,
+    // Protection keys would make it ten times as long.
+    cpu: 'skylake,-pku',
+    notQemu: "QEMU's emulation leaves P out of error codes of reserved bits",
+    instructions: 3_000_000_000n,
+    long: true,
+  },
 
   // Time.
   { name: 'tsc', file: 'tsc', qemu: 'max', ignored: [{ line: /^rdtsc/, because: 'it says what a measurement gave' }] },
