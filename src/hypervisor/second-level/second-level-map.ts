@@ -23,8 +23,8 @@ import {
   withMemoryType,
   withoutMemory,
   withPermissions,
-  withSizeClass,
 } from './page-word.ts';
+import { PageWords } from './page-words.ts';
 
 /** A page as the second level maps it, or the lack of one. */
 export interface SecondLevelPage {
@@ -78,10 +78,9 @@ export class SecondLevelMap implements SecondLevel {
   readonly vendor: 'intel' | 'amd';
   readonly hasFlags: boolean;
   readonly walkNeeds: number;
-  /** By offset in the memory, from the start of RAM on: see page-word.ts. */
   readonly words: Uint16Array;
-  /** Offset of the start of RAM in the memory. */
   readonly start: number;
+  private readonly pages: PageWords;
   private readonly holes = new Holes();
   /** Pages of RAM may have been taken away. */
   private mayLackMemory = false;
@@ -100,10 +99,9 @@ export class SecondLevelMap implements SecondLevel {
     this.vendor = vendor;
     this.hasFlags = hasFlags || vendor === 'amd';
     this.walkNeeds = this.hasFlags ? Need.WALK : Need.READ;
-    const first = memory.regions[0];
-    const last = memory.regions.at(-1);
-    this.start = first?.offset ?? 0;
-    this.words = new Uint16Array(last ? (last.offset + last.length - this.start) / 0x1000 : 0);
+    this.pages = new PageWords(memory);
+    this.words = this.pages.words;
+    this.start = this.pages.start;
     this.reset();
     memory.secondLevel = this;
     memory.onWrite((gpa, length, cause) => cause === 'other' && this.writtenFromOutside(gpa, length));
@@ -117,8 +115,7 @@ export class SecondLevelMap implements SecondLevel {
     this.holes.clear();
     this.words.fill(withoutMemory(0, 'mmio'));
     for (const { gpa, offset, length } of this.memory.regions) {
-      const page = this.pageAt(offset);
-      // Without flags nobody may be kept waiting for them.
+      const page = this.pages.pageAt(offset);
       this.words.fill(this.given(0), page, page + length / 0x1000);
       this.enlarge(gpa, BigInt(length));
     }
@@ -129,25 +126,26 @@ export class SecondLevelMap implements SecondLevel {
 
   grants(offset: number, need: number): boolean {
     const page = (offset - this.start) >>> 12;
-    return ((this.words[page] ?? 0) & need) === need || this.setFlags(page, need);
+    return (this.pages.at(page) & need) === need || this.setFlags(page, need);
   }
 
   private setFlags(page: number, need: number): boolean {
-    const word = this.words[page] ?? 0;
+    const word = this.pages.at(page);
     const rights = need & ALL_RIGHTS;
     if ((word & rights) !== rights) return false;
     const isFirstWrite = (need & PageBit.DIRTY & ~word) !== 0;
-    if (isFirstWrite && this.observer && !this.observer(this.gpaOf(page), false)) return false;
+    if (isFirstWrite && this.observer && !this.observer(this.pages.gpaOf(page), false)) return false;
     this.words[page] = word | (need & FLAGS);
     return true;
   }
 
   isSettled(offset: number, need: number): boolean {
-    return ((this.words[this.pageAt(offset)] ?? 0) & need) === need;
+    return (this.pages.at(this.pages.pageAt(offset)) & need) === need;
   }
 
   refusal({ gpa, need, gva, duringWalk }: RefusedAccess): ExitDetail | 'device' {
-    const word = this.wordAt(gpa);
+    const page = this.pages.pageOf(gpa);
+    const word = page === undefined ? undefined : this.pages.at(page);
     const state = word === undefined ? this.holes.stateAt(gpa) : stateOf(word);
     const access = accessOf(need);
     if (state === 'mmio' && !duringWalk && (access !== 'execute' || word === undefined)) return 'device';
@@ -158,11 +156,11 @@ export class SecondLevelMap implements SecondLevel {
   }
 
   insist(offset: number, need: number): void {
-    const page = this.pageAt(offset);
-    const word = this.words[page] ?? 0;
+    const page = this.pages.pageAt(offset);
+    const word = this.pages.at(page);
     if (!isPresent(word) && !lacksMemory(word)) return;
     if ((need & PageBit.DIRTY) !== 0 && ((word & PageBit.DIRTY) === 0 || (word & WITHHELD) !== 0))
-      this.observer?.(this.gpaOf(page), true);
+      this.observer?.(this.pages.gpaOf(page), true);
     this.words[page] = (isPresent(word) ? word : this.given(word)) | (need & FLAGS);
   }
 
@@ -174,18 +172,15 @@ export class SecondLevelMap implements SecondLevel {
 
   /** The page that has a guest physical address. */
   lookUp(gpa: bigint): SecondLevelPage {
-    const word = this.wordAt(gpa);
-    if (word === undefined) return this.lookUpHole(gpa);
-    const size = BigInt(LEAF_SIZES[sizeClassOf(word)]);
-    const start = gpa & -size;
-    let flags = 0;
-    for (const page of this.pagesOf(start, size)) flags |= this.words[page] ?? 0;
+    const leaf = this.pages.leafAt(gpa);
+    if (!leaf) return this.lookUpHole(gpa);
+    const { word, flags } = leaf;
     const state = stateOf(word);
     return {
-      gpa: start,
-      size,
+      gpa: leaf.gpa,
+      size: leaf.size,
       state,
-      spa: state === 'present' ? this.spaOf(start) : undefined,
+      spa: state === 'present' ? this.spaOf(leaf.gpa) : undefined,
       permissions: permissionsOf(word),
       memoryType: memoryTypeOf(word),
       accessed: state === 'present' && this.hasFlags && (flags & PageBit.ACCESSED) !== 0,
@@ -217,25 +212,16 @@ export class SecondLevelMap implements SecondLevel {
 
   /** All RAM in ranges, in order. */
   *ranges(): Iterable<SecondLevelRange> {
-    for (const { gpa, offset, length } of this.memory.regions) {
-      const first = this.pageAt(offset);
-      const end = first + length / 0x1000;
-      for (let page = first; page < end; ) {
-        const word = (this.words[page] ?? 0) & ~FLAGS;
-        const pageSize = LEAF_SIZES[sizeClassOf(word)];
-        const start = page;
-        while (page < end && ((this.words[page] ?? 0) & ~FLAGS) === word) page += pageSize / 0x1000;
-        yield {
-          gpa: gpa + BigInt((start - first) * 0x1000),
-          size: BigInt((page - start) * 0x1000),
-          pageSize,
-          state: stateOf(word),
-          permissions: permissionsOf(word),
-          memoryType: memoryTypeOf(word),
-          withheld: isPresent(word) && (word & WITHHELD) !== 0,
-        };
-      }
-    }
+    for (const { gpa, size, word } of this.pages.ranges())
+      yield {
+        gpa,
+        size,
+        pageSize: LEAF_SIZES[sizeClassOf(word)],
+        state: stateOf(word),
+        permissions: permissionsOf(word),
+        memoryType: memoryTypeOf(word),
+        withheld: isPresent(word) && (word & WITHHELD) !== 0,
+      };
   }
 
   /** Whether a table has to be for a block of guest physical addresses. */
@@ -247,8 +233,8 @@ export class SecondLevelMap implements SecondLevel {
   /** Whether any page of a block was accessed. */
   isAccessed(gpa: bigint, size: bigint): boolean {
     if (!this.hasFlags) return false;
-    for (const page of this.pagesOf(gpa, size)) {
-      const word = this.words[page] ?? 0;
+    for (const page of this.pages.pagesOf(gpa, size)) {
+      const word = this.pages.at(page);
       if (isPresent(word) && (word & PageBit.ACCESSED) !== 0) return true;
     }
     return false;
@@ -291,7 +277,7 @@ export class SecondLevelMap implements SecondLevel {
   /** Takes pages of RAM away from the partition. They are scrubbed before that. `ballooned`: the guest gave them back. */
   balloon(gpa: bigint, size: bigint, state: 'ballooned' | 'unbacked' = 'ballooned'): void {
     checkRange(gpa, size);
-    for (const [from, length] of this.ramWithin(gpa, size)) {
+    for (const [from, length] of this.pages.ramWithin(gpa, size)) {
       const place = this.memory.locate(from);
       if (!place) continue;
       this.memory.bytes.fill(0, place.offset, place.offset + Number(length));
@@ -306,7 +292,7 @@ export class SecondLevelMap implements SecondLevel {
     this.changeWithin(gpa, size, (word) => (isPresent(word) ? word : this.given(word)));
   }
 
-  /** A page that gets memory. */
+  /** A page that gets memory. Without flags nobody may be kept waiting for them. */
   private given(word: number): number {
     const given = withMemory(word) | (this.hasFlags ? 0 : FLAGS);
     return this.withholds ? (given & ~PageBit.WRITE) | WITHHELD : given;
@@ -327,86 +313,42 @@ export class SecondLevelMap implements SecondLevel {
   /** The same for what takes nothing away that translations may have been made of. */
   private changeWithin(gpa: bigint, size: bigint, change: (word: number) => number): void {
     checkRange(gpa, size);
-    this.splitAt(gpa);
-    this.splitAt(gpa + size);
-    for (const page of this.pagesOf(gpa, size)) this.words[page] = change(this.words[page] ?? 0);
+    this.pages.change(gpa, size, change);
   }
 
   /** Changes the words of single pages of RAM of 4 KiB. */
   changePages(gpas: readonly bigint[], change: (word: number) => number): void {
     for (const gpa of gpas) {
-      const place = this.memory.locate(gpa);
-      if (!place) continue;
-      const page = this.pageAt(place.offset);
-      this.words[page] = change(this.words[page] ?? 0);
+      const page = this.pages.pageOf(gpa);
+      if (page !== undefined) this.words[page] = change(this.pages.at(page));
     }
     if (gpas.length > 0) this.flush();
   }
 
   /** Gives the right to write that was withheld. */
   allowWithheld(gpa: bigint): void {
-    const place = this.memory.locate(gpa);
-    const page = this.pageAt(place?.offset ?? this.start);
-    const word = this.words[page] ?? 0;
-    if (place && (word & WITHHELD) !== 0) this.words[page] = (word & ~WITHHELD) | PageBit.WRITE;
+    const page = this.pages.pageOf(gpa);
+    const word = page === undefined ? 0 : this.pages.at(page);
+    if (page !== undefined && (word & WITHHELD) !== 0) this.words[page] = (word & ~WITHHELD) | PageBit.WRITE;
   }
 
   /** Guest physical addresses of the pages that have their dirty flag set. */
   *dirtyPages(): Iterable<bigint> {
     for (const { gpa, length } of this.memory.regions)
-      for (const page of this.pagesOf(gpa, BigInt(length))) {
-        const word = this.words[page] ?? 0;
-        if (isPresent(word) && (word & PageBit.DIRTY) !== 0) yield this.gpaOf(page);
+      for (const page of this.pages.pagesOf(gpa, BigInt(length))) {
+        const word = this.pages.at(page);
+        if (isPresent(word) && (word & PageBit.DIRTY) !== 0) yield this.pages.gpaOf(page);
       }
   }
 
   /** Splits what is larger than 4 KiB in a range. */
   splitAll(gpa: bigint, size: bigint): void {
-    this.splitAt(gpa);
-    this.splitAt(gpa + size);
-    for (const [from, length] of this.ramWithin(gpa, size))
-      for (let at = from; at < from + length; at += 0x1000n) {
-        const leaf = this.lookUp(at);
-        if (leaf.size > 0x1000n) this.splitLeaf(leaf, 0);
-        at = leaf.gpa + leaf.size - 0x1000n;
-      }
-  }
-
-  /** Makes an address the start of a page. */
-  private splitAt(gpa: bigint): void {
-    for (const sizeClass of [1, 0] as const) {
-      const word = this.wordAt(gpa);
-      if (word === undefined || sizeClassOf(word) <= sizeClass) continue;
-      const leaf = this.lookUp(gpa);
-      if (leaf.gpa !== gpa) this.splitLeaf(leaf, sizeClass);
-    }
-  }
-
-  /** The parts of a page have what the whole had, its flags too. */
-  private splitLeaf({ gpa, size, accessed, dirty }: SecondLevelPage, sizeClass: 0 | 1): void {
-    const flags = (accessed ? PageBit.ACCESSED : 0) | (dirty ? PageBit.DIRTY : 0);
-    for (const page of this.pagesOf(gpa, size)) this.words[page] = withSizeClass((this.words[page] ?? 0) | flags, sizeClass);
+    this.pages.splitAll(gpa, size);
   }
 
   /** Makes large pages of those in a range that differ in nothing but their flags, where the memory is aligned. */
   enlarge(gpa: bigint, size: bigint): void {
-    for (const sizeClass of [1, 2] as const) {
-      const bytes = BigInt(LEAF_SIZES[sizeClass]);
-      for (let at = (gpa + bytes - 1n) & -bytes; at + bytes <= gpa + size; at += bytes) this.enlargeBlock(at, sizeClass);
-    }
-  }
-
-  private enlargeBlock(gpa: bigint, sizeClass: 1 | 2): void {
-    const bytes = LEAF_SIZES[sizeClass];
-    const place = this.memory.locate(gpa);
-    if (!place || place.available < bytes || (place.offset - this.start) % bytes !== 0) return;
-    const { words } = this;
-    const first = this.pageAt(place.offset);
-    const end = first + bytes / 0x1000;
-    const like = words[first] ?? 0;
-    if (sizeClassOf(like) !== sizeClass - 1) return;
-    for (let page = first; page < end; page++) if ((((words[page] ?? 0) ^ like) & ~FLAGS) !== 0) return;
-    for (let page = first; page < end; page++) words[page] = withSizeClass(words[page] ?? 0, sizeClass);
+    this.pages.enlarge(gpa, size);
   }
 
   /** Has each page that gets its dirty flag told to somebody, who may object. */
@@ -423,46 +365,9 @@ export class SecondLevelMap implements SecondLevel {
   private writtenFromOutside(gpa: bigint, length: number): void {
     if (!this.mayLackMemory) return;
     const start = gpa & ~0xfffn;
-    for (const page of this.pagesOf(start, gpa + BigInt(length) - start)) {
-      const word = this.words[page] ?? 0;
+    for (const page of this.pages.pagesOf(start, gpa + BigInt(length) - start)) {
+      const word = this.pages.at(page);
       if (lacksMemory(word)) this.words[page] = this.given(word);
-    }
-  }
-
-  // --- pages ----------------------------------------------------------------------------------------------------------
-
-  private pageAt(offset: number): number {
-    return (offset - this.start) >>> 12;
-  }
-
-  /** The word of the page of RAM at an address. */
-  wordAt(gpa: bigint): number | undefined {
-    const place = this.memory.locate(gpa);
-    return place && this.words[this.pageAt(place.offset)];
-  }
-
-  private gpaOf(page: number): bigint {
-    const offset = this.start + page * 0x1000;
-    const region = this.memory.regions.find((each) => offset >= each.offset && offset < each.offset + each.length);
-    return region ? region.gpa + BigInt(offset - region.offset) : 0n;
-  }
-
-  /** The parts of a range that have RAM: their guest physical addresses and lengths. */
-  private *ramWithin(gpa: bigint, size: bigint): Iterable<readonly [gpa: bigint, length: bigint]> {
-    for (const region of this.memory.regions) {
-      const from = region.gpa > gpa ? region.gpa : gpa;
-      const regionEnd = region.gpa + BigInt(region.length);
-      const to = regionEnd < gpa + size ? regionEnd : gpa + size;
-      if (from < to) yield [from, to - from];
-    }
-  }
-
-  /** Numbers of the pages of RAM that begin in a range. */
-  *pagesOf(gpa: bigint, size: bigint): Iterable<number> {
-    for (const [from, length] of this.ramWithin(gpa, size)) {
-      const first = this.pageAt(this.memory.locate(from)?.offset ?? 0);
-      const end = first + Number(length >> 12n) + ((length & 0xfffn) === 0n ? 0 : 1);
-      for (let page = first; page < end; page++) yield page;
     }
   }
 }
