@@ -356,8 +356,9 @@ export class GuestPartition implements HostedPartition, Machine {
     const { processor } = vcpu;
     this.ticks = processor.ticks;
     if (processor.gaveWay) this.yieldTurn();
-    // An instruction whose access was completed runs again: a breakpoint on it has been passed already.
-    const isAccess = exit.reason === 'io' || 'gpa' in exit;
+    // An instruction whose access was completed runs again: a breakpoint on it has been passed already. One that couldn't be fetched, or an
+    // event that couldn't be delivered, has no length: nothing was passed.
+    const isAccess = (exit.reason === 'io' || 'gpa' in exit) && exit.instructionLength > 0;
     if (isAccess && processor.state.rip === exit.rip) processor.resumePast('watch');
   }
 

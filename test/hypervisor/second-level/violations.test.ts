@@ -343,6 +343,40 @@ ${TAKEN}`);
   });
 });
 
+describe('breakpoints', () => {
+  const CALLS = `bits 64
+_start:
+    mov edi, 0x600000
+    mov dword [rdi], 0xc39090
+    call rdi
+    jmp off
+${ROUTINES}`;
+
+  test('of an instruction that can’t be fetched come when it can', () => {
+    const partition = guest(CALLS);
+    processorOf(partition).setBreakpoints(new Set([PAGE]));
+    partition.secondLevel.setPermissions(PAGE, 0x1000n, { ...ALL, execute: false });
+    stopAt(partition, 'second-level-violation');
+    partition.secondLevel.setPermissions(PAGE, 0x1000n, ALL);
+    expect(partition.run({ instructions: 10 })).toMatchObject({ kind: 'breakpoint' });
+    expect(processorOf(partition).state.rip).toBe(PAGE);
+  });
+
+  test('of an instruction whose access is refused come once', () => {
+    const partition = guest(CALLS);
+    const processor = processorOf(partition);
+    // The store to 0x600000.
+    const store = 0x10_0005n;
+    processor.setBreakpoints(new Set([store]));
+    partition.secondLevel.setPermissions(PAGE, 0x1000n, READ_ONLY);
+    expect(partition.run({ instructions: 10 })).toMatchObject({ kind: 'breakpoint' });
+    processor.resumePast('breakpoint');
+    expect(stopAt(partition, 'second-level-violation').rip).toBe(store);
+    partition.secondLevel.setPermissions(PAGE, 0x1000n, ALL);
+    expect(runToEnd(partition).end.kind).toBe('power-off');
+  });
+});
+
 describe('what becomes of a refused access', () => {
   const WRITE = `bits 64
 _start:
