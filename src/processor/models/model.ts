@@ -1,5 +1,5 @@
 import type { CpuidResult, CpuModel } from './cpu-model.ts';
-import { FEATURES } from './features.ts';
+import { FEATURES, type FeatureBit } from './features.ts';
 import type { Msr } from './msr.ts';
 import { hasMsr } from './msr-features.ts';
 import { stateLeaf } from './state-components.ts';
@@ -63,11 +63,12 @@ function derivedLeaves(table: ModelTable): readonly (readonly [number, Leaf])[] 
 export function makeModel(table: ModelTable): CpuModel {
   const leaves = new Map<number, readonly Leaf[]>(derivedLeaves(table).map(([leaf, values]) => [leaf, [values]]));
   for (const [leaf, values] of Object.entries(table.leaves)) leaves.set(Number(leaf), values);
-  const bits = table.features.map((name) => {
+  const bits = new Map<number, FeatureBit[]>();
+  for (const name of table.features) {
     const bit = FEATURES.get(name);
     if (!bit) throw new Error(`The model ${table.name} has an unknown feature ${name}.`);
-    return bit;
-  });
+    bits.set(bit.leaf, [...(bits.get(bit.leaf) ?? []), bit]);
+  }
   const known = new Set(table.features);
   const has = (feature: string): boolean => known.has(feature);
   const owned = table.msrs.filter(({ index }) => hasMsr(index, has));
@@ -77,8 +78,8 @@ export function makeModel(table: ModelTable): CpuModel {
     const subleaves = leaves.get(leaf) ?? [];
     const [eax, ebx, ecx, edx] = subleaves[BY_SUBLEAF.has(leaf) ? subleaf : 0] ?? EMPTY;
     const result = leaf === 0xd ? stateLeaf({ vendor: table.vendor, has }, subleaf) : { eax, ebx, ecx, edx };
-    for (const { leaf: itsLeaf, register, bit } of bits)
-      if (itsLeaf === leaf && (SUBLEAF_OF_FEATURES[leaf] ?? subleaf) === subleaf) result[register] |= 1 << bit;
+    const hasFeatures = (SUBLEAF_OF_FEATURES[leaf] ?? subleaf) === subleaf;
+    for (const { register, bit } of hasFeatures ? (bits.get(leaf) ?? []) : []) result[register] |= 1 << bit;
     for (const register of ['eax', 'ebx', 'ecx', 'edx'] as const) result[register] >>>= 0;
     return result;
   };
