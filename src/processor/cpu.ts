@@ -278,14 +278,10 @@ class Cpu implements Processor {
     // RF covers one instruction too, and IRET or a task switch may set it again for the next.
     const resume = state.get32(L.EFLAGS) & Flag.RF;
     state.set32(L.EFLAGS, state.get32(L.EFLAGS) & ~Flag.RF);
-    const undo = () => {
-      state.set32(L.INTERRUPTIBILITY, before);
-      state.set32(L.EFLAGS, state.get32(L.EFLAGS) | resume);
-    };
     try {
       const outcome = helper(core, instruction);
       if (typeof outcome === 'object') {
-        undo();
+        this.undo(before, resume);
         this.leaver = decoded;
         this.leaverRip = rip;
         if (outcome.reason === 'exception') this.forgetResume();
@@ -303,7 +299,7 @@ class Cpu implements Processor {
       state.set32(L.EFLAGS, state.get32(L.EFLAGS) | resumesNext);
       return undefined;
     } catch (error) {
-      undo();
+      this.undo(before, resume);
       if (error instanceof GuestFault && helperName === 'iret') this.events.faultOfIret(error);
       const isDelivery = (error instanceof GuestFault || error instanceof AccessExit) && error.during !== undefined;
       if (isDelivery) this.forgetResume();
@@ -311,6 +307,13 @@ class Cpu implements Processor {
       if (error instanceof AccessExit) return this.core.exit(error.detail, instruction.length, error.during);
       return this.failed(error);
     }
+  }
+
+  /** Puts the shadow and RF back that covered an instruction which has no effect. */
+  private undo(interruptibility: number, resume: number): void {
+    const { state } = this;
+    state.set32(L.INTERRUPTIBILITY, interruptibility);
+    state.set32(L.EFLAGS, state.get32(L.EFLAGS) | resume);
   }
 
   /** RFLAGS at an exit for a software event is what its handler would find: without RF (Intel SDM vol. 3, 28.3.3). */

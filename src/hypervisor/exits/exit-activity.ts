@@ -44,8 +44,9 @@ export class ExitActivity {
     return false;
   }
 
-  /** Runs the handler to its end without stopping. */
+  /** Runs the handler to its end without stopping: nobody looks at its frames any more. */
   finish(): void {
-    while (this.advance());
+    this.frames.length = 0;
+    while (!this.finished) this.finished = this.handler.next().done === true;
   }
 }

@@ -155,8 +155,9 @@ export class GuestPartition implements HostedPartition, Machine {
   }
   /** Retired instructions of all vCPUs. */
   get icount(): bigint {
-    let sum = 0n;
-    for (const processor of this.processors) sum += processor.icount;
+    const { processors } = this;
+    let sum = processors[0]?.icount ?? 0n;
+    for (let index = 1; index < processors.length; index++) sum += processors[index]?.icount ?? 0n;
     return sum;
   }
 
@@ -195,7 +196,7 @@ export class GuestPartition implements HostedPartition, Machine {
     const lastInstruction = this.icount + BigInt(request.instructions);
     for (let rounds = 0; ; rounds++) {
       this.workDone++;
-      const busy = this.vcpus.find((vcpu) => vcpu.activity !== undefined && request.held?.has(vcpu.index) !== true);
+      const busy = this.busyVcpu(request);
       if (busy !== undefined) {
         const stop = this.continueHandler(busy, request);
         if (stop !== undefined) return stop;
@@ -213,6 +214,12 @@ export class GuestPartition implements HostedPartition, Machine {
       const stop = vcpu === undefined ? this.skipIdleTime(request) : this.runVcpu(vcpu, budget, icount, request.until);
       if (stop !== undefined) return stop;
     }
+  }
+
+  /** The first vCPU whose exit is being served and that may go on. */
+  private busyVcpu({ held }: RunRequest): Vcpu | undefined {
+    for (const vcpu of this.vcpus) if (vcpu.activity !== undefined && held?.has(vcpu.index) !== true) return vcpu;
+    return undefined;
   }
 
   private runVcpu(vcpu: Vcpu, budget: bigint, icount: bigint, until: bigint | undefined): RunStop | undefined {

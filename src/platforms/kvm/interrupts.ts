@@ -41,11 +41,16 @@ function needsInjection(vendor: 'intel' | 'amd', apic: LocalApic): boolean {
   return vendor === 'intel' ? apic.nextIsExternal : apic.hasInterrupt();
 }
 
+/** Whether the entry behind an exit finishes its access or delivers its exception: an interrupt must wait until after it. */
+function takesEntry(served: ExitContext | undefined): boolean {
+  return served !== undefined && (served.exit.reason === 'io' || 'gpa' in served.exit || served.injected);
+}
+
 /** What KVM does last before it enters the guest: inject the interrupt that waits, or ask for a window. */
 export function injectInterrupt(kvm: Kvm, processor: Processor): void {
   const vcpu = kvm.vcpu(processor.index);
-  const entryTaken = vcpu.entryTaken;
-  vcpu.entryTaken = false;
+  const { served } = vcpu;
+  vcpu.served = undefined;
   const apic = kvm.apic(processor.index);
   // Once a window was asked for, only its exit goes on: when a run is cut into slices must make no difference.
   if (processor.intercepts.interruptWindow || !needsInjection(kvm.vendor, apic)) return;
@@ -54,7 +59,7 @@ export function injectInterrupt(kvm: Kvm, processor: Processor): void {
   // An injection would take the place of a debug trap that waits.
   const blocked = (state.get32(INTERRUPTIBILITY) & SHADOW) !== 0 || processor.pendingDebug !== 0n;
   const open = (state.rflags & Flag.IF) !== 0 && !blocked;
-  if (open && !entryTaken) processor.inject({ vector: apic.acknowledge(), type: 'external-interrupt' });
+  if (open && !takesEntry(served)) processor.inject({ vector: apic.acknowledge(), type: 'external-interrupt' });
   else processor.intercepts.interruptWindow = true;
 }
 

@@ -51,11 +51,17 @@ const VENDOR_FUNCTIONS: Readonly<Partial<Record<ExitDetail['reason'], readonly [
   svm: ['handle_exception_nmi', 'vmrun_interception'],
 };
 
+interface EntryPoint {
+  readonly frame: HandlerFrame;
+  readonly name: string;
+}
+
 /** KVM with its in-kernel interrupt chip and timer, and a VMM process that has the other devices. */
 export class KvmPlatform implements Platform, Kvm {
   readonly name = 'kvm';
   wallClock = 0n;
   private readonly states: KvmVcpu[] = [];
+  private readonly entryPoints = new Map<ExitDetail['reason'], EntryPoint>();
 
   constructor(
     readonly machine: Machine,
@@ -101,16 +107,20 @@ export class KvmPlatform implements Platform, Kvm {
   }
 
   handle(context: ExitContext): Handler {
-    const [intel, amd] = VENDOR_FUNCTIONS[context.exit.reason] ?? ['vmx_handle_exit', 'svm_handle_exit'];
-    const frame = this.vendorFrame(intel, amd);
-    context.served(`${frame.component} ${frame.name}`, 'hypervisor');
-    return this.serveAndNote(context, inFrame(frame, this.serve(context)));
+    const { frame, name } = this.entryPoint(context.exit.reason);
+    context.served(name, 'hypervisor');
+    this.vcpu(context.vcpu).served = context;
+    return inFrame(frame, this.serve(context));
   }
 
-  private *serveAndNote(context: ExitContext, handler: Handler): Handler {
-    yield* handler;
-    const isAccess = context.exit.reason === 'io' || 'gpa' in context.exit;
-    this.vcpu(context.vcpu).entryTaken = isAccess || context.injected;
+  /** The vendor module's function for a reason, and what the journal calls it. */
+  private entryPoint(reason: ExitDetail['reason']): EntryPoint {
+    const known = this.entryPoints.get(reason);
+    if (known) return known;
+    const frame = this.vendorFrame(...(VENDOR_FUNCTIONS[reason] ?? ['vmx_handle_exit', 'svm_handle_exit']));
+    const made = { frame, name: `${frame.component} ${frame.name}` };
+    this.entryPoints.set(reason, made);
+    return made;
   }
 
   private serve(context: ExitContext): Handler {

@@ -1,4 +1,5 @@
 import type { LocalApic } from '../../devices/local-apic/device.ts';
+import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { HandlerFrame } from '../../hypervisor/exits/stage.ts';
 import type { Machine } from '../../hypervisor/partition/platform.ts';
 import type { ExitDetail, ExitPlace } from '../../processor/exit.ts';
@@ -15,8 +16,8 @@ export interface KvmVcpu {
   pollControl: bigint;
   /** Ticks stolen at the last update of the steal time structure. */
   stolenTold: bigint;
-  /** The next entry finishes an access or delivers an exception: an interrupt must wait until after it. */
-  entryTaken: boolean;
+  /** The exit that was served last, until the next entry. */
+  served: ExitContext | undefined;
 }
 
 /** KVM as its exit handlers see it. */
@@ -34,7 +35,7 @@ export interface Kvm {
 }
 
 export function freshVcpu(): KvmVcpu {
-  return { systemTime: 0n, stealTime: 0n, pvEoi: 0n, pollControl: 1n, stolenTold: 0n, entryTaken: false };
+  return { systemTime: 0n, stealTime: 0n, pvEoi: 0n, pollControl: 1n, stolenTold: 0n, served: undefined };
 }
 
 /** A function of kvm.ko, the part of KVM that the vendors share. */

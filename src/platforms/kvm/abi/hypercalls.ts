@@ -39,6 +39,13 @@ export const HYPERCALL_REFERENCE: readonly {
   },
 ];
 
+const BY_NUMBER = new Map(HYPERCALL_REFERENCE.map((row) => [BigInt(row.number), row]));
+
+/** The row of a hypercall; undefined for a number that KVM doesn't know. */
+export function hypercallRow(number: bigint): (typeof HYPERCALL_REFERENCE)[number] | undefined {
+  return BY_NUMBER.get(number);
+}
+
 /** Returned in RAX. */
 export const ReturnCode = {
   OK: 0n,
@@ -50,10 +57,13 @@ export const ReturnCode = {
   ENOSYS: -1000n,
 } as const;
 
+const CODE_NAMES = new Map<bigint, string>(
+  Object.entries(ReturnCode).map(([name, code]) => [code, code === 0n ? '0' : `-KVM_${name} (${code})`]),
+);
+
 /** Name of a return code, or the value itself. */
 export function returnCodeName(value: bigint): string {
-  const entry = Object.entries(ReturnCode).find(([, code]) => code === value);
-  return entry ? (value === 0n ? '0' : `-KVM_${entry[0]} (${value})`) : value.toString();
+  return CODE_NAMES.get(value) ?? value.toString();
 }
 
 /** struct kvm_clock_pairing, 64 bytes. */

@@ -11,6 +11,8 @@ interface Registers {
   readonly edx: number;
 }
 
+const EMULATE = kernelFrame('kvm_emulate_cpuid');
+
 /** Hypervisor present, TSC-deadline timer. */
 const LEAF_1_ECX = (1 << 31) | (1 << 24);
 
@@ -18,7 +20,7 @@ const LEAF_1_ECX = (1 << 31) | (1 << 24);
 export function* handleCpuid(kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handler {
   const { exit } = context;
   yield stage('kvm-cpuid.exit', { leaf: exit.leaf >>> 0, subleaf: exit.subleaf >>> 0, rip: exit.rip });
-  yield* inFrame(kernelFrame('kvm_emulate_cpuid'), emulateCpuid(kvm, context));
+  yield* inFrame(EMULATE, emulateCpuid(kvm, context));
 }
 
 function* emulateCpuid(_kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handler {

@@ -1,17 +1,10 @@
 import { Delivery } from '../../../devices/local-apic/registers.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import { type Handler, inFrame, type StageValue, stage } from '../../../hypervisor/exits/stage.ts';
 import type { Processor } from '../../../processor/processor.ts';
 import { ACTIVITY } from '../../../processor/state/layout.ts';
 import { hex } from '../../../x86/address.ts';
-import {
-  CLOCK_PAIRING_WALLCLOCK,
-  ClockPairing,
-  HYPERCALL_REFERENCE,
-  Hypercall,
-  ReturnCode,
-  returnCodeName,
-} from '../abi/hypercalls.ts';
+import { CLOCK_PAIRING_WALLCLOCK, ClockPairing, Hypercall, hypercallRow, ReturnCode, returnCodeName } from '../abi/hypercalls.ts';
 import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
 import { guestTsc } from '../paravirtual/clock.ts';
 import { writeBytes } from '../paravirtual/guest-memory.ts';
@@ -21,6 +14,8 @@ type HypercallContext = ExitContext<ExitOf<'hypercall'>>;
 const NOT_THERE = 'no vCPU of the partition is named by that';
 const SECOND = 1_000_000_000n;
 const NATIVE = { intel: 'vmcall', amd: 'vmmcall' } as const;
+const EMULATE = kernelFrame('kvm_emulate_hypercall');
+const REGISTERS = ['rbx', 'rcx', 'rdx', 'rsi'] as const;
 const OPCODES = { intel: [0x0f, 0x01, 0xc1], amd: [0x0f, 0x01, 0xd9] } as const;
 
 /** VMCALL (VMX reason 18) and VMMCALL (SVM 0x81): number in RAX, arguments in RBX, RCX, RDX and RSI, result in RAX. */
@@ -31,7 +26,7 @@ export function* handleHypercall(kvm: Kvm, context: HypercallContext): Handler {
     yield* inFrame(kernelFrame('emulator_fix_hypercall'), fixInstruction(kvm, context));
     return;
   }
-  yield* inFrame(kernelFrame('kvm_emulate_hypercall'), emulateHypercall(kvm, context));
+  yield* inFrame(EMULATE, emulateHypercall(kvm, context));
 }
 
 /** The other vendor's instruction: KVM writes this one's over it, and the guest runs that. */
@@ -46,22 +41,23 @@ function* emulateHypercall(kvm: Kvm, context: HypercallContext): Handler {
   const { processor } = context;
   const { state } = processor;
   // Outside 64-bit mode numbers, arguments and results have 32 bits.
-  const width = processor.mode === 64 ? 64 : 32;
-  const argument = (register: number) => BigInt.asUintN(width, state.gpr(register));
+  const isWide = processor.mode === 64;
+  const argument = (register: number) => (isWide ? state.gpr(register) : BigInt.asUintN(32, state.gpr(register)));
   const number = argument(0);
   const values = [argument(3), argument(1), argument(2), argument(6)] as const;
-  const known = HYPERCALL_REFERENCE.find((row) => BigInt(row.number) === number);
-  const names = known?.arguments ?? ['rbx', 'rcx', 'rdx', 'rsi'];
-  const named = Object.fromEntries(names.map((name, index) => [name, values[index] ?? 0n]));
+  const known = hypercallRow(number);
+  const decoded: Record<string, StageValue> = { number, name: known?.name ?? 'unknown' };
+  for (const [index, name] of (known?.arguments ?? REGISTERS).entries()) decoded[name] = values[index] ?? 0n;
   context.record.request = `${context.exit.instruction} ${known?.name ?? `hypercall ${number}`}`;
-  yield stage('kvm-hypercall.decode', { number, name: known?.name ?? 'unknown', ...named });
+  yield stage('kvm-hypercall.decode', decoded);
   const allowed = processor.cpl === 0 && kvm.machine.door.ask('hypercalls', () => `to make ${context.record.request}`);
   yield stage('kvm-hypercall.check', { cpl: processor.cpl, allowed });
   const result = allowed ? yield* perform(kvm, processor, number, values) : ReturnCode.EPERM;
-  state.setGpr(0, BigInt.asUintN(width, result));
+  state.setGpr(0, isWide ? BigInt.asUintN(64, result) : BigInt.asUintN(32, result));
   context.skip();
-  context.result(returnCodeName(result));
-  yield stage('kvm-hypercall.complete', { rax: state.gpr(0), result: returnCodeName(result) });
+  const name = returnCodeName(result);
+  context.result(name);
+  yield stage('kvm-hypercall.complete', { rax: state.gpr(0), result: name });
 }
 
 function* perform(
@@ -70,16 +66,17 @@ function* perform(
   number: bigint,
   [first, second, third, fourth]: readonly [bigint, bigint, bigint, bigint],
 ): Handler<bigint> {
-  switch (number) {
-    case BigInt(Hypercall.VAPIC_POLL_IRQ):
+  // No number of a hypercall has more bits.
+  switch (number >> 16n === 0n ? Number(number) : undefined) {
+    case Hypercall.VAPIC_POLL_IRQ:
       return ReturnCode.OK;
-    case BigInt(Hypercall.KICK_CPU):
+    case Hypercall.KICK_CPU:
       return yield* inFrame(kernelFrame('kvm_pv_kick_cpu_op'), kickCpu(kvm, second));
-    case BigInt(Hypercall.CLOCK_PAIRING):
+    case Hypercall.CLOCK_PAIRING:
       return yield* inFrame(kernelFrame('kvm_pv_clock_pairing'), pairClocks(kvm, processor, first, second));
-    case BigInt(Hypercall.SEND_IPI):
+    case Hypercall.SEND_IPI:
       return yield* inFrame(kernelFrame('kvm_pv_send_ipi'), sendIpis(kvm, processor, first, second, third, fourth));
-    case BigInt(Hypercall.SCHED_YIELD):
+    case Hypercall.SCHED_YIELD:
       return yield* inFrame(kernelFrame('kvm_sched_yield'), schedYield(kvm, first));
     default:
       // MAP_GPA_RANGE too: it needs a VMM that asked for it, as one with confidential guests does.
