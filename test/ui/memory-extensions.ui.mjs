@@ -54,8 +54,20 @@ test.skipIf(!hexEditor)(
   async () => {
     const rdi = await stopped(hexEditor);
     const { page } = window;
-    await rdi.hover();
-    await rdi.locator('[aria-label*="Binary"]').first().click();
+    // The symbol is there while the row is pointed at, and the view may draw its rows anew meanwhile.
+    for (let attempt = 0; (await page.locator('iframe.webview').count()) === 0; attempt++) {
+      await rdi.hover({ position: { x: 20 + attempt, y: 8 } });
+      const failure = await rdi
+        .getByLabel('View Binary Data')
+        .first()
+        .click({ timeout: 3000 })
+        .then(
+          () => undefined,
+          (error) => error,
+        );
+      if (failure && attempt === 5) throw failure;
+      await page.waitForTimeout(1000);
+    }
     const editor = page.frameLocator('iframe.webview').frameLocator('#active-frame');
     const cell = (text) => editor.locator('span', { hasText: new RegExp(`^${text}$`, 'i') }).first();
     await cell('17').waitFor();
