@@ -47,6 +47,10 @@ export class ExitActivity {
   /** Runs the handler to its end without stopping: nobody looks at its frames any more. */
   finish(): void {
     this.frames.length = 0;
-    while (!this.finished) this.finished = this.handler.next().done === true;
+    while (!this.finished) {
+      const next = this.handler.next();
+      if (next.done) this.finished = true;
+      else if (this.entry === undefined && next.value.kind === 'stage') this.entry = next.value.id;
+    }
   }
 }
