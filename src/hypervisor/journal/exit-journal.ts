@@ -50,7 +50,8 @@ export interface ExitJournal {
   /** The newest `count` records that pass the filter, oldest first. */
   latest(count: number, filter?: ExitFilter): readonly ExitRecord[];
   /**
-   * Counts by facet. Whoever asks for the first time starts the counting, since it costs each exit a little: it begins with the oldest record that is kept, so it has all exits if no record was dropped before.
+   * Counts by facet. Whoever asks for the first time starts the counting, since it costs each exit a little: it begins with the oldest
+   * record that is kept, so it has all exits if no record was dropped before.
    */
   readonly statistics: ExitStatistics;
   /** Counts of the records that are kept and pass a filter; of some of the facets or of the newest ones alone, which takes less time. */
