@@ -42,12 +42,10 @@ afterEach(async ({ task }) => {
 /** The page of the profile, in its frames. */
 const profile = () => window.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
 
-/** Runs the open file to its end, without stops. */
-async function runFile(name) {
-  await window.openFile(name);
-  await window.page.locator('.statusbar-item', { hasText: 'Guest Assembly' }).waitFor();
-  await window.focusEditor();
-  await window.press('Control+F5', () => window.page.locator('.debug-toolbar').waitFor({ timeout: 20_000 }));
+/** Starts the open file, and runs it from its entry to its end. */
+async function runFile() {
+  await window.startFile();
+  await window.page.keyboard.press('F5');
   await window.page.locator('.debug-toolbar').waitFor({ state: 'hidden' });
 }
 
@@ -63,12 +61,15 @@ test.each([
     },
     { settings },
   );
-  await runFile('few.asm');
+  await window.openFile('few.asm');
+  await runFile();
   await window.quickOpen('F1', '>Hyperscope: Show Exit Profile');
   const few = profile().locator('section.run', { hasText: 'few.asm' });
   await few.locator('svg rect').first().waitFor();
   await expect.poll(() => few.locator('tbody tr').first().textContent()).toMatch(/^cpuid/);
-  await runFile('many.asm');
+  await window.quickOpen('Control+P', 'many.asm');
+  await window.page.locator('.tab.active', { hasText: 'many.asm' }).waitFor();
+  await runFile();
   await profile().locator('section.run', { hasText: 'many.asm' }).waitFor();
   const rows = await profile().locator('.comparison tbody tr').allTextContents();
   expect(rows.find((row) => row.startsWith('hypercall'))).toMatch(/^hypercall150400 ×2\.67$/);
