@@ -37,7 +37,11 @@ describe('restart', () => {
     client.events.length = 0;
     client.ask('restart');
     expect(client.run().body).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [id] });
-    expect(client.events.map(({ event }) => event).filter((event) => event !== 'breakpoint')).toEqual(['continued', 'stopped']);
+    expect(client.events.map(({ event }) => event).filter((event) => event !== 'breakpoint')).toEqual([
+      'hyperscope/exitProfile',
+      'continued',
+      'stopped',
+    ]);
     expect(client.evaluate('ecx', 'clipboard')).toBe('0x0');
   });
 
