@@ -22,7 +22,7 @@ export async function openWindow(prepare = () => {}, { settings = {}, extensions
   registerExtensions(extensionsFolder, [root, ...extensions]);
   const server = await startServer({ dataFolder: path.join(folder, 'vscode'), extensionsFolder, settings });
   const browser = await launchBrowser();
-  const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
+  const page = await browser.newPage({ viewport: { width: 1400, height: 1150 } });
   page.setDefaultTimeout(30_000);
   await page.goto(workbenchUrl(server, { workspace }));
   return new Window(page, async () => {
