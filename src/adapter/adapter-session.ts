@@ -201,11 +201,12 @@ export class AdapterSession {
   /** Loads the guests, or others in their place when they are started anew. Throws what `launchGuests` does. */
   launch(raw: Parameters): void {
     const group = this.load(raw);
-    if (!this.terminated) this.tellProfile();
-    // Counted from the first exit on, for whoever asks later.
-    for (const { partition } of group.guests) partition.journal.profile;
     this.journal?.close();
     this.journal = this.writeJournal(group);
+    // From here on nothing fails any more: the run before is over.
+    if (!this.terminated) this.tellProfile();
+    // Counted from the first exit on, for whoever asks later.
+    for (const { partition } of group.guests) partition.journal.startProfile();
     this.group = group;
     this.looked = undefined;
     this.launchArguments = raw;

@@ -16,7 +16,7 @@ export function threadId(guests: readonly Guest[], { guest, vcpu }: Thread): num
   return before + vcpu + 1;
 }
 
-/** All threads of a guest, the vCPU of the last stop first. */
+/** All threads of a guest, in the order of its vCPUs. */
 export function threadsOf(guest: Guest): Thread[] {
   return guest.partition.vcpus.map(({ index }) => ({ guest, vcpu: index }));
 }

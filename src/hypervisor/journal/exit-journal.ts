@@ -58,6 +58,8 @@ export interface ExitJournal {
   statisticsOf(filter: ExitFilter, part?: CountedPart): ExitStatistics;
   /** Counts by reason over the run. Whoever asks for the first time starts the counting, as with the statistics. */
   readonly profile: ExitProfile;
+  /** Starts that counting for somebody who will ask later. */
+  startProfile(): ExitProfile;
   /** Called for each record once its handler has finished. */
   onRecord(listener: (record: ExitRecord) => void): void;
 }

@@ -60,6 +60,10 @@ export class RingJournal implements ExitJournal {
   }
 
   get profile(): ExitProfile {
+    return this.startProfile();
+  }
+
+  startProfile(): ExitProfile {
     if (!this.profiling) {
       this.profiling = new ExitProfile();
       for (const record of this.latest(this.capacity)) this.profiling.add(record);
