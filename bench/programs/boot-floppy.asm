@@ -1,8 +1,11 @@
 ; The boot sector of a floppy disk for emulators that load nothing else: puts the image behind it at 100000h and jumps there in
-; 32-bit mode. The image has at most 64 sectors.
+; 32-bit mode. The image has at most SECTORS sectors. With ENTRY_FIELD, its entry stands at that address, and it is told that a Multiboot
+; loader brought it.
     org 0x7c00
     bits 16
-SECTORS equ 64
+%ifndef SECTORS
+%define SECTORS 64
+%endif
 BUFFER  equ 0x10000
 start:
     cli
@@ -57,8 +60,13 @@ wide:
     mov edi, 0x100000
     mov ecx, SECTORS * 512 / 4
     rep movsd
+%ifdef ENTRY_FIELD
+    mov eax, 0x2badb002
+    jmp [ENTRY_FIELD]
+%else
     mov eax, 0x100000
     jmp eax
+%endif
     align 8
 gdt:
     dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff

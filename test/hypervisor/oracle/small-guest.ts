@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { InterceptSettings } from '../../../src/hypervisor/intercepts/settings.ts';
 import type { SettingName } from '../../../src/hypervisor/intercepts/table.ts';
 import * as L from '../../../src/processor/state/layout.ts';
@@ -59,7 +59,7 @@ export function sharedMemory(guest: InterceptedGuest): Uint8Array {
 
 /** Assembles a program of this folder with NASM; files that it includes lie in `scratch` too. */
 export function assembleIn(scratch: string, name: string, definitions: readonly string[] = []): string {
-  const image = join(scratch, `${name}.bin`);
+  const image = join(scratch, `${basename(name)}.bin`);
   const directory = import.meta.dirname;
   const folders = ['-I', `${join(directory, '../../guests')}/`, '-I', `${scratch}/`];
   const { status, stderr } = spawnSync('nasm', [

@@ -404,6 +404,11 @@ const SECTOR = 512;
 const BIOS = '/usr/share/seabios/bios.bin';
 const VIDEO_BIOS = '/usr/share/seabios/vgabios-stdvga.bin';
 
+/** Loads the image from the floppy disk, from the oracles' folder. */
+const BOOT_SECTOR = '../../../bench/programs/boot-floppy';
+/** Where the image's Multiboot header has its entry. */
+const ENTRY_FIELD = 0x10001c;
+
 /** All cases in Bochs, in one run. */
 function inBochs(): Seen[] {
   const [first] = CASES;
@@ -414,7 +419,8 @@ function inBochs(): Seen[] {
   writeFileSync(file('guests.bin'), Buffer.concat(CASES.flatMap((kind) => [vmcsFields(kind), codeBytes(kind)])));
   const image = readFileSync(assembleIn(scratch, 'vmx-oracle'));
   const disk = new Uint8Array(FLOPPY);
-  disk.set(readFileSync(assembleIn(scratch, 'floppy', [`-DSECTORS=${Math.ceil(image.length / SECTOR)}`])));
+  const loading = [`-DSECTORS=${Math.ceil(image.length / SECTOR)}`, `-DENTRY_FIELD=${ENTRY_FIELD}`];
+  disk.set(readFileSync(assembleIn(scratch, BOOT_SECTOR, loading)));
   disk.set(image, SECTOR);
   writeFileSync(file('floppy.img'), disk);
   writeFileSync(
