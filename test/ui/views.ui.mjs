@@ -127,6 +127,12 @@ test('the VM Exits view groups and filters, and leads to the guest, to the handl
   await exits.row('vmcall KVM_HC_SCHED_YIELD').waitFor();
   await exits.row('vmcall KVM_HC_SCHED_YIELD').hover();
   await exits.row('vmcall KVM_HC_SCHED_YIELD').locator('[aria-label^="Break on Exits Like This"]').click();
+  // Set, and known to the adapter: a guest that goes on before that would stop elsewhere.
+  const breakpoints = await window.openView('Breakpoints');
+  await breakpoints
+    .row('hypercall:KVM_HC_SCHED_YIELD')
+    .locator('.codicon-debug-breakpoint-function')
+    .waitFor({ state: 'attached' });
   await page.keyboard.press('F5');
   await window.openView('Call Stack');
   await window.frame('VM exit: VMCALL').waitFor();
