@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createProcessor } from '../../src/processor/cpu.ts';
 import { PartitionMemory } from '../../src/processor/memory/partition-memory.ts';
 import { cpuModel } from '../../src/processor/models/cpu-models.ts';
+import * as L from '../../src/processor/state/layout.ts';
 import { bytesOf, withCode } from './guest-code.ts';
 import { At } from './system/machine.ts';
 
@@ -72,6 +73,17 @@ describe('code that changes', () => {
     expect([first.state.gpr(RAX), first.state.gpr(RBX)]).toEqual([50n, 50n]);
   });
 
+  test('by the last byte of a store to what lies before it', () => {
+    // mov [CODE+8], eax; jmp +4; three bytes of data and inc ebx, which the store's fourth byte is; jmp to the first
+    const { processor, state } = withCode('protected', 'A3 08 80 00 00 EB 04 90 00 00 00 43 EB F2');
+    state.setGpr(RAX, 0x4300_0000n);
+    processor.run(3);
+    expect(state.gpr(RBX)).toBe(1n);
+    state.setGpr(RAX, 0x4000_0000n);
+    processor.run(4);
+    expect([state.gpr(RAX), state.gpr(RBX)]).toEqual([0x4000_0001n, 1n]);
+  });
+
   test('in the second page of an instruction that crosses', () => {
     // mov eax, imm32 with its last two bytes in the next page; then jump back
     const { processor, state, memory } = withCode('protected', '90');
@@ -103,6 +115,50 @@ describe('code that changes', () => {
     processor.stateChanged();
     processor.run(1);
     expect(state.gpr(RAX)).toBe(0x6655_2211n);
+  });
+});
+
+describe('data beside running code', () => {
+  const TABLE = 0x7000;
+  const COUNTER = 0x800n;
+
+  /** Code in the linear page 20_0000h, in either of two frames, that counts in its own page. */
+  function counting() {
+    const machine = withCode('long', '90');
+    machine.write64(At.PD + 8, BigInt(TABLE | 7));
+    machine.write64(TABLE, 0x10_0007n);
+    // again: inc qword [rip+7F9h]; jmp again
+    for (const frame of [0x10_0000n, 0x10_1000n]) machine.memory.write(frame, bytesOf('48 FF 05 F9 07 00 00 EB F7'));
+    machine.state.rip = 0x20_0000n;
+    return machine;
+  }
+  const counterIn = ({ memory }: ReturnType<typeof counting>, frame: bigint) =>
+    memory.view.getUint32(memory.offsetOf(Number(frame + COUNTER)), true);
+
+  test('is written as often as the code says', () => {
+    const machine = counting();
+    machine.processor.run(2000);
+    expect(counterIn(machine, 0x10_0000n)).toBe(1000);
+  });
+
+  test('goes to another frame as soon as the page does', () => {
+    const machine = counting();
+    machine.processor.run(2000);
+    machine.write64(TABLE, 0x10_1007n);
+    machine.processor.stateChanged();
+    machine.processor.run(2000);
+    expect([counterIn(machine, 0x10_0000n), counterIn(machine, 0x10_1000n)]).toEqual([1000, 1000]);
+  });
+
+  test('can no longer be written once the page is read-only', () => {
+    const machine = counting();
+    machine.state.set32(L.CR0, machine.state.get32(L.CR0) | (1 << 16));
+    machine.processor.stateChanged();
+    machine.processor.run(2000);
+    machine.write64(TABLE, 0x10_0005n);
+    machine.processor.stateChanged();
+    expect(machine.processor.run(2000)).toMatchObject({ exit: { reason: 'exception', vector: 14 } });
+    expect(counterIn(machine, 0x10_0000n)).toBe(1000);
   });
 });
 

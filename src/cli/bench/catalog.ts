@@ -37,6 +37,7 @@ export const PROGRAMS: readonly BenchProgram[] = [
   { name: 'interrupts', group: 'system', first: 20 },
   { name: 'page-faults', group: 'system', first: 20 },
   { name: 'self-modifying', group: 'system', first: 20 },
+  { name: 'beside-code', group: 'system', first: 20 },
   { name: 'address-spaces', group: 'system', first: 20 },
   { name: 'flags', group: 'system', first: 100 },
   { name: 'exits', group: 'system', first: 20 },

@@ -8,15 +8,25 @@ export interface CodeHolder {
   dropWriteTranslations(gpa: number): void;
 }
 
-const GRANULE_SHIFT = 7n;
+/** Words of 32 bits that have a bit for each byte of a page. */
+const WORDS = 0x1000 / 32;
+
+/** Which bytes of a page have code: a bit each. */
+export type CodeBits = Int32Array;
+
+interface CodePage {
+  readonly bits: CodeBits;
+  /** How many words of the bits aren't 0. */
+  words: number;
+}
 
 /**
- * Which pages of a partition have decoded code, for all of its vCPUs, at a grain of 128 bytes. Stores to such pages take the
- * slow path, and those that touch a granule with code drop it everywhere.
+ * Which bytes of a partition's memory have decoded code, for all of its vCPUs. Stores to pages with code ask here; those that
+ * touch code drop it everywhere, and those beside it leave it: small programs have their data right behind their instructions.
  */
 export class CodeRegistry {
-  /** Page number → bit per 128-byte granule. */
-  private readonly pages = new Map<number, number>();
+  /** By page number. */
+  private readonly pages = new Map<number, CodePage>();
   private readonly holders: CodeHolder[] = [];
 
   constructor(memory: PartitionMemory) {
@@ -32,43 +42,81 @@ export class CodeRegistry {
     return this.pages.has(Math.floor(gpa / 0x1000));
   }
 
+  /** Whether a range within a page has any. */
+  isCode(gpa: number, length: number): boolean {
+    const bits = this.bitsOf(gpa);
+    return bits !== undefined && hasBits(bits, gpa % 0x1000, length);
+  }
+
+  /** What the page of a guest physical address has, as long as it has any and holders aren't told of first code in it. */
+  bitsOf(gpa: number): CodeBits | undefined {
+    return this.pages.get(Math.floor(gpa / 0x1000))?.bits;
+  }
+
   /** Says that code was decoded from a range within one page. */
   add(gpa: bigint, length: number): void {
-    const page = Number(gpa >> 12n);
-    const old = this.pages.get(page);
-    this.pages.set(page, (old ?? 0) | granules(gpa, length));
-    if (old === undefined) for (const holder of this.holders) holder.dropWriteTranslations(page * 0x1000);
+    const number = Number(gpa >> 12n);
+    let page = this.pages.get(number);
+    if (!page) {
+      page = { bits: new Int32Array(WORDS), words: 0 };
+      this.pages.set(number, page);
+      for (const holder of this.holders) holder.dropWriteTranslations(number * 0x1000);
+    }
+    const from = Number(gpa & 0xfffn);
+    const end = from + length;
+    for (let word = from >>> 5; word << 5 < end; word++) {
+      const old = page.bits[word] ?? 0;
+      if (old === 0) page.words++;
+      page.bits[word] = old | maskOf(word, from, end);
+    }
   }
 
   /** Says that RAM changed: decoded code there is dropped. */
   written(gpa: bigint, length: number): void {
+    if (this.pages.size === 0) return;
     const last = (gpa + BigInt(length) - 1n) >> 12n;
     for (let page = gpa >> 12n; page <= last; page++) {
-      const mask = this.pages.get(Number(page));
-      if (mask === undefined) continue;
-      const from = page << 12n > gpa ? page << 12n : gpa;
-      const end = (page + 1n) << 12n;
-      const to = gpa + BigInt(length) < end ? gpa + BigInt(length) : end;
-      const touched = granules(from, Number(to - from));
-      if ((mask & touched) === 0) continue;
-      // The whole granules go: their blocks are dropped with them.
-      this.pages.set(Number(page), mask & ~touched);
-      for (const holder of this.holders) holder.dropCode((from >> GRANULE_SHIFT) << GRANULE_SHIFT, Number(to - from) + 256);
+      const start = page << 12n;
+      const from = start > gpa ? 0 : Number(gpa - start);
+      const end = Math.min(0x1000, Number(gpa - start) + length);
+      if (this.clear(Number(page), from, end))
+        for (const holder of this.holders) holder.dropCode(start + BigInt(from), end - from);
     }
   }
 
-  /** Forgets all: every holder has dropped its code. */
-  clear(): void {
-    this.pages.clear();
+  /**
+   * Forgets a range of a page, whose code is dropped; says whether there was any. The bits of dropped code outside of the range
+   * stay until they are written in turn. A page without any is an ordinary one again.
+   */
+  private clear(number: number, from: number, end: number): boolean {
+    const page = this.pages.get(number);
+    if (!page) return false;
+    let wasCode = false;
+    for (let word = from >>> 5; word << 5 < end; word++) {
+      const old = page.bits[word] ?? 0;
+      const mask = maskOf(word, from, end);
+      if ((old & mask) === 0) continue;
+      wasCode = true;
+      page.bits[word] = old & ~mask;
+      if ((old & ~mask) === 0) page.words--;
+    }
+    if (page.words === 0) this.pages.delete(number);
+    return wasCode;
   }
 }
 
-function granules(gpa: bigint, length: number): number {
-  const first = Number((gpa & 0xfffn) >> GRANULE_SHIFT);
-  const last = Number(((gpa & 0xfffn) + BigInt(length) - 1n) >> GRANULE_SHIFT);
-  let mask = 0;
-  for (let index = first; index <= Math.min(last, 31); index++) mask |= 1 << index;
-  return mask;
+/** Whether any byte of a range within a page is code. `from`: offset in the page. */
+export function hasBits(bits: CodeBits, from: number, length: number): boolean {
+  const end = from + length;
+  for (let word = from >>> 5; word << 5 < end; word++) if (((bits[word] ?? 0) & maskOf(word, from, end)) !== 0) return true;
+  return false;
+}
+
+/** The bits of one word for the bytes from `from` up to `end` of its page. */
+function maskOf(word: number, from: number, end: number): number {
+  const low = Math.max(0, from - (word << 5));
+  const high = Math.min(32, end - (word << 5));
+  return (high === 32 ? -1 : (1 << high) - 1) & (-1 << low);
 }
 
 const registries = new WeakMap<PartitionMemory, CodeRegistry>();

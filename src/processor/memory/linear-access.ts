@@ -226,6 +226,10 @@ export class LinearAccess {
     const { state } = this;
     if ((low & 0xfff) + size > 0x1000 || this.watches.length > 0 || this.onAccess !== undefined) return 0;
     if (user && (state.get32(L.EFLAGS) & Flag.AC) !== 0 && (state.get32(L.CR0) & CR0_AM) !== 0) return 0;
+    if (write) {
+      const place = this.tlb.mixed.place(low, high, size, user);
+      if (place !== 0) return place;
+    }
     const translation = this.mmu.tryData(low, high, user, write);
     if (translation?.isRefused) {
       // The slow way finds out why.
@@ -241,11 +245,15 @@ export class LinearAccess {
     if (translation === undefined) return 0;
     const { address, offset } = translation;
     if (offset === 0) return 0;
-    if (write && (this.registry.hasCode(address) || this.tables.hasTables(address))) return 0;
+    if (write && (this.registry.isCode(address, size) || this.tables.hasTables(address))) return 0;
     this.tried.isFresh = false;
     // With SMAP each access must ask: it depends on EFLAGS.AC.
-    if (user || !translation.user || (state.get32(L.CR4) & CR4_SMAP) === 0)
-      this.tlb.fillAt(low, high, offset, user, write && translation.writable);
+    if (user || !translation.user || (state.get32(L.CR4) & CR4_SMAP) === 0) {
+      const writable = write && translation.writable;
+      const code = writable ? this.registry.bitsOf(address) : undefined;
+      this.tlb.fillAt(low, high, offset, user, writable && code === undefined);
+      if (code) this.tlb.mixed.enter(low, high, user, code, offset);
+    }
     return offset;
   }
 
@@ -326,7 +334,7 @@ export class LinearAccess {
     this.fillTlb(linear, translation, offset, user, true);
     const isTable = this.tables.mayChange(address, size);
     this.store(offset, size, value);
-    if (this.registry.hasCode(address)) this.registry.written(BigInt(address), size);
+    if (this.registry.isCode(address, size)) this.registry.written(BigInt(address), size);
     if (isTable) this.tables.changed(address, size);
   }
 

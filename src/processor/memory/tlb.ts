@@ -1,5 +1,6 @@
 import * as O from '../interpreter/operation.ts';
 import type { CpuState } from '../state/cpu-state.ts';
+import { MixedPages } from './mixed-pages.ts';
 import type { PartitionMemory } from './partition-memory.ts';
 import type { PageRange } from './table-registry.ts';
 
@@ -25,6 +26,7 @@ export class Tlb {
   private set = 0;
   private readonly spaces = new Map<bigint, number>();
   private nextSet = 0;
+  readonly mixed = new MixedPages();
 
   constructor(
     private readonly state: CpuState,
@@ -43,6 +45,7 @@ export class Tlb {
   }
 
   flush(): void {
+    this.mixed.flush();
     for (const places of [...this.filledReads, ...this.filledWrites]) this.empty(places);
     this.spaces.clear();
     this.spaces.set(this.state.cr3, this.set);
@@ -54,6 +57,7 @@ export class Tlb {
    */
   enterSpace(): void {
     const { cr3 } = this.state;
+    this.mixed.flush();
     let set = this.spaces.get(cr3);
     if (set === undefined) {
       set = this.nextSet;
@@ -109,6 +113,7 @@ export class Tlb {
 
   /** Drops the entries for a range of linear pages, in all address spaces. */
   dropPages(range: PageRange): void {
+    this.mixed.dropPages(range);
     const { view } = this.memory;
     const dropAt = (at: number) => {
       const low = view.getInt32(at, true);
@@ -127,6 +132,7 @@ export class Tlb {
 
   /** Has stores to a page ask from now on, wherever it is mapped. `offset`: of the page in the memory. */
   dropWrites(offset: number): void {
+    this.mixed.flush();
     const { view } = this.memory;
     for (const places of this.filledWrites)
       for (const at of places) {
