@@ -58,6 +58,18 @@ describe('what people write wrong gets one error, where it is, with a hint', () 
     expect(status, 'nasm refuses it, too').not.toBe(0);
   });
 
+  test.each([
+    ['mov dword [0xfee000d0], 1', '0xfee000d0'],
+    ['mov ecx, [rax + 0x80000000]', '0x80000000'],
+  ])('%s is refused, where NASM warns and has the address sign-extended', (text, address) => {
+    const file = path.join(folder, 'far.asm');
+    writeFileSync(file, `bits 64\n${text}\nmov ecx, [0xffffffff80000000]\n`);
+    const { diagnostics } = assemble(file, nodeFiles, { format: 'elf64' });
+    expect(diagnostics.map(({ line, message, hint }) => [line, message, hint])).toEqual([
+      [2, expect.stringContaining(`${address} can't be in an instruction`), expect.stringContaining(`mov rax, ${address}`)],
+    ]);
+  });
+
   test('a wrong operand before a label that comes later is told once, as what it is', () => {
     const file = path.join(folder, 'later.asm');
     writeFileSync(file, 'bits 64\n_start:\n  mov eax, byte [later]\nlater: db 1\n');

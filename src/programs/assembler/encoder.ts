@@ -232,8 +232,23 @@ function warnOfLostBits(operands: readonly Operand[], opcode: Opcode, warn: (mes
   });
 }
 
+/** A 64-bit address, or what is added to registers in one, that 32 bits can't say. */
+function beyondDisplacement(operand: Operand): bigint | undefined {
+  if (operand.type !== 'memory' || operand.addressSize !== 64 || operand.relative || !operand.displacement) return undefined;
+  const { number } = operand.displacement;
+  return fitsSigned(BigInt.asIntN(64, number), 32) ? undefined : number;
+}
+
 function explain(request: EncodeRequest, list: readonly Opcode[], operands: readonly Operand[], tried: boolean): AssemblyError {
   const { mnemonic, mode } = request;
+  const far = operands.map(beyondDisplacement).find((address) => address !== undefined);
+  if (far !== undefined) {
+    const text = `0x${BigInt.asUintN(64, far).toString(16)}`;
+    return new AssemblyError(
+      `The address ${text} can't be in an instruction: what 64-bit code has room for are 32 bits, sign-extended.`,
+      `Put it into a register first: mov rax, ${text}, and then [rax].`,
+    );
+  }
   const branch = operands.find((operand) => operand.type === 'immediate' && (operand.distance === 'short' || tried));
   if (branch && tried)
     return new AssemblyError(
