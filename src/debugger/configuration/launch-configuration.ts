@@ -1,5 +1,6 @@
 import type * as v from 'valibot';
 import { safeParse } from 'valibot';
+import { nearestName } from '../../x86/nearest-name.ts';
 import { type LaunchAttribute, launchAttributes, memberAttributes } from './launch-attributes.ts';
 
 /** A launch configuration that can't be used. One sentence that says what is wrong and how to mend it. */
@@ -39,16 +40,6 @@ const EDITOR_KEYS: ReadonlySet<string> = new Set([
   'osx',
   'windows',
 ]);
-
-function nearest(name: string, attributes: Readonly<Record<string, LaunchAttribute>>): string | undefined {
-  const score = (other: string): number => {
-    const letters = new Set(other.toLowerCase());
-    const shared = [...name.toLowerCase()].filter((letter) => letters.has(letter)).length;
-    return shared - Math.abs(name.length - other.length);
-  };
-  const best = Object.keys(attributes).sort((a, b) => score(b) - score(a))[0];
-  return best !== undefined && score(best) > name.length / 2 ? best : undefined;
-}
 
 /** Checks what a client sent. Throws LaunchError. */
 export function parseLaunchConfiguration(raw: unknown): LaunchConfiguration {
@@ -108,7 +99,7 @@ function check(
     if (ignored.has(name) || name.startsWith('__') || value === undefined || value === null) continue;
     const attribute = Object.hasOwn(attributes, name) ? attributes[name] : undefined;
     if (!attribute) {
-      const similar = nearest(name, attributes);
+      const similar = nearestName(name, Object.keys(attributes));
       const kind = where === '' ? 'a launch configuration' : 'a partition';
       throw new LaunchError(
         `"${where}${name}" is not an attribute of ${kind}${similar === undefined ? '.' : `; did you mean "${similar}"?`}`,

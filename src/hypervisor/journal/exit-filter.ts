@@ -1,4 +1,5 @@
 import { EXIT_REASONS } from '../../processor/exit.ts';
+import { nearestName } from '../../x86/nearest-name.ts';
 import { SERVED_BY } from '../exits/stage.ts';
 import { FACET_NAMES, type Facet, type FacetName, facetByName } from './exit-facets.ts';
 import type { ExitRecord } from './exit-journal.ts';
@@ -56,10 +57,7 @@ function parseTerm(text: string): ExitFilter {
 
 /** The end of a sentence about a name that there is not: the one that was meant, if that can be told. */
 function hint(name: string, names: readonly string[]): string {
-  const letters = (text: string) => [...text.toLowerCase()].sort().join('');
-  const near = names.find(
-    (other) => letters(other) === letters(name) || (name.length > 1 && other.startsWith(name.toLowerCase())),
-  );
+  const near = nearestName(name, names);
   return near === undefined ? '.' : `; did you mean ${near}?`;
 }
 

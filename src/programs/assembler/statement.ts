@@ -1,6 +1,7 @@
+import { nearestName } from '../../x86/nearest-name.ts';
 import { AssemblyError, type SourcePlace } from './diagnostic.ts';
 import { directives } from './directives.ts';
-import { hintForStatement, nearest } from './hints.ts';
+import { hintForStatement } from './hints.ts';
 import { type Token, tokenize } from './lexer.ts';
 import { isMnemonic } from './opcodes.ts';
 
@@ -167,34 +168,38 @@ function timesEnd(tokens: readonly Token[], start: number): number {
 }
 
 function suggestion(word: string): string | undefined {
-  const close = nearest(word, [
-    ...DIRECTIVES,
-    'mov',
-    'movzx',
-    'movsx',
-    'push',
-    'pop',
-    'call',
-    'ret',
-    'vmcall',
-    'vmmcall',
-    'cpuid',
-    'rdmsr',
-    'wrmsr',
-    'lgdt',
-    'lidt',
-    'iretq',
-    'hlt',
-    'cli',
-    'sti',
-    'xor',
-    'add',
-    'sub',
-    'cmp',
-    'test',
-    'jmp',
-    'lea',
-    'loop',
-  ]);
+  const close = nearestName(
+    word,
+    [
+      ...DIRECTIVES,
+      'mov',
+      'movzx',
+      'movsx',
+      'push',
+      'pop',
+      'call',
+      'ret',
+      'vmcall',
+      'vmmcall',
+      'cpuid',
+      'rdmsr',
+      'wrmsr',
+      'lgdt',
+      'lidt',
+      'iretq',
+      'hlt',
+      'cli',
+      'sti',
+      'xor',
+      'add',
+      'sub',
+      'cmp',
+      'test',
+      'jmp',
+      'lea',
+      'loop',
+    ],
+    1,
+  );
   return close === undefined ? undefined : `Did you mean "${close}"?`;
 }
