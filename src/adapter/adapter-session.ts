@@ -7,9 +7,11 @@ import type { StackEntry } from '../debugger/inspection/call-stack.ts';
 import type { ShownVariable } from '../debugger/inspection/shown.ts';
 import { type Guest, launchGuests } from '../debugger/launch-guest.ts';
 import type { StopEvent } from '../debugger/run-control/events.ts';
+import type { HostEvent } from '../hypervisor/host/host-journal.ts';
 import { parseExitFilter } from '../hypervisor/journal/exit-filter.ts';
 import type { ExitRecord } from '../hypervisor/journal/exit-journal.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
+import { grantedBy } from '../hypervisor/privileges/request-door.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { type FileAccess, ProgramError } from '../programs/program.ts';
 import { EvaluationError } from '../symbols/symbol-source.ts';
@@ -212,6 +214,16 @@ export class AdapterSession {
     this.launchArguments = raw;
     this.free = raw.noDebug === true;
     this.console.listen(group.guests);
+    group.host.journal.onRefusal((refusal) => this.tellRefusal(group, refusal));
+  }
+
+  /** A guest that asks for what it may not have goes on as if it had it: its user should know why nothing came of it. */
+  private tellRefusal({ guests }: GuestGroup, { partition: id, subject, text }: HostEvent): void {
+    const guest = guests.find(({ partition }) => partition.id === id);
+    const attribute = grantedBy(subject);
+    const where = attribute === undefined ? '' : ` The launch attribute "${attribute}" says what it may do.`;
+    const who = guest && guests.length > 1 ? `${guest.configuration.name}: ` : '';
+    this.output(`${who}${text}${where} More of this kind is only counted, in the Partitions view.\n`, 'stderr');
   }
 
   /** Has the exits of the guests written to the file that the configuration names. */

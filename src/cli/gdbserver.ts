@@ -1,9 +1,11 @@
 import { createServer, type Socket } from 'node:net';
-import { launchGuest } from '../debugger/launch-guest.ts';
+import { launchGuests } from '../debugger/launch-guest.ts';
 import { GdbSession } from '../gdb-remote/gdb-session.ts';
+import { portsText } from '../hypervisor/privileges/parse-grant.ts';
 import { writeAll } from './journal-file.ts';
 import { nodeFiles } from './node-files.ts';
 import { parseRunOptions } from './options.ts';
+import { tellRefusals } from './refusals.ts';
 import { UsageError } from './usage.ts';
 
 const DEFAULT_PORT = 1234;
@@ -26,8 +28,9 @@ function takePort(args: readonly string[]): { readonly port: number; readonly re
 export async function gdbserverCommand(args: readonly string[]): Promise<number> {
   const { port, rest } = takePort(args);
   const options = parseRunOptions(rest, 'gdbserver');
-  const { platform, vendor, cpu, memory, vcpus, translator, commandLine, exitsKept, testDevice } = options.configuration;
-  const guest = launchGuest(
+  const { platform, vendor, cpu, memory, vcpus, privileges, limits, translator, commandLine, exitsKept, testDevice } =
+    options.configuration;
+  const { first: guest, host } = launchGuests(
     {
       program: options.program,
       platform,
@@ -35,6 +38,8 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       cpu,
       memory: String(memory),
       vcpus,
+      privileges,
+      ports: limits?.ports?.map(portsText),
       translator: translator === undefined ? undefined : String(translator),
       append: commandLine,
       exitsKept,
@@ -45,6 +50,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
     },
     nodeFiles,
   );
+  tellRefusals(host);
   guest.session.stopAtEntry();
   guest.partition.onConsole((source, bytes) => writeAll(source === 'serial' ? STDOUT : STDERR, bytes));
   return listen(port, (socket) => new GdbSession(guest, (text) => socket.write(text, 'latin1')));

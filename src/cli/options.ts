@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { type ExitFilter, ExitFilterError, parseExitFilter } from '../hypervisor/journal/exit-filter.ts';
+import { GrantError, parsePorts, parsePrivileges } from '../hypervisor/privileges/parse-grant.ts';
 import { DEFAULT_MEMORY, type PartitionConfiguration, PLATFORM_NAMES, type PlatformName } from '../platforms/configuration.ts';
 import { vendorOf } from '../platforms/create-partition.ts';
 import { parseAddress } from '../x86/address.ts';
@@ -45,7 +46,11 @@ export function parse<Options extends NonNullable<ParseArgsConfig['options']>>(
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    const text = error instanceof Error ? (error.message.split('. ')[0] ?? error.message) : String(error);
+    const message = error instanceof Error ? error.message : String(error);
+    const dashed = /use '(--[\w-]+)=-XYZ'/.exec(message)?.[1];
+    if (dashed !== undefined)
+      throw new UsageError(`A value of ${dashed} that begins with "-" needs an equals sign: ${dashed}=-…`);
+    const text = message.split('. ')[0] ?? message;
     throw new UsageError(`${text.replace(/\.$/, '')}; see \`hyperscope help ${command}\`.`);
   }
 }
@@ -79,6 +84,17 @@ function oneOf<Value extends string>(text: string, option: string, values: reado
   return value;
 }
 
+/** Reads an option that is a list with commas; undefined where it isn't given. Throws UsageError. */
+function parseList<Value>(text: string | undefined, option: string, read: (words: string[]) => Value): Value | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return read(text.split(',').map((word) => word.trim()));
+  } catch (error) {
+    if (!(error instanceof GrantError)) throw error;
+    throw new UsageError(`--${option} ${error.message}${error.message.endsWith('?') ? '' : '.'}`);
+  }
+}
+
 /** A filter of exits that an option has; undefined where it isn't given. Throws UsageError. */
 export function exitFilter(text: string | undefined, option: string): ExitFilter | undefined {
   try {
@@ -103,6 +119,8 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       cpu: { type: 'string' },
       memory: { type: 'string' },
       vcpus: { type: 'string', default: '1' },
+      privileges: { type: 'string' },
+      ports: { type: 'string' },
       translator: { type: 'string' },
       initrd: { type: 'string' },
       append: { type: 'string' },
@@ -151,6 +169,8 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       cpu: values.cpu,
       memory: values.memory === undefined ? DEFAULT_MEMORY : parseSize(values.memory),
       vcpus: Number(parseCount(values.vcpus, 'vcpus')),
+      privileges: parseList(values.privileges, 'privileges', parsePrivileges),
+      limits: { ports: parseList(values.ports, 'ports', parsePorts) },
       translator: values.translator === undefined ? undefined : parseTranslator(values.translator),
       commandLine: commandLine === '' ? undefined : commandLine,
       exitsKept: values['exits-kept'] === undefined ? undefined : Number(parseCount(values['exits-kept'], 'exits-kept')),

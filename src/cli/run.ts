@@ -1,5 +1,6 @@
 import { crashMarkdown } from '../debugger/crash/markdown.ts';
 import { DebugSession } from '../debugger/debug-session.ts';
+import { Host } from '../hypervisor/host/host.ts';
 import type { Partition } from '../hypervisor/partition/partition.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { createPartition } from '../platforms/create-partition.ts';
@@ -8,6 +9,7 @@ import { openSymbols } from '../symbols/open-symbols.ts';
 import { JournalFile, writeAll } from './journal-file.ts';
 import { nodeFiles, writeText } from './node-files.ts';
 import { parseRunOptions, type RunOptions } from './options.ts';
+import { tellRefusals } from './refusals.ts';
 
 /** Milliseconds between two looks at the clock, at stdin and at what the guest prints; and the instructions that this may be. */
 const SLICE_TIME = 4;
@@ -35,7 +37,9 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     nodeFiles,
   );
   const initrd = options.initrd === undefined ? undefined : nodeFiles.read(options.initrd);
-  const partition = createPartition({ ...options.configuration, initrd }, program);
+  const host = new Host();
+  tellRefusals(host);
+  const partition = createPartition({ ...options.configuration, initrd }, program, host);
   const journal = options.exits === undefined ? undefined : new JournalFile(options.exits);
   const { exitsFilter = () => true } = options;
   if (journal) partition.journal.onRecord((record) => exitsFilter(record) && journal.write(record));

@@ -1,4 +1,5 @@
 import { FACET_NAMES } from '../hypervisor/journal/exit-facets.ts';
+import { PRIVILEGES } from '../hypervisor/privileges/privileges.ts';
 
 /** A command line that can't be followed. The message is one sentence; the process ends with status 2. */
 export class UsageError extends Error {}
@@ -27,6 +28,8 @@ PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a boot sect
   --cpu MODEL,+X,-Y       nehalem, haswell, skylake, epyc or max, and features to switch on and off
   --memory SIZE           RAM, such as 64M or 1G (default 64M, at most 3584M)
   --vcpus N               virtual processors, 1 to 64 (default 1)
+  --privileges LIST       what the guest may ask for, such as usual,-hypercalls (\`help privileges\` lists them)
+  --ports LIST            the I/O ports that it reaches, such as 0x3f8..0x3ff,0x64 (default all)
   --translator SIZE|off   how much translated code each vCPU keeps (default 16M), or none: it changes only the speed
   --append TEXT           command line for the guest, as its boot protocol has it
   --initrd FILE           initial RAM disk or module
@@ -92,6 +95,23 @@ instructions exactly), on Bochs and, for 32-bit programs, on v86, in turns. Prin
   --check FILE            compare the ratios with a baseline file; status 1 when one is worse than it allows
 `;
 
+const PRIVILEGE_HELP = `Usage: --privileges LIST
+
+What a guest may ask of the hypervisor, as names with commas between. Without the option it is what \`usual\` stands for.
+
+${[
+  ['usual', 'all but create-partitions'],
+  ['none', 'nothing'],
+  ...PRIVILEGES.map(({ name, grants }) => [name, grants]),
+  ['-NAME', 'all that is said else, or what is usual, without this one'],
+]
+  .map(([word = '', meaning]) => `  ${word.padEnd(20)}  ${meaning}`)
+  .join('\n')}
+
+A list that begins with a minus sign needs an equals sign: --privileges=-hypercalls,-power. What a guest may not ask for is
+refused: it has no effect, stderr says so once of each, and the exit journal has it as the result of the exit.
+`;
+
 const PAGES: Readonly<Record<string, string>> = {
   run: RUN,
   exits: EXITS,
@@ -99,6 +119,7 @@ const PAGES: Readonly<Record<string, string>> = {
   dap: DAP,
   gdbserver: GDBSERVER,
   bench: BENCH,
+  privileges: PRIVILEGE_HELP,
 };
 
 /** Help on a command, or on all. */

@@ -108,8 +108,10 @@ export class GuestGroup {
     const guest = this.guests.find(({ partition }) => partition === turn?.partition);
     if (!turn || !guest) return this.runEnded();
     const { session, partition } = guest;
-    const event = session.slice(this.guests.length > 1 ? turn.until : undefined);
-    if (this.guests.length > 1 && (session.idle || partition.now() >= turn.until)) this.host.endTurn(turn);
+    // One that has the host for itself has no turns.
+    const shares = this.guests.length > 1 || partition.timeShare < 100;
+    const event = session.slice(shares ? turn.until : undefined);
+    if (shares && (session.idle || partition.now() >= turn.until)) this.host.endTurn(turn);
     return { guest, event };
   }
 

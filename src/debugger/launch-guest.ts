@@ -66,6 +66,8 @@ function makeGuest(
       cpu: member.cpu,
       memory: sizeInBytes(member.memory ?? '64M'),
       vcpus: member.vcpus ?? 1,
+      privileges: member.privileges,
+      limits: { ports: member.ports, timeShare: member.timeShare },
       translator: translatorBytes(member.translator),
       exitsKept: member.exitsKept,
       commandLine: member.append,

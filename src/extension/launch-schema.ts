@@ -5,6 +5,8 @@ import { type LaunchAttribute, launchAttributes } from '../debugger/configuratio
 export interface AttributeSchema {
   readonly type?: string;
   readonly enum?: readonly unknown[];
+  readonly markdownEnumDescriptions?: readonly string[];
+  readonly uniqueItems?: boolean;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly pattern?: string;
@@ -21,15 +23,20 @@ export function launchSchema(): { anyOf: { required: string[] }[]; properties: R
 
 function properties(attributes: Readonly<Record<string, LaunchAttribute>>): Record<string, AttributeSchema> {
   return Object.fromEntries(
-    Object.entries(attributes).map(([name, { schema, description, default: value, items }]) => [
+    Object.entries(attributes).map(([name, { schema, description, default: value, items, words }]) => [
       name,
       {
         ...(items ? { type: 'array', items: { type: 'object', properties: properties(items) } } : describe(schema)),
+        ...(words ? { items: choiceOf(words), uniqueItems: true } : {}),
         ...(value === undefined ? {} : { default: value }),
         markdownDescription: description,
       },
     ]),
   );
+}
+
+function choiceOf(words: NonNullable<LaunchAttribute['words']>): AttributeSchema {
+  return { enum: words.map(({ word }) => word), markdownEnumDescriptions: words.map(({ meaning }) => meaning) };
 }
 
 /** Reads a schema by its shape. Throws on a kind that package.json can't say. */

@@ -54,6 +54,22 @@ describe('hyperscope run', () => {
     expect(hyperscope(['run', write('hello.asm', HELLO)])).toEqual({ status: 0, out: 'Hello\n', err: '' });
   });
 
+  test('refuses the guest what its options take away, and says so once', () => {
+    const print = 'mov dx, 0x3f8\n    mov al, 10\n    out dx, al\n';
+    const file = write('twice.asm', `bits 64\n_start:\n    out 0x80, al\n    ${print}    ${print}    cli\n    hlt\n`);
+    expect(hyperscope(['run', '--privileges', 'usual,-serial-console', '--exits', 'refused.jsonl', file])).toEqual({
+      status: 0,
+      out: '',
+      err: 'hyperscope: vCPU 0 of partition 1 was refused to print on the serial console: it needs the privilege serial-console, to print on the serial console. --privileges says what it may do.\n',
+    });
+    const results = readFileSync(path.join(folder, 'refused.jsonl'), 'utf8').match(/"result":"refused: it needs the privilege/g);
+    expect(results).toHaveLength(2);
+    expect(hyperscope(['run', '--ports', '0x3f8', file])).toMatchObject({
+      out: '\n\n',
+      err: 'hyperscope: vCPU 0 of partition 1 was refused to write port 0x80: the port is not among those that it reaches. --ports says what it may do.\n',
+    });
+  });
+
   test('writes a crash report that two runs and both tiers have alike, and keeps status and message', () => {
     const crash = write('crash.asm', 'bits 64\n_start:\n    mov rsp, 0x800000000040\nbad:\n    ud2\n');
     const run = (...options: string[]) => hyperscope(['run', '--crash-report', 'crash.md', ...options, crash]);

@@ -23,6 +23,23 @@ describe('the options of run', () => {
     expect(parseRunOptions(['a.asm', '--test-device']).configuration.testDevice).toBe(true);
   });
 
+  test('say what the guest may do', () => {
+    const { privileges, limits } = parseRunOptions([
+      'a.asm',
+      '--privileges=timers, power',
+      '--ports',
+      '0x3f8..0x3ff,0x604',
+    ]).configuration;
+    expect(privileges).toEqual(['power', 'timers']);
+    expect(limits).toEqual({
+      ports: [
+        { first: 0x3f8, last: 0x3ff },
+        { first: 0x604, last: 0x604 },
+      ],
+    });
+    expect(parseRunOptions(['a.asm']).configuration).toMatchObject({ privileges: undefined, limits: { ports: undefined } });
+  });
+
   test.each([
     ['4096', 4096],
     ['64M', 64 << 20],
@@ -44,6 +61,10 @@ describe('the options of run', () => {
     [['a', '--timeout', '-1'], '--timeout'],
     [['a', '--timeout=0'], '--timeout takes a number of seconds above 0'],
     [['a', '--exits-kept', 'all'], '--exits-kept takes a whole number, not "all".'],
+    [['a', '--privileges', '-power'], 'A value of --privileges that begins with "-" needs an equals sign: --privileges=-…'],
+    [['a', '--privileges', 'usual,-hypercal'], '--privileges has "hypercal", which is no privilege; did you mean "hypercalls"?'],
+    [['a', '--privileges', 'fly'], /^--privileges has "fly", which is no privilege; there are serial-console, .*partitions\.$/],
+    [['a', '--ports', '0x3ff..0x3f8'], '--ports has "0x3ff..0x3f8", which is neither a port from 0 to 0xffff nor a range'],
     [['a', '--vcpus', 'two'], '--vcpus takes a whole number, not "two".'],
     [['a', '--load-address', 'top'], '--load-address takes an address such as 0x100000'],
     [['a', '--nonsense'], 'see `hyperscope help run`.'],

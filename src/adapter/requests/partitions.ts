@@ -1,5 +1,7 @@
 import type { Guest } from '../../debugger/launch-guest.ts';
 import type { InspectNode } from '../../devices/inspect.ts';
+import type { Host } from '../../hypervisor/host/host.ts';
+import { inspectGrant, inspectRefusals } from '../../hypervisor/privileges/inspect.ts';
 import { writeReference } from '../references.ts';
 import type { RequestHandler } from './handler.ts';
 
@@ -30,19 +32,26 @@ function describeNode(guest: number, { name, value, detail, memory, children }: 
   };
 }
 
+/** The machine, and what the hypervisor lets it do. */
+function tree({ partition }: Guest, { journal }: Host): InspectNode {
+  const { children = [], ...machine } = partition.inspect();
+  const rights = [inspectGrant(partition.door.grant), inspectRefusals(journal.refusalsOf(partition.id))];
+  return { ...machine, children: [...children, ...rights] };
+}
+
 function stateOf({ partition, session }: Guest): PartitionRoot['state'] {
   if (partition.end !== undefined) return 'ended';
   return session.running ? 'running' : 'stopped';
 }
 
 /**
- * `hyperscope/partitions` (an addition to the protocol): the partitions as trees of their vCPUs, memory map, platform and devices, as
- * they are at this moment. It works also while the guests run.
+ * `hyperscope/partitions` (an addition to the protocol): the partitions as trees of their vCPUs, memory map, platform, devices and
+ * privileges, as they are at this moment. It works also while the guests run.
  */
-const partitions: RequestHandler = ({ launched: { guests } }) => {
+const partitions: RequestHandler = ({ launched: { guests, host } }) => {
   const roots = guests.map(
     (guest): PartitionRoot => ({
-      ...describeNode(guest.index, guest.partition.inspect()),
+      ...describeNode(guest.index, tree(guest, host)),
       id: guest.partition.id,
       name: guest.configuration.name,
       state: stateOf(guest),

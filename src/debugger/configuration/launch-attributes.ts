@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
+import { GrantError, PRIVILEGE_WORDS, parsePorts, parsePrivileges } from '../../hypervisor/privileges/parse-grant.ts';
 import { PLATFORM_NAMES } from '../../platforms/configuration.ts';
 import { MOTION_SCOPES } from '../run-control/control.ts';
 
@@ -14,6 +15,23 @@ function isExitFilter(text: string): boolean {
 }
 const address = v.pipe(v.string(), v.regex(/^(0x[0-9a-f]{1,16}|\d+)$/i, 'must be an address such as 0x100000'));
 
+/** A list of words that a parser reads, whose GrantError becomes the issue's message. */
+function wordList<Output>(parse: (words: readonly string[]) => Output, example: string) {
+  const message = `must be a list such as ${example}`;
+  return v.pipe(
+    v.array(v.string(message), message),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      try {
+        return parse(dataset.value);
+      } catch (error) {
+        if (!(error instanceof GrantError)) throw error;
+        addIssue({ message: error.message });
+        return NEVER;
+      }
+    }),
+  );
+}
+
 /** An attribute as IntelliSense shows it. */
 export interface LaunchAttribute {
   readonly schema: v.GenericSchema;
@@ -21,6 +39,8 @@ export interface LaunchAttribute {
   readonly default?: unknown;
   /** Of a list: the attributes of each of its objects. */
   readonly items?: Readonly<Record<string, LaunchAttribute>>;
+  /** Of a list of words: those that there are, each with what it means. */
+  readonly words?: readonly { readonly word: string; readonly meaning: string }[];
 }
 
 /** What a partition is made from. */
@@ -59,6 +79,29 @@ const partitionAttributes = {
     ),
     default: 1,
     description: 'Number of vCPUs.',
+  },
+  privileges: {
+    schema: wordList(parsePrivileges, '["usual", "-hypercalls"]'),
+    words: PRIVILEGE_WORDS,
+    default: ['usual'],
+    description:
+      'What the guest may ask of the hypervisor: names of privileges, `usual` for all but one, and `-name` for one that is taken away, such as `["-hypercalls"]`. A request that it may not make is refused and shown.',
+  },
+  ports: {
+    schema: wordList(parsePorts, '["0x3f8..0x3ff", "0x604..0x605"]'),
+    description:
+      'The I/O ports that the guest reaches, such as `["0x3f8..0x3ff", "0x604..0x605"]`; all when left out. The others read as ones, and writing to them has no effect.',
+  },
+  timeShare: {
+    schema: v.pipe(
+      v.number(),
+      v.integer('must be a whole number'),
+      v.minValue(1, 'must be at least 1'),
+      v.maxValue(100, 'must be at most 100'),
+    ),
+    default: 100,
+    description:
+      "How much of the host's time the partition may run, in hundredths: with 25 it stands still for three quarters of each 0.1 ms, while its clock goes on.",
   },
   translator: {
     schema: v.pipe(v.string(), v.regex(/^(off|\d+[KMG]?)$/i, 'must be "off" or a size such as 16M')),

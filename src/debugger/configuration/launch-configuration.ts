@@ -106,16 +106,22 @@ function check(
       );
     }
     const parsed = safeParse(attribute.schema, value);
-    if (!parsed.success) throw new LaunchError(`"${where}${name}" ${sentence(parsed.issues[0], value)}.`);
+    if (!parsed.success) throw new LaunchError(ended(`"${where}${name}" ${sentence(parsed.issues[0], value)}`));
     result[name] = parsed.output;
   }
   return result;
+}
+
+/** A sentence with its full stop, unless it ends as a question. */
+function ended(text: string): string {
+  return text.endsWith('?') ? text : `${text}.`;
 }
 
 function sentence(issue: v.BaseIssue<unknown>, value: unknown): string {
   const shown = JSON.stringify(value)?.slice(0, 60) ?? String(value);
   if (issue.type === 'picklist' && issue.expected)
     return `can't be ${shown}; it is one of ${issue.expected.replaceAll('"', '').replace(/[()]/g, '').replaceAll(' | ', ', ')}`;
+  if (issue.message.startsWith('has ')) return issue.message;
   if (issue.message.startsWith('must')) return `${issue.message}, not ${shown}`;
   return `must be a ${issue.expected ?? 'different value'}, not ${shown}`;
 }

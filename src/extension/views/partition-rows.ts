@@ -21,6 +21,8 @@ const ICONS: Readonly<Record<string, string>> = {
   'memory map': 'symbol-array',
   platform: 'layers',
   devices: 'plug',
+  privileges: 'shield',
+  'refused requests': 'circle-slash',
 };
 const STATE_ICONS: Readonly<Record<PartitionRoot['state'], string>> = {
   running: 'vm-running',

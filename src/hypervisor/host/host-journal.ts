@@ -53,6 +53,12 @@ class RepeatedRefusal implements HostEvent {
 export class HostJournal {
   private events: HostEvent[] = [];
   private count = 0;
+  private readonly listeners: ((event: HostEvent) => void)[] = [];
+
+  /** Told of the first refusal of each partition about each subject: those that follow are only counted. */
+  onRefusal(listener: (event: HostEvent) => void): void {
+    this.listeners.push(listener);
+  }
 
   enter(event: NewEvent): void {
     this.add({ seq: ++this.count, ...event, count: 1, lastTime: event.time, lastText: event.text });
@@ -63,8 +69,13 @@ export class HostJournal {
     const isSame = (event: HostEvent) =>
       event instanceof RepeatedRefusal && event.partition === partition && event.subject === subject;
     const before = this.events.find(isSame);
-    if (before instanceof RepeatedRefusal) before.again(time, text);
-    else this.add(new RepeatedRefusal(++this.count, time, partition, subject, text));
+    if (before instanceof RepeatedRefusal) {
+      before.again(time, text);
+      return;
+    }
+    const event = new RepeatedRefusal(++this.count, time, partition, subject, text);
+    this.add(event);
+    for (const listener of this.listeners) listener(event);
   }
 
   private add(event: HostEvent): void {

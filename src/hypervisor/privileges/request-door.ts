@@ -1,3 +1,4 @@
+import { hex } from '../../x86/address.ts';
 import { type PartitionGrant, PRIVILEGES, type PrivilegeName } from './privileges.ts';
 
 /** Makes the text of a request where somebody is going to read it. What it is made of doesn't change any more. */
@@ -5,6 +6,12 @@ type Asked = () => string;
 
 /** What a refused request was about: a privilege, or something that no partition has (`memory` without RAM or device …). */
 export type RequestSubject = PrivilegeName | 'ports' | 'memory' | 'vcpus';
+
+/** The part of a partition's configuration that lets requests about a subject through; undefined for what no partition gets. */
+export function grantedBy(subject: string | undefined): 'privileges' | 'ports' | undefined {
+  if (subject === 'ports') return 'ports';
+  return PRIVILEGES.some(({ name }) => name === subject) ? 'privileges' : undefined;
+}
 
 /** A request of a partition that was refused. */
 export interface Refusal {
@@ -29,7 +36,7 @@ export class RequestDoor {
   ask(name: PrivilegeName, asked: Asked): boolean {
     if (this.grant.privileges.has(name)) return true;
     const grants = PRIVILEGES.find((row) => row.name === name)?.grants ?? name;
-    this.refuse(name, asked, `it needs the privilege ${name}: to ${grants}`);
+    this.refuse(name, asked, `it needs the privilege ${name}, to ${grants}`);
     return false;
   }
 
@@ -40,7 +47,8 @@ export class RequestDoor {
     const isReached = (at: number) => ports.some(({ first, last }) => at >= first && at <= last);
     for (let at = port; at < port + size; at++)
       if (!isReached(at & 0xffff)) {
-        this.refuse('ports', asked, 'the port is not among those that it reaches');
+        const which = at === port ? 'the port' : `its ${size} bytes touch port ${hex(at & 0xffff)}, which`;
+        this.refuse('ports', asked, `${which} is not among those that it reaches`);
         return false;
       }
     return true;
