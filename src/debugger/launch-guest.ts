@@ -1,5 +1,6 @@
 import { Host } from '../hypervisor/host/host.ts';
 import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
+import { ConfigurationError } from '../platforms/configuration.ts';
 import { createPartition, vendorOf } from '../platforms/create-partition.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import type { FileAccess, Program } from '../programs/program.ts';
@@ -36,7 +37,14 @@ export type OnLoad = (path: string, size: number) => void;
 export function launchGuests(raw: unknown, files: FileAccess, onLoad: OnLoad = () => {}): GuestGroup {
   const configuration = parseLaunchConfiguration(raw);
   const host = new Host();
-  const guests = configuration.partitions.map((member, index) => makeGuest(index, member, configuration, host, files, onLoad));
+  const guests = configuration.partitions.map((member, index) => {
+    try {
+      return makeGuest(index, member, configuration, host, files, onLoad);
+    } catch (error) {
+      if (!(error instanceof ConfigurationError) || configuration.partitions.length === 1) throw error;
+      throw new ConfigurationError(`Partition "${member.name}" can't be made: ${error.message}`);
+    }
+  });
   return new GuestGroup(host, guests, configuration);
 }
 

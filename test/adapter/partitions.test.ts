@@ -124,6 +124,13 @@ describe('several partitions in one session', () => {
 
   test.each([
     [[{ name: 'a' }], '"partitions[0]" names no "program", nor does the configuration for all'],
+    [
+      [
+        { name: 'a', program: assembly('hlt') },
+        { name: 'b', memory: '9G', program: assembly('hlt') },
+      ],
+      'Partition "b" can\'t be made: A partition can have 1M to 3584M of memory; 9216M was asked for.',
+    ],
     [[{ name: 'a', program: 'x', vcpu: 2 }], '"partitions[0].vcpu" is not an attribute of a partition; did you mean "vcpus"?'],
     [[{ name: 'a', program: 'x', stopOnEntry: true }], '"partitions[0].stopOnEntry" is not an attribute of a partition'],
     [[{ name: 'a b', program: 'x' }], '"partitions[0].name" must be a name of letters, digits, ".", "_" and "-", not "a b".'],
@@ -135,7 +142,8 @@ describe('several partitions in one session', () => {
       ],
       'Two partitions have the name "a"; give each one of its own.',
     ],
-    ['a', '"partitions" must be a Array, not "a".'],
+    ['a', '"partitions" must be a list of objects, not "a".'],
+    [['a'], '"partitions" must be a list of objects, not ["a"].'],
   ])('that are written wrongly are told of: %j', (partitions, message) => {
     const client = new Client();
     client.ask('initialize');

@@ -131,6 +131,8 @@ const partitionAttributes = {
   },
 } as const;
 
+const NO_LIST = 'must be a list of objects';
+
 /** The attributes of one of several partitions. */
 export const memberAttributes = {
   name: {
@@ -146,7 +148,7 @@ export const launchAttributes = {
   ...partitionAttributes,
   partitions: {
     schema: v.pipe(
-      v.array(v.record(v.string(), v.unknown())),
+      v.array(v.record(v.string(), v.unknown(), NO_LIST), NO_LIST),
       v.minLength(1, 'must have at least one partition'),
       v.maxLength(16, 'must have at most 16 partitions'),
     ),
