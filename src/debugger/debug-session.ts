@@ -8,7 +8,8 @@ import type { CodeBreakpoint, DataBreakpoint } from './breakpoints/breakpoint.ts
 import type { ExitBreakpoint } from './breakpoints/exit-breakpoints.ts';
 import type { StageBreakpoint } from './breakpoints/stage-breakpoints.ts';
 import { exitStop, StopRules } from './breakpoints/stop-rules.ts';
-import { type CrashCause, type CrashReport, crashReport, crashTitle, isCrash } from './crash/crash-report.ts';
+import { type CrashCause, type CrashReport, crashTitle } from './crash/crash-report.ts';
+import { CrashWatch } from './crash/crash-watch.ts';
 import { hasDefaultIdt, isUnhandled } from './crash/unhandled.ts';
 import { evaluateNumber, evaluateTyped } from './expressions/evaluate.ts';
 import { ExpressionError } from './expressions/evaluator.ts';
@@ -30,20 +31,6 @@ function passed({ reason }: StopEvent): PassedStop {
 }
 
 const NO_ADDRESSES: ReadonlySet<bigint> = new Set();
-
-/** How a guest ends that goes on from a crash which was reported. */
-const END_OF: Readonly<Record<string, readonly PartitionEnd['kind'][]>> = {
-  'triple-fault': ['triple-fault'],
-  'unhandled-exception': ['crash', 'triple-fault'],
-};
-const CRASHES: ReadonlySet<PartitionEnd['kind']> = new Set(['triple-fault', 'halted', 'crash', 'internal-error']);
-
-/** What there is to report of an end; undefined for one that the guest chose. */
-function endCause({ vcpus }: Partition, end: PartitionEnd): CrashCause | undefined {
-  if (!CRASHES.has(end.kind)) return undefined;
-  const fault = vcpus.find(({ lastExit }) => lastExit?.reason === 'triple-fault');
-  return end.kind === 'triple-fault' && fault ? { vcpu: fault.index, exit: fault.lastExit, end } : { vcpu: 0, end };
-}
 
 /** Run control over one partition: breakpoints, steps through guest code and through exit handlers. Knows no protocol. */
 export class DebugSession implements RunControl {
@@ -68,9 +55,7 @@ export class DebugSession implements RunControl {
   private pauseWanted: number | undefined;
   private pendingStop: StopEvent | undefined;
   private endReported = false;
-  /** What a crash report is about, and the report once it is made. */
-  private cause: CrashCause | undefined;
-  private report: CrashReport | undefined;
+  private readonly crashes = new CrashWatch(this);
   /** Events that wait for their slice: what logpoints print comes before the stop. */
   private readonly waiting: SessionEvent[] = [];
 
@@ -284,18 +269,16 @@ export class DebugSession implements RunControl {
 
   /** The report of the crash that the guest stands at or ended with; undefined where there is none. */
   get crash(): CrashReport | undefined {
-    if (this.cause) this.report ??= crashReport(this, this.cause);
-    return this.report;
+    return this.crashes.report;
   }
 
   /** What that report is about, which costs nothing to ask. */
   get crashCause(): CrashCause | undefined {
-    return this.cause;
+    return this.crashes.cause;
   }
 
   private begin(passes: (stop: StopEvent) => boolean): void {
-    // What follows changes the state that the report is about: it is made before.
-    if (this.cause && isCrash(this.cause)) this.report = this.crash;
+    this.crashes.goesOn();
     const { current } = this;
     const stop = this.held.stopOf(current) ?? this.lastStop;
     const released = this.held.release(current, this.running);
@@ -325,7 +308,7 @@ export class DebugSession implements RunControl {
     this.step = undefined;
     this.lastStop = undefined;
     this.held.clear();
-    this.forgetCrash();
+    this.crashes.forget();
     this.current = 0;
     this.waiting.length = 0;
     this.applied = NO_ADDRESSES;
@@ -415,18 +398,11 @@ export class DebugSession implements RunControl {
     return this.stopped({ ...stop, text: stop.text ?? crashTitle(this, cause) }, cause);
   }
 
-  private forgetCrash(cause?: CrashCause): void {
-    this.cause = cause;
-    this.report = undefined;
-  }
-
   private ended(end: PartitionEnd): SessionEvent | undefined {
     this.running = false;
     if (this.endReported) return undefined;
     this.endReported = true;
-    const cause = endCause(this.partition, end);
-    // The report of the stop that led here has the state before the fault.
-    if (!cause || !this.report || !END_OF[this.report.kind]?.includes(end.kind)) this.forgetCrash(cause);
+    this.crashes.ended(end);
     return { kind: 'ended', end };
   }
 
@@ -480,7 +456,7 @@ export class DebugSession implements RunControl {
     // A step that is in progress ends with the stop, whichever vCPU that is about.
     const stepper = this.step ? this.current : stop.vcpu;
     this.running = this.held.hold(stop, stepper);
-    this.forgetCrash(cause ?? (stop.exit?.reason === 'exception' ? { vcpu: stop.vcpu, exit: stop.exit } : undefined));
+    this.crashes.stopped(stop, cause);
     this.current = stop.vcpu;
     this.lastStop = stop;
     this.standStill();
