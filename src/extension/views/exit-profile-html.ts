@@ -38,13 +38,23 @@ export function shortNumber(value: number): string {
   return String(value);
 }
 
+/** The exits of partitions by reason. */
+function totalsOf(partitions: readonly PartitionProfile[]): ReadonlyMap<string, number> {
+  const totals = new Map<string, number>();
+  for (const { reasons } of partitions)
+    for (const { reason, total } of reasons) totals.set(reason, (totals.get(reason) ?? 0) + total);
+  return totals;
+}
+
+/** The reasons of all runs, the most frequent first. */
+function reasonsOf(runs: readonly ProfiledRun[]): readonly string[] {
+  const totals = totalsOf(runs.flatMap(({ partitions }) => partitions));
+  return [...totals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).map(([reason]) => reason);
+}
+
 /** The reasons that have colours of their own, the same in all charts: the most frequent of all runs. */
 export function coloredReasons(runs: readonly ProfiledRun[]): readonly string[] {
-  const totals = new Map<string, number>();
-  for (const { reasons } of runs.flatMap(({ partitions }) => partitions))
-    for (const { reason, total } of reasons) totals.set(reason, (totals.get(reason) ?? 0) + total);
-  const sorted = [...totals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).map(([reason]) => reason);
-  return sorted.slice(0, COLORS.length);
+  return reasonsOf(runs).slice(0, COLORS.length);
 }
 
 const colorOf = (colored: readonly string[], reason: string) => COLORS[colored.indexOf(reason)] ?? OTHER_COLOR;
@@ -124,14 +134,6 @@ function reasonTable(reasons: readonly ProfiledReason[], total: number, colored:
   return `<table><thead><tr><th scope="col">Reason</th><th scope="col">Exits</th><th scope="col">Share</th><td></td></tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }
 
-/** The exits of a run by reason, over all its partitions. */
-function totalsOf({ partitions }: ProfiledRun): ReadonlyMap<string, number> {
-  const totals = new Map<string, number>();
-  for (const { reasons } of partitions)
-    for (const { reason, total } of reasons) totals.set(reason, (totals.get(reason) ?? 0) + total);
-  return totals;
-}
-
 /** How a count stands to that of the first run: `×1.5`, `new`, `gone`. */
 export function ratio(count: number, first: number): string {
   if (count === first) return '=';
@@ -143,10 +145,7 @@ export function ratio(count: number, first: number): string {
 
 /** Runs side by side: one row for each reason, the others beside the first. */
 export function comparisonTable(runs: readonly ProfiledRun[], colored: readonly string[]): string {
-  const totals = runs.map(totalsOf);
-  const all = new Set(totals.flatMap((one) => [...one.keys()]));
-  const sumOver = (reason: string) => totals.reduce((sum, one) => sum + (one.get(reason) ?? 0), 0);
-  const reasons = [...all].sort((a, b) => sumOver(b) - sumOver(a) || (a < b ? -1 : 1));
+  const totals = runs.map(({ partitions }) => totalsOf(partitions));
   const row = (name: string, counts: readonly number[], lead: string) => {
     const [first = 0] = counts;
     const cells = counts.map((count, index) => {
@@ -157,7 +156,7 @@ export function comparisonTable(runs: readonly ProfiledRun[], colored: readonly 
   };
   const head = runs.map(({ title, state }) => `<th scope="col">${escapeHtml(title)} <span class="state">${state}</span></th>`);
   const sums = totals.map((one) => [...one.values()].reduce((sum, count) => sum + count, 0));
-  const body = reasons.map((reason) =>
+  const body = reasonsOf(runs).map((reason) =>
     row(
       reason,
       totals.map((one) => one.get(reason) ?? 0),
