@@ -195,6 +195,8 @@ describe('a crash', () => {
     expect(breakMode).toBe('unhandled');
     expect(description.split('\n')[0]).toMatch(/^vCPU 0 met a triple fault at/);
     expect(description).toContain('Continue ends the session');
+    // An editor shows what the outermost one has below the description.
+    expect(details.stackTrace).toBeUndefined();
     expect(details).toMatchObject({ typeName: '#DF(0)', innerException: [{ typeName: '#PF(0x2)' }] });
   });
 

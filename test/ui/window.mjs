@@ -1,5 +1,5 @@
 // A window of a real VS Code with the samples open, and what a person does in it.
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { launchBrowser } from '../../tools/vscode-host/browser.mjs';
@@ -7,6 +7,14 @@ import { registerExtensions, startServer, workbenchUrl } from '../../tools/vscod
 
 export const root = path.resolve(import.meta.dirname, '../..');
 const results = path.join(root, 'test-results');
+
+/** The editor's themes, as screenshots are named after them: setting, and class of the workbench. */
+const THEMES = {
+  dark: ['Default Dark Modern', '.vs-dark'],
+  light: ['Default Light Modern', '.vs'],
+  'high-contrast': ['Default High Contrast', '.hc-black'],
+  'high-contrast-light': ['Default High Contrast Light', '.hc-light'],
+};
 
 /**
  * Opens the window on a copy of the samples; `prepare` may change the copy first. `extensions` are folders of other extensions to
@@ -25,7 +33,7 @@ export async function openWindow(prepare = () => {}, { settings = {}, extensions
   const page = await browser.newPage({ viewport: { width: 1400, height: 1150 } });
   page.setDefaultTimeout(30_000);
   await page.goto(workbenchUrl(server, { workspace }));
-  return new Window(page, async () => {
+  return new Window(page, workspace, async () => {
     await browser.close();
     await server.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -33,13 +41,29 @@ export async function openWindow(prepare = () => {}, { settings = {}, extensions
 }
 
 class Window {
-  constructor(page, close) {
+  constructor(page, workspace, close) {
     this.page = page;
+    this.workspace = workspace;
     this.close = close;
   }
 
   screenshot(name) {
     return this.page.screenshot({ path: path.join(results, `${name}.png`) });
+  }
+
+  /** Takes a screenshot in each of the editor's themes, and leaves the dark one. */
+  async screenshots(name) {
+    // What the mouse points at shows more than the view does.
+    await this.page.mouse.move(20, 700);
+    const file = path.join(this.workspace, '.vscode/settings.json');
+    const settings = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+    mkdirSync(path.dirname(file), { recursive: true });
+    for (const theme of ['light', 'high-contrast', 'high-contrast-light', 'dark']) {
+      const [colorTheme, shown] = THEMES[theme];
+      writeFileSync(file, JSON.stringify({ ...settings, 'workbench.colorTheme': colorTheme }));
+      await this.page.locator(`.monaco-workbench${shown}`).waitFor();
+      await this.screenshot(`${name}-${theme}`);
+    }
   }
 
   /** A row of the call stack with a text. */

@@ -1,6 +1,7 @@
 import { type CrashFault, crashFaults } from '../../debugger/crash/crash-faults.ts';
-import { crashNotes, crashTitle, isCrash } from '../../debugger/crash/crash-report.ts';
+import { crashTitle, isCrash } from '../../debugger/crash/crash-report.ts';
 import { faultLines } from '../../debugger/crash/markdown.ts';
+import { crashStory } from '../../debugger/crash/story.ts';
 import { exitLabel } from '../../debugger/inspection/call-stack.ts';
 import { exitDetails } from '../../debugger/inspection/exception-details.ts';
 import { describeFault } from '../../hypervisor/exits/describe.ts';
@@ -21,20 +22,20 @@ const exceptionInfo: RequestHandler = (adapter, parameters) => {
   const faults = cause ? crashFaults(processor, exit) : [];
   const title = cause ? crashTitle(session, cause) : '';
   const crashed = cause !== undefined && isCrash(cause);
-  // In a few lines: what happened, why each fault could not be delivered, and how it goes on.
-  const whys = faults.flatMap(({ why, name }) => (why === undefined ? [] : [`${name}: ${why}`]));
-  const story = crashed ? [title, ...whys, ...crashNotes(session, cause)] : [];
   return {
     body: {
       exceptionId,
-      description: [...story, ...exitDetails(exit, processor)].join('\n'),
+      description: (crashed ? crashStory(session, cause) : exitDetails(exit, processor)).join('\n'),
       breakMode: crashed ? 'unhandled' : 'always',
       details: detailsOf(faults, title),
     },
   };
 };
 
-/** The chain: the last fault is the outermost, its cause the inner one. */
+/**
+ * The chain: the last fault is the outermost, its cause the inner one. Editors show the outermost one's text below the description, which
+ * has it already.
+ */
 function detailsOf(faults: readonly CrashFault[], title: string): object | undefined {
   let details: object | undefined;
   for (const [index, fault] of faults.entries()) {
@@ -43,7 +44,7 @@ function detailsOf(faults: readonly CrashFault[], title: string): object | undef
       message,
       typeName: fault.name,
       fullTypeName: fault.name,
-      stackTrace: faultLines(fault).join('\n'),
+      stackTrace: index === faults.length - 1 ? undefined : faultLines(fault).join('\n'),
       innerException: details && [details],
     };
   }

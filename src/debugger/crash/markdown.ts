@@ -1,3 +1,4 @@
+import type { ExitRecord } from '../../hypervisor/journal/exit-journal.ts';
 import { columns } from '../console/command.ts';
 import type { CrashFault } from './crash-faults.ts';
 import { describePlace } from './crash-place.ts';
@@ -23,6 +24,20 @@ export function faultLines(fault: CrashFault): string[] {
   }
   if (fault.why !== undefined) lines.push(fault.why);
   return lines;
+}
+
+/** Exits, one a line: number, retired instructions, RIP, reason, request, result. */
+export function exitLines(exits: readonly ExitRecord[]): string[] {
+  return columns(
+    exits.map(({ seq, icount, rip, reason, request, result }) => [
+      `#${seq}`,
+      icount,
+      rip,
+      reason,
+      request,
+      result === undefined ? '' : `→ ${result}`,
+    ]),
+  );
 }
 
 function chain({ faults, kind }: CrashReport): string[] {
@@ -78,19 +93,7 @@ export function crashMarkdown(report: CrashReport): string {
       'Page walks',
       report.walks.flatMap(({ address, lines, result }) => [`${address}: ${result}`, ...lines.map((line) => `  ${line}`)]),
     ),
-    ...block(
-      'Last VM exits',
-      columns(
-        report.exits.map(({ seq, icount, rip, reason, request, result }) => [
-          `#${seq}`,
-          icount,
-          rip,
-          reason,
-          request,
-          result === undefined ? '' : `→ ${result}`,
-        ]),
-      ),
-    ),
+    ...block('Last VM exits', exitLines(report.exits)),
     ...block(
       'Machine and run',
       columns([
