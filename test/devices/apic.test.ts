@@ -204,6 +204,31 @@ describe('the local APIC', () => {
     expect(apic(2).acknowledge()).toBe(0x50);
   });
 
+  test('are all reached by a destination of ones: 32 of them in x2APIC mode', () => {
+    const CPUS = [0, 1, 2];
+    const reached = () => {
+      const vectors = CPUS.map((cpu) => (apic(cpu).hasInterrupt() ? apic(cpu).acknowledge() : 0));
+      for (const cpu of CPUS)
+        if (cpu === 1) apic(cpu).writeMsr(0x80b, 0n);
+        else write(cpu, 0xb0, 0);
+      return vectors;
+    };
+    apicBase[1] = 0xfee0_0c00n;
+    apic(1).writeMsr(0x830, (0xffn << 32n) | 0x50n);
+    expect(reached()).toEqual([0, 0, 0]);
+    for (const logical of [0n, 0x800n]) {
+      apic(1).writeMsr(0x830, (0xffff_ffffn << 32n) | logical | 0x51n);
+      expect(reached()).toEqual([0x51, 0x51, 0x51]);
+    }
+    // The 8 bits of xAPIC mode and of redirection entries name everybody too.
+    write(0, 0x310, 0xff << 24);
+    write(0, 0x300, 0x52);
+    expect(reached()).toEqual([0x52, 0x52, 0x52]);
+    redirect(4, 0x63, 0xff << 24);
+    ioApic.setLine(4, true);
+    expect(reached()).toEqual([0x63, 0x63, 0x63]);
+  });
+
   test('masks all entries when software disables it', () => {
     write(0, 0x320, 0x30);
     write(0, 0xf0, 0xff);

@@ -2,7 +2,7 @@ import { hex } from '../../x86/address.ts';
 import type { Device, MmioDevice } from '../device.ts';
 import type { InspectNode } from '../inspect.ts';
 import type { ApicBus } from '../local-apic/apic-bus.ts';
-import { DELIVERY_NAMES, Delivery } from '../local-apic/registers.ts';
+import { DELIVERY_NAMES, Delivery, destinationOf8Bits } from '../local-apic/registers.ts';
 import { requireVersion } from '../state.ts';
 import * as R from './registers.ts';
 
@@ -62,7 +62,7 @@ export class IoApic implements Device<IoApicState>, MmioDevice {
       mode,
       vector: entry & R.Entry.VECTOR,
       level,
-      destination: (this.high[pin] ?? 0) >>> 24,
+      destination: destinationOf8Bits((this.high[pin] ?? 0) >>> 24),
       logical: (entry & R.Entry.LOGICAL) !== 0,
     });
     if (level && reached > 0 && mode <= Delivery.LOWEST) this.low[pin] = entry | R.Entry.REMOTE_IRR;

@@ -7,7 +7,7 @@ export interface InterruptMessage {
   readonly mode: number;
   readonly vector: number;
   readonly level: boolean;
-  /** Physical APIC id, or a logical destination. All ones of its width: everybody. */
+  /** Physical APIC id, or a logical destination. `EVERYBODY`, which 8-bit fields of ones mean (`destinationOf8Bits`). */
   readonly destination: number;
   readonly logical: boolean;
 }

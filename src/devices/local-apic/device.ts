@@ -163,8 +163,7 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
 
   /** Whether a destination field names this APIC (Intel SDM vol. 3, 11.6.2). */
   matches(destination: number, logical: boolean): boolean {
-    const everyone = this.x2apic ? destination >>> 0 === 0xffff_ffff || destination === 0xff : destination === 0xff;
-    if (everyone) return true;
+    if (destination >>> 0 === R.EVERYBODY) return true;
     if (!logical) return destination === this.id;
     const { ldr } = this;
     if (this.x2apic) return destination >>> 16 === ldr >>> 16 && (destination & ldr & 0xffff) !== 0;
@@ -309,7 +308,7 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
         return true;
       case R.Reg.ICR_LOW:
         this.put(offset, value & ~R.Icr.PENDING);
-        this.sendIpi(value, this.get(R.Reg.ICR_HIGH) >>> 24);
+        this.sendIpi(value, R.destinationOf8Bits(this.get(R.Reg.ICR_HIGH) >>> 24));
         return true;
       case R.Reg.ICR_HIGH:
         this.put(offset, value & 0xff00_0000);

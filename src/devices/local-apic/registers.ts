@@ -36,6 +36,15 @@ export const Reg = {
   SELF_IPI: 0x3f0,
 } as const;
 
+/** The destination that names everybody, in both destination modes (Intel SDM vol. 3, 11.12.9). */
+export const EVERYBODY = 0xffff_ffff;
+const EVERYBODY_8 = 0xff;
+
+/** A destination of the 8 bits of xAPIC mode and of redirection entries, where all ones name everybody. */
+export function destinationOf8Bits(destination: number): number {
+  return destination === EVERYBODY_8 ? EVERYBODY : destination;
+}
+
 /** Version 0x14, six LVT entries, no suppression of EOI broadcasts. */
 export const VERSION = 0x0005_0014;
 
