@@ -149,7 +149,8 @@ class Cpu implements Processor {
       return result;
     }
     for (;;) {
-      const result = this.events.boundary() ?? this.stretch(this.left);
+      const before = this.events.boundary();
+      const result = before === 'delivered' ? undefined : (before ?? this.stretch(this.left));
       if (result) return result;
       if (this.left <= 0 || this.gaveWay) return { kind: 'budget' };
       // Faults whose handlers fault at once, without end: whoever runs the guest gets a say now and then.

@@ -38,6 +38,9 @@ interface UnfinishedDelivery {
   readonly shadow: number;
 }
 
+/** A run ends at the boundary; an event was delivered and the boundary is to be looked at again; or the next instruction runs. */
+export type Boundary = RunResult | 'delivered' | undefined;
+
 /** Events of one vCPU: which of those that wait is taken between two instructions, and how faults and events are delivered. */
 export class EventUnit {
   private readonly state: CpuState;
@@ -99,8 +102,11 @@ export class EventUnit {
     return this.unfinished ? [...waiting, (this.unfinished.left?.event ?? this.unfinished.event).vector] : waiting;
   }
 
-  /** What happens between two instructions: injected events, INIT, debug traps, NMI, interrupts, waking from HLT. */
-  boundary(): RunResult | undefined {
+  /**
+   * What comes next between two instructions: injected events, INIT, debug traps, NMI, interrupts, waking from HLT. Behind an event that
+   * was delivered there may be another one, before the first instruction of its handler.
+   */
+  boundary(): Boundary {
     const { state, core } = this;
     // In the middle of an instruction that is run again nothing comes between.
     if (core.access.completed.length > 0) return undefined;
@@ -109,12 +115,13 @@ export class EventUnit {
       state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | shadow);
       this.unfinished = undefined;
       if (faultRip !== undefined && state.rip === faultRip) state.rip = rip;
-      return this.deliver(event, faultRip, left);
+      return this.deliver(event, faultRip, left) ?? 'delivered';
     }
-    if (this.initPending) return this.initialize();
     const activity = state.get32(L.ACTIVITY);
+    // It is part of the entry: whatever waits comes behind it.
+    if (this.injected && activity !== Activity.WAIT_FOR_SIPI) return this.deliverInjected(this.injected) ?? 'delivered';
+    if (this.initPending) return this.initialize();
     if (activity === Activity.WAIT_FOR_SIPI) return this.waitForSipi();
-    if (this.injected) return this.deliverInjected(this.injected);
     if (activity === Activity.SHUTDOWN) return this.shutDown();
     const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
     if (this.pendingDebug !== 0n && !(shadow & MOV_SS_SHADOW)) {
@@ -122,17 +129,17 @@ export class EventUnit {
       this.pendingDebug = 0n;
       // A step over HLT, or a watched port or place of its own, ends the halt at once.
       this.wake();
-      return this.deliverFault(new GuestFault(Vector.DB, undefined, undefined, dr6), true);
+      return this.deliverFault(new GuestFault(Vector.DB, undefined, undefined, dr6), true) ?? 'delivered';
     }
     const held = this.holdInterrupts && !this.halted;
     if (!held && !shadow) {
       const result = this.takeInterrupts();
-      if (result !== 'none') return result;
+      if (result !== undefined) return result;
     }
     return this.halted ? { kind: 'halted' } : undefined;
   }
 
-  private takeInterrupts(): RunResult | undefined | 'none' {
+  private takeInterrupts(): Boundary {
     const { state, core } = this;
     const { wanted } = core;
     const blocked = (state.get32(L.INTERRUPTIBILITY) & NMI_BLOCKED) !== 0;
@@ -143,19 +150,19 @@ export class EventUnit {
       this.wake();
       const delivered = this.deliver({ vector: Vector.NMI, kind: 'nmi' });
       state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | NMI_BLOCKED);
-      return delivered;
+      return delivered ?? 'delivered';
     }
     const enabled = (state.get32(L.EFLAGS) & Flag.IF) !== 0;
     if (wanted.interruptWindow && enabled) return core.exit({ reason: 'interrupt-window' }, 0);
-    if (!enabled && !(wanted.externalInterrupt && wanted.ignoresIf)) return 'none';
+    if (!enabled && !(wanted.externalInterrupt && wanted.ignoresIf)) return undefined;
     const source = core.interruptSource;
-    if (!source?.hasInterrupt()) return 'none';
+    if (!source?.hasInterrupt()) return undefined;
     if (wanted.externalInterrupt) {
       const vector = wanted.acknowledges ? source.acknowledge() : undefined;
       return core.exit({ reason: 'external-interrupt', vector }, 0);
     }
     this.wake();
-    return this.deliver({ vector: source.acknowledge(), kind: 'external' });
+    return this.deliver({ vector: source.acknowledge(), kind: 'external' }) ?? 'delivered';
   }
 
   private wake(): void {

@@ -88,6 +88,42 @@ describe.each(VENDORS)('an interrupt window on %s', (vendor) => {
   });
 });
 
+describe('behind an event that was delivered', () => {
+  const IF = 0x202;
+  /** Its handler begins with interrupts on. It has run before, so that its code is decoded already. */
+  const injected = (vendor: Vendor) => {
+    const guest = made(vendor, 'nop', []);
+    guest.gate(0x20, Selector.CODE64, 0x8f);
+    for (const flags of [2, IF]) {
+      guest.state.rip = BigInt(At.CODE);
+      guest.state.rflags = flags;
+      guest.processor.inject({ vector: 0x20, type: 'external-interrupt' });
+      if (flags === 2) guest.processor.run(2);
+    }
+    return guest;
+  };
+
+  test.each(VENDORS)('the next one comes before the first instruction of its handler, on %s', (vendor) => {
+    const guest = injected(vendor);
+    guest.processor.setInterruptSource(new OneInterrupt(0x31));
+    guest.processor.run(1);
+    // The frame that the second one left has the handler of the first one.
+    expect(guest.read64(Number(guest.state.gpr(4)))).toBe(BigInt(At.HANDLER));
+  });
+
+  test('a window is open at once', () => {
+    const guest = injected('intel');
+    guest.processor.intercepts.interruptWindow = true;
+    expect(guest.exit()).toMatchObject({ reason: 'interrupt-window', rip: BigInt(At.HANDLER) });
+  });
+
+  test('that was injected INIT comes', () => {
+    const guest = injected('intel');
+    guest.processor.raiseInit();
+    expect(guest.exit()).toMatchObject({ reason: 'init', rip: BigInt(At.HANDLER) });
+  });
+});
+
 describe('NMIs', () => {
   const IRET_FRAME = [BigInt(At.CODE), BigInt(Selector.CODE64), 2n, BigInt(At.STACK), BigInt(Selector.DATA)];
   const withFrame = (guest: InterceptedGuest, frame = IRET_FRAME) => {
