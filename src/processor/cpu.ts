@@ -2,9 +2,9 @@ import { CpuCore, PASSED } from './cpu-core.ts';
 import type { Decoded } from './decoder/decode.ts';
 import { dataBreakpointHit, executeBreakpoints, hasDataBreakpoints, portBreakpointHit } from './events/debug-registers.ts';
 import { Activity, EventUnit, MOV_SS_SHADOW, SHADOW } from './events/event-unit.ts';
-import type { RunResult, WatchHit } from './exit.ts';
+import type { RunResult, VmExit, WatchHit } from './exit.ts';
 import { GuestFault, pushesErrorCode, Vector } from './faults/guest-fault.ts';
-import type { InterceptSet } from './intercepts.ts';
+import { type InterceptSet, isVmExit } from './intercepts.ts';
 import * as O from './interpreter/operation.ts';
 import { WatchStop } from './memory/linear-access.ts';
 import { readVirtualMemory, writeVirtualMemory } from './memory/outside-access.ts';
@@ -68,6 +68,8 @@ class Cpu implements Processor {
   private unserved: RunResult | undefined;
   /** Instructions that the current run may still retire. */
   private left = 0;
+  /** The last VM exit was an access that the hypervisor makes in the guest's place: so it does what is left of that instruction. */
+  private emulates = false;
 
   constructor(options: ProcessorOptions) {
     this.core = new CpuCore(options.index, options.memory, options.model, options.translator);
@@ -148,9 +150,20 @@ class Cpu implements Processor {
       this.unserved = undefined;
       return result;
     }
+    const result = this.runToStop();
+    if (result.kind === 'exit' && isVmExit(this.core.wanted, result.exit)) this.leave(result.exit);
+    return result;
+  }
+
+  private leave(exit: VmExit): void {
+    this.emulates = exit.reason === 'io' || 'gpa' in exit;
+    this.events.leave();
+  }
+
+  private runToStop(): RunResult {
     for (;;) {
-      const before = this.events.boundary();
-      const result = before === 'delivered' ? undefined : (before ?? this.stretch(this.left));
+      const event = this.events.boundary();
+      const result = event === 'delivered' ? undefined : (event ?? this.runStretch());
       if (result) return result;
       if (this.left <= 0 || this.gaveWay) return { kind: 'budget' };
       // Faults whose handlers fault at once, without end: whoever runs the guest gets a say now and then.
@@ -162,6 +175,15 @@ class Cpu implements Processor {
       }
       if (this.stopRequested) return { kind: 'stop-requested' };
     }
+  }
+
+  /** Runs generated code, and says whether the guest itself has ended an instruction with it. */
+  private runStretch(): RunResult | undefined {
+    const { left } = this;
+    const completes = this.emulates && this.core.access.completed.length > 0;
+    const result = this.stretch(left);
+    if (this.left < left && !completes) this.events.trapBehind();
+    return result;
   }
 
   requestStop(): void {
@@ -177,7 +199,8 @@ class Cpu implements Processor {
     const flags = state.get32(L.EFLAGS);
     const trap = (flags & Flag.TF) !== 0;
     const again = access.completed.length > 0;
-    const single = shadow !== 0 || trap || again || core.passing > 0 || access.onAccess !== undefined;
+    const { monitorTrap } = core.wanted;
+    const single = shadow !== 0 || trap || again || monitorTrap || core.passing > 0 || access.onAccess !== undefined;
     access.taken = 0;
     access.ignoreWatches = core.passesWatches;
     state.set32(O.ENGINE_ABORT, 0);
@@ -410,6 +433,9 @@ class Cpu implements Processor {
   inject(event: EventInjection): void {
     this.core.access.forgetCompleted();
     this.events.injected = event;
+  }
+  injectMonitorTrap(): void {
+    this.events.injectMonitorTrap();
   }
   get injected(): EventInjection | undefined {
     return this.events.injected;

@@ -45,6 +45,7 @@ export const EXIT_REASONS = [
   'vm-entry-failure',
   'dirty-log',
   'preemption-timer',
+  'monitor-trap',
 ] as const;
 export type ExitReason = (typeof EXIT_REASONS)[number];
 
@@ -200,7 +201,8 @@ export type ExitDetail =
         | 'mwait'
         | 'init'
         | 'shutdown'
-        | 'preemption-timer';
+        | 'preemption-timer'
+        | 'monitor-trap';
     };
 
 /** Where the vCPU was when it left. */

@@ -1,3 +1,5 @@
+import type { VmExit } from './exit.ts';
+
 /** Bits of CR0 or CR4 that the hypervisor owns (Intel SDM vol. 3, 26.3: guest/host masks and read shadows). */
 export interface OwnedBits {
   /** A write that would give one of these bits another value than its shadow leaves; others leave these bits alone. */
@@ -65,6 +67,8 @@ export interface InterceptSet {
   /** Leave as soon as, and as long as, an interrupt could be taken. */
   interruptWindow: boolean;
   nmiWindow: boolean;
+  /** Leave behind each instruction, and before the handler of each event (Intel SDM vol. 3, 26.5.2). */
+  monitorTrap: boolean;
   /** Bit n set: writes of (`write`) or reads of (`read`) CRn leave. */
   cr: { read: number; write: number };
   cr0: OwnedBits;
@@ -119,6 +123,7 @@ export function noIntercepts(): InterceptSet {
     sipi: false,
     interruptWindow: false,
     nmiWindow: false,
+    monitorTrap: false,
     cr: { read: 0, write: 0 },
     cr0: { mask: 0n, shadow: undefined },
     cr4: { mask: 0n, shadow: undefined },
@@ -138,4 +143,22 @@ export function interceptsException({ exceptions, pageFaults }: InterceptSet, ve
   const isSet = ((exceptions >>> vector) & 1) === 1;
   if (vector !== PAGE_FAULT) return isSet;
   return isSet === ((errorCode & pageFaults.mask) === pageFaults.match);
+}
+
+/**
+ * Whether an exit is the hypervisor's: the others leave the processor for a device that the guest has for itself, for an MSR that isn't there,
+ * or for a debugger that wants to see an exception.
+ */
+export function isVmExit(intercepts: InterceptSet, exit: VmExit): boolean {
+  switch (exit.reason) {
+    case 'io':
+      return intercepts.io(exit.port, exit.size);
+    case 'msr-read':
+    case 'msr-write':
+      return intercepts.msr(exit.msr, exit.reason === 'msr-write');
+    case 'exception':
+      return interceptsException(intercepts, exit.vector, exit.errorCode);
+    default:
+      return true;
+  }
 }

@@ -158,6 +158,8 @@ export interface Processor {
   inject(event: EventInjection): void;
   /** What the next entry injects. */
   readonly injected: EventInjection | undefined;
+  /** Makes a monitor trap wait for the boundary behind the next entry, whether it is intercepted or not (Intel SDM vol. 3, 27.6.2). */
+  injectMonitorTrap(): void;
   /** DR6 bits of debug exceptions that wait for the next boundary: BS (bit 14) and B0–B3. */
   pendingDebug: bigint;
   setInterruptSource(source: InterruptSource | undefined): void;

@@ -35,6 +35,7 @@ export class FakeProcessor implements Processor {
   readonly gaveWay = false;
   holdInterrupts = false;
   readonly injected = undefined;
+  injectMonitorTrap(): void {}
   pendingDebug = 0n;
   debugExceptions = 0;
   breakpoints: ReadonlySet<bigint> = new Set();

@@ -17,6 +17,7 @@ const HAS_ERROR_CODE = 1 << 11;
 const RESERVED = 0x7fff_f000;
 const HARDWARE_EXCEPTION = 3;
 const LAST_EXCEPTION = 31;
+const OTHER_EVENT = 7;
 const LONGEST_INSTRUCTION = 15;
 
 const Blocking = { STI: 1, MOV_SS: 2, NMI: 8 } as const;
@@ -30,7 +31,8 @@ export function entryFieldsProblem(fields: VmxEvent, protectedMode: boolean): st
   if ((information & VALID) === 0) return undefined;
   const vector = information & 0xff;
   const type = (information >>> 8) & 7;
-  if (type === 1 || type === 7) return `interruption type ${type} is reserved`;
+  if (type === 1) return 'interruption type 1 is reserved';
+  if (type === OTHER_EVENT && vector !== 0) return `a monitor trap has vector 0, not ${vector}`;
   if (type === 2 && vector !== Vector.NMI) return `an NMI has vector 2, not ${vector}`;
   if (type === HARDWARE_EXCEPTION && vector > LAST_EXCEPTION) return `vector ${vector} is no exception`;
   const hasCode = (information & HAS_ERROR_CODE) !== 0;
@@ -39,7 +41,7 @@ export function entryFieldsProblem(fields: VmxEvent, protectedMode: boolean): st
   if (needsCode && !hasCode) return `exception ${vector} lacks its error code`;
   if (information & RESERVED) return 'reserved bits of the interruption information are set';
   if (hasCode && errorCode >>> 16 !== 0) return 'bits 31:16 of the error code are set';
-  if (type > HARDWARE_EXCEPTION && instructionLength > LONGEST_INSTRUCTION)
+  if (type > HARDWARE_EXCEPTION && type !== OTHER_EVENT && instructionLength > LONGEST_INSTRUCTION)
     return `an instruction has no ${instructionLength} bytes`;
   return undefined;
 }

@@ -15,6 +15,7 @@ export interface VmxEvent {
 
 const VALID = 0x8000_0000;
 const HAS_ERROR_CODE = 1 << 11;
+const OTHER_EVENT = 7;
 const NO_EVENT: VmxEvent = { information: 0, errorCode: 0, instructionLength: 0 };
 
 const VMX_TYPES = {
@@ -62,6 +63,11 @@ export function fromVmxEvent({ information, errorCode, instructionLength }: VmxE
     errorCode: information & HAS_ERROR_CODE ? errorCode : undefined,
   };
   return isSoftwareEvent(event) ? { ...event, instructionLength } : event;
+}
+
+/** Whether the fields of an entry make a monitor trap wait (type 7, "other event"; Intel SDM vol. 3, 27.6.2). */
+export function injectsMonitorTrap({ information }: VmxEvent): boolean {
+  return information === VALID + (OTHER_EVENT << 8);
 }
 
 /**

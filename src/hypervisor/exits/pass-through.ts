@@ -1,4 +1,5 @@
 import type { VmExit } from '../../processor/exit.ts';
+import { isVmExit } from '../../processor/intercepts.ts';
 import type { Processor } from '../../processor/processor.ts';
 import type { GuestBuses } from '../partition/guest-buses.ts';
 
@@ -14,13 +15,8 @@ export function accessPort(processor: Processor, buses: GuestBuses, exit: Extrac
  * or to an MSR that isn't there. It is no VM exit. False: it is one.
  */
 export function passesThrough(processor: Processor, buses: GuestBuses, exit: VmExit): boolean {
-  const { intercepts } = processor;
-  if (exit.reason === 'io' && !intercepts.io(exit.port, exit.size)) {
-    accessPort(processor, buses, exit);
-    return true;
-  }
-  const isMsr = exit.reason === 'msr-read' || exit.reason === 'msr-write';
-  if (!isMsr || intercepts.msr(exit.msr, exit.reason === 'msr-write')) return false;
-  processor.performNatively();
+  if (isVmExit(processor.intercepts, exit)) return false;
+  if (exit.reason === 'io') accessPort(processor, buses, exit);
+  else processor.performNatively();
   return true;
 }

@@ -115,6 +115,9 @@ export function exitNumbers(exit: VmExit): ExitNumbers {
       return { vmx: 49, svm: 0x400 };
     case 'preemption-timer':
       return { vmx: 52, svm: 0x60 };
+    case 'monitor-trap':
+      // On SVM RFLAGS.TF and the intercept of #DB take its place.
+      return { vmx: 37, svm: 0x41 };
     case 'wbinvd':
       return exit.instruction === 'invd' ? { vmx: 13, svm: 0x76 } : { vmx: 54, svm: 0x89 };
     case 'xsetbv':
@@ -156,6 +159,7 @@ const VMX_NAMES: Readonly<Record<number, string>> = {
   32: 'MSR_WRITE',
   33: 'INVALID_STATE',
   36: 'MWAIT_INSTRUCTION',
+  37: 'MONITOR_TRAP_FLAG',
   39: 'MONITOR_INSTRUCTION',
   40: 'PAUSE_INSTRUCTION',
   43: 'TPR_BELOW_THRESHOLD',

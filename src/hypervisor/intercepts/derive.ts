@@ -69,6 +69,7 @@ export function deriveIntercepts(settings: InterceptSettings, vendor: 'intel' | 
     sipi: vendor === 'intel' && inputs === 'physical',
     interruptWindow: is('interrupt-window'),
     nmiWindow: is('nmi-window'),
+    monitorTrap: is('monitor-trap'),
     cr: { read: cr.reads, write: cr.writes },
     cr0,
     cr4,

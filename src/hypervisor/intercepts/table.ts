@@ -91,7 +91,7 @@ const INTERCEPTS = {
   encls: { vmx: secondary(15, 'Enable ENCLS exiting'), svm: 'none' },
   enclv: { vmx: secondary(28, 'Enable ENCLV exiting'), svm: 'none' },
   loadiwkey: { vmx: tertiary(0, 'LOADIWKEY exiting'), svm: 'none' },
-  'monitor-trap': { vmx: primary(27, 'Monitor trap flag'), svm: 'none' },
+  'monitor-trap': { vmx: primary(27, 'Monitor trap flag'), svm: 'none', reason: 'monitor-trap' },
   'preemption-timer': { vmx: pin(6, 'Activate VMX-preemption timer'), svm: 'none' },
   'instruction-timeout': { vmx: secondary(31, 'Instruction timeout'), svm: 'none' },
 } as const satisfies Readonly<Record<string, SettingRow>>;

@@ -55,6 +55,7 @@ function detailOf(exit: VmExit, rax: bigint): number | undefined {
     case 'monitor':
     case 'mwait':
     case 'preemption-timer':
+    case 'monitor-trap':
       return 0;
     default:
       return undefined;

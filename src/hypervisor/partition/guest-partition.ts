@@ -2,7 +2,7 @@ import type { Clock } from '../../devices/device.ts';
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { PcDevices } from '../../devices/pc/pc.ts';
 import type { VmExit } from '../../processor/exit.ts';
-import { interceptsException } from '../../processor/intercepts.ts';
+import { isVmExit } from '../../processor/intercepts.ts';
 import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { entryProblem } from '../events/entry-checks.ts';
@@ -310,7 +310,7 @@ export class GuestPartition implements HostedPartition, Machine {
 
   private leave(vcpu: Vcpu, raw: VmExit): RunStop | undefined {
     const { processor } = vcpu;
-    if (raw.reason === 'exception' && !interceptsException(processor.intercepts, raw.vector, raw.errorCode))
+    if (raw.reason === 'exception' && !isVmExit(processor.intercepts, raw))
       return { kind: 'exception', vcpu: vcpu.index, exit: raw };
     const exit = this.server.classify?.(processor, raw) ?? raw;
     if (this.server.serveDirectly?.(processor, exit)) {

@@ -62,6 +62,8 @@ export class EventUnit {
   private unreported: FailedDelivery | undefined;
   /** Events delivered since an instruction retired. */
   deliveries = 0;
+  /** A monitor trap waits for the next boundary (Intel SDM vol. 3, 26.5.2). */
+  private monitorTrap = false;
 
   constructor(
     private readonly core: CpuCore,
@@ -79,6 +81,22 @@ export class EventUnit {
     this.unreported = undefined;
     this.unfinished = undefined;
     this.deliveries = 0;
+    this.monitorTrap = false;
+  }
+
+  /** See {@link Processor.injectMonitorTrap}. */
+  injectMonitorTrap(): void {
+    this.monitorTrap = true;
+  }
+
+  /** The vCPU leaves the guest: a monitor trap that another exit is in front of is lost. */
+  leave(): void {
+    this.monitorTrap = false;
+  }
+
+  /** An instruction of the guest has ended, or an event was delivered. */
+  trapBehind(): void {
+    if (this.core.intercepts.monitorTrap) this.monitorTrap = true;
   }
 
   get halted(): boolean {
@@ -98,7 +116,12 @@ export class EventUnit {
 
   /** What besides the registers belongs to the vCPU's state. */
   get hashed(): readonly number[] {
-    const waiting = [this.nmiPending ? 1 : 0, this.initPending ? 1 : 0, Number(this.pendingDebug), this.sipiVector ?? -1];
+    const waiting = [
+      (this.nmiPending ? 1 : 0) | (this.monitorTrap ? 2 : 0),
+      this.initPending ? 1 : 0,
+      Number(this.pendingDebug),
+      this.sipiVector ?? -1,
+    ];
     return this.unfinished ? [...waiting, (this.unfinished.left?.event ?? this.unfinished.event).vector] : waiting;
   }
 
@@ -123,6 +146,7 @@ export class EventUnit {
     if (this.initPending) return this.initialize();
     if (activity === Activity.WAIT_FOR_SIPI) return this.waitForSipi();
     if (activity === Activity.SHUTDOWN) return this.shutDown();
+    if (this.monitorTrap) return core.exit({ reason: 'monitor-trap' }, 0);
     const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
     if (this.pendingDebug !== 0n && !(shadow & MOV_SS_SHADOW)) {
       const dr6 = this.pendingDebug;
@@ -240,8 +264,9 @@ export class EventUnit {
     const { core, state } = this;
     try {
       const outcome = core.undivided(() => deliverEvent(core, event, faultRip, left));
-      if (outcome === 'delivered') return undefined;
-      return this.tripleFault(outcome);
+      if (outcome !== 'delivered') return this.tripleFault(outcome);
+      this.trapBehind();
+      return undefined;
     } catch (error) {
       // A task switch through a gate, or a fault that is intercepted: a hypervisor sees to it and injects the event again, or has it
       // delivered by `performNatively`. What the second level refused is delivered anew.

@@ -65,6 +65,8 @@ describe('entry fields', () => {
     ['an interrupt with an error code', fields(0x8000_0820), true, false],
     ['a reserved bit', fields(0x8000_1306), true, false],
     ['a long error code', fields(0x8000_0b0d, 0x1_0000), true, false],
+    ['a monitor trap', fields(0x8000_0700), true, true],
+    ['a monitor trap with a vector', fields(0x8000_0701), true, false],
     ['INT n of 2 bytes', fields(0x8000_0480, 0, 2), true, true],
     ['INT n of 16 bytes', fields(0x8000_0480, 0, 16), true, false],
     ['an interrupt of 16 bytes, whose length is ignored', fields(0x8000_0020, 0, 16), true, true],
