@@ -168,7 +168,17 @@ export class DebugSession implements RunControl {
   run({ instructions, onlyVcpu, stopAtStage, stopAtEntry }: RunRequest): RunStop {
     // Single steps are made whole: a turn that is over ends behind them.
     const until = onlyVcpu === undefined ? this.until : undefined;
+    this.holdInterrupts(onlyVcpu);
     return this.partition.run({ instructions, onlyVcpu, stopAtStage, stopAtEntry, until, held: this.held.vcpus });
+  }
+
+  /**
+   * An interrupt would lead a vCPU astray that is single-stepped, so it waits. What runs at full speed takes its interrupts: a call that
+   * is stepped over, and the other vCPUs, may wait for nothing else.
+   */
+  private holdInterrupts(stepper: number | undefined): void {
+    for (const { index, processor } of this.partition.vcpus)
+      processor.holdInterrupts = index === stepper && !this.interruptsWhileStepping;
   }
 
   stepDone(description = 'Step'): SessionEvent {
@@ -346,8 +356,6 @@ export class DebugSession implements RunControl {
   }
 
   private advance(): SessionEvent | undefined {
-    const held = this.step !== undefined && !this.interruptsWhileStepping;
-    for (const { processor } of this.partition.vcpus) processor.holdInterrupts = held;
     if (this.step) return this.step.slice();
     return this.after(this.run({ instructions: SLICE_INSTRUCTIONS, stopAtStage: this.rules.hasStages }));
   }
@@ -470,7 +478,7 @@ export class DebugSession implements RunControl {
     this.pendingStop = undefined;
     this.targets = NO_ADDRESSES;
     this.askForExceptions();
-    for (const { processor } of this.partition.vcpus) processor.holdInterrupts = false;
+    this.holdInterrupts(undefined);
     if (this.running) this.applyBreakpoints();
   }
 }

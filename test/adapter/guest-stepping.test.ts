@@ -179,6 +179,81 @@ ${TABLE}`;
     },
   );
 
+  /** An interrupt comes soon, again and again; it counts in R15. */
+  const TICKING = `bits 64
+${GATES}
+_start:
+    gate 0x40, tick
+    gate 6, handler
+    lidt [idt_register]
+    mov rbx, 0xfee00000
+    mov dword [rbx + 0xf0], 0x1ff
+    mov dword [rbx + 0x3e0], 0b1011
+    mov dword [rbx + 0x320], 0x20040
+    mov dword [rbx + 0x380], 1000
+    sti             ; @sti
+`;
+  const TICK = `
+tick:
+    inc r15         ; @tick
+    mov dword [rbx + 0xb0], 0
+    iretq
+${TABLE}`;
+
+  test.each(['bare', 'kvm'])(
+    'over a call on %s lets the interrupt in that the call waits for; no other step does',
+    (platform) => {
+      const source = `${TICKING}
+    mov ecx, 2000
+    loop $
+    call wait       ; @call
+    nop             ; @after
+    nop             ; @next
+    hlt
+wait:
+    mov rax, r15
+.more:
+    cmp rax, r15
+    je .more
+    cli
+    ret
+handler: hlt
+${TICK}`;
+      const { client, file } = atEntry(source, { platform });
+      client.ask('setBreakpoints', { source: { path: file }, breakpoints: [{ line: lineOf(file, '@sti') }] });
+      client.move('continue');
+      // The loop takes longer than the timer.
+      for (let step = 0; step < 3; step++) client.move('next');
+      for (let round = 0; round < 1500; round++) client.move('stepIn');
+      expect(client.evaluate('r15', 'clipboard')).toBe('0x0');
+      client.ask('setBreakpoints', { source: { path: file }, breakpoints: [{ line: lineOf(file, '@call') }] });
+      client.move('continue');
+      const before = Number(client.evaluate('r15', 'clipboard'));
+      expect(before).toBeGreaterThan(0);
+      expect(client.move('next').body.reason).toBe('step');
+      expect(line(client)).toBe(lineOf(file, '@after'));
+      expect(Number(client.evaluate('r15', 'clipboard'))).toBeGreaterThan(before);
+      client.move('next');
+      expect(line(client)).toBe(lineOf(file, '@next'));
+    },
+  );
+
+  test('onto a fault comes to its handler, though an interrupt waits', () => {
+    const { client, file } = atEntry(`${TICKING}
+    mov ecx, 1200
+    loop $
+    ud2             ; @fault
+handler:
+    hlt             ; @handler
+${TICK}`);
+    client.ask('setBreakpoints', { source: { path: file }, breakpoints: [{ line: lineOf(file, '@sti') }] });
+    client.move('continue');
+    while (line(client) !== lineOf(file, '@fault')) client.move('next');
+    expect(client.move('next').body.description).toBe('Guest exception');
+    expect(line(client)).toBe(lineOf(file, '@handler'));
+    expect(client.evaluate('r15', 'clipboard')).toBe('0x0');
+  });
+
   test('prints the logpoints that it passes and stops at breakpoints inside of what it steps over', () => {
     const { client, file } = atEntry(`bits 64
 _start:

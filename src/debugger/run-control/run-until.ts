@@ -5,6 +5,8 @@ import type { SessionEvent } from './events.ts';
 /** Runs at full speed until the vCPU is at one of some addresses in a state that is accepted. */
 export class RunUntil {
   private readonly addresses: ReadonlySet<bigint>;
+  /** An exception is yet to be delivered: no interrupt may come before it. */
+  private delivers: boolean;
 
   constructor(
     private readonly control: RunControl,
@@ -13,6 +15,7 @@ export class RunUntil {
     passed: PassedStop = 'breakpoint',
   ) {
     this.addresses = new Set(addresses);
+    this.delivers = passed === 'exception';
     control.enterRun(addresses);
     const { processor } = control.vcpu();
     // A halted vCPU is not at the instruction any more that it would pass.
@@ -21,7 +24,9 @@ export class RunUntil {
 
   slice(): SessionEvent | 'arrived' | undefined {
     const { control } = this;
-    const stop = control.run({ instructions: SLICE_INSTRUCTIONS });
+    const request = this.delivers ? { instructions: 1, onlyVcpu: control.current } : { instructions: SLICE_INSTRUCTIONS };
+    this.delivers = false;
+    const stop = control.run(request);
     if (stop.kind !== 'breakpoint' || stop.vcpu !== control.current) return control.after(stop);
     const { processor } = control.vcpu();
     if (!this.addresses.has(processor.linearRip)) return control.after(stop);
