@@ -308,3 +308,15 @@ test('the state hash tells states apart and is the same for the same state', () 
   first.run({ instructions: 1 });
   expect(first.stateHash()).not.toBe(fewer);
 });
+
+test('no half of the state hash follows from the other', () => {
+  const { partition } = machine([LOOP]);
+  const differences = Array.from({ length: 64 }, (_, value) => {
+    partition.memory.write(0xfffen, Uint8Array.of(value));
+    const hash = partition.stateHash();
+    return Number.parseInt(hash.slice(0, 8), 16) ^ Number.parseInt(hash.slice(8), 16);
+  });
+  const ones = differences.reduce((all, difference) => all | difference, 0);
+  const zeros = differences.reduce((all, difference) => all | ~difference, 0);
+  expect([ones, zeros]).toEqual([-1, -1]);
+});

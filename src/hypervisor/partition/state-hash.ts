@@ -26,8 +26,15 @@ export function stateHash(processors: readonly Processor[], memory: PartitionMem
     }
     mix(region.length, Number(region.gpa & 0xffff_ffffn));
   }
-  // Every bit of one lane reaches the other.
-  mix(second >>> 16, first >>> 16);
-  mix(second, first);
+  // Every bit of one lane reaches the other, by steps that can each be undone: no two pairs of lanes become one.
+  second ^= scramble(first);
+  first ^= scramble(second);
+  second ^= scramble(first);
   return [first, second].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('');
+}
+
+/** A word that each bit of another one has a part in. */
+function scramble(word: number): number {
+  const half = Math.imul(word ^ (word >>> 16), PRIME);
+  return Math.imul(half ^ (half >>> 13), 0x9e37_79b1);
 }
