@@ -1,10 +1,9 @@
 import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../hypervisor/exits/stage.ts';
 import type { InterruptSource, Processor } from '../../processor/processor.ts';
 import { Flag } from '../../processor/state/cpu-state.ts';
 import { INTERRUPTIBILITY } from '../../processor/state/layout.ts';
-import { type Kvm, kernelFrame } from './kvm.ts';
+import type { Kvm } from './kvm.ts';
 
 /** STI and MOV SS shadows. */
 const SHADOW = 3;
@@ -61,17 +60,4 @@ export function injectInterrupt(kvm: Kvm, processor: Processor): void {
   const open = (state.rflags & Flag.IF) !== 0 && !blocked;
   if (open && !takesEntry(served)) processor.inject({ vector: apic.acknowledge(), type: 'external-interrupt' });
   else processor.intercepts.interruptWindow = true;
-}
-
-/** The guest can take an interrupt now (VMX reason 7, SVM 0x64 VINTR). It is injected at the entry that follows. */
-export function* handleInterruptWindow(kvm: Kvm, context: ExitContext): Handler {
-  context.processor.intercepts.interruptWindow = false;
-  yield stage('kvm-interrupt-window.exit', { rip: context.exit.rip });
-  yield* inFrame(kernelFrame('kvm_make_request(KVM_REQ_EVENT)'), requestEvent(kvm, context));
-}
-
-function* requestEvent(kvm: Kvm, context: ExitContext): Handler {
-  const pending = kvm.apic(context.vcpu).hasInterrupt();
-  context.result(pending ? 'interrupt to be injected' : 'nothing waits any more');
-  yield stage('kvm-interrupt-window.request', { pending });
 }

@@ -6,19 +6,9 @@ import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
 import type { ExitDetail, VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
-import { handleApicAccess } from './handlers/apic.ts';
-import { handleControlRegister } from './handlers/control-register.ts';
-import { handleCpuid } from './handlers/cpuid.ts';
-import { handleHalt } from './handlers/halt.ts';
-import { handleHypercall } from './handlers/hypercall.ts';
-import { handleIo } from './handlers/io.ts';
-import { handleMmio } from './handlers/mmio.ts';
-import { handleRdmsr, handleWrmsr } from './handlers/msr.ts';
-import { handleFullLog, handleMisconfiguration, handleViolation } from './handlers/second-level.ts';
-import { handleFailedEntry, performAsHardware, refuseInstruction, treatAsNop, unexpectedExit } from './handlers/simple.ts';
-import { handleTripleFault } from './handlers/triple-fault.ts';
+import { serve } from './handlers/serve.ts';
 import { kvmIntercepts } from './intercepts.ts';
-import { handleInterruptWindow, injectInterrupt, KvmInterrupts } from './interrupts.ts';
+import { injectInterrupt, KvmInterrupts } from './interrupts.ts';
 import { freshVcpu, type Kvm, type KvmVcpu } from './kvm.ts';
 import { updateStealTime } from './paravirtual/clock.ts';
 
@@ -110,7 +100,7 @@ export class KvmPlatform implements Platform, Kvm {
     const { frame, name } = this.entryPoint(context.exit.reason);
     context.served(name, 'hypervisor');
     this.vcpu(context.vcpu).served = context;
-    return inFrame(frame, this.serve(context));
+    return inFrame(frame, serve(this, context));
   }
 
   /** The vendor module's function for a reason, and what the journal calls it. */
@@ -121,63 +111,6 @@ export class KvmPlatform implements Platform, Kvm {
     const made = { frame, name: `${frame.component} ${frame.name}` };
     this.entryPoints.set(reason, made);
     return made;
-  }
-
-  private serve(context: ExitContext): Handler {
-    const { exit } = context;
-    /** The same context, known to be for an exit of this reason. */
-    const of = <Exit extends VmExit>(_narrow: Exit) => context as ExitContext<Exit>;
-    switch (exit.reason) {
-      case 'cpuid':
-        return handleCpuid(this, of(exit));
-      case 'io':
-        return handleIo(this, of(exit));
-      case 'mmio':
-        return handleMmio(this, of(exit));
-      case 'apic':
-        return handleApicAccess(this, of(exit));
-      case 'second-level-violation':
-        return handleViolation(this, of(exit));
-      case 'second-level-misconfiguration':
-        return handleMisconfiguration(this, of(exit));
-      case 'dirty-log':
-        return handleFullLog(this, of(exit));
-      case 'msr-read':
-        return handleRdmsr(this, of(exit));
-      case 'msr-write':
-        return handleWrmsr(this, of(exit));
-      case 'hypercall':
-        return handleHypercall(this, of(exit));
-      case 'interrupt-window':
-        return handleInterruptWindow(this, context);
-      case 'hlt':
-        return handleHalt(this, context);
-      case 'triple-fault':
-        return handleTripleFault(this, of(exit));
-      case 'cr':
-        // kvm-amd keeps no shadow of CR4: the guest's reads leave too.
-        return exit.access === 'mov-from' ? performAsHardware(context) : handleControlRegister(of(exit));
-      case 'dr':
-      case 'rdpmc':
-      case 'xsetbv':
-      case 'wbinvd':
-      case 'invlpg':
-      case 'pause':
-      case 'task-switch':
-      case 'rdtsc':
-      case 'descriptor-table':
-        return performAsHardware(context);
-      case 'vm-entry-failure':
-        return handleFailedEntry(this, of(exit));
-      case 'monitor':
-      case 'mwait':
-        return treatAsNop(context);
-      case 'vmx':
-      case 'svm':
-        return refuseInstruction(context);
-      default:
-        return unexpectedExit(this, context);
-    }
   }
 
   prepareEntry(processor: Processor): void {

@@ -1,0 +1,16 @@
+import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import { type Kvm, kernelFrame } from '../kvm.ts';
+
+/** The guest can take an interrupt now (VMX reason 7, SVM 0x64 VINTR). It is injected at the entry that follows. */
+export function* handleInterruptWindow(kvm: Kvm, context: ExitContext): Handler {
+  context.processor.intercepts.interruptWindow = false;
+  yield stage('kvm-interrupt-window.exit', { rip: context.exit.rip });
+  yield* inFrame(kernelFrame('kvm_make_request(KVM_REQ_EVENT)'), requestEvent(kvm, context));
+}
+
+function* requestEvent(kvm: Kvm, context: ExitContext): Handler {
+  const pending = kvm.apic(context.vcpu).hasInterrupt();
+  context.result(pending ? 'interrupt to be injected' : 'nothing waits any more');
+  yield stage('kvm-interrupt-window.request', { pending });
+}
