@@ -2,6 +2,9 @@
  * Exit handlers as staged generators. A handler is a generator function; each `yield stage(…)` names a place where a
  * debugger can stop and the values that matter there. Nothing else is needed to make a hypervisor steppable: the source
  * that the user sees is the handler's own.
+ *
+ * Where nobody steps, the same source is run without its stages (tools/generate/unstaged-handlers.mjs): each is a statement of its
+ * own, and its values have no effects.
  */
 
 /** Who runs the code of a frame, as the journal's `to` and the call stack show it. */

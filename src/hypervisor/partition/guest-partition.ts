@@ -139,7 +139,7 @@ export class GuestPartition implements HostedPartition, Machine {
 
   /** The record of the exit in progress says that its request was refused, and so does the host's journal. */
   private noteRefusal(refusal: Refusal, tell: PartitionParts['onRefusal']): void {
-    const record = this.vcpus[this.active]?.record;
+    const record = this.vcpus[this.active]?.activity?.context.record;
     if (record) record.refused = `refused: ${refusal.why}`;
     tell?.(this.active, refusal);
   }
@@ -211,7 +211,7 @@ export class GuestPartition implements HostedPartition, Machine {
       this.timers.fireDue();
       this.input.deliverDue(icount, this.ticks);
       const vcpu = this.turns.next(this.vcpus, this.ticks, request);
-      const stop = vcpu === undefined ? this.skipIdleTime(request) : this.runVcpu(vcpu, budget, icount, request.until);
+      const stop = vcpu === undefined ? this.skipIdleTime(request) : this.runVcpu(vcpu, budget, icount, request);
       if (stop !== undefined) return stop;
     }
   }
@@ -222,8 +222,9 @@ export class GuestPartition implements HostedPartition, Machine {
     return undefined;
   }
 
-  private runVcpu(vcpu: Vcpu, budget: bigint, icount: bigint, until: bigint | undefined): RunStop | undefined {
+  private runVcpu(vcpu: Vcpu, budget: bigint, icount: bigint, request: RunRequest): RunStop | undefined {
     const { processor } = vcpu;
+    const { until } = request;
     this.active = vcpu.index;
     const turnEnds = this.turns.endOf(vcpu, this.ticks);
     let limit = budget < LONGEST_RUN ? budget : LONGEST_RUN;
@@ -235,7 +236,7 @@ export class GuestPartition implements HostedPartition, Machine {
     this.dirtyLog.vcpu = vcpu.index;
     this.server.prepareEntry?.(processor);
     const failure = this.failedEntry(vcpu);
-    if (failure) return this.leave(vcpu, failure);
+    if (failure) return this.leave(vcpu, failure, request);
     const result = processor.run(Number(limit < 1n ? 1n : limit));
     this.ticks = processor.ticks;
     // A vCPU that has nothing to do doesn't take the turn, so that asking it makes no difference.
@@ -258,7 +259,7 @@ export class GuestPartition implements HostedPartition, Machine {
         this.finish(tripleFaultEnd(vcpu.index, []));
         return undefined;
       case 'exit':
-        return this.leave(vcpu, result.exit);
+        return this.leave(vcpu, result.exit, request);
     }
   }
 
@@ -308,7 +309,7 @@ export class GuestPartition implements HostedPartition, Machine {
 
   // --- exits -----------------------------------------------------------------------------------------------------------
 
-  private leave(vcpu: Vcpu, raw: VmExit): RunStop | undefined {
+  private leave(vcpu: Vcpu, raw: VmExit, request: RunRequest): RunStop | undefined {
     const { processor } = vcpu;
     if (raw.reason === 'exception' && !isVmExit(processor.intercepts, raw))
       return { kind: 'exception', vcpu: vcpu.index, exit: raw };
@@ -325,11 +326,9 @@ export class GuestPartition implements HostedPartition, Machine {
       return undefined;
     }
     vcpu.lastExit = exit;
-    const record = this.newRecord(vcpu, exit);
-    vcpu.record = record;
-    const context = new ExitContext(vcpu.index, processor, exit, record);
-    vcpu.activity = new ExitActivity(record.seq, exit, this.server.handle(context));
-    return this.hooks?.stopAtExit(vcpu.index, exit) ? { kind: 'exit', vcpu: vcpu.index, exit } : undefined;
+    vcpu.activity = new ExitActivity(new ExitContext(vcpu.index, processor, exit, this.newRecord(vcpu, exit)), this.server);
+    if (this.hooks?.stopAtExit(vcpu.index, exit)) return { kind: 'exit', vcpu: vcpu.index, exit };
+    return this.continueHandler(vcpu, request);
   }
 
   private newRecord({ index, processor }: Vcpu, exit: VmExit): ExitEntry {
@@ -338,7 +337,7 @@ export class GuestPartition implements HostedPartition, Machine {
   }
 
   private continueHandler(vcpu: Vcpu, request: RunRequest): RunStop | undefined {
-    const { activity, record } = vcpu;
+    const { activity } = vcpu;
     if (activity === undefined) return undefined;
     this.active = vcpu.index;
     try {
@@ -348,11 +347,7 @@ export class GuestPartition implements HostedPartition, Machine {
       this.finish(internalErrorEnd(error));
     }
     vcpu.activity = undefined;
-    vcpu.record = undefined;
-    if (record) {
-      record.stage = activity.entry;
-      this.journal.enter(record);
-    }
+    this.journal.enter(activity.context.record);
     vcpu.processor.intercepts.spin?.enter();
     this.afterExit(vcpu, activity.exit);
     if (this.ended) return undefined;

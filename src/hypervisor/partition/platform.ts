@@ -2,8 +2,7 @@ import type { InspectNode } from '../../devices/inspect.ts';
 import type { PcDevices } from '../../devices/pc/pc.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
-import type { ExitContext } from '../exits/exit-context.ts';
-import type { Handler } from '../exits/stage.ts';
+import type { ExitServer } from '../exits/exit-activity.ts';
 import type { InterceptSettings } from '../intercepts/settings.ts';
 import type { RequestDoor } from '../privileges/request-door.ts';
 import type { DirtyLog } from '../second-level/dirty-log.ts';
@@ -34,15 +33,13 @@ export interface Machine {
 }
 
 /** A kind of hypervisor: what a guest sees of it, and how it serves exits. */
-export interface Platform {
+export interface Platform extends ExitServer {
   /** `bare`, `kvm` … */
   readonly name: string;
   /** Called for each vCPU after reset: sets intercepts and what the platform keeps of the vCPU. */
   setUpVcpu(processor: Processor): void;
   /** Serves what is no VM exit on this machine (an I/O access of a bare one). False: it is a VM exit. */
   serveDirectly?(processor: Processor, exit: VmExit): boolean;
-  /** Serves a VM exit. */
-  handle(context: ExitContext): Handler;
   /**
    * An exit as this hypervisor knows it: an access to the APIC page is an MMIO exit to the processor, and some exits have
    * other numbers than usual (`ExitPlace.special`).

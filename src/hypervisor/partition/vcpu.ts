@@ -4,7 +4,6 @@ import { Flag } from '../../processor/state/cpu-state.ts';
 import { ACTIVITY } from '../../processor/state/layout.ts';
 import type { ExitActivity } from '../exits/exit-activity.ts';
 import type { InterceptSettings } from '../intercepts/settings.ts';
-import type { ExitEntry } from '../journal/exit-entry.ts';
 import type { VirtualCpu } from './partition.ts';
 
 /** VMCS activity states. */
@@ -12,9 +11,8 @@ export const Activity = { ACTIVE: 0, HALTED: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } 
 
 /** A vCPU of a partition, with what the scheduler keeps of it. */
 export class Vcpu implements VirtualCpu {
+  /** The exit whose handler is in progress. */
   activity: ExitActivity | undefined;
-  /** The journal's record of the exit whose handler is in progress. */
-  record: ExitEntry | undefined;
   lastExit: VmExit | undefined;
   settings: InterceptSettings | undefined;
   /** The processor said that it has nothing to do; cleared by whatever may change that. */
@@ -48,7 +46,6 @@ export class Vcpu implements VirtualCpu {
 
   reset(): void {
     this.activity = undefined;
-    this.record = undefined;
     this.lastExit = undefined;
     this.settings = undefined;
     this.parked = false;

@@ -6,6 +6,7 @@ import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
 import type { ExitDetail, VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
+import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';
 import { kvmIntercepts } from './intercepts.ts';
 import { injectInterrupt, KvmInterrupts } from './interrupts.ts';
@@ -97,10 +98,20 @@ export class KvmPlatform implements Platform, Kvm {
   }
 
   handle(context: ExitContext): Handler {
+    return inFrame(this.take(context), serve(this, context));
+  }
+
+  handleAtOnce(context: ExitContext): void {
+    this.take(context);
+    serveAtOnce(this, context);
+  }
+
+  /** The vendor module takes an exit over. Gives the frame of its function. */
+  private take(context: ExitContext): HandlerFrame {
     const { frame, name } = this.entryPoint(context.exit.reason);
     context.served(name, 'hypervisor');
     this.vcpu(context.vcpu).served = context;
-    return inFrame(frame, serve(this, context));
+    return frame;
   }
 
   /** The vendor module's function for a reason, and what the journal calls it. */
