@@ -8,8 +8,6 @@ import type { ShownVariable } from '../debugger/inspection/shown.ts';
 import { type Guest, launchGuests } from '../debugger/launch-guest.ts';
 import type { StopEvent } from '../debugger/run-control/events.ts';
 import type { HostEvent } from '../hypervisor/host/host-journal.ts';
-import { parseExitFilter } from '../hypervisor/journal/exit-filter.ts';
-import type { ExitRecord } from '../hypervisor/journal/exit-journal.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { grantedBy } from '../hypervisor/privileges/request-door.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
@@ -18,6 +16,7 @@ import { EvaluationError } from '../symbols/symbol-source.ts';
 import { BreakpointBook } from './breakpoints/breakpoint-book.ts';
 import { Dialect } from './dialect.ts';
 import { errors, RequestError } from './errors.ts';
+import { ExitJournalFile, type OpenJournal } from './exit-journal-file.ts';
 import { GuestConsole } from './guest-console.ts';
 import { type MemoryRange, MemoryViews } from './memory-views.ts';
 import { MessageQueue } from './message-queue.ts';
@@ -32,18 +31,9 @@ export interface AdapterOptions {
   readonly files: FileAccess;
   /** Folder that the shipped handler sources are in, for their paths in stack frames. */
   readonly sourceRoot: string;
-  /** Begins the file of an exit journal. Throws LaunchError. */
-  readonly openJournal?: (path: string) => JournalSink;
+  readonly openJournal?: OpenJournal;
   /** Writes a file that the user named in the Debug Console. Throws ExpressionError. */
   readonly writeFile?: (path: string, text: string) => void;
-}
-
-/** A file that an exit journal is written to. */
-export interface JournalSink {
-  write(record: ExitRecord): void;
-  /** What was written is in the file now. */
-  flush(): void;
-  close(): void;
 }
 
 /** Bytes of assembly that take about half a second. */
@@ -96,11 +86,13 @@ export class AdapterSession {
   private launchArguments: Parameters = {};
   /** Run without debugging: nothing stops the guest. */
   private free = false;
-  private journal: JournalSink | undefined;
+  private readonly journal: ExitJournalFile;
   private readonly console = new GuestConsole((text, data) => this.event('output', { category: 'stdout', output: text, data }));
   private looked: Guest | undefined;
 
-  constructor(readonly options: AdapterOptions) {}
+  constructor(readonly options: AdapterOptions) {
+    this.journal = new ExitJournalFile(options.openJournal, (sentence) => this.output(`${sentence}\n`, 'important'));
+  }
 
   onMessage(listener: (message: unknown) => void): void {
     this.listener = listener;
@@ -203,8 +195,7 @@ export class AdapterSession {
   /** Loads the guests, or others in their place when they are started anew. Throws what `launchGuests` does. */
   launch(raw: Parameters): void {
     const group = this.load(raw);
-    this.journal?.close();
-    this.journal = this.writeJournal(group);
+    this.journal.begin(group);
     // From here on nothing fails any more: the run before is over.
     if (!this.terminated) this.tellProfile();
     // Counted from the first exit on, for whoever asks later.
@@ -224,16 +215,6 @@ export class AdapterSession {
     const where = attribute === undefined ? '' : ` The launch attribute "${attribute}" says what it may do.`;
     const who = guest && guests.length > 1 ? `${guest.configuration.name}: ` : '';
     this.output(`${who}${text}${where} More of this kind is only counted, in the Partitions view.\n`, 'stderr');
-  }
-
-  /** Has the exits of the guests written to the file that the configuration names. */
-  private writeJournal({ configuration, guests }: GuestGroup): JournalSink | undefined {
-    if (configuration.exits === undefined) return undefined;
-    if (!this.options.openJournal) throw new LaunchError('This debug adapter has no files to write: leave "exits" out.');
-    const journal = this.options.openJournal(configuration.exits);
-    const filter = parseExitFilter(configuration.exitsFilter ?? '');
-    for (const { partition } of guests) partition.journal.onRecord((record) => filter(record) && journal.write(record));
-    return journal;
   }
 
   /** A program so large that its user would wonder is loaded under the eyes of its progress. It is loaded in one go. */
@@ -325,7 +306,7 @@ export class AdapterSession {
     this.moving();
     this.lookAt(guest);
     this.progress.end();
-    this.journal?.flush();
+    this.journal.flush();
     if (stop.text !== undefined && stop.reason === 'breakpoint') this.output(`${stop.text}\n`, 'important');
     const { scope, guests } = this.launched;
     const allThreadsStopped = !guests.flatMap(threadsOf).some((thread) => !isStill(thread));
@@ -351,8 +332,7 @@ export class AdapterSession {
     if (this.terminated) return;
     this.terminated = true;
     this.progress.end();
-    this.journal?.close();
-    this.journal = undefined;
+    this.journal.close();
     for (const { session } of this.group?.guests ?? []) session.halt();
     this.tellProfile();
     this.event('terminated');

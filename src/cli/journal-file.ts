@@ -12,12 +12,19 @@ export class JournalFile {
   private waiting: string[] = [];
   private size = 0;
 
-  /** `name` is what it is called in the sentence that a path gets which can't be written. */
-  constructor(path: string, name = '--exits') {
+  /** `name` is what it is called in the sentence of the UsageError that all of this throws when it can't be written. */
+  constructor(
+    private readonly path: string,
+    private readonly name = '--exits',
+  ) {
+    this.descriptor = this.attempt(() => openSync(path, 'w'));
+  }
+
+  private attempt<Result>(work: () => Result): Result {
     try {
-      this.descriptor = openSync(path, 'w');
+      return work();
     } catch (error) {
-      throw new UsageError(`${name} ${path} can't be written: ${fileProblem(error)}.`);
+      throw new UsageError(`${this.name} ${this.path} can't be written: ${fileProblem(error)}.`);
     }
   }
 
@@ -31,14 +38,18 @@ export class JournalFile {
   /** Writes what has gathered. */
   flush(): void {
     if (this.waiting.length === 0) return;
-    writeAll(this.descriptor, Buffer.from(`${this.waiting.join('\n')}\n`));
+    const text = `${this.waiting.join('\n')}\n`;
     this.waiting = [];
     this.size = 0;
+    this.attempt(() => writeAll(this.descriptor, Buffer.from(text)));
   }
 
   close(): void {
-    this.flush();
-    closeSync(this.descriptor);
+    try {
+      this.flush();
+    } finally {
+      closeSync(this.descriptor);
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { LaunchError } from '../../src/debugger/configuration/launch-configuration.ts';
 import type { ExitRecord } from '../../src/hypervisor/journal/exit-journal.ts';
 import { Client, sample } from './client.ts';
 
@@ -52,6 +53,53 @@ describe('the exit journal of a debug session', () => {
     client.ask('restart');
     expect(first?.closed).toBe(true);
     expect(file('j')).toMatchObject({ records: [], closed: false });
+  });
+
+  test('stays as it is when the guest is to be started anew with a file that can’t be written', () => {
+    let closed = 0;
+    const records: ExitRecord[] = [];
+    const client = new Client((path) => {
+      if (path === 'nowhere') throw new LaunchError('nowhere can’t be written.');
+      return { write: (record) => records.push(record), flush: () => {}, close: () => closed++ };
+    });
+    const program = sample('hello/hello.asm');
+    client.launch(program, { exits: 'j' });
+    client.ask('configurationDone');
+    expect(client.request('restart', { arguments: { program, exits: 'nowhere' } }).message).toBe('nowhere can’t be written.');
+    expect(closed).toBe(0);
+    client.move('continue');
+    expect(records.length).toBeGreaterThan(10);
+    expect(closed).toBe(1);
+    client.ask('restart');
+    expect(client.run().body.reason).toBe('entry');
+  });
+
+  test.each(['write', 'flush', 'close'] as const)('that can’t go on at %s is told of once, and the guest goes on', (method) => {
+    let closed = 0;
+    const full = (when: string) => {
+      if (when === method) throw new Error('j can’t be written: the disk is full.');
+    };
+    const sink = {
+      write: () => full('write'),
+      flush: () => full('flush'),
+      close: () => {
+        closed++;
+        full('close');
+      },
+    };
+    const client = new Client(() => sink);
+    client.launch(sample('hello/hello.asm'), { exits: 'j' });
+    client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'exit:io', hitCondition: '5' }] });
+    client.ask('configurationDone');
+    client.move('continue');
+    client.ask('setFunctionBreakpoints', { breakpoints: [] });
+    expect(client.move('continue').event).toBe('terminated');
+    const told = client.events.filter(
+      ({ body }) => body.output === 'j can’t be written: the disk is full. The guests go on without it.\n',
+    );
+    expect(told).toHaveLength(1);
+    expect(closed).toBe(1);
+    expect(client.output).toContain('Hello from a guest');
   });
 
   test.each<[object, RegExp]>([

@@ -158,6 +158,11 @@ describe('hyperscope run', () => {
     expect(out).toMatch(/^kvm-intel handle_io\s+7\s+100\.0%/m);
   });
 
+  test.runIf(existsSync('/dev/full'))('says so when the disk is full', () => {
+    const { status, err } = hyperscope(['run', write('hello.asm', HELLO), '--exits', '/dev/full']);
+    expect({ status, err }).toEqual({ status: 2, err: "hyperscope: --exits /dev/full can't be written: the disk is full.\n" });
+  });
+
   test('writes only the exits that a filter lets through, and `exits` filters, names places and writes JSON', () => {
     const journal = path.join(folder, 'filtered.jsonl');
     const program = write('hello.asm', HELLO);
