@@ -20,6 +20,8 @@ export async function dapCommand(args: readonly string[], createSession: () => D
     throw new UsageError(`dap takes no "${positionals[0]}"; a client sends the program with its launch request.`);
   if (values.port === undefined) {
     await serve(process.stdin, process.stdout, createSession());
+    // A client that keeps its end open learns from the end of the process that there is no session any more.
+    process.stdin.destroy();
     return 0;
   }
   const port = Number(values.port);

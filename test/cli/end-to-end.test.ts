@@ -293,6 +293,14 @@ describe('hyperscope dap', () => {
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
+  test('ends when its client can’t be understood, also one that stays', async () => {
+    const child = spawn('node', [cli, 'dap']);
+    const said = once(child.stderr, 'data');
+    child.stdin.write('Content-Length: many\r\n\r\n');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(String(await said)).toContain('a header without a usable Content-Length');
+  });
+
   test('answers on a TCP port of the loopback address, one session after the other', async () => {
     const child = spawn('node', [cli, 'dap', '--port', '0']);
     const [line] = await once(child.stderr, 'data');
