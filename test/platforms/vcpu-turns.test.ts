@@ -282,4 +282,46 @@ idt: times 4096 db 0
     expect(partition.now()).toBeGreaterThan(500_000_000n);
     expect(partition.now()).toBeLessThan(500_001_000n);
   });
+
+  test('skip it as well when a timer raises NMIs, which wake one that has its interrupts off', () => {
+    const boot = `
+    lea rax, [rel idt]
+    mov [rel idt_pointer + 2], rax
+    lea rax, [rel nmi]
+    mov [rel idt + 0x20], ax
+    mov word [rel idt + 0x22], cs
+    mov word [rel idt + 0x24], 0x8e00
+    shr eax, 16
+    mov [rel idt + 0x26], ax
+    lidt [rel idt_pointer]
+    mov esi, 0xfec00000
+    mov dword [rsi], 0x15               ; the timer's pin: an NMI to vCPU 0
+    mov dword [rsi + 0x10], 0
+    mov dword [rsi], 0x14
+    mov dword [rsi + 0x10], 0x400
+    mov al, 0x34
+    out 0x43, al
+    mov al, 0xff
+    out 0x40, al
+    out 0x40, al
+    cli
+    hlt
+    hlt
+    mov dword [rsi + 0x10], 0x10400     ; masked: now nothing can
+    hlt
+nmi:
+    mov al, 'n'
+    mov dx, 0x3f8
+    out dx, al
+    iretq
+align 16
+idt_pointer: dw 0xfff
+    dq 0
+align 16
+idt: times 4096 db 0
+`;
+    const { text, end, partition } = run(several(boot, COUNT), { vcpus: 2 });
+    expect([text, end.kind]).toEqual(['nn', 'halted']);
+    expect(partition.now()).toBeGreaterThan(100_000_000n);
+  });
 });

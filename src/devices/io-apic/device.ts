@@ -44,6 +44,11 @@ export class IoApic implements Device<IoApicState>, MmioDevice {
     this.lines = 0;
   }
 
+  /** Whether any pin raises NMIs, which wake a processor that has its interrupts off. */
+  get sendsNmis(): boolean {
+    return this.low.some((entry) => (entry & (R.Entry.MASKED | R.Entry.DELIVERY_MODE)) === Delivery.NMI << 8);
+  }
+
   setLine(pin: number, level: boolean): void {
     const bit = 1 << pin;
     const before = (this.lines & bit) !== 0;

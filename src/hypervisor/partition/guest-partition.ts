@@ -279,7 +279,8 @@ export class GuestPartition implements HostedPartition, Machine {
     const watched = isPart
       ? this.vcpus.filter(({ index }) => (onlyVcpu === undefined || index === onlyVcpu) && held?.has(index) !== true)
       : this.vcpus;
-    if (!watched.some((vcpu) => vcpu.wakesOnInterrupt)) {
+    const nmis = this.devices.ioApic.sendsNmis;
+    if (!watched.some((vcpu) => vcpu.wakes(nmis))) {
       // A vCPU that stands still may wake the others once it goes on.
       if (isPart) return { kind: 'idle' };
       this.finish(this.explainHalt?.(this.processors) ?? haltedEnd(this.processors));

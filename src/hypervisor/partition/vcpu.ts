@@ -39,9 +39,9 @@ export class Vcpu implements VirtualCpu {
     if (!this.parked || state === Activity.ACTIVE) return true;
     return state === Activity.HALTED && this.interruptsOn && this.interrupts.hasInterrupt();
   }
-  /** Whether an interrupt would wake it. */
-  get wakesOnInterrupt(): boolean {
-    return this.state === Activity.HALTED && this.interruptsOn;
+  /** Whether an interrupt would wake it; `nmis` says whether there are NMIs too, which come through with interrupts off. */
+  wakes(nmis: boolean): boolean {
+    return this.state === Activity.HALTED && (this.interruptsOn || nmis);
   }
 
   reset(): void {
