@@ -1,6 +1,7 @@
 import type { VmExit } from '../../processor/exit.ts';
 import type { EventInjection } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
+import type { ResultFormat } from '../journal/exit-entry.ts';
 
 /**
  * What the guest asked for with an exit, as one would write it: `out 0x3f8, 0x48`, `#PF(0x2), delivering interrupt 0x20`. For the
@@ -112,6 +113,12 @@ export function describeEvent({ vector, type, errorCode }: EventInjection): stri
   if (type === 'software-interrupt') return `int ${hex(vector)}`;
   return describeFault(vector, errorCode);
 }
+
+/** A result that is a number. */
+export const hexOf: ResultFormat = (value) => hex(value);
+
+/** A result that is a number of so many bytes. */
+export const hexOfSize: ResultFormat = (value, size) => hex(value, 2 * Number(size));
 
 function bytes(count: number): string {
   return count === 1 ? '1 byte' : `${count} bytes`;

@@ -1,6 +1,6 @@
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
-import type { ExitEntry, LazyText } from '../journal/exit-entry.ts';
+import type { ExitEntry, ResultFormat } from '../journal/exit-entry.ts';
 import { describeFault } from './describe.ts';
 import type { ServedBy } from './stage.ts';
 
@@ -25,9 +25,24 @@ export class ExitContext<Exit extends VmExit = VmExit> {
     this.record.to = by;
   }
 
-  /** Says in the journal what came of it. A function is called when somebody reads it: it must not ask for what changes. */
-  result(text: LazyText): void {
-    this.record.result = text;
+  /** Says in the journal what was asked, where the platform knows more of it than the processor. */
+  asked(text: string): void {
+    this.record.asked = text;
+  }
+
+  /** Says in the journal what came of it. */
+  result(text: string): void {
+    this.record.outcome = text;
+  }
+
+  /** The same as values, of which a text is made when somebody reads the record: most are never read. */
+  resultOf(format: ResultFormat, first: bigint, second = 0n, third = 0n, fourth = 0n): void {
+    const { record } = this;
+    record.outcome = format;
+    record.first = first;
+    record.second = second;
+    record.third = third;
+    record.fourth = fourth;
   }
 
   /** Goes past the instruction that left. */

@@ -6,8 +6,11 @@ import { exitNumbers } from '../exits/reasons.ts';
 import type { ServedBy } from '../exits/stage.ts';
 import { type ExitRecord, plainRecord } from './exit-journal.ts';
 
-/** A text, or what makes it when somebody reads it. */
-export type LazyText = string | (() => string);
+/**
+ * Makes the text of a result out of up to four values of what came of an exit, 64 bits each, unsigned. It is a function of the
+ * program, not one made for an exit: the journal keeps it.
+ */
+export type ResultFormat = (first: bigint, second: bigint, third: bigint, fourth: bigint) => string;
 
 /**
  * The record of an exit as the journal keeps it: most are never read, so their texts are made when they are. What they are made of
@@ -19,18 +22,24 @@ export class ExitEntry implements ExitRecord {
   /** Why the partition's request was refused: the result, whatever the handler says besides. */
   refused: string | undefined;
   stage: string | undefined;
-  private asked: string | undefined;
-  private outcome: LazyText | undefined;
+  /** What was asked, in the platform's words where they say more than the exit's. */
+  asked: string | undefined;
+  /** What came of it: a text, or what makes it out of the values. */
+  outcome: string | ResultFormat | undefined;
+  first = 0n;
+  second = 0n;
+  third = 0n;
+  fourth = 0n;
 
   /** `rax` has the number of a hypercall; `mode` is the width of the code. */
   constructor(
     readonly seq: number,
     readonly partition: number,
     readonly vcpu: number,
-    private readonly vendor: 'intel' | 'amd',
+    readonly vendor: 'intel' | 'amd',
     readonly exit: VmExit,
     readonly rax: bigint,
-    private readonly mode: 16 | 32 | 64,
+    readonly mode: 16 | 32 | 64,
   ) {}
 
   get icount(): string {
@@ -56,15 +65,10 @@ export class ExitEntry implements ExitRecord {
   get request(): string {
     return this.asked ?? describeRequest(this.exit, this.rax);
   }
-  set request(text: string) {
-    this.asked = text;
-  }
   get result(): string | undefined {
     if (this.refused !== undefined) return this.refused;
-    return typeof this.outcome === 'function' ? this.outcome() : this.outcome;
-  }
-  set result(text: LazyText | undefined) {
-    this.outcome = text;
+    const { outcome } = this;
+    return typeof outcome === 'function' ? outcome(this.first, this.second, this.third, this.fourth) : outcome;
   }
 
   /** The class keeps what JSON has no form for. */

@@ -1,5 +1,6 @@
-import { EXIT_REASONS, type VmExit } from '../../processor/exit.ts';
+import type { VmExit } from '../../processor/exit.ts';
 import type { ExitEntry } from './exit-entry.ts';
+import { reasonNumber } from './reason-numbers.ts';
 
 /** Kinds that are told apart. */
 const MOST_KINDS = 10_000;
@@ -15,8 +16,6 @@ export interface ExitKind {
 }
 
 const ACCESSES = ['read', 'write', 'execute', 'read-write'] as const;
-
-const reasonNumbers = new Map(EXIT_REASONS.map((reason, index) => [reason, index]));
 
 /**
  * What an exit is about, as a number: exits of one reason with the same number have the same facets but for vCPU and RIP. Undefined for
@@ -76,7 +75,7 @@ export class ExitKinds<Kind extends ExitKind> {
     const { exit, rax, vcpu } = entry;
     const detail = detailOf(exit, rax);
     if (detail === undefined || detail > MOST_DETAIL || vcpu >= VCPUS) return undefined;
-    const key = (detail * REASONS + (reasonNumbers.get(exit.reason) ?? 0)) * VCPUS + vcpu;
+    const key = (detail * REASONS + reasonNumber(exit.reason)) * VCPUS + vcpu;
     const kinds = this.byRip.get(exit.rip);
     const kind = kinds?.get(key);
     if (kind) return isServedAlike(kind.sample, entry) ? kind : undefined;

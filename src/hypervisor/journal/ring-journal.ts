@@ -1,32 +1,41 @@
-import type { ExitReason } from '../../processor/exit.ts';
+import { EXIT_REASONS, type ExitReason } from '../../processor/exit.ts';
+import { ExitEntry } from './exit-entry.ts';
 import type { Facet } from './exit-facets.ts';
 import type { ExitFilter } from './exit-filter.ts';
 import { type CountedPart, type ExitJournal, type ExitRecord, plainRecord } from './exit-journal.ts';
 import { ExitProfile } from './exit-profile.ts';
 import { ExitStatistics } from './exit-statistics.ts';
+import { PackedEntries } from './packed-entries.ts';
+import { reasonNumber } from './reason-numbers.ts';
 
 /** Records that are kept in memory, unless it is said otherwise. */
 export const DEFAULT_KEPT = 4096;
 
 /** The journal of one partition: a ring of the newest records, counts of all. */
 export class RingJournal implements ExitJournal {
-  private ring: ExitRecord[] = [];
+  private readonly packed: PackedEntries;
+  /** By the same places as the packed ones: records that can't be packed. */
+  private whole: (ExitRecord | undefined)[] = [];
   private started = 0;
   private finished = 0;
-  private readonly counts = new Map<ExitReason, number>();
+  /** By the number of the reason. */
+  private readonly counts = new Float64Array(EXIT_REASONS.length);
   private readonly listeners: ((record: ExitRecord) => void)[] = [];
   private counting: ExitStatistics | undefined;
   private profiling: ExitProfile | undefined;
 
   /** `capacity`: most records that are kept; 0 to count exits by reason alone. */
-  constructor(private readonly capacity = DEFAULT_KEPT) {}
+  constructor(private readonly capacity = DEFAULT_KEPT) {
+    this.packed = new PackedEntries(capacity);
+  }
 
   /** Exits whose handlers have finished. */
   get total(): number {
     return this.finished;
   }
   get countByReason(): ReadonlyMap<ExitReason, number> {
-    return this.counts;
+    const counted = EXIT_REASONS.map((reason, number) => [reason, this.counts[number] ?? 0] as const);
+    return new Map(counted.filter(([, count]) => count > 0));
   }
 
   /** Number of the next record, from 1. */
@@ -36,8 +45,10 @@ export class RingJournal implements ExitJournal {
 
   latest(count: number, filter: ExitFilter = () => true): readonly ExitRecord[] {
     const records: ExitRecord[] = [];
-    for (let back = 1; back <= this.ring.length && records.length < count; back++) {
-      const record = this.ring[(this.finished - back) % this.capacity];
+    const kept = Math.min(this.finished, this.capacity);
+    for (let back = 1; back <= kept && records.length < count; back++) {
+      const place = (this.finished - back) % this.capacity;
+      const record = this.whole[place] ?? this.packed.get(place);
       if (record && filter(record)) records.push(record);
     }
     return records.reverse();
@@ -77,19 +88,25 @@ export class RingJournal implements ExitJournal {
 
   /** Enters the record of an exit whose handler has finished. */
   enter(record: ExitRecord): void {
-    if (this.capacity > 0) this.ring[this.finished % this.capacity] = record;
+    const reason = reasonNumber(record.reason);
+    if (this.capacity > 0) {
+      const place = this.finished % this.capacity;
+      const isPacked = record instanceof ExitEntry && this.packed.put(place, record, reason);
+      this.whole[place] = isPacked ? undefined : record;
+    }
     this.finished++;
-    this.counts.set(record.reason, (this.counts.get(record.reason) ?? 0) + 1);
+    this.counts[reason] = (this.counts[reason] ?? 0) + 1;
     this.counting?.add(record);
     this.profiling?.add(record);
     for (const listener of this.listeners) listener(record);
   }
 
   clear(): void {
-    this.ring = [];
+    this.packed.clear();
+    this.whole = [];
     this.started = 0;
     this.finished = 0;
-    this.counts.clear();
+    this.counts.fill(0);
     this.counting?.clear();
     this.profiling?.clear();
   }

@@ -46,6 +46,16 @@ export function hypercallRow(number: bigint): (typeof HYPERCALL_REFERENCE)[numbe
   return BY_NUMBER.get(number);
 }
 
+const REQUESTS = {
+  vmcall: new Map(HYPERCALL_REFERENCE.map(({ number, name }) => [BigInt(number), `vmcall ${name}`])),
+  vmmcall: new Map(HYPERCALL_REFERENCE.map(({ number, name }) => [BigInt(number), `vmmcall ${name}`])),
+} as const;
+
+/** A hypercall as the exit journal has it: by its name where it has one. */
+export function hypercallRequest(instruction: 'vmcall' | 'vmmcall', number: bigint): string {
+  return REQUESTS[instruction].get(number) ?? `${instruction} hypercall ${number}`;
+}
+
 /** Returned in RAX. */
 export const ReturnCode = {
   OK: 0n,

@@ -1,6 +1,6 @@
+import { hexOf } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
-import { hex } from '../../../x86/address.ts';
 import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
 
 /** An access to the local APIC's page (VMX reason 44; on AMD, AVIC's 0x402). The APIC is in the kernel. */
@@ -24,6 +24,6 @@ function* access(kvm: Kvm, context: ExitContext<ExitOf<'apic'>>): Handler {
   }
   const value = apic.readMmio(exit.gpa, exit.size);
   processor.completeAccess(value);
-  context.result(hex(value));
+  context.resultOf(hexOf, value);
   yield stage('kvm-apic.read', { offset, value });
 }

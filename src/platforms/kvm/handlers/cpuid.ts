@@ -1,5 +1,6 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
 import { hex } from '../../../x86/address.ts';
 import * as Cpuid from '../abi/cpuid.ts';
 import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
@@ -40,13 +41,11 @@ function* emulateCpuid(_kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handle
     if (leaf === 1) state.setGpr(1, state.gpr(1) | BigInt(LEAF_1_ECX >>> 0));
   }
   const values = { eax: state.gpr(0), ebx: state.gpr(3), ecx: state.gpr(1), edx: state.gpr(2) };
-  context.result(() =>
-    Object.values(values)
-      .map((value) => hex(value))
-      .join(' '),
-  );
+  context.resultOf(fourRegisters, values.eax, values.ebx, values.ecx, values.edx);
   yield stage('kvm-cpuid.complete', values);
 }
+
+const fourRegisters: ResultFormat = (...values) => values.map((value) => hex(value)).join(' ');
 
 /** KVM's own leaves; undefined for a leaf of the processor. */
 export function hypervisorLeaf(leaf: number): Registers | undefined {

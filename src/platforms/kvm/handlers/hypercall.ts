@@ -4,7 +4,15 @@ import { type Handler, inFrame, type StageValue, stage } from '../../../hypervis
 import type { Processor } from '../../../processor/processor.ts';
 import { ACTIVITY } from '../../../processor/state/layout.ts';
 import { hex } from '../../../x86/address.ts';
-import { CLOCK_PAIRING_WALLCLOCK, ClockPairing, Hypercall, hypercallRow, ReturnCode, returnCodeName } from '../abi/hypercalls.ts';
+import {
+  CLOCK_PAIRING_WALLCLOCK,
+  ClockPairing,
+  Hypercall,
+  hypercallRequest,
+  hypercallRow,
+  ReturnCode,
+  returnCodeName,
+} from '../abi/hypercalls.ts';
 import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
 import { guestTsc } from '../paravirtual/clock.ts';
 import { writeBytes } from '../paravirtual/guest-memory.ts';
@@ -45,11 +53,8 @@ function* emulateHypercall(kvm: Kvm, context: HypercallContext): Handler {
   const argument = (register: number) => (isWide ? state.gpr(register) : BigInt.asUintN(32, state.gpr(register)));
   const number = argument(0);
   const values = [argument(3), argument(1), argument(2), argument(6)] as const;
-  const known = hypercallRow(number);
-  const decoded: Record<string, StageValue> = { number, name: known?.name ?? 'unknown' };
-  for (const [index, name] of (known?.arguments ?? REGISTERS).entries()) decoded[name] = values[index] ?? 0n;
-  context.record.request = `${context.exit.instruction} ${known?.name ?? `hypercall ${number}`}`;
-  yield stage('kvm-hypercall.decode', decoded);
+  context.asked(hypercallRequest(context.exit.instruction, number));
+  yield stage('kvm-hypercall.decode', decoded(number, values));
   const allowed = processor.cpl === 0 && kvm.machine.door.ask('hypercalls', () => `to make ${context.record.request}`);
   yield stage('kvm-hypercall.check', { cpl: processor.cpl, allowed });
   const result = allowed ? yield* perform(kvm, processor, number, values) : ReturnCode.EPERM;
@@ -58,6 +63,14 @@ function* emulateHypercall(kvm: Kvm, context: HypercallContext): Handler {
   const name = returnCodeName(result);
   context.result(name);
   yield stage('kvm-hypercall.complete', { rax: state.gpr(0), result: name });
+}
+
+/** A hypercall with its arguments by their names. */
+function decoded(number: bigint, values: readonly bigint[]): Record<string, StageValue> {
+  const known = hypercallRow(number);
+  const names = known?.arguments ?? REGISTERS;
+  const named = names.map((name, index) => [name, values[index] ?? 0n] as const);
+  return { number, name: known?.name ?? 'unknown', ...Object.fromEntries(named) };
 }
 
 function* perform(

@@ -1,3 +1,4 @@
+import { hexOfSize } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import { hex } from '../../../x86/address.ts';
@@ -29,7 +30,8 @@ function* emulatePio(kvm: Kvm, context: IoContext): Handler {
     ? yield* inFrame(deviceFrame(device, exit.write ? 'write' : 'read', true), access(kvm, context, device))
     : yield* inFrame(vmmFrame('KVM_EXIT_IO'), exitToVmm(kvm, context, device));
   processor.completeAccess(BigInt(value));
-  context.result(exit.write ? 'ok' : hex(value >>> 0, exit.size * 2));
+  if (exit.write) context.result('ok');
+  else context.resultOf(hexOfSize, BigInt(value >>> 0), BigInt(exit.size));
   yield stage('kvm-io.complete', exit.write ? { port: exit.port } : { port: exit.port, value });
 }
 

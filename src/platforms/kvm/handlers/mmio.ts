@@ -1,3 +1,4 @@
+import { hexOfSize } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import { hex } from '../../../x86/address.ts';
@@ -35,7 +36,8 @@ function* emulate(kvm: Kvm, context: MmioContext): Handler {
     ? yield* inFrame(deviceFrame(device, exit.write ? 'write' : 'read', true), access(kvm, context, device))
     : yield* inFrame(vmmFrame('KVM_EXIT_MMIO'), exitToVmm(kvm, context, device));
   processor.completeAccess(value);
-  context.result(exit.write ? 'ok' : hex(value, exit.size * 2));
+  if (exit.write) context.result('ok');
+  else context.resultOf(hexOfSize, value, BigInt(exit.size));
   yield stage('kvm-mmio.complete', exit.write ? { gpa: exit.gpa } : { gpa: exit.gpa, value });
 }
 

@@ -1,7 +1,7 @@
+import { hexOf } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
-import { hex } from '../../../x86/address.ts';
 import {
   concernsLocalApic,
   isLocalApicMsr,
@@ -28,14 +28,14 @@ function* readMsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-read'>>): Handler {
     const before = processor.icount;
     processor.performNatively();
     if (processor.icount === before) context.result('#GP(0)');
-    else context.result(hex((processor.state.gpr(2) << 32n) | processor.state.gpr(0)));
+    else context.resultOf(hexOf, (processor.state.gpr(2) << 32n) | processor.state.gpr(0));
   } else {
     const value = isKvmMsr(msr) ? readKvmMsr(kvm, context.vcpu, msr) : readLocalApicMsr(kvm.apic(context.vcpu), msr);
     if (value === undefined) context.injectFault(Vector.GP, 0);
     else {
       giveMsr(processor, value);
       context.skip();
-      context.result(hex(value));
+      context.resultOf(hexOf, value);
     }
   }
   yield stage('kvm-msr.read-complete', { msr, result: context.record.result ?? '' });
