@@ -432,7 +432,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
 
   readTsc(): bigint {
     const { state } = this;
-    return BigInt.asUintN(64, state.icount + state.get64(L.IDLE_TICKS) + state.get64(L.TSC_OFFSET));
+    return BigInt.asUintN(64, state.ticks + state.get64(L.TSC_OFFSET));
   }
 
   /**

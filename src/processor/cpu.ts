@@ -94,7 +94,7 @@ class Cpu implements Processor {
     return this.state.icount;
   }
   get ticks(): bigint {
-    return this.state.icount + this.state.get64(L.IDLE_TICKS);
+    return this.state.ticks;
   }
   skipTime(ticks: bigint): void {
     this.state.set64(L.IDLE_TICKS, this.state.get64(L.IDLE_TICKS) + ticks);
@@ -150,6 +150,7 @@ class Cpu implements Processor {
       this.unserved = undefined;
       return result;
     }
+    this.events.enter();
     const result = this.runToStop();
     if (result.kind === 'exit' && isVmExit(this.core.wanted, result.exit)) this.leave(result.exit);
     return result;
@@ -204,7 +205,7 @@ class Cpu implements Processor {
     access.taken = 0;
     access.ignoreWatches = core.passesWatches;
     state.set32(O.ENGINE_ABORT, 0);
-    const count = single ? 1 : Math.min(budget, SLICE);
+    const count = single ? 1 : Math.min(budget, SLICE, this.events.room);
     let operation = 0;
     if ((core.passing > 0 || again) && core.hasBreakpoints) {
       try {
@@ -436,6 +437,15 @@ class Cpu implements Processor {
   }
   injectMonitorTrap(): void {
     this.events.injectMonitorTrap();
+  }
+  get preemptionTimer(): number {
+    return this.events.preemptionTimer.value;
+  }
+  set preemptionTimer(value: number) {
+    this.events.preemptionTimer.value = value;
+  }
+  get preemptionDeadline(): bigint | undefined {
+    return this.events.preemptionTimer.deadline;
   }
   get injected(): EventInjection | undefined {
     return this.events.injected;

@@ -69,6 +69,10 @@ export interface InterceptSet {
   nmiWindow: boolean;
   /** Leave behind each instruction, and before the handler of each event (Intel SDM vol. 3, 26.5.2). */
   monitorTrap: boolean;
+  /** Leave when the preemption timer has counted down. */
+  preemptionTimer: boolean;
+  /** An exit leaves in the timer what it has still to count. */
+  savesPreemptionTimer: boolean;
   /** Bit n set: writes of (`write`) or reads of (`read`) CRn leave. */
   cr: { read: number; write: number };
   cr0: OwnedBits;
@@ -124,6 +128,8 @@ export function noIntercepts(): InterceptSet {
     interruptWindow: false,
     nmiWindow: false,
     monitorTrap: false,
+    preemptionTimer: false,
+    savesPreemptionTimer: false,
     cr: { read: 0, write: 0 },
     cr0: { mask: 0n, shadow: undefined },
     cr4: { mask: 0n, shadow: undefined },

@@ -160,6 +160,10 @@ export interface Processor {
   readonly injected: EventInjection | undefined;
   /** Makes a monitor trap wait for the boundary behind the next entry, whether it is intercepted or not (Intel SDM vol. 3, 27.6.2). */
   injectMonitorTrap(): void;
+  /** Ticks that VMX's preemption timer counts down from at the next entry (0 to 2^32-1), where it is intercepted. */
+  preemptionTimer: number;
+  /** Ticks at which it will have counted down; undefined while the vCPU isn't in the guest. */
+  readonly preemptionDeadline: bigint | undefined;
   /** DR6 bits of debug exceptions that wait for the next boundary: BS (bit 14) and B0–B3. */
   pendingDebug: bigint;
   setInterruptSource(source: InterruptSource | undefined): void;

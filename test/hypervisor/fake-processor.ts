@@ -35,6 +35,8 @@ export class FakeProcessor implements Processor {
   readonly gaveWay = false;
   holdInterrupts = false;
   readonly injected = undefined;
+  preemptionTimer = 0;
+  readonly preemptionDeadline = undefined;
   injectMonitorTrap(): void {}
   pendingDebug = 0n;
   debugExceptions = 0;

@@ -63,14 +63,23 @@ export function eventInjProblem(eventInj: bigint): string | undefined {
   return undefined;
 }
 
-/** Why an entry with this event would fail on a vendor's processor; undefined when it wouldn't. */
+/** Controls that don't go together (Intel SDM vol. 3, 27.2.1.2). */
+function controlsProblem({ on }: InterceptSettings): string | undefined {
+  if (on.has('exit-save-timer') && !on.has('preemption-timer'))
+    return 'the value of a VMX-preemption timer is to be saved that is not activated';
+  return undefined;
+}
+
+/** Why an entry would fail on a vendor's processor; undefined when it wouldn't. `event`: what it injects. */
 export function entryProblem(
   processor: Processor,
-  event: EventInjection,
+  event: EventInjection | undefined,
   settings: InterceptSettings,
   vendor: 'intel' | 'amd',
 ): EntryProblem | undefined {
   if (vendor === 'amd') return problem('control', eventInjProblem(toSvmEvent(event)));
+  const controls = problem('control', controlsProblem(settings));
+  if (controls !== undefined || event === undefined) return controls;
   const protectedMode = (processor.state.cr0 & 1n) !== 0n;
   return (
     problem('control', entryFieldsProblem(toVmxEvent(event), protectedMode)) ??

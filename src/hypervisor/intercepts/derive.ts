@@ -1,4 +1,5 @@
 import type { InterceptSet, SvmInstruction } from '../../processor/intercepts.ts';
+import type { Processor } from '../../processor/processor.ts';
 import { conform } from './conform.ts';
 import type { InterceptSettings } from './settings.ts';
 import { spinWatch } from './spin-watch.ts';
@@ -27,8 +28,19 @@ const SVM_INSTRUCTIONS: readonly (SettingName & SvmInstruction)[] = [
 const STORES = ['sidt', 'sgdt', 'sldt', 'str'] as const;
 const LOADS = ['lidt', 'lgdt', 'lldt', 'ltr'] as const;
 
+/** Makes a vCPU leave its guest for what the settings say, and sets what they begin with. */
+export function applyIntercepts(
+  processor: Processor,
+  settings: InterceptSettings,
+  vendor: 'intel' | 'amd',
+  inputs: Inputs,
+): void {
+  Object.assign(processor.intercepts, deriveIntercepts(settings, vendor, inputs));
+  processor.preemptionTimer = settings.preemptionTimer;
+}
+
 /** What the emulated processor takes for exits when a vendor's processor is asked for these settings. */
-export function deriveIntercepts(settings: InterceptSettings, vendor: 'intel' | 'amd', inputs: Inputs): InterceptSet {
+function deriveIntercepts(settings: InterceptSettings, vendor: 'intel' | 'amd', inputs: Inputs): InterceptSet {
   const conformed = conform(settings, vendor);
   const { cr, cr0, cr4, dr, io, msrs, pauseLoop } = conformed;
   const is = (name: SettingName) => conformed.on.has(name);
@@ -70,6 +82,8 @@ export function deriveIntercepts(settings: InterceptSettings, vendor: 'intel' | 
     interruptWindow: is('interrupt-window'),
     nmiWindow: is('nmi-window'),
     monitorTrap: is('monitor-trap'),
+    preemptionTimer: is('preemption-timer'),
+    savesPreemptionTimer: is('exit-save-timer'),
     cr: { read: cr.reads, write: cr.writes },
     cr0,
     cr4,

@@ -45,6 +45,8 @@ export interface InterceptSettings {
   readonly io: 'none' | 'all' | IoBitmap;
   readonly msrs: 'none' | 'all' | MsrBitmap;
   readonly pauseLoop: PauseLoop | undefined;
+  /** Ticks from a VM entry to the exit of `preemption-timer`, 0 to 2^32-1. VMX alone. */
+  readonly preemptionTimer: number;
 }
 
 const NOTHING: InterceptSettings = {
@@ -59,6 +61,7 @@ const NOTHING: InterceptSettings = {
   io: 'none',
   msrs: 'none',
   pauseLoop: undefined,
+  preemptionTimer: 0,
 };
 
 /** Settings of which nothing leaves but what is named. */

@@ -92,7 +92,7 @@ const INTERCEPTS = {
   enclv: { vmx: secondary(28, 'Enable ENCLV exiting'), svm: 'none' },
   loadiwkey: { vmx: tertiary(0, 'LOADIWKEY exiting'), svm: 'none' },
   'monitor-trap': { vmx: primary(27, 'Monitor trap flag'), svm: 'none', reason: 'monitor-trap' },
-  'preemption-timer': { vmx: pin(6, 'Activate VMX-preemption timer'), svm: 'none' },
+  'preemption-timer': { vmx: pin(6, 'Activate VMX-preemption timer'), svm: 'none', reason: 'preemption-timer' },
   'instruction-timeout': { vmx: secondary(31, 'Instruction timeout'), svm: 'none' },
 } as const satisfies Readonly<Record<string, SettingRow>>;
 

@@ -76,6 +76,7 @@ export function fromVmcb(controls: VmcbControls): InterceptSettings {
     io: isOn(DERIVED_SVM.io) && controls.iopm !== undefined ? IoBitmap.fromPermissionMap(controls.iopm) : 'none',
     msrs: isOn(DERIVED_SVM.msr) && controls.msrpm !== undefined ? MsrBitmap.fromPermissionMap(controls.msrpm) : 'none',
     pauseLoop: isFilter ? { gap: pauseFilterThreshold, window: 0, count: pauseFilterCount } : undefined,
+    preemptionTimer: 0,
   };
 }
 

@@ -9,7 +9,7 @@ import { entryProblem } from '../events/entry-checks.ts';
 import { ExitActivity } from '../exits/exit-activity.ts';
 import { ExitContext } from '../exits/exit-context.ts';
 import { passesThrough } from '../exits/pass-through.ts';
-import { deriveIntercepts } from '../intercepts/derive.ts';
+import { applyIntercepts } from '../intercepts/derive.ts';
 import type { InterceptSettings } from '../intercepts/settings.ts';
 import { ExitEntry } from '../journal/exit-entry.ts';
 import { RingJournal } from '../journal/ring-journal.ts';
@@ -173,7 +173,7 @@ export class GuestPartition implements HostedPartition, Machine {
     const target = this.vcpus[vcpu];
     if (target === undefined) return;
     target.settings = settings;
-    Object.assign(target.processor.intercepts, deriveIntercepts(settings, this.vendor, 'virtual'));
+    applyIntercepts(target.processor, settings, this.vendor, 'virtual');
   }
   stolenTicks(vcpu: number): bigint {
     return this.vcpus[vcpu]?.stolen ?? 0n;
@@ -241,6 +241,7 @@ export class GuestPartition implements HostedPartition, Machine {
     this.ticks = processor.ticks;
     // A vCPU that has nothing to do doesn't take the turn, so that asking it makes no difference.
     vcpu.parked = result.kind === 'halted';
+    if (vcpu.parked) this.setAlarm(vcpu);
     if (vcpu.parked && this.icount === icount) return undefined;
     this.turns.took(vcpu, turnEnds);
     if (processor.gaveWay) this.yieldTurn();
@@ -261,6 +262,16 @@ export class GuestPartition implements HostedPartition, Machine {
       case 'exit':
         return this.leave(vcpu, result.exit, request);
     }
+  }
+
+  /** A vCPU that halts in its guest leaves it when its preemption timer has counted down. */
+  private setAlarm(vcpu: Vcpu): void {
+    const { preemptionDeadline } = vcpu.processor;
+    if (preemptionDeadline === undefined || preemptionDeadline === vcpu.alarm) return;
+    vcpu.alarm = preemptionDeadline;
+    this.timers.schedule(preemptionDeadline, () => {
+      vcpu.parked = false;
+    });
   }
 
   /** Brings a vCPU's time up to the partition's before it runs. */
@@ -299,10 +310,10 @@ export class GuestPartition implements HostedPartition, Machine {
     return undefined;
   }
 
-  /** What the hypervisor is about to inject may be nothing that a processor enters a guest with. */
+  /** What the hypervisor asks for may be nothing that a processor enters a guest with. */
   private failedEntry({ processor, settings }: Vcpu): VmExit | undefined {
     const { injected, state, icount } = processor;
-    const problem = settings && injected && entryProblem(processor, injected, settings, this.vendor);
+    const problem = settings && entryProblem(processor, injected, settings, this.vendor);
     if (problem === undefined) return undefined;
     const { cause, text } = problem;
     return { reason: 'vm-entry-failure', cause, problem: text, rip: state.rip, instructionLength: 0, icount };

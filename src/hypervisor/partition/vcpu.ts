@@ -17,6 +17,8 @@ export class Vcpu implements VirtualCpu {
   settings: InterceptSettings | undefined;
   /** The processor said that it has nothing to do; cleared by whatever may change that. */
   parked = false;
+  /** Guest time at which it was to wake for its preemption timer. */
+  alarm: bigint | undefined;
   /** Ticks that it was ready to run while another ran. */
   stolen = 0n;
 
@@ -39,9 +41,9 @@ export class Vcpu implements VirtualCpu {
     if (!this.parked || state === Activity.ACTIVE) return true;
     return state === Activity.HALTED && this.interruptsOn && this.interrupts.hasInterrupt();
   }
-  /** Whether an interrupt would wake it; `nmis` says whether there are NMIs too, which come through with interrupts off. */
+  /** Whether an interrupt or its preemption timer would wake it; `nmis`: there are NMIs too, which come with interrupts off. */
   wakes(nmis: boolean): boolean {
-    return this.state === Activity.HALTED && (this.interruptsOn || nmis);
+    return this.state === Activity.HALTED && (this.interruptsOn || nmis || this.processor.preemptionDeadline !== undefined);
   }
 
   reset(): void {
@@ -49,6 +51,7 @@ export class Vcpu implements VirtualCpu {
     this.lastExit = undefined;
     this.settings = undefined;
     this.parked = false;
+    this.alarm = undefined;
     this.stolen = 0n;
   }
 }

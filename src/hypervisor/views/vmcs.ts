@@ -57,7 +57,7 @@ function exitInformation(exit: VmExit | undefined): InspectNode {
   };
 }
 
-function guestState({ state, pendingDebug }: Processor): InspectNode {
+function guestState({ state, pendingDebug, preemptionTimer }: Processor): InspectNode {
   const segments = SEGMENT_NAMES.map((name, index): InspectNode => {
     const segment = state.segment(index);
     return {
@@ -89,6 +89,7 @@ function guestState({ state, pendingDebug }: Processor): InspectNode {
       field('interruptibility', 0x4824, state.get32(L.INTERRUPTIBILITY), interruptibility(state.get32(L.INTERRUPTIBILITY))),
       field('activity', 0x4826, state.get32(L.ACTIVITY), ['active', 'HLT', 'shutdown', 'wait for SIPI'][state.get32(L.ACTIVITY)]),
       field('pending debug exceptions', 0x6822, pendingDebugExceptions(pendingDebug)),
+      field('VMX-preemption timer value', 0x482e, preemptionTimer),
       field('VMCS link pointer', 0x2800, 0xffff_ffff_ffff_ffffn),
       field('IA32_DEBUGCTL', 0x2802, state.get64(L.MSR_DEBUGCTL)),
       field('IA32_PAT', 0x2804, state.get64(L.MSR_PAT)),

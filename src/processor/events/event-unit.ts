@@ -9,6 +9,7 @@ import { resetState } from '../state/reset.ts';
 import { AccessExit } from '../system/context.ts';
 import { deliverEvent, type FailedDelivery, type GuestEvent, type InterruptedDelivery } from './deliver.ts';
 import { guestEvent, isSoftwareEvent } from './injection.ts';
+import { PreemptionTimer } from './preemption-timer.ts';
 
 /** Bits of the interruptibility state: the shadows of STI and MOV SS, and NMIs blocked until IRET. */
 export const SHADOW = 3;
@@ -64,6 +65,7 @@ export class EventUnit {
   deliveries = 0;
   /** A monitor trap waits for the next boundary (Intel SDM vol. 3, 26.5.2). */
   private monitorTrap = false;
+  readonly preemptionTimer = new PreemptionTimer();
 
   constructor(
     private readonly core: CpuCore,
@@ -82,6 +84,19 @@ export class EventUnit {
     this.unfinished = undefined;
     this.deliveries = 0;
     this.monitorTrap = false;
+    this.preemptionTimer.leave(false, 0n);
+    this.preemptionTimer.value = 0;
+  }
+
+  /** The vCPU enters the guest, or goes on in it after a run that ended with no exit. */
+  enter(): void {
+    this.preemptionTimer.enter(this.core.wanted.preemptionTimer, this.state.ticks);
+  }
+
+  /** Instructions that may run before the preemption timer expires. */
+  get room(): number {
+    const { deadline } = this.preemptionTimer;
+    return deadline === undefined ? Number.POSITIVE_INFINITY : Number(deadline - this.state.ticks);
   }
 
   /** See {@link Processor.injectMonitorTrap}. */
@@ -92,6 +107,7 @@ export class EventUnit {
   /** The vCPU leaves the guest: a monitor trap that another exit is in front of is lost. */
   leave(): void {
     this.monitorTrap = false;
+    this.preemptionTimer.leave(this.core.wanted.savesPreemptionTimer, this.state.ticks);
   }
 
   /** An instruction of the guest has ended, or an event was delivered. */
@@ -145,7 +161,8 @@ export class EventUnit {
     if (this.injected && activity !== Activity.WAIT_FOR_SIPI) return this.deliverInjected(this.injected) ?? 'delivered';
     if (this.initPending) return this.initialize();
     if (activity === Activity.WAIT_FOR_SIPI) return this.waitForSipi();
-    if (activity === Activity.SHUTDOWN) return this.shutDown();
+    // Of what can come in a shutdown it is the only thing that leaves.
+    if (activity === Activity.SHUTDOWN) return this.room <= 0 ? this.expired() : this.shutDown();
     if (this.monitorTrap) return core.exit({ reason: 'monitor-trap' }, 0);
     const shadow = state.get32(L.INTERRUPTIBILITY) & SHADOW;
     if (this.pendingDebug !== 0n && !(shadow & MOV_SS_SHADOW)) {
@@ -155,12 +172,17 @@ export class EventUnit {
       this.wake();
       return this.deliverFault(new GuestFault(Vector.DB, undefined, undefined, dr6), true) ?? 'delivered';
     }
+    if (this.room <= 0) return this.expired();
     const held = this.holdInterrupts && !this.halted;
     if (!held && !shadow) {
       const result = this.takeInterrupts();
       if (result !== undefined) return result;
     }
     return this.halted ? { kind: 'halted' } : undefined;
+  }
+
+  private expired(): RunResult {
+    return this.core.exit({ reason: 'preemption-timer' }, 0);
   }
 
   private takeInterrupts(): Boundary {

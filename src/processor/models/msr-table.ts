@@ -21,6 +21,6 @@ export function msrReference(vendor?: CpuModel['vendor']): readonly MsrReference
 
 /** The value of an MSR that a vCPU's processor owns, for register views; undefined for another one. */
 export function readMsr({ state, model }: Pick<Processor, 'state' | 'model'>, index: number): bigint | undefined {
-  const readTsc = () => BigInt.asUintN(64, state.icount + state.get64(L.IDLE_TICKS) + state.get64(L.TSC_OFFSET));
+  const readTsc = () => BigInt.asUintN(64, state.ticks + state.get64(L.TSC_OFFSET));
   return model.msr(index)?.read({ state, readTsc });
 }

@@ -151,6 +151,10 @@ export class CpuState {
   get icount(): bigint {
     return this.get64(L.ICOUNT);
   }
+  /** Retired instructions and skipped time. */
+  get ticks(): bigint {
+    return this.icount + this.get64(L.IDLE_TICKS);
+  }
   /** Counts retired instructions, fewer than 2^32. */
   addInstructions(count: number): void {
     const low = this.get32(L.ICOUNT) + count;

@@ -31,7 +31,7 @@ const hlt: SystemHelper = (context) => {
 const pause: SystemHelper = (context) => {
   const { intercepts, state } = context;
   const { pause: always, spin } = intercepts;
-  if (always || spin?.isTooLong(state.cpl, state.icount + state.get64(L.IDLE_TICKS))) return { reason: 'pause' };
+  if (always || spin?.isTooLong(state.cpl, state.ticks)) return { reason: 'pause' };
   context.paused = true;
   return 'next';
 };

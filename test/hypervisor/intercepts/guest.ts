@@ -1,4 +1,4 @@
-import { deriveIntercepts } from '../../../src/hypervisor/intercepts/derive.ts';
+import { applyIntercepts } from '../../../src/hypervisor/intercepts/derive.ts';
 import { type InterceptSettings, interceptSettings } from '../../../src/hypervisor/intercepts/settings.ts';
 import type { RunResult, VmExit } from '../../../src/processor/exit.ts';
 import { At, type Mode, SystemMachine } from '../../processor/system/machine.ts';
@@ -22,7 +22,7 @@ export class InterceptedGuest extends SystemMachine {
   }
 
   intercept(settings: InterceptSettings): void {
-    Object.assign(this.processor.intercepts, deriveIntercepts(settings, this.vendor, 'physical'));
+    applyIntercepts(this.processor, settings, this.vendor, 'physical');
   }
 
   /** Runs to the next exit; fails for any other end. */

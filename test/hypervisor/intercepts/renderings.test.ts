@@ -46,6 +46,7 @@ function anySettings(seed: number): InterceptSettings {
     io: (['none', 'all', io] as const)[next() % 3] ?? 'none',
     msrs: (['none', 'all', msrs] as const)[next() % 3] ?? 'none',
     pauseLoop: coin() ? { gap: next() & 0xffff, window: next(), count: (next() & 0xffff) | 1 } : undefined,
+    preemptionTimer: next(),
   });
 }
 
