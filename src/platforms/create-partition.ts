@@ -74,6 +74,7 @@ export function createPartition(
     platform: (machine) => makePlatform(machine, configuration),
     explainHalt: unhandledException,
     exitsKept: configuration.exitsKept,
+    exitOrder: host.exitOrder,
     testDevice: configuration.testDevice,
     grant: grantOf(configuration),
     onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),

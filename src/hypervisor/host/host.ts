@@ -1,4 +1,5 @@
 import type { PartitionMemory, RamRegion } from '../../processor/memory/partition-memory.ts';
+import { ExitOrder } from '../journal/exit-order.ts';
 import type { HostedPartition } from '../partition/partition.ts';
 import type { PartitionEnd, RunRequest, RunStop } from '../partition/run.ts';
 import type { Refusal } from '../privileges/request-door.ts';
@@ -34,6 +35,7 @@ export interface Turn<P extends HostedPartition = HostedPartition> {
  */
 export class Host {
   readonly journal = new HostJournal();
+  readonly exitOrder = new ExitOrder();
   private readonly memory: HostMemory;
   private members: HostedPartition[] = [];
   private made = 0;

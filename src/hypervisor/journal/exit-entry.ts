@@ -76,3 +76,13 @@ export class ExitEntry implements ExitRecord {
     return plainRecord(this);
   }
 }
+
+/** Instructions that the vCPU had retired before an exit. */
+export function icountOf(record: ExitRecord): bigint {
+  return record instanceof ExitEntry ? record.exit.icount : BigInt(record.icount);
+}
+
+/** Instructions from one exit of a vCPU to the next one. A machine that is reset counts from 0 again. */
+export function instructionsBetween(before: bigint, icount: bigint): number {
+  return Number(icount < before ? icount : icount - before);
+}

@@ -35,6 +35,13 @@ export function plainRecord(record: ExitRecord): ExitRecord {
   return { seq, partition, vcpu, icount, rip, reason, vmx, svm, qualification, handler, request, result, to };
 }
 
+/** A record with its place among the exits of all partitions of its host. */
+export interface PlacedRecord {
+  readonly record: ExitRecord;
+  /** From 1, in the order in which the handlers finished. */
+  readonly order: number;
+}
+
 /** What is counted of the records that are kept. */
 export interface CountedPart {
   /** All where it is missing. */
@@ -49,6 +56,8 @@ export interface ExitJournal {
   readonly countByReason: ReadonlyMap<ExitReason, number>;
   /** The newest `count` records that pass the filter, oldest first. */
   latest(count: number, filter?: ExitFilter): readonly ExitRecord[];
+  /** All that are kept. Nothing may be entered meanwhile. */
+  newestFirst(): Iterable<PlacedRecord>;
   /**
    * Counts by facet. Whoever asks for the first time starts the counting, since it costs each exit a little: it begins with the oldest
    * record that is kept, so it has all exits if no record was dropped before.

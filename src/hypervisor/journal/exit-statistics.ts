@@ -1,4 +1,4 @@
-import { ExitEntry } from './exit-entry.ts';
+import { ExitEntry, icountOf, instructionsBetween } from './exit-entry.ts';
 import { FACETS, type Facet, type FacetName, facetByName } from './exit-facets.ts';
 import type { ExitFilter } from './exit-filter.ts';
 import type { ExitRecord } from './exit-journal.ts';
@@ -125,7 +125,7 @@ export class ExitStatistics {
 
   add(record: ExitRecord): void {
     const entry = record instanceof ExitEntry ? record : undefined;
-    const icount = entry ? entry.exit.icount : BigInt(record.icount);
+    const icount = icountOf(record);
     const distance = this.measure(record.partition * MOST_VCPUS + record.vcpu, icount);
     if (this.filter?.(record) === false) return;
     const at = this.counted++;
@@ -147,8 +147,7 @@ export class ExitStatistics {
     const before = this.last.get(vcpu) ?? (this.isWhole ? 0n : undefined);
     this.last.set(vcpu, icount);
     if (before === undefined) return undefined;
-    // A machine that is reset counts from 0 again.
-    return Number(icount < before ? icount : icount - before);
+    return instructionsBetween(before, icount);
   }
 
   private group(name: FacetName, value: string, record: ExitRecord): ExitGroup {

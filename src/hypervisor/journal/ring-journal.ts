@@ -2,7 +2,8 @@ import { EXIT_REASONS, type ExitReason } from '../../processor/exit.ts';
 import { ExitEntry } from './exit-entry.ts';
 import type { Facet } from './exit-facets.ts';
 import type { ExitFilter } from './exit-filter.ts';
-import { type CountedPart, type ExitJournal, type ExitRecord, plainRecord } from './exit-journal.ts';
+import { type CountedPart, type ExitJournal, type ExitRecord, type PlacedRecord, plainRecord } from './exit-journal.ts';
+import { ExitOrder } from './exit-order.ts';
 import { ExitProfile } from './exit-profile.ts';
 import { ExitStatistics } from './exit-statistics.ts';
 import { PackedEntries } from './packed-entries.ts';
@@ -16,6 +17,8 @@ export class RingJournal implements ExitJournal {
   private readonly packed: PackedEntries;
   /** By the same places as the packed ones: records that can't be packed. */
   private whole: (ExitRecord | undefined)[] = [];
+  /** Numbers of the records in the order of the host. */
+  private readonly orders: Float64Array;
   private started = 0;
   private finished = 0;
   /** By the number of the reason. */
@@ -24,9 +27,13 @@ export class RingJournal implements ExitJournal {
   private counting: ExitStatistics | undefined;
   private profiling: ExitProfile | undefined;
 
-  /** `capacity`: most records that are kept; 0 to count exits by reason alone. */
-  constructor(private readonly capacity = DEFAULT_KEPT) {
+  /** `capacity`: most records that are kept; 0 to count exits by reason alone. `order`: of all partitions of the host. */
+  constructor(
+    private readonly capacity = DEFAULT_KEPT,
+    private readonly order = new ExitOrder(),
+  ) {
     this.packed = new PackedEntries(capacity);
+    this.orders = new Float64Array(capacity);
   }
 
   /** Exits whose handlers have finished. */
@@ -45,13 +52,17 @@ export class RingJournal implements ExitJournal {
 
   latest(count: number, filter: ExitFilter = () => true): readonly ExitRecord[] {
     const records: ExitRecord[] = [];
+    if (count > 0) for (const { record } of this.newestFirst()) if (filter(record) && records.push(record) >= count) break;
+    return records.reverse();
+  }
+
+  *newestFirst(): Generator<PlacedRecord, void> {
     const kept = Math.min(this.finished, this.capacity);
-    for (let back = 1; back <= kept && records.length < count; back++) {
+    for (let back = 1; back <= kept; back++) {
       const place = (this.finished - back) % this.capacity;
       const record = this.whole[place] ?? this.packed.get(place);
-      if (record && filter(record)) records.push(record);
+      if (record) yield { record, order: this.orders[place] ?? 0 };
     }
-    return records.reverse();
   }
 
   get statistics(): ExitStatistics {
@@ -93,6 +104,7 @@ export class RingJournal implements ExitJournal {
       const place = this.finished % this.capacity;
       const isPacked = record instanceof ExitEntry && this.packed.put(place, record, reason);
       this.whole[place] = isPacked ? undefined : record;
+      this.orders[place] = this.order.next();
     }
     this.finished++;
     this.counts[reason] = (this.counts[reason] ?? 0) + 1;

@@ -12,6 +12,7 @@ import { passesThrough } from '../exits/pass-through.ts';
 import { applyIntercepts } from '../intercepts/derive.ts';
 import type { InterceptSettings } from '../intercepts/settings.ts';
 import { ExitEntry } from '../journal/exit-entry.ts';
+import type { ExitOrder } from '../journal/exit-order.ts';
 import { RingJournal } from '../journal/ring-journal.ts';
 import { type PartitionGrant, USUAL_GRANT } from '../privileges/privileges.ts';
 import { type Refusal, RequestDoor } from '../privileges/request-door.ts';
@@ -50,6 +51,8 @@ export interface PartitionParts extends DeviceConfiguration {
   readonly platform: (machine: Machine) => Platform;
   /** Records that the exit journal keeps in memory. */
   readonly exitsKept?: number;
+  /** Of the exits of all partitions of its host. */
+  readonly exitOrder?: ExitOrder;
   /** What it may do; the usual when missing. */
   readonly grant?: PartitionGrant;
   /** Told of what was refused to a vCPU. */
@@ -104,7 +107,7 @@ export class GuestPartition implements HostedPartition, Machine {
     this.memory = parts.memory;
     this.secondLevel = new SecondLevelMap(parts.memory, hostPlace(parts.id - 1), { vendor: parts.vendor });
     this.dirtyLog = new DirtyLog(this.secondLevel);
-    this.journal = new RingJournal(parts.exitsKept);
+    this.journal = new RingJournal(parts.exitsKept, parts.exitOrder);
     this.processors = parts.processors;
     this.load = parts.load;
     this.explainHalt = parts.explainHalt;
