@@ -69,6 +69,8 @@ export class AdapterSession {
   /** Places in code that values lead to. */
   readonly locations = new Handles<CodePlace>();
   group: GuestGroup | undefined;
+  /** How many times guests were launched: a restart is one time more. */
+  run = 0;
   dialect = Dialect.of({});
   readonly breakpoints = new BreakpointBook();
   readonly progress = new MotionProgress((event, body) => this.event(event, body));
@@ -201,6 +203,7 @@ export class AdapterSession {
     // Counted from the first exit on, for whoever asks later.
     for (const { partition } of group.guests) partition.journal.startProfile();
     this.group = group;
+    this.run++;
     this.looked = undefined;
     this.launchArguments = raw;
     this.free = raw.noDebug === true;

@@ -40,11 +40,23 @@ function find(node: Node, ...names: readonly string[]): Node {
   return find(child, ...rest);
 }
 
+/** Leaves the guest some times in each of a partition's turns. */
+const RARELY = `bits 64
+_start:
+    xor eax, eax
+    cpuid
+    mov ecx, 20000
+work:
+    dec ecx
+    jnz work
+    jmp _start
+`;
+
 /** Two partitions that have run for some slices and still do. */
-function pair(): Client {
+function pair(source = ROUNDS): Client {
   const client = new Client();
   client.ask('initialize', { adapterID: 'hyperscope' });
-  const program = assembly(ROUNDS);
+  const program = assembly(source);
   client.ask('launch', {
     partitions: [
       { name: 'front', program },
@@ -125,6 +137,23 @@ describe('exits by a facet', () => {
     expect(new Set(groups.map(({ value }: { value: string }) => value)).size).toBe(groups.length);
   });
 
+  test('have their newest records where they are asked for', () => {
+    const { client } = atEntry(ROUNDS);
+    client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'exit:cpuid', hitCondition: '2' }] });
+    client.move('continue');
+    const { groups } = client.ask('hyperscope/exits', { by: 'reason', unfold: ['hypercall', 'msr-write', 'none', 7] });
+    const shown = groups.map(({ value, records }: { value: string; records?: { seq: number }[] }) => [
+      value,
+      records?.map(({ seq }) => seq),
+    ]);
+    expect(Object.fromEntries(shown)).toEqual({
+      io: undefined,
+      hypercall: [1, 7],
+      'msr-write': [5, 11],
+      cpuid: undefined,
+    });
+  });
+
   test.each<[object, RegExp]>([
     [{ by: 'colour' }, /needs a "by" that exits have: reason, subject/],
     [{ by: 'reason', filter: 'prot=1' }, /^"prot=1" names no field of an exit; did you mean port\?/],
@@ -145,6 +174,35 @@ describe('records of exits', () => {
     expect(sequence({ count: 3 })).toEqual([9, 10, 11]);
     expect(sequence({ by: 'reason', value: 'hypercall' })).toEqual([1, 7]);
     expect(sequence({ by: 'port', value: '0x3f8', count: 2, filter: 'to=device' })).toEqual([9, 10]);
+  });
+
+  test('know the instructions since the exit before, whatever is asked for, and what their subject is', () => {
+    const { client } = atEntry(ROUNDS);
+    client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'exit:cpuid', hitCondition: '2' }] });
+    client.move('continue');
+    const { records } = client.ask('hyperscope/exits', { filter: 'reason=hypercall,msr-write' });
+    expect(records.map(({ instructions }: { instructions: number }) => instructions)).toEqual([1, 6, 3, 6]);
+    expect(records.map(({ subject }: { subject: string }) => subject).slice(0, 2)).toEqual([
+      'vmcall KVM_HC_SCHED_YIELD',
+      'wrmsr 0x4b564d01',
+    ]);
+    expect(records[0].meaning).toBe('yields to a vCPU that was preempted');
+    expect(records[1].meaning).toMatch(/^MSR_KVM_SYSTEM_TIME_NEW: /);
+  });
+
+  test('go on behind those that a client has, until the guest is started anew', () => {
+    const { client } = atEntry(ROUNDS);
+    client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'exit:cpuid', hitCondition: '2' }] });
+    client.move('continue');
+    const orders = (parameters: object) => {
+      const { records, hasMore, run } = client.ask('hyperscope/exits', parameters);
+      return [run, hasMore, ...records.map(({ order }: { order: number }) => order)];
+    };
+    expect(orders({ after: 8 })).toEqual([1, false, 9, 10, 11]);
+    expect(orders({ after: 8, count: 2 })).toEqual([1, true, 10, 11]);
+    expect(orders({ after: 11 })).toEqual([1, false]);
+    client.ask('restart');
+    expect(orders({ after: 11 })).toEqual([2, false]);
   });
 
   test('lead to the guest instruction and to the handler that served it', () => {
@@ -179,6 +237,18 @@ describe('records of exits', () => {
       client.move('stepOut');
       expect(client.ask('hyperscope/exits', { count: 1 }).records[0].request).toBe(request);
     }
+  });
+
+  test('of several partitions stand in the order in which they happened', () => {
+    const client = pair(RARELY);
+    for (let slice = 0; slice < 50; slice++) client.session.slice();
+    const { records } = client.ask('hyperscope/exits', { count: 5000 });
+    const orders: number[] = records.map(({ order }: { order: number }) => order);
+    expect(orders).toEqual([...orders].sort((a, b) => a - b));
+    expect(new Set(orders).size).toBe(orders.length);
+    // Turns alternate: neither partition's records are all before the other's.
+    const partitions: number[] = records.map(({ partition }: { partition: number }) => partition);
+    expect(partitions.filter((partition, index) => partition !== partitions[index - 1]).length).toBeGreaterThan(2);
   });
 
   test('name the partition in the breakpoint where there are several', () => {

@@ -172,6 +172,8 @@ describe('rows of exits', () => {
   test('are the newest first, each with its request and its result', () => {
     const record = (seq: number) => ({
       seq,
+      order: seq,
+      subject: 'out 0x3f8 (1 byte)',
       partition: 2,
       vcpu: 0,
       icount: '17',

@@ -2,15 +2,18 @@ import { breakpointLike } from '../../debugger/breakpoints/exit-breakpoints.ts';
 import type { Guest } from '../../debugger/launch-guest.ts';
 import { stagePosition } from '../../hypervisor/exits/stage-position.ts';
 import { FACET_NAMES, type Facet, facetByName } from '../../hypervisor/journal/exit-facets.ts';
-import { ExitFilterError, parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
+import { type ExitFilter, ExitFilterError, parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { type ExitRecord, plainRecord } from '../../hypervisor/journal/exit-journal.ts';
 import { type ExitGroup, type ExitStatistics, mergeGroups } from '../../hypervisor/journal/exit-statistics.ts';
+import { subjectOf } from '../../hypervisor/journal/exit-subject.ts';
 import { type ExitGroupData, exitGroupData } from '../../hypervisor/journal/exit-tables.ts';
+import { type NewestExit, newestExits, type WantedExits } from '../../hypervisor/journal/newest-exits.ts';
 import type { AdapterSession } from '../adapter-session.ts';
 import { errors } from '../errors.ts';
 import { gvaReference } from '../references.ts';
 import { describeSource, type ShownSource } from '../sources.ts';
-import { guestOfPartition, optionalNumber, optionalText, type Parameters, type RequestHandler } from './handler.ts';
+import { meaningOf } from './exit-meaning.ts';
+import { guestOfPartition, optionalNumber, optionalText, type Parameters, type RequestHandler, textsOf } from './handler.ts';
 
 /** A line of a source; the line as the client counts. */
 export interface SourcePlace {
@@ -20,7 +23,15 @@ export interface SourcePlace {
 
 /** A record of the journal as `hyperscope/exits` has it. */
 export interface ShownExit extends ExitRecord {
+  /** Its place among the exits of all partitions of the session, from 1, in the order in which their handlers finished. */
+  readonly order: number;
   readonly partitionName: string;
+  /** What the guest did, without values: a filter's `subject`. */
+  readonly subject: string;
+  /** What the port, MSR, register or hypercall is, in words. */
+  readonly meaning?: string;
+  /** Guest instructions of its vCPU since the exit before; missing where that one isn't kept any more. */
+  readonly instructions?: number;
   /** For `disassemble` and instruction breakpoints. */
   readonly instructionReference: string;
   /** The function and the distance from its start: `_start+0x12`. */
@@ -37,11 +48,18 @@ export interface ShownExit extends ExitRecord {
 export interface ShownGroup extends ExitGroupData {
   /** The value as people read it, where it says little itself: a symbol, the name of a partition. */
   readonly label?: string;
+  /** Its newest records, oldest first, where they were asked for. */
+  readonly records?: readonly ShownExit[];
 }
 
-export interface ExitGroupsAnswer {
+interface ExitsAnswer {
   /** Exits so far. */
   readonly total: number;
+  /** Which launch of the session it is about, from 1: a restart begins anew. */
+  readonly run: number;
+}
+
+export interface ExitGroupsAnswer extends ExitsAnswer {
   /** How many of them were counted: those that pass the filter. */
   readonly counted: number;
   /** Groups that there are; the answer may have fewer. */
@@ -49,20 +67,23 @@ export interface ExitGroupsAnswer {
   readonly groups: readonly ShownGroup[];
 }
 
-export interface ExitRecordsAnswer {
-  readonly total: number;
+export interface ExitRecordsAnswer extends ExitsAnswer {
+  /** Oldest first. */
   readonly records: readonly ShownExit[];
+  /** There were more, older than these and behind "after". */
+  readonly hasMore: boolean;
 }
 
 const COMMAND = 'hyperscope/exits';
-/** Records or groups of an answer, where the client says nothing else, and at most. */
+/** Records or groups of an answer, where the client says nothing else. */
 const COUNT = 100;
-const MOST = 1000;
-/** Records that are looked at for an answer: some milliseconds' work, however many are kept. */
+/** Records that are looked at for an answer, and the most that it has: some milliseconds' work, however many are kept. */
 const MOST_EXAMINED = 5000;
+/** Newest records of a group whose records are asked for with the groups. */
+const COUNT_OF_GROUP = 50;
 
 /** Throws RequestError with the filter's own sentence. */
-function filterOf(parameters: Parameters): ReturnType<typeof parseExitFilter> | undefined {
+function filterOf(parameters: Parameters): ExitFilter | undefined {
   const text = optionalText(parameters, 'filter');
   try {
     return text === undefined ? undefined : parseExitFilter(text);
@@ -85,16 +106,22 @@ function sourcePlace(adapter: AdapterSession, path: string, line: number, shippe
   return { source: describeSource(adapter, path, shipped), line: adapter.dialect.writeLine(line) };
 }
 
-function describeRecord(adapter: AdapterSession, guest: Guest, record: ExitRecord): ShownExit {
+function describeExit(adapter: AdapterSession, { record, order, instructions }: NewestExit): ShownExit {
+  const { guests } = adapter.launched;
+  const guest = guests.find(({ partition }) => partition.id === record.partition) ?? adapter.launched.first;
   const { symbols } = guest.session;
   const address = BigInt(record.rip);
   const position = symbols.lineAt(address)?.position;
   const stage = record.stage === undefined ? undefined : stagePosition(record.stage);
   const { name, condition } = breakpointLike(record);
-  const owner = adapter.launched.guests.length > 1 ? `${guest.configuration.name}!` : '';
+  const owner = guests.length > 1 ? `${guest.configuration.name}!` : '';
   return {
     ...plainRecord(record),
+    order,
     partitionName: guest.configuration.name,
+    subject: subjectOf(record),
+    meaning: meaningOf(record),
+    instructions,
     instructionReference: gvaReference(guest.index, address),
     symbol: symbols.describe(address),
     guestPlace: position && sourcePlace(adapter, position.path, position.line),
@@ -116,7 +143,7 @@ function describeGroups(
   facet: Facet,
   count: number,
   statisticsOf: (guest: Guest) => ExitStatistics,
-): Omit<ExitGroupsAnswer, 'total'> {
+): Pick<ExitGroupsAnswer, 'counted' | 'groupCount' | 'groups'> {
   const statistics = guests.map(statisticsOf);
   const counted = statistics.reduce((sum, { total }) => sum + total, 0);
   const groups = mergeGroups(statistics.flatMap((one) => one.by(facet.name)));
@@ -127,35 +154,70 @@ function describeGroups(
   };
 }
 
+/** The newest records of some groups, found in one pass whatever their number. */
+function recordsOfGroups(
+  adapter: AdapterSession,
+  guests: readonly Guest[],
+  facet: Facet,
+  values: readonly string[],
+  filter: ExitFilter | undefined,
+): ReadonlyMap<string, readonly ShownExit[]> {
+  const found = new Map(values.map((value) => [value, 0]));
+  const chosen = (record: ExitRecord) => {
+    if (filter?.(record) === false) return false;
+    const value = facet.of(record);
+    const before = value === undefined ? undefined : found.get(value);
+    if (value === undefined || before === undefined || before >= COUNT_OF_GROUP) return false;
+    found.set(value, before + 1);
+    return true;
+  };
+  const { exits } = newestOf(guests, { count: values.length * COUNT_OF_GROUP, chosen });
+  const records = new Map<string, ShownExit[]>(values.map((value) => [value, []]));
+  for (const exit of exits) records.get(facet.of(exit.record) ?? '')?.push(describeExit(adapter, exit));
+  return records;
+}
+
+const newestOf = (guests: readonly Guest[], wanted: Omit<WantedExits, 'examined'>) =>
+  newestExits(
+    guests.map(({ partition }) => partition.journal),
+    { ...wanted, examined: MOST_EXAMINED },
+  );
+
 /**
- * `hyperscope/exits` (an addition to the protocol): with a facet "by" alone, how often each of its values was; otherwise the newest
- * "count" records of each partition, oldest first, those with "value" of the facet where both are given. "filter" chooses among the
- * exits, "partition" is the number of one. It works also while the guests run.
+ * `hyperscope/exits` (an addition to the protocol): with a facet "by" alone, how often each of its values was, and the newest records of
+ * those in "unfold"; otherwise the newest "count" records of all partitions, oldest first, those behind "after" in their order, and those
+ * with "value" of the facet where both are given. "filter" chooses among the exits, "partition" is the number of one. It works also while
+ * the guests run.
  */
 const exits: RequestHandler = (adapter, parameters) => {
   const one = guestOfPartition(adapter, parameters, COMMAND);
   const guests = one ? [one] : adapter.launched.guests;
-  const count = Math.max(0, Math.min(optionalNumber(parameters, 'count') ?? COUNT, MOST));
+  const count = Math.max(0, Math.min(optionalNumber(parameters, 'count') ?? COUNT, MOST_EXAMINED));
   const filter = filterOf(parameters);
   const facet = facetOf(parameters);
   const value = optionalText(parameters, 'value');
   const total = guests.reduce((sum, { partition }) => sum + partition.journal.total, 0);
+  const { run } = adapter;
   if (facet && value === undefined) {
     const statisticsOf = ({ partition: { journal } }: Guest) => {
       if (!filter) return journal.statistics;
       return journal.statistics.part(filter) ?? journal.statisticsOf(filter, { facets: [facet], newest: MOST_EXAMINED });
     };
-    const body: ExitGroupsAnswer = { total, ...describeGroups(guests, facet, count, statisticsOf) };
+    const { groups, ...counts } = describeGroups(guests, facet, count, statisticsOf);
+    const wanted = textsOf(parameters, 'unfold');
+    const unfolded = groups.map((group) => group.value).filter((text) => wanted.includes(text));
+    const records = unfolded.length === 0 ? undefined : recordsOfGroups(adapter, guests, facet, unfolded, filter);
+    const body: ExitGroupsAnswer = {
+      total,
+      run,
+      ...counts,
+      groups: groups.map((group) => ({ ...group, records: records?.get(group.value) })),
+    };
     return { body };
   }
   const chosen = (record: ExitRecord) => (filter?.(record) ?? true) && (!facet || facet.of(record) === value);
-  const records = guests.flatMap((guest) => {
-    let examined = 0;
-    const { journal } = guest.partition;
-    const latest = journal.latest(count, (record) => examined++ < MOST_EXAMINED && chosen(record));
-    return latest.map((record) => describeRecord(adapter, guest, record));
-  });
-  const body: ExitRecordsAnswer = { total, records };
+  const { exits, hasMore } = newestOf(guests, { count, chosen, after: optionalNumber(parameters, 'after') });
+  const body: ExitRecordsAnswer = { total, run, records: exits.map((exit) => describeExit(adapter, exit)), hasMore };
   return { body };
 };
 

@@ -37,6 +37,12 @@ export function optionalNumber(parameters: Parameters, name: string): number | u
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
+/** The texts of a list; what is no text is left out. */
+export function textsOf(parameters: Parameters, name: string): readonly string[] {
+  const value = parameters[name];
+  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : [];
+}
+
 /** The objects of a list; what is no object is left out. */
 export function listOf(parameters: Parameters, name: string): readonly Parameters[] {
   const value = parameters[name];

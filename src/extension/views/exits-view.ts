@@ -54,7 +54,7 @@ class ExitsProvider implements vscode.TreeDataProvider<ExitRow> {
   async refresh(): Promise<string | undefined> {
     const { session } = this.activity;
     const { by, sort, filter } = this.choice;
-    let answer: ExitGroupsAnswer = { total: 0, counted: 0, groupCount: 0, groups: [] };
+    let answer: ExitGroupsAnswer = { total: 0, run: 0, counted: 0, groupCount: 0, groups: [] };
     let problem: string | undefined;
     try {
       if (session) answer = await session.customRequest('hyperscope/exits', { by, filter, count: MOST_GROUPS });
@@ -79,7 +79,7 @@ class ExitsProvider implements vscode.TreeDataProvider<ExitRow> {
     const { filter } = this.choice;
     const asked = session.customRequest('hyperscope/exits', { by, value, filter, count: MOST_RECORDS });
     // A session that has just ended answers nothing; the view goes with it.
-    const { records }: ExitRecordsAnswer = await asked.then(undefined, () => ({ total: 0, records: [] }));
+    const { records }: Pick<ExitRecordsAnswer, 'records'> = await asked.then(undefined, () => ({ records: [] }));
     return recordRows(records);
   }
 
