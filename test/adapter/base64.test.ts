@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { fromBase64, toBase64 } from '../../src/adapter/references.ts';
+import { cpuTime } from '../support/cpu-time.ts';
 import { Random } from '../support/random.ts';
 
 test('base64 is what everybody else reads and writes', () => {
@@ -15,9 +16,9 @@ test('base64 is what everybody else reads and writes', () => {
 test('a mebibyte takes milliseconds', () => {
   const bytes = new Uint8Array(1024 * 1024).fill(0xa5);
   const times = Array.from({ length: 5 }, () => {
-    const begin = performance.now();
+    const begin = cpuTime();
     toBase64(bytes);
-    return performance.now() - begin;
+    return cpuTime() - begin;
   }).sort((a, b) => a - b);
   expect(times[2]).toBeLessThan(60);
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Client, sample } from '../adapter/client.ts';
 import { atEntry } from '../adapter/guests.ts';
+import { cpuTime } from '../support/cpu-time.ts';
 
 function stopped(program: string, options: object = {}): Client {
   const client = new Client();
@@ -150,9 +151,9 @@ describe('a console command', () => {
     // Overlapping places, and a pattern that nearly fits everywhere.
     client.ask('writeMemory', { memoryReference: 'gpa:0x280000', data: Buffer.from('ababab').toString('base64') });
     expect(run(client, 'find "abab" gpa:0x280000 16').split('\n')).toHaveLength(2);
-    const begin = performance.now();
+    const begin = cpuTime();
     expect(run(client, `find "${'\0'.repeat(1000)}x"`)).toBe('Not found.');
-    expect(performance.now() - begin).toBeLessThan(5000);
+    expect(cpuTime() - begin).toBeLessThan(5000);
   });
 
   test('idt shows gates with names and places, in real mode the vectors', () => {

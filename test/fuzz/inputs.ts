@@ -4,6 +4,7 @@ import { ConfigurationError } from '../../src/platforms/configuration.ts';
 import { createPartition } from '../../src/platforms/create-partition.ts';
 import { loadProgram } from '../../src/programs/load-program.ts';
 import { ProgramError } from '../../src/programs/program.ts';
+import { cpuTime } from '../support/cpu-time.ts';
 import { oneFile } from '../support/files.ts';
 import { Random } from '../support/random.ts';
 import { elfSeed } from './elf-seed.ts';
@@ -23,7 +24,7 @@ export interface Tally {
  * failure, and the seed is named.
  */
 function feed(tally: Tally, place: string, use: () => void): void {
-  const begin = performance.now();
+  const begin = cpuTime();
   try {
     use();
     tally.accepted++;
@@ -35,7 +36,7 @@ function feed(tally: Tally, place: string, use: () => void): void {
     expect(error.message, place).toMatch(/\w+ .*\w/);
     tally.refused++;
   }
-  expect(performance.now() - begin, `${place} takes too long`).toBeLessThan(PATIENCE);
+  expect(cpuTime() - begin, `${place} takes too long`).toBeLessThan(PATIENCE);
 }
 
 /** Damaged ELF files are loaded; those that still load run for a while, every `runEvery`th one. */

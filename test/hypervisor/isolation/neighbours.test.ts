@@ -3,6 +3,7 @@ import { Host } from '../../../src/hypervisor/host/host.ts';
 import type { GuestPartition } from '../../../src/hypervisor/partition/guest-partition.ts';
 import type { PlatformName } from '../../../src/platforms/configuration.ts';
 import { guest } from '../../platforms/run-guest.ts';
+import { cpuTime } from '../../support/cpu-time.ts';
 import { ATTACKERS, RAM } from './attackers.ts';
 
 /** Instructions in one call of the host, and how long a call may take in milliseconds on a slow machine. */
@@ -92,9 +93,9 @@ function live(host: Host, partition: GuestPartition): Life {
   });
   for (let calls = 0; !partition.end; calls++) {
     if (calls > 10_000) throw new Error('the partition gets no time');
-    const begin = performance.now();
+    const begin = cpuTime();
     host.run({ instructions: SLICE });
-    expect(performance.now() - begin).toBeLessThan(LONGEST_CALL);
+    expect(cpuTime() - begin).toBeLessThan(LONGEST_CALL);
   }
   return { hash: partition.stateHash(), instructions: partition.icount, console };
 }
