@@ -31,7 +31,12 @@ export class GuestBuses {
     this.devices.writeMmio(vcpu, gpa, size, value);
   }
 
-  private look(vcpu: number, gpa: bigint, access: 'read' | 'write'): void {
+  /** Enters that a processor looked for page tables or instructions at an address without RAM. It finds nothing there. */
+  refuseMissing(vcpu: number, gpa: bigint, access: 'walk' | 'fetch'): void {
+    this.look(vcpu, gpa, access === 'walk' ? 'read a page table at' : 'run code at');
+  }
+
+  private look(vcpu: number, gpa: bigint, access: string): void {
     if (this.devices.mmioOwner(vcpu, gpa) === undefined)
       this.door.refuse(
         'memory',

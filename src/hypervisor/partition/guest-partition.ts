@@ -121,6 +121,7 @@ export class GuestPartition implements HostedPartition, Machine {
       finish: (end) => this.finish(end),
     });
     this.buses = new GuestBuses(this.devices, this.door);
+    this.secondLevel.onMissing = (gpa, access) => this.buses.refuseMissing(this.active, gpa, access);
     this.vcpus = parts.processors.map((processor, index) => {
       const apic = this.devices.localApics[index];
       if (apic === undefined) throw new Error(`vCPU ${index} has no local APIC: the machine is wired wrongly.`);

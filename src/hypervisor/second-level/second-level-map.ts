@@ -86,6 +86,8 @@ export class SecondLevelMap implements SecondLevel {
   private mayLackMemory = false;
   /** Asked when a dirty flag is about to be set. */
   private observer: DirtyObserver | undefined;
+  /** Told of page tables and instructions where no RAM is. */
+  onMissing: ((gpa: bigint, access: 'walk' | 'fetch') => void) | undefined;
   /** Entries of device memory are misconfigured on purpose, as KVM has them on Intel's processors. */
   marksDevices = false;
   /** Rights to write that are given are withheld: the dirty log wants to see the first write. */
@@ -166,6 +168,10 @@ export class SecondLevelMap implements SecondLevel {
 
   isDevice(gpa: number): boolean {
     return !this.holes.areSet || this.holes.stateAt(BigInt(gpa)) === 'mmio';
+  }
+
+  noteMissing(gpa: number, access: 'walk' | 'fetch'): void {
+    this.onMissing?.(BigInt(gpa), access);
   }
 
   // --- looking at it --------------------------------------------------------------------------------------------------

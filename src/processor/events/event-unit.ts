@@ -159,7 +159,7 @@ export class EventUnit {
     const activity = state.get32(L.ACTIVITY);
     // It is part of the entry: whatever waits comes behind it.
     if (this.injected && activity !== Activity.WAIT_FOR_SIPI) return this.deliverInjected(this.injected) ?? 'delivered';
-    if (this.initPending) return this.initialize();
+    if (this.initPending) return this.initialize() ?? 'delivered';
     if (activity === Activity.WAIT_FOR_SIPI) return this.waitForSipi();
     // Of what can come in a shutdown it is the only thing that leaves.
     if (activity === Activity.SHUTDOWN) return this.room <= 0 ? this.expired() : this.shutDown();

@@ -53,4 +53,6 @@ export interface SecondLevel {
   insist(offset: number, need: number): void;
   /** Whether devices answer at a guest physical address without RAM. */
   isDevice(gpa: number): boolean;
+  /** Told of what goes where no RAM is and no device is asked: entries of page tables and instructions. */
+  noteMissing(gpa: number, access: 'walk' | 'fetch'): void;
 }

@@ -169,7 +169,12 @@ export class Mmu {
   }
 
   private ask(secondLevel: SecondLevel, offset: number, need: number): boolean {
-    if (offset === 0) return secondLevel.isDevice(this.translation.address);
+    if (offset === 0) {
+      const { address } = this.translation;
+      const isDevice = secondLevel.isDevice(address);
+      if (isDevice && need === Need.EXECUTE) secondLevel.noteMissing(address, 'fetch');
+      return isDevice;
+    }
     if (this.insists) secondLevel.insist(offset, need);
     return secondLevel.grants(offset, need) || this.insists;
   }

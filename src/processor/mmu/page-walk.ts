@@ -221,7 +221,11 @@ export class PageWalk {
   private mayRead(gpa: number, offset: number): boolean {
     const { secondLevel } = this.memory;
     const { effect } = this;
-    if (secondLevel === undefined || offset === 0) return true;
+    if (secondLevel === undefined) return true;
+    if (offset === 0) {
+      if (effect === WalkEffect.ACCESS) secondLevel.noteMissing(gpa, 'walk');
+      return true;
+    }
     const need = secondLevel.walkNeeds;
     if (effect === WalkEffect.ACCESS) {
       if (secondLevel.grants(offset, need)) return true;

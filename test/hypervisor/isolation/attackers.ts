@@ -7,8 +7,8 @@ export interface Attacker {
   readonly configuration?: Partial<PartitionConfiguration>;
   /** What the journals must say was refused. */
   readonly refused?: readonly string[];
-  /** A device of its partition asks, not one of its instructions: there is no exit that says so. */
-  readonly byDevice?: boolean;
+  /** A device of its partition asks, or the processor by itself, not one of its instructions: there is no exit that says so. */
+  readonly withoutExit?: boolean;
   /** It must come to its end. */
   readonly ends?: boolean;
 }
@@ -27,7 +27,7 @@ const OFF = `
  * Around an attack: `try` does one instruction whatever fault it raises, `map A` maps the page at WINDOW to the entry A and goes on
  * with the page behind it. All interrupts are taken and ended.
  */
-const around = (attack: string) => `bits 64
+export const around = (attack: string) => `bits 64
 WINDOW equ 0x8000000000
 TABLES equ 0x600000
 %macro try 1+
@@ -206,6 +206,8 @@ const memory: readonly Attacker[] = [
   },
   {
     name: 'points its page tables beyond its RAM',
+    refused: ['memory'],
+    withoutExit: true,
     source: around(`
     mov rax, cr3
     mov rdx, ${entry(RAM)}
@@ -223,6 +225,8 @@ const memory: readonly Attacker[] = [
   },
   {
     name: 'runs code where it has no memory',
+    refused: ['memory'],
+    withoutExit: true,
     source: around('map 0xb0000003\njmp rbx'),
     ends: true,
   },
@@ -297,7 +301,7 @@ ${[1, 2, 15, 0x100, 0xffff, 0x10000, 0x10001, 0x7fff_ffff, 0xffff_fffe]
   {
     name: 'has its I/O APIC send to processors of others',
     refused: ['vcpus'],
-    byDevice: true,
+    withoutExit: true,
     source: around(`
     sti
     mov esi, 0xfec00000

@@ -5,6 +5,7 @@ import type { PlatformName } from '../../../src/platforms/configuration.ts';
 import { guest } from '../../platforms/run-guest.ts';
 import { cpuTime } from '../../support/cpu-time.ts';
 import { ATTACKERS, RAM } from './attackers.ts';
+import { STRUCTURE_ATTACKERS } from './structure-attackers.ts';
 
 /** Instructions in one call of the host, and how long a call may take in milliseconds on a slow machine. */
 const SLICE = 10_000;
@@ -119,27 +120,26 @@ function alone(): Life {
 
 describe('beside a guest that', () => {
   describe.each(['bare', 'kvm'] as const)('on %s', (platform: PlatformName) => {
-    test.each(ATTACKERS.filter(({ configuration }) => (configuration?.platform ?? platform) === platform))(
-      '$name, a neighbour lives as if it were alone',
-      ({ source, configuration, refused = [], byDevice, ends }) => {
-        const host = new Host();
-        const attacker = guest(source, { platform, memory: RAM, ...configuration }, host);
-        const beside = neighbour(host);
-        expect(live(host, beside)).toEqual(alone());
-        expect(holds(beside, SECRET)).toBe(true);
-        expect(holds(attacker, SECRET)).toBe(false);
-        expect(attacker.end?.kind).not.toBe('internal-error');
-        if (ends) expect(attacker.end).toBeDefined();
-        const subjects = host.journal.refusalsOf(attacker.id).map(({ subject }) => subject);
-        for (const subject of refused) expect(subjects).toContain(subject);
-        if (attacker.platform === 'kvm' && !byDevice && refused.length > 0) {
-          const results = attacker.journal.latest(100_000).map(({ result }) => result ?? '');
-          expect(results.some((result) => result.startsWith('refused: '))).toBe(true);
-        }
-        expect(host.journal.refusalsOf(beside.id)).toEqual([]);
-        expect(attacker.journal.latest(1_000_000).length).toBeLessThanOrEqual(4096);
-        expect(host.journal.latest.length).toBeLessThanOrEqual(1000);
-      },
-    );
+    test.each(
+      [...ATTACKERS, ...STRUCTURE_ATTACKERS].filter(({ configuration }) => (configuration?.platform ?? platform) === platform),
+    )('$name, a neighbour lives as if it were alone', ({ source, configuration, refused = [], withoutExit, ends }) => {
+      const host = new Host();
+      const attacker = guest(source, { platform, memory: RAM, ...configuration }, host);
+      const beside = neighbour(host);
+      expect(live(host, beside)).toEqual(alone());
+      expect(holds(beside, SECRET)).toBe(true);
+      expect(holds(attacker, SECRET)).toBe(false);
+      expect(attacker.end?.kind).not.toBe('internal-error');
+      if (ends) expect(attacker.end).toBeDefined();
+      const subjects = host.journal.refusalsOf(attacker.id).map(({ subject }) => subject);
+      for (const subject of refused) expect(subjects).toContain(subject);
+      if (attacker.platform === 'kvm' && !withoutExit && refused.length > 0) {
+        const results = attacker.journal.latest(100_000).map(({ result }) => result ?? '');
+        expect(results.some((result) => result.startsWith('refused: '))).toBe(true);
+      }
+      expect(host.journal.refusalsOf(beside.id)).toEqual([]);
+      expect(attacker.journal.latest(1_000_000).length).toBeLessThanOrEqual(4096);
+      expect(host.journal.latest.length).toBeLessThanOrEqual(1000);
+    });
   });
 });
