@@ -81,6 +81,8 @@ describe('a journal file', () => {
     '"icount":7',
     '"qualification":"zero"',
     '"rip":"here"',
+    `"rip":"0x${'1'.repeat(17)}"`,
+    `"icount":"${'9'.repeat(400)}"`,
     '"partition":"1"',
     '"handler":5',
     '"request":null',

@@ -58,9 +58,10 @@ function isRecord(value: unknown): value is ExitRecord {
   if (typeof value !== 'object' || value === null) return false;
   const fields = value as Partial<Record<string, unknown>>;
   const { reason, rip, icount, qualification, partition, vcpu, request } = fields;
-  const isHex = (text: unknown) => typeof text === 'string' && /^0x[0-9a-f]+$/.test(text);
+  // Numbers of 64 bits: whoever counts by them must come to an end.
+  const isHex = (text: unknown) => typeof text === 'string' && /^0x[0-9a-f]{1,16}$/.test(text);
   if (typeof reason !== 'string' || typeof request !== 'string' || !isHex(rip) || !isHex(qualification)) return false;
   // A handler that said nothing of itself has none of these.
   if (![fields.handler, fields.result, fields.to].every((text) => text === undefined || typeof text === 'string')) return false;
-  return typeof icount === 'string' && /^\d+$/.test(icount) && Number.isInteger(partition) && Number.isInteger(vcpu);
+  return typeof icount === 'string' && /^\d{1,20}$/.test(icount) && Number.isInteger(partition) && Number.isInteger(vcpu);
 }
