@@ -52,6 +52,21 @@ work:
     jmp _start
 `;
 
+/** Leaves by OUT at more instructions than are told apart, each new. */
+const PLACES = `bits 64
+_start:
+    mov edi, 0x200000
+    mov ecx, 20200
+next:
+    mov dword [rdi], 0x00c380e6         ; out 0x80, al; ret
+    call rdi
+    add edi, 4
+    dec ecx
+    jnz next
+    cli
+    hlt
+`;
+
 /** Two partitions that have run for some slices and still do. */
 function pair(source = ROUNDS): Client {
   const client = new Client();
@@ -259,4 +274,16 @@ describe('records of exits', () => {
       breakpoint: { name: expect.stringMatching(/^back!(exit|hypercall):/) },
     });
   });
+});
+
+test('exits at more places than are told apart are counted together, under a name that is none', () => {
+  const client = new Client();
+  client.launch(assembly(PLACES), { stopOnEntry: false });
+  client.ask('configurationDone');
+  client.ask('hyperscope/exits', { by: 'rip' });
+  client.run();
+  const { groups } = client.ask('hyperscope/exits', { by: 'rip', count: 1 });
+  expect(groups).toMatchObject([{ value: 'others' }]);
+  expect(groups[0].count).toBeGreaterThan(50);
+  expect(groups[0].label).toBeUndefined();
 });

@@ -40,6 +40,17 @@ describe('the summary of a journal', () => {
     expect(summary(['hypercall'])).toMatch(/^hypercall .*\nall +0\n$/);
   });
 
+  test('names the places of a program, but not what stands for all that are too many', () => {
+    const lines = Array.from({ length: 20_050 }, (_, index) => {
+      const rip = `0x${(index % 10_050).toString(16)}`;
+      return JSON.stringify({ ...common, seq: index + 1, icount: '1', rip, reason: 'hlt', request: 'hlt' });
+    });
+    const { statistics } = read(lines.join('\n'));
+    const table = summarize(statistics, ['rip'], 2, (rip) => `${rip} is ${BigInt(rip)}`);
+    expect(table).toContain('others');
+    expect(table).toContain('0x0 is 0');
+  });
+
   test('limits rows, and says when there is nothing', () => {
     expect(summary(['rip'], 1)).toContain('… 1 more');
     expect(summarize(new ExitStatistics(), ['rip'], 1)).toContain('empty');

@@ -4,7 +4,7 @@ import { stagePosition } from '../../hypervisor/exits/stage-position.ts';
 import { FACET_NAMES, type Facet, facetByName } from '../../hypervisor/journal/exit-facets.ts';
 import { type ExitFilter, ExitFilterError, parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { type ExitRecord, plainRecord } from '../../hypervisor/journal/exit-journal.ts';
-import { type ExitGroup, type ExitStatistics, mergeGroups } from '../../hypervisor/journal/exit-statistics.ts';
+import { type ExitGroup, type ExitStatistics, mergeGroups, OTHERS } from '../../hypervisor/journal/exit-statistics.ts';
 import { subjectOf } from '../../hypervisor/journal/exit-subject.ts';
 import { type ExitGroupData, exitGroupData } from '../../hypervisor/journal/exit-tables.ts';
 import { type NewestExit, newestExits, type WantedExits } from '../../hypervisor/journal/newest-exits.ts';
@@ -132,6 +132,7 @@ function describeExit(adapter: AdapterSession, { record, order, instructions }: 
 
 /** A value as people read it, where it says little itself. */
 function labelOf(guests: readonly Guest[], { name }: Facet, { value }: ExitGroup): string | undefined {
+  if (value === OTHERS) return undefined;
   if (name === 'rip')
     return guests.map(({ session }) => session.symbols.describe(BigInt(value))).find((text) => text !== undefined);
   if (name === 'partition') return guests.find(({ partition }) => String(partition.id) === value)?.configuration.name;

@@ -1,5 +1,5 @@
 import type { FacetName } from './exit-facets.ts';
-import { DISTANCE_CLASSES, type ExitGroup, type ExitStatistics } from './exit-statistics.ts';
+import { DISTANCE_CLASSES, type ExitGroup, type ExitStatistics, OTHERS } from './exit-statistics.ts';
 
 /** Heights of a histogram's columns, from nothing to all. */
 const BLOCKS = ' ▁▂▃▄▅▆▇█';
@@ -12,7 +12,7 @@ export function exitTable(
   nameOf: (value: string) => string = (v) => v,
 ): string {
   const groups = statistics.by(name);
-  const shown = groups.slice(0, top).map((group) => [nameOf(group.value), group] as const);
+  const shown = groups.slice(0, top).map((group) => [group.value === OTHERS ? OTHERS : nameOf(group.value), group] as const);
   const width = Math.max(name.length, 'all'.length, ...shown.map(([value]) => value.length));
   const spread = spreadClasses(groups);
   const title = `${name.padEnd(width)}  ${'exits'.padStart(9)}  ${'share'.padStart(6)}  ${'instructions'.padStart(12)}  ${'spread'.padEnd(spread)}  for example`;
