@@ -42,6 +42,9 @@ const VENDOR_FUNCTIONS: Readonly<Partial<Record<ExitDetail['reason'], readonly [
   svm: ['handle_exception_nmi', 'vmrun_interception'],
 };
 
+/** kvm-intel makes pages without memory misconfigured on purpose: that exit is cheaper than a violation. */
+const MISCONFIGURED = { vmx: 49, svm: 0x400, qualification: 0n } as const;
+
 interface EntryPoint {
   readonly frame: HandlerFrame;
   readonly name: string;
@@ -90,10 +93,12 @@ export class KvmPlatform implements Platform, Kvm {
 
   classify({ index }: Processor, exit: VmExit): VmExit {
     if (exit.reason !== 'mmio') return exit;
-    if (exit.fetch || !this.apic(index).answersAt(exit.gpa))
-      // kvm-intel makes pages without memory misconfigured on purpose: that exit is cheaper than a violation.
-      return this.vendor === 'intel' ? { ...exit, special: { vmx: 49, svm: 0x400, qualification: 0n } } : exit;
     const { rip, instructionLength, icount, gpa, gva, size, write, value } = exit;
+    if (exit.fetch || !this.apic(index).answersAt(gpa)) {
+      if (this.vendor === 'amd') return exit;
+      if (exit.fetch || exit.during !== undefined) return { ...exit, special: MISCONFIGURED };
+      return { rip, instructionLength, icount, reason: 'mmio', gpa, gva, size, write, value, special: MISCONFIGURED };
+    }
     return { rip, instructionLength, icount, reason: 'apic', gpa, gva, size, write, value };
   }
 

@@ -224,6 +224,7 @@ export class LinearAccess {
    */
   fill(low: number, high: number, size: number, user: boolean, write: boolean): number {
     const { state } = this;
+    this.tried.isFresh = false;
     if ((low & 0xfff) + size > 0x1000 || this.watches.length > 0 || this.onAccess !== undefined) return 0;
     if (user && (state.get32(L.EFLAGS) & Flag.AC) !== 0 && (state.get32(L.CR0) & CR0_AM) !== 0) return 0;
     if (write) {
@@ -231,11 +232,8 @@ export class LinearAccess {
       if (place !== 0) return place;
     }
     const translation = this.mmu.tryData(low, high, user, write);
-    if (translation?.isRefused) {
-      // The slow way finds out why.
-      this.tried.isFresh = false;
-      return 0;
-    }
+    // The slow way finds out why.
+    if (translation?.isRefused) return 0;
     this.tried.isFresh = true;
     this.tried.low = low >>> 0;
     this.tried.high = high >>> 0;
@@ -301,16 +299,39 @@ export class LinearAccess {
   }
 
   private translate(linear: bigint, user: boolean, write: boolean) {
-    const { tried } = this;
-    if (tried.isFresh) {
-      tried.isFresh = false;
-      const isSame = tried.low === Number(BigInt.asUintN(32, linear)) && tried.high === Number(linear >> 32n);
-      if (isSame && tried.user === user && tried.write === write) {
-        if (tried.translation) return tried.translation;
-        throw this.mmu.dataFault(linear, user, write);
-      }
+    if (this.wasTried(linear, user, write)) {
+      const { translation } = this.tried;
+      this.tried.isFresh = false;
+      if (translation) return translation;
+      throw this.mmu.dataFault(linear, user, write);
     }
     return this.mmu.translate(linear, { write, fetch: false, user });
+  }
+
+  /** Whether {@link fill} has just looked for the translation of this access. */
+  private wasTried(linear: bigint, user: boolean, write: boolean): boolean {
+    const { tried } = this;
+    if (!tried.isFresh || tried.user !== user || tried.write !== write) return false;
+    return tried.low === Number(BigInt.asUintN(32, linear)) && tried.high === Number(linear >> 32n);
+  }
+
+  /**
+   * What an access leaves with that {@link fill} has just found to be to device memory, and that nobody has completed. Undefined for
+   * others. Saves the throw, which takes longer than all else that an exit needs. `wantsWrite`: it reads in order to write.
+   */
+  deviceExit(
+    linear: bigint,
+    size: Size,
+    user: boolean,
+    wantsWrite: boolean,
+    write: boolean,
+    value: bigint,
+  ): ExitDetail | undefined {
+    const { translation } = this.tried;
+    if (translation?.offset !== 0 || this.openBus || this.taken < this.completed.length) return undefined;
+    if (!this.wasTried(linear, user, wantsWrite)) return undefined;
+    this.tried.isFresh = false;
+    return { reason: 'mmio', gpa: translation.gpa, gva: linear, size, write, value };
   }
 
   private readPage(linear: bigint, size: Size, user: boolean, intent: boolean): bigint {
