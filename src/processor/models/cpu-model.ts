@@ -13,7 +13,7 @@ export interface CpuModel {
   readonly name: string;
   readonly vendor: 'intel' | 'amd';
   /** CPUID of bare hardware; bits that mirror state (OSXSAVE, APIC id) are filled in by the processor. */
-  cpuid(leaf: number, subleaf: number): CpuidResult;
+  cpuid(leaf: number, subleaf: number): Readonly<CpuidResult>;
   readonly physicalAddressBits: number;
   /** True when CPUID advertises a feature (a name of `features.ts`). */
   has(feature: string): boolean;

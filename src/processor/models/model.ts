@@ -29,6 +29,8 @@ export interface ModelTable {
 const EMPTY: Leaf = [0, 0, 0, 0];
 /** Leaves that look at ECX. */
 const BY_SUBLEAF: ReadonlySet<number> = new Set([4, 7, 0xb, 0xd]);
+/** None of them has as many subleaves. */
+const SUBLEAVES = 64;
 /** Their subleaves that have features. */
 const SUBLEAF_OF_FEATURES: Readonly<Record<number, number | undefined>> = { 7: 0, 13: 1 };
 
@@ -74,7 +76,16 @@ export function makeModel(table: ModelTable): CpuModel {
   const owned = table.msrs.filter(({ index }) => hasMsr(index, has));
   const msrs = new Map(owned.map((msr) => [msr.index, msr]));
 
-  const lookUp = (leaf: number, subleaf: number): CpuidResult => {
+  const made = new Map<number, Readonly<CpuidResult>>();
+  const lookUp = (leaf: number, subleaf: number): Readonly<CpuidResult> => {
+    // Guests ask for few, again and again.
+    if (subleaf >= SUBLEAVES && BY_SUBLEAF.has(leaf)) return make(leaf, subleaf);
+    const key = leaf * SUBLEAVES + (BY_SUBLEAF.has(leaf) ? subleaf : 0);
+    const known = made.get(key) ?? make(leaf, subleaf);
+    made.set(key, known);
+    return known;
+  };
+  const make = (leaf: number, subleaf: number): CpuidResult => {
     const subleaves = leaves.get(leaf) ?? [];
     const [eax, ebx, ecx, edx] = subleaves[BY_SUBLEAF.has(leaf) ? subleaf : 0] ?? EMPTY;
     const result = leaf === 0xd ? stateLeaf({ vendor: table.vendor, has }, subleaf) : { eax, ebx, ecx, edx };

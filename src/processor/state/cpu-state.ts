@@ -75,6 +75,16 @@ export class CpuState {
     this.set64(L.GPR + index * 8, value);
   }
 
+  /** The low half of a general register, unsigned. */
+  gpr32(index: number): number {
+    return this.get32(L.GPR + index * 8);
+  }
+  /** Writes a general register as instructions with 32-bit operands do: its upper half becomes 0. */
+  setGpr32(index: number, value: number): void {
+    this.set32(L.GPR + index * 8, value);
+    this.set32(L.GPR + index * 8 + 4, 0);
+  }
+
   get rip(): bigint {
     return this.get64(L.RIP);
   }

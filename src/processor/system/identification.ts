@@ -4,7 +4,7 @@ import { layoutOf } from '../models/state-components.ts';
 import { xdDisabled } from '../models/xd-disable.ts';
 import * as L from '../state/layout.ts';
 import type { SystemContext, SystemHelper } from './context.ts';
-import { low32, readEdxEax, requireCpl0, rm, undefinedInstruction, writeEdxEax } from './operands.ts';
+import { readEdxEax, requireCpl0, rm, undefinedInstruction, writeEdxEax } from './operands.ts';
 
 const CR4_TSD = 4n;
 const CR4_PCE = 0x100n;
@@ -20,7 +20,8 @@ const APIC_ENABLE = 0x800n;
 /** CPUID as the model has it, with what depends on the state and on the number of vCPUs: each is a core of one package. */
 export function cpuidOf(context: SystemContext, leaf: number, subleaf: number): CpuidResult {
   const { state, memory } = context;
-  const result = { ...context.model.cpuid(leaf, subleaf) };
+  const { eax, ebx, ecx, edx } = context.model.cpuid(leaf, subleaf);
+  const result = { eax, ebx, ecx, edx };
   const cores = memory.vcpuCount;
   const apicId = indexOf(context);
   switch (leaf) {
@@ -70,19 +71,20 @@ function indexOf({ memory, state }: SystemContext): number {
 
 export const cpuid: SystemHelper = (context) => {
   const { state } = context;
-  const leaf = low32(state.gpr(0));
-  const subleaf = low32(state.gpr(1));
+  const leaf = state.gpr32(0);
+  const subleaf = state.gpr32(1);
   if (context.intercepts.cpuid) return { reason: 'cpuid', leaf, subleaf };
   const result = cpuidOf(context, leaf, subleaf);
-  [result.eax, result.ecx, result.edx, result.ebx].forEach((value, index) => {
-    state.setGpr(index, BigInt(value >>> 0));
-  });
+  state.setGpr32(0, result.eax);
+  state.setGpr32(1, result.ecx);
+  state.setGpr32(2, result.edx);
+  state.setGpr32(3, result.ebx);
   return 'next';
 };
 
 export const rdmsr: SystemHelper = (context) => {
   requireCpl0(context);
-  const msr = low32(context.state.gpr(1));
+  const msr = context.state.gpr32(1);
   const known = context.model.msr(msr);
   if (!known || context.intercepts.msr(msr, false)) return { reason: 'msr-read', msr };
   writeEdxEax(context, known.read(context));
@@ -91,7 +93,7 @@ export const rdmsr: SystemHelper = (context) => {
 
 export const wrmsr: SystemHelper = (context) => {
   requireCpl0(context);
-  const msr = low32(context.state.gpr(1));
+  const msr = context.state.gpr32(1);
   const value = readEdxEax(context);
   const known = context.model.msr(msr);
   if (!known || context.intercepts.msr(msr, true)) return { reason: 'msr-write', msr, value };

@@ -31,10 +31,10 @@ function* emulateCpuid(_kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handle
   yield stage('kvm-cpuid.lookup', { leaf, source: own ? 'hypervisor leaf' : 'processor leaf' });
   const { state } = processor;
   if (own) {
-    state.setGpr(0, BigInt(own.eax >>> 0));
-    state.setGpr(3, BigInt(own.ebx >>> 0));
-    state.setGpr(1, BigInt(own.ecx >>> 0));
-    state.setGpr(2, BigInt(own.edx >>> 0));
+    state.setGpr32(0, own.eax);
+    state.setGpr32(3, own.ebx);
+    state.setGpr32(1, own.ecx);
+    state.setGpr32(2, own.edx);
     context.skip();
   } else {
     processor.performNatively();
