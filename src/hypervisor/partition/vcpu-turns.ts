@@ -4,6 +4,10 @@ import type { Vcpu } from './vcpu.ts';
 /** Instructions that a vCPU gets before the next one's turn, when there are several. */
 const QUANTUM = 10_000n;
 
+function canRun(vcpu: Vcpu | undefined, held: RunRequest['held']): boolean {
+  return vcpu?.runnable === true && held?.has(vcpu.index) !== true;
+}
+
 /**
  * Which vCPU of a partition runs: they take turns in the order of their numbers. A turn ends with its quantum, when the vCPU has
  * nothing to do, or when it gives way because it only waits for another one. All of it follows from the guest's instructions,
@@ -24,19 +28,20 @@ export class VcpuTurns {
 
   /** Whose turn it is at a guest time: the current vCPU until its turn ends, then the next one that can run. */
   next(vcpus: readonly Vcpu[], now: bigint, { onlyVcpu, held }: RunRequest): Vcpu | undefined {
-    const canRun = (vcpu: Vcpu | undefined) => vcpu?.runnable === true && held?.has(vcpu.index) !== true;
     if (onlyVcpu !== undefined) {
       const vcpu = vcpus[onlyVcpu];
       return vcpu?.runnable ? vcpu : undefined;
     }
+    const count = vcpus.length;
+    // It comes after itself.
+    if (count === 1) return canRun(vcpus[0], held) ? vcpus[0] : undefined;
     const isOver = now >= this.ends;
     const preferred = isOver && this.preferred !== undefined ? vcpus[this.preferred] : undefined;
-    if (canRun(preferred)) return preferred;
-    const count = vcpus.length;
-    const first = isOver && count > 1 ? 1 : 0;
+    if (canRun(preferred, held)) return preferred;
+    const first = isOver ? 1 : 0;
     for (let step = first; step < first + count; step++) {
       const vcpu = vcpus[(this.current + step) % count];
-      if (canRun(vcpu)) return vcpu;
+      if (canRun(vcpu, held)) return vcpu;
     }
     return undefined;
   }

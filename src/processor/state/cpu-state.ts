@@ -163,7 +163,8 @@ export class CpuState {
   }
   /** Retired instructions and skipped time. */
   get ticks(): bigint {
-    return this.icount + this.get64(L.IDLE_TICKS);
+    // Cut by a width that is known here, it is a machine word to the engine.
+    return BigInt.asUintN(64, this.icount + this.get64(L.IDLE_TICKS));
   }
   /** Counts retired instructions, fewer than 2^32. */
   addInstructions(count: number): void {

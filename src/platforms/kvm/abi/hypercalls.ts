@@ -39,21 +39,27 @@ export const HYPERCALL_REFERENCE: readonly {
   },
 ];
 
-const BY_NUMBER = new Map(HYPERCALL_REFERENCE.map((row) => [BigInt(row.number), row]));
+const BY_NUMBER = new Map(HYPERCALL_REFERENCE.map((row) => [row.number, row]));
+
+/** The number of a hypercall as a plain one; undefined for one that has more than 16 bits, as none of KVM's has. */
+export function plainNumber(number: bigint): number | undefined {
+  return number > 0xffffn ? undefined : Number(number);
+}
 
 /** The row of a hypercall; undefined for a number that KVM doesn't know. */
 export function hypercallRow(number: bigint): (typeof HYPERCALL_REFERENCE)[number] | undefined {
-  return BY_NUMBER.get(number);
+  const plain = plainNumber(number);
+  return plain === undefined ? undefined : BY_NUMBER.get(plain);
 }
 
 const REQUESTS = {
-  vmcall: new Map(HYPERCALL_REFERENCE.map(({ number, name }) => [BigInt(number), `vmcall ${name}`])),
-  vmmcall: new Map(HYPERCALL_REFERENCE.map(({ number, name }) => [BigInt(number), `vmmcall ${name}`])),
+  vmcall: new Map(HYPERCALL_REFERENCE.map(({ number, name }) => [number, `vmcall ${name}`])),
+  vmmcall: new Map(HYPERCALL_REFERENCE.map(({ number, name }) => [number, `vmmcall ${name}`])),
 } as const;
 
 /** A hypercall as the exit journal has it: by its name where it has one. */
 export function hypercallRequest(instruction: 'vmcall' | 'vmmcall', number: bigint): string {
-  return REQUESTS[instruction].get(number) ?? `${instruction} hypercall ${number}`;
+  return REQUESTS[instruction].get(plainNumber(number) ?? -1) ?? `${instruction} hypercall ${number}`;
 }
 
 /** Returned in RAX. */

@@ -1,6 +1,7 @@
 import { Delivery } from '../../../devices/local-apic/registers.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, type StageValue, stage } from '../../../hypervisor/exits/stage.ts';
+import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
 import type { Processor } from '../../../processor/processor.ts';
 import { ACTIVITY } from '../../../processor/state/layout.ts';
 import { hex } from '../../../x86/address.ts';
@@ -10,6 +11,7 @@ import {
   Hypercall,
   hypercallRequest,
   hypercallRow,
+  plainNumber,
   ReturnCode,
   returnCodeName,
 } from '../abi/hypercalls.ts';
@@ -60,10 +62,11 @@ function* emulateHypercall(kvm: Kvm, context: HypercallContext): Handler {
   const result = allowed ? yield* perform(kvm, processor, number, values) : ReturnCode.EPERM;
   state.setGpr(0, isWide ? BigInt.asUintN(64, result) : BigInt.asUintN(32, result));
   context.skip();
-  const name = returnCodeName(result);
-  context.result(name);
-  yield stage('kvm-hypercall.complete', { rax: state.gpr(0), result: name });
+  context.resultOf(returnCode, BigInt.asUintN(64, result));
+  yield stage('kvm-hypercall.complete', { rax: state.gpr(0), result: returnCodeName(result) });
 }
+
+const returnCode: ResultFormat = (value) => returnCodeName(BigInt.asIntN(64, value));
 
 /** A hypercall with its arguments by their names. */
 function decoded(number: bigint, values: readonly bigint[]): Record<string, StageValue> {
@@ -79,8 +82,7 @@ function* perform(
   number: bigint,
   [first, second, third, fourth]: readonly [bigint, bigint, bigint, bigint],
 ): Handler<bigint> {
-  // No number of a hypercall has more bits.
-  switch (number >> 16n === 0n ? Number(number) : undefined) {
+  switch (plainNumber(number)) {
     case Hypercall.VAPIC_POLL_IRQ:
       return ReturnCode.OK;
     case Hypercall.KICK_CPU:
