@@ -9,6 +9,7 @@ const ROUNDS = `bits 64
 _start:
 again:
     mov eax, 11             ; KVM_HC_SCHED_YIELD
+    xor ebx, ebx
     vmcall
     mov ecx, 3
 print:
@@ -62,7 +63,7 @@ test('the Partitions view shows vCPUs and devices, live and by keyboard', async 
   await expect.poll(() => partitions.row('rounds').textContent()).toContain('running');
   // What is unfolded stays so, and has other values.
   await expect.poll(() => partitions.row('vCPU 0').textContent()).not.toBe(before);
-  await window.screenshot('8-partitions');
+  await window.screenshots('8-partitions');
   await window.stop();
 });
 

@@ -106,9 +106,20 @@ class Window {
 
   /** Takes a line of Quick Open: a command behind `>`, a line behind `:`. */
   async quickOpen(key, text) {
-    const input = this.page.locator('.quick-input-widget input');
-    await this.press(key, (timeout) => input.first().waitFor({ timeout }));
-    await input.first().fill(text);
+    const input = this.page.locator('.quick-input-widget input').first();
+    const wanted = /^(?:>|debug )(.+)$/.exec(text)?.[1];
+    const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: wanted }).first();
+    for (let attempt = 0; ; attempt++)
+      try {
+        await this.press(key, (timeout) => input.waitFor({ timeout }));
+        await input.fill(text, { timeout: 5000 });
+        // The list follows what is typed, on a busy machine late.
+        if (wanted) await row.waitFor({ timeout: 10_000 });
+        break;
+      } catch (error) {
+        // What takes the focus, as a session that ends does, closes it.
+        if (attempt === 3) throw error;
+      }
     await this.page.waitForTimeout(700);
     await this.page.keyboard.press('Enter');
   }
@@ -175,7 +186,12 @@ class Window {
       row,
       unfold: async (text) => {
         await row(text).waitFor();
-        if ((await row(text).getAttribute('aria-expanded')) !== 'true') await row(text).click();
+        const isUnfolded = async () => (await row(text).getAttribute('aria-expanded')) === 'true';
+        // A tree that gets new values in this moment may forget it.
+        for (let attempt = 0; attempt < 10 && !(await isUnfolded()); attempt++) {
+          await row(text).click();
+          await this.page.waitForTimeout(500);
+        }
         await pane.locator('.monaco-list-row[aria-expanded="true"]', { hasText: text }).first().waitFor();
       },
     };

@@ -151,13 +151,13 @@ h2 { font-size: 1.15em; margin: 16px 0 4px; } h3 { font-size: 1em; margin: 12px 
 .state, .ratio, figcaption, .empty { color: var(--vscode-descriptionForeground); font-weight: normal; }
 .runs { display: flex; flex-wrap: wrap; gap: 8px 32px; } .run { flex: 1 1 360px; min-width: 280px; max-width: 760px; }
 figure { margin: 4px 0 8px; } svg { width: 100%; height: 120px; display: block; border-bottom: 1px solid var(--vscode-charts-lines); }
-rect { stroke: var(--vscode-contrastBorder, none); stroke-width: 0.5; } figcaption { display: flex; justify-content: space-between; }
+rect { stroke: var(--vscode-editor-background); stroke-width: 1; vector-effect: non-scaling-stroke; } figcaption { display: flex; justify-content: space-between; }
 table { border-collapse: collapse; } th, td { padding: 2px 16px 2px 0; text-align: right; font-variant-numeric: tabular-nums; }
 tbody th, th:first-child { text-align: left; font-weight: normal; } thead th { font-weight: 600; } tfoot td, tfoot th { border-top: 1px solid var(--vscode-charts-lines); text-align: right; }
 tfoot th { text-align: left; font-weight: 600; } .bars { width: 140px; text-align: left; padding: 0; }
 .bar { display: inline-block; height: 0.8em; min-width: 1px; border: 1px solid var(--vscode-contrastBorder, transparent); }
 .swatch { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 6px; border: 1px solid var(--vscode-contrastBorder, transparent); }
-button { color: var(--vscode-button-secondaryForeground); background: var(--vscode-button-secondaryBackground); border: 1px solid var(--vscode-contrastBorder, var(--vscode-button-border, var(--vscode-input-border, currentColor))); padding: 2px 8px; font: inherit; font-weight: normal; cursor: pointer; }
+button { color: var(--vscode-button-secondaryForeground); background: var(--vscode-button-secondaryBackground); border: 1px solid var(--vscode-contrastBorder, var(--vscode-button-border, var(--vscode-input-border, currentColor))); padding: 2px 8px; font: var(--vscode-font-size) var(--vscode-font-family); cursor: pointer; }
 button:hover { background: var(--vscode-button-secondaryHoverBackground); } button:focus-visible { outline: 1px solid var(--vscode-focusBorder); outline-offset: 2px; }
 .toolbar { margin-top: 12px; }
 </style></head><body><div class="toolbar"><button data-add="1">Add Journal File…</button></div><main id="page"></main><script nonce="${nonce}">

@@ -19,6 +19,7 @@ export interface PartitionRow {
 const ICONS: Readonly<Record<string, string>> = {
   vCPUs: 'circuit-board',
   'memory map': 'symbol-array',
+  'second level': 'list-tree',
   platform: 'layers',
   devices: 'plug',
   privileges: 'shield',

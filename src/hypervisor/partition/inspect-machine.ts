@@ -11,7 +11,7 @@ export function inspectMachine(partition: GuestPartition, platform: Platform): I
     return {
       name: `vCPU ${index}`,
       value: hex(processor.state.rip),
-      detail: `${state}, ${processor.mode}-bit code, ring ${processor.cpl}, ${processor.icount} instructions retired`,
+      detail: `${state}, ${processor.mode}-bit code, ring ${processor.cpl}, ${processor.icount.toLocaleString('en-US')} instructions retired`,
     };
   });
   const ram = partition.memory.regions.map(
@@ -25,7 +25,7 @@ export function inspectMachine(partition: GuestPartition, platform: Platform): I
   return {
     name: partition.name,
     value: partition.platform,
-    detail: `${partition.vcpus.length} vCPU(s), guest time ${partition.now()} ns`,
+    detail: `${partition.vcpus.length} vCPU${partition.vcpus.length === 1 ? '' : 's'}, guest time ${partition.now().toLocaleString('en-US')} ns`,
     children: [
       { name: 'vCPUs', children: vcpus },
       { name: 'memory map', children: ram },

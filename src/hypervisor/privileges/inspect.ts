@@ -21,12 +21,21 @@ export function inspectGrant({ privileges, limits: { ports, timeShare = 100 } }:
   };
 }
 
+/** A refusal's sentence below its partition, which need not be named again: in a narrow view its end is cut off. */
+function ownWords(sentence: string): string {
+  return sentence.replace(/^(vCPU \d+) of partition \d+ was refused /, '$1: ');
+}
+
 /** What a partition asked for in vain, counted by what it was about. */
 export function inspectRefusals(refusals: readonly HostEvent[]): InspectNode {
   const total = refusals.reduce((sum, { count }) => sum + count, 0);
   return {
     name: 'refused requests',
-    value: total === 0 ? 'none' : String(total),
-    children: refusals.map(({ subject, count, lastText }) => ({ name: subject ?? '', value: String(count), detail: lastText })),
+    value: total === 0 ? 'none' : total.toLocaleString('en-US'),
+    children: refusals.map(({ subject, count, lastText }) => ({
+      name: subject ?? '',
+      value: count.toLocaleString('en-US'),
+      detail: ownWords(lastText),
+    })),
   };
 }
