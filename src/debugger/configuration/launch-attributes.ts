@@ -15,6 +15,16 @@ function isExitFilter(text: string): boolean {
 }
 const address = v.pipe(v.string(), v.regex(/^(0x[0-9a-f]{1,16}|\d+)$/i, 'must be an address such as 0x100000'));
 
+/** A number without a fraction, both ends of its range included. */
+function wholeNumber(least: number, most: number) {
+  return v.pipe(
+    v.number(),
+    v.integer('must be a whole number'),
+    v.minValue(least, `must be at least ${least}`),
+    v.maxValue(most, `must be at most ${most}`),
+  );
+}
+
 /** A list of words that a parser reads, whose GrantError becomes the issue's message. */
 function wordList<Output>(parse: (words: readonly string[]) => Output, example: string) {
   const message = `must be a list such as ${example}`;
@@ -71,12 +81,7 @@ const partitionAttributes = {
   },
   memory: { schema: size, default: '64M', description: 'RAM of the partition, for example 64M.' },
   vcpus: {
-    schema: v.pipe(
-      v.number(),
-      v.integer('must be a whole number'),
-      v.minValue(1, 'must be at least 1'),
-      v.maxValue(64, 'must be at most 64'),
-    ),
+    schema: wholeNumber(1, 64),
     default: 1,
     description: 'Number of vCPUs.',
   },
@@ -93,12 +98,7 @@ const partitionAttributes = {
       'The I/O ports that the guest reaches, such as `["0x3f8..0x3ff", "0x604..0x605"]`; all when left out. The others read as ones, and writing to them has no effect.',
   },
   timeShare: {
-    schema: v.pipe(
-      v.number(),
-      v.integer('must be a whole number'),
-      v.minValue(1, 'must be at least 1'),
-      v.maxValue(100, 'must be at most 100'),
-    ),
+    schema: wholeNumber(1, 100),
     default: 100,
     description:
       "How much of the host's time the partition may run, in hundredths: with 25 it stands still for three quarters of each 0.1 ms, while its clock goes on.",
@@ -120,12 +120,7 @@ const partitionAttributes = {
       "Add QEMU's `pc-testdev` to the machine: interrupt lines and memory behind ports and MMIO, for guests that test it.",
   },
   exitsKept: {
-    schema: v.pipe(
-      v.number(),
-      v.integer('must be a whole number'),
-      v.minValue(1, 'must be at least 1'),
-      v.maxValue(1_000_000, 'must be at most 1000000'),
-    ),
+    schema: wholeNumber(1, 1_000_000),
     default: 4096,
     description: 'How many of the newest exits stay in memory, for the views and the `exits` command.',
   },
