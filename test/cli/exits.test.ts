@@ -90,6 +90,7 @@ describe('a journal file', () => {
   test.each([
     '"icount":"ten"',
     '"icount":7',
+    `"icount":"${'9'.repeat(400)}"`,
     '"qualification":"zero"',
     '"rip":"here"',
     `"rip":"0x${'1'.repeat(17)}"`,

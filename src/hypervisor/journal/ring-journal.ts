@@ -1,5 +1,5 @@
 import { EXIT_REASONS, type ExitReason } from '../../processor/exit.ts';
-import { ExitEntry } from './exit-entry.ts';
+import { ExitEntry, icountOf } from './exit-entry.ts';
 import type { Facet } from './exit-facets.ts';
 import type { ExitFilter } from './exit-filter.ts';
 import { type CountedPart, type ExitJournal, type ExitRecord, type PlacedRecord, plainRecord } from './exit-journal.ts';
@@ -88,7 +88,7 @@ export class RingJournal implements ExitJournal {
   startProfile(): ExitProfile {
     if (!this.profiling) {
       this.profiling = new ExitProfile();
-      for (const record of this.latest(this.capacity)) this.profiling.add(record);
+      for (const record of this.latest(this.capacity)) this.profiling.count(record.reason, Number(icountOf(record)));
     }
     return this.profiling;
   }
@@ -109,7 +109,7 @@ export class RingJournal implements ExitJournal {
     this.finished++;
     this.counts[reason] = (this.counts[reason] ?? 0) + 1;
     this.counting?.add(record);
-    this.profiling?.add(record);
+    this.profiling?.count(record.reason, Number(icountOf(record)));
     for (const listener of this.listeners) listener(record);
   }
 
