@@ -1,44 +1,12 @@
 // How long a single step takes for an editor: over stdio, each step with its stack, scopes and general registers.
 // Prints the median and the 95th percentile of 1,000 steps, and the time from launch to the first stop.
-import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { fileURLToPath } from 'node:url';
+import { root, startAdapter } from './dap-client.mjs';
 
-const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const STEPS = 1000;
 
-const adapter = spawn(process.execPath, [path.join(root, 'dist/cli.js'), 'dap'], { stdio: ['pipe', 'pipe', 'inherit'] });
-const waiting = new Map();
-const listeners = [];
-let seq = 1;
-let received = Buffer.alloc(0);
-adapter.stdout.on('data', (chunk) => {
-  received = Buffer.concat([received, chunk]);
-  for (;;) {
-    const end = received.indexOf('\r\n\r\n');
-    const length = end < 0 ? undefined : Number(/Content-Length: (\d+)/.exec(received.subarray(0, end).toString())?.[1]);
-    if (length === undefined || received.length < end + 4 + length) return;
-    const message = JSON.parse(received.subarray(end + 4, end + 4 + length).toString());
-    received = received.subarray(end + 4 + length);
-    if (message.type === 'response') waiting.get(message.request_seq)?.(message);
-    else for (const listener of listeners.splice(0)) if (!listener(message)) listeners.push(listener);
-  }
-});
-
-function request(command, parameters = {}) {
-  const body = JSON.stringify({ seq, type: 'request', command, arguments: parameters });
-  adapter.stdin.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
-  return new Promise((resolve) => waiting.set(seq++, resolve));
-}
-const event = (name) =>
-  new Promise((resolve) => {
-    listeners.push((message) => {
-      if (message.event !== name) return false;
-      resolve(message);
-      return true;
-    });
-  });
+const { request, event, stop } = startAdapter();
 
 async function look() {
   const { body: stack } = await request('stackTrace', { threadId: 1, levels: 20 });
@@ -76,4 +44,4 @@ for (let step = 0; step < STEPS; step++) {
 times.sort((a, b) => a - b);
 const at = (share) => times[Math.floor(times.length * share)].toFixed(2);
 console.log(`${STEPS} steps with stack, scopes and registers: median ${at(0.5)} ms, 95th percentile ${at(0.95)} ms`);
-adapter.kill();
+stop();
