@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { PartitionNode } from '../../src/adapter/requests/partitions.ts';
-import { Client } from './client.ts';
+import { Client, sample } from './client.ts';
 import { assembly } from './guests.ts';
 
 /** Makes two hypercalls, reads a port, then switches itself off in vain or not. */
@@ -106,6 +107,18 @@ test.each([
   const client = new Client();
   client.ask('initialize', { adapterID: 'hyperscope' });
   expect(client.request('launch', { program: assembly(ASKING), ...wrong }).message).toContain(sentence);
+});
+
+test('the samples’ configuration without hypercalls shows what the guest and its user see', () => {
+  const text = readFileSync(sample('.vscode/launch.json'), 'utf8').replaceAll(`\${workspaceFolder}`, sample('.'));
+  const isMeant = ({ name }: { name: string }) => name === 'KVM: hypercalls without the privilege';
+  const { program, ...options } = JSON.parse(text).configurations.find(isMeant);
+  const client = new Client();
+  client.launch(program, { ...options, stopOnEntry: false });
+  client.ask('configurationDone');
+  client.run();
+  expect(client.output).toContain('KVM_HC_SCHED_YIELD: -1');
+  expect(warnings(client)).toEqual([expect.stringContaining('it needs the privilege hypercalls')]);
 });
 
 test('a share of time holds for a partition that is alone, too', () => {
