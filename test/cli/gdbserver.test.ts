@@ -129,6 +129,15 @@ describe.skipIf(missing)(`the real gdb debugs a guest${missing ? ` (skipped: ${m
     await gdb(port, undefined, ['stepi', 'detach']);
     expect(await ended).toEqual({ output: 'Hello from a guest\n', status: 0 });
   }, 60_000);
+
+  test('that may do only what its options say', async () => {
+    const limits = ['--privileges=-hypercalls', '--ports', '0x3f8..0x3ff,0x604..0x605'];
+    const { port, ended } = await serve(path.join(root, 'samples/kvm/hypercalls.asm'), ...limits);
+    await gdb(port, undefined, ['detach']);
+    const { output, status } = await ended;
+    expect(output).toContain('KVM_HC_SCHED_YIELD: -1');
+    expect(status).toBe(0);
+  }, 60_000);
 });
 
 test('a command line that can’t be served is refused in a sentence', () => {
