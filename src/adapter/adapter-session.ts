@@ -217,7 +217,7 @@ export class AdapterSession {
     const attribute = grantedBy(subject);
     const where = attribute === undefined ? '' : ` The launch attribute "${attribute}" says what it may do.`;
     const who = guest && guests.length > 1 ? `${guest.configuration.name}: ` : '';
-    this.output(`${who}${text}${where} More of this kind is only counted, in the Partitions view.\n`, 'stderr');
+    this.output(`${who}${text}${where} More of this kind is only counted: \`privileges\` shows it.\n`, 'stderr');
   }
 
   /** A program so large that its user would wonder is loaded under the eyes of its progress. It is loaded in one go. */

@@ -47,7 +47,9 @@ describe('what a partition may not do', () => {
         /^front: vCPU 0 of partition 1 was refused to make vmcall KVM_HC_SCHED_YIELD: it needs the privilege hypercalls, to call the hypervisor\. The launch attribute "privileges" /,
       ),
       expect.stringMatching(/^front: .* was refused to read port 0x71: .* The launch attribute "ports" says/),
-      expect.stringMatching(/^front: .* was refused to be switched off: it needs the privilege power, .* Partitions view\.\n$/),
+      expect.stringMatching(
+        /^front: .* was refused to be switched off: it needs the privilege power, .* `privileges` shows it\.\n$/,
+      ),
     ]);
     const said = client.events.filter(({ body }) => body?.category === 'console').map(({ body }) => body.output);
     expect(said.sort()).toEqual(['back: The guest powered off.\n', expect.stringMatching(/^front: .*halt/)]);
@@ -76,6 +78,26 @@ describe('what a partition may not do', () => {
     });
     const back = rights(client, 1);
     expect([back.privileges.value, back.refused.value, back.value('I/O ports')]).toEqual(['usual', 'none', 'all']);
+  });
+
+  test('is said by a command, of the partition that is looked at', () => {
+    const client = new Client();
+    client.ask('initialize', { adapterID: 'hyperscope' });
+    const partitions = [{ name: 'front' }, { name: 'back', privileges: ['-hypercalls'] }];
+    client.ask('launch', { program: assembly(ASKING), partitions });
+    client.ask('configurationDone');
+    client.run();
+    const said = (threadId: number) => {
+      const [{ id: frameId }] = client.ask('stackTrace', { threadId }).stackFrames;
+      return client.ask('evaluate', { expression: 'privileges', context: 'repl', frameId }).result;
+    };
+    expect(said(1)).toMatch(/^serial-console +yes +to print[\s\S]*\nhypercalls +yes .*\n[\s\S]*\nrefused requests: none\n?$/);
+    client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'back!exit:io' }] });
+    client.ask('continue', { threadId: 1 });
+    client.run();
+    expect(said(2)).toMatch(
+      /\nhypercalls +no .*\n[\s\S]*\nrefused requests: 2\n {2}hypercalls +2 +vCPU 0: to make vmcall KVM_HC_SCHED/,
+    );
   });
 
   test('is the result of the exit', () => {

@@ -33,6 +33,7 @@ describe('a console command', () => {
       'report',
       'input',
       'partitions',
+      'privileges',
       'moves',
       'help',
     ]);

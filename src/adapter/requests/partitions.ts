@@ -35,7 +35,7 @@ function describeNode(guest: number, { name, value, detail, memory, children }: 
 /** The machine, and what the hypervisor lets it do. */
 function tree({ partition }: Guest, { journal }: Host): InspectNode {
   const { children = [], ...machine } = partition.inspect();
-  const rights = [inspectGrant(partition.door.grant), inspectRefusals(journal.refusalsOf(partition.id))];
+  const rights = [inspectGrant(partition.grant), inspectRefusals(journal.refusalsOf(partition.id))];
   return { ...machine, children: [...children, ...rights] };
 }
 

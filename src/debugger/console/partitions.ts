@@ -1,3 +1,5 @@
+import type { InspectNode } from '../../devices/inspect.ts';
+import { inspectGrant, inspectRefusals } from '../../hypervisor/privileges/inspect.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import type { Guest } from '../launch-guest.ts';
 import { MOTION_SCOPES } from '../run-control/control.ts';
@@ -32,6 +34,16 @@ function partitions({ group, partition: looked }: ConsoleSession, rest: string):
   return columns(rows).join('\n');
 }
 
+function privileges({ partition, group }: ConsoleSession, rest: string): string {
+  expectNothing('privileges', rest);
+  const rows = ({ children = [] }: InspectNode) =>
+    columns(children.map(({ name, value = '', detail = '' }) => [name, value, detail]));
+  const granted = rows(inspectGrant(partition.grant));
+  if (!group) return granted.join('\n');
+  const refused = inspectRefusals(group.host.journal.refusalsOf(partition.id));
+  return [...granted, `${refused.name}: ${refused.value}`, ...rows(refused).map((row) => `  ${row}`)].join('\n');
+}
+
 const MEANINGS = {
   all: 'all partitions go on and stop together',
   partition: 'the vCPUs of one partition go on and stop together',
@@ -54,6 +66,16 @@ export const partitionCommands: readonly ConsoleCommand[] = [
     details: ['Columns: number, name, platform, vCPUs, RAM, guest time, retired instructions, state.'],
     whileRunning: true,
     run: partitions,
+  },
+  {
+    name: 'privileges',
+    usage: 'privileges',
+    summary: 'what the partition may ask of the hypervisor, and what it was refused',
+    details: [
+      'Columns: privilege or limit, what it is, what it is good for; then each kind of refused request, how often, the last one.',
+    ],
+    whileRunning: true,
+    run: privileges,
   },
   {
     name: 'moves',

@@ -151,6 +151,9 @@ export class GuestPartition implements HostedPartition, Machine {
   get platform(): string {
     return this.server.name;
   }
+  get grant(): PartitionGrant {
+    return this.door.grant;
+  }
   get clock(): Clock {
     return this.timers;
   }
@@ -385,7 +388,7 @@ export class GuestPartition implements HostedPartition, Machine {
   }
 
   get timeShare(): number {
-    return this.door.grant.limits.timeShare ?? 100;
+    return this.grant.limits.timeShare ?? 100;
   }
 
   destroy(): void {

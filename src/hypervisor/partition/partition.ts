@@ -6,6 +6,7 @@ import type { Processor } from '../../processor/processor.ts';
 import type { ExitActivity } from '../exits/exit-activity.ts';
 import type { InterceptSettings } from '../intercepts/settings.ts';
 import type { ExitJournal } from '../journal/exit-journal.ts';
+import type { PartitionGrant } from '../privileges/privileges.ts';
 import type { DirtyLog } from '../second-level/dirty-log.ts';
 import type { SecondLevelMap } from '../second-level/second-level-map.ts';
 import type { TableWalk } from '../second-level/table-walk.ts';
@@ -39,6 +40,8 @@ export interface Partition {
   readonly dirtyLog: DirtyLog;
   readonly clock: Clock;
   readonly journal: ExitJournal;
+  /** What it may ask of the hypervisor. */
+  readonly grant: PartitionGrant;
   /** Retired instructions of all vCPUs. */
   readonly icount: bigint;
   /** Set once the partition can't run any more. */
