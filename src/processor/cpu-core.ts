@@ -58,6 +58,8 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   /** A PAUSE has retired in this run. */
   paused = false;
   interruptSource: InterruptSource | undefined;
+  /** A task priority besides the controller's. */
+  ownTpr = 0;
   mode: CodeMode = 16;
   stackWidth: CodeMode = 16;
   /** Segments whose accesses need no checks, as bits. */
@@ -105,6 +107,25 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
       assist: (number, immediate) => this.trying(() => assists.compute(number, immediate)),
       fill: (operation, low, high, access) => this.fill(operation, low, high, access),
     });
+  }
+
+  get taskPriority(): number {
+    return this.wanted.tpr === 'own' ? this.ownTpr : this.controllerTpr;
+  }
+  set taskPriority(value: number) {
+    if (this.wanted.tpr !== 'controller') this.ownTpr = value;
+    if (this.wanted.tpr !== 'own') this.interruptSource?.setTpr(value << 4);
+  }
+  private get controllerTpr(): number {
+    return (this.interruptSource?.getTpr() ?? 0) >> 4;
+  }
+  /** See {@link Processor.virtualTpr}. */
+  get virtualTpr(): number {
+    return this.wanted.tpr === 'controller' ? this.controllerTpr : this.ownTpr;
+  }
+  set virtualTpr(value: number) {
+    if (this.wanted.tpr === 'controller') this.interruptSource?.setTpr(value << 4);
+    else this.ownTpr = value;
   }
 
   get intercepts(): InterceptSet {

@@ -2,6 +2,7 @@ import { CpuCore, PASSED } from './cpu-core.ts';
 import type { Decoded } from './decoder/decode.ts';
 import { dataBreakpointHit, executeBreakpoints, hasDataBreakpoints, portBreakpointHit } from './events/debug-registers.ts';
 import { Activity, EventUnit, MOV_SS_SHADOW, SHADOW } from './events/event-unit.ts';
+import type { VirtualInterrupt } from './events/virtual-interrupt.ts';
 import type { RunResult, VmExit, WatchHit } from './exit.ts';
 import { GuestFault, pushesErrorCode, Vector } from './faults/guest-fault.ts';
 import { type InterceptSet, isVmExit } from './intercepts.ts';
@@ -437,6 +438,18 @@ class Cpu implements Processor {
   }
   injectMonitorTrap(): void {
     this.events.injectMonitorTrap();
+  }
+  get virtualInterrupt(): VirtualInterrupt | undefined {
+    return this.events.virtualInterrupt;
+  }
+  set virtualInterrupt(interrupt: VirtualInterrupt | undefined) {
+    this.events.virtualInterrupt = interrupt;
+  }
+  get virtualTpr(): number {
+    return this.core.virtualTpr;
+  }
+  set virtualTpr(value: number) {
+    this.core.virtualTpr = value;
   }
   get preemptionTimer(): number {
     return this.events.preemptionTimer.value;

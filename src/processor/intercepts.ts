@@ -52,7 +52,7 @@ export interface InterceptSet {
   taskSwitch: boolean;
   tripleFault: boolean;
   externalInterrupt: boolean;
-  /** External interrupts leave whatever EFLAGS.IF is. */
+  /** External interrupts leave whatever EFLAGS.IF is; on SVM they are also taken so, since it is the flag of virtual ones alone. */
   ignoresIf: boolean;
   /** An exit for an external interrupt takes its vector from the controller. Otherwise it goes on waiting there. */
   acknowledges: boolean;
@@ -64,11 +64,18 @@ export interface InterceptSet {
   init: boolean;
   /** A start-up IPI leaves where the vCPU waits for one. */
   sipi: boolean;
-  /** Leave as soon as, and as long as, an interrupt could be taken. */
+  /** Leave as soon as, and as long as, an interrupt could be taken: on SVM the virtual interrupt that waits, or one of the highest priority. */
   interruptWindow: boolean;
   nmiWindow: boolean;
   /** Leave behind each instruction, and before the handler of each event (Intel SDM vol. 3, 26.5.2). */
   monitorTrap: boolean;
+  /** Leave where the task priority is below it (Intel SDM vol. 3, 30.1.2); 0: never. */
+  tprThreshold: number;
+  /**
+   * What CR8 is: the interrupt controller's, which then is the hypervisor's own; one of the hypervisor's in its place (VMX's TPR shadow; V_TPR of
+   * SVM with V_INTR_MASKING); or the controller's, of which V_TPR keeps what is written (AMD APM vol. 2, 15.21.2).
+   */
+  tpr: 'controller' | 'own' | 'both';
   /** Leave when the preemption timer has counted down. */
   preemptionTimer: boolean;
   /** An exit leaves in the timer what it has still to count. */
@@ -128,6 +135,8 @@ export function noIntercepts(): InterceptSet {
     interruptWindow: false,
     nmiWindow: false,
     monitorTrap: false,
+    tprThreshold: 0,
+    tpr: 'controller',
     preemptionTimer: false,
     savesPreemptionTimer: false,
     cr: { read: 0, write: 0 },

@@ -1,3 +1,4 @@
+import type { VirtualInterrupt } from './events/virtual-interrupt.ts';
 import type { RunResult, WatchHit } from './exit.ts';
 import type { InterceptSet } from './intercepts.ts';
 import type { CpuModel } from './models/cpu-model.ts';
@@ -160,6 +161,10 @@ export interface Processor {
   readonly injected: EventInjection | undefined;
   /** Makes a monitor trap wait for the boundary behind the next entry, whether it is intercepted or not (Intel SDM vol. 3, 27.6.2). */
   injectMonitorTrap(): void;
+  /** An interrupt that waits in the guest, until it takes it. */
+  virtualInterrupt: VirtualInterrupt | undefined;
+  /** The task priority of virtual interrupts and of the threshold, 0 to 15: VTPR[7:4], V_TPR[3:0]. */
+  virtualTpr: number;
   /** Ticks that VMX's preemption timer counts down from at the next entry (0 to 2^32-1), where it is intercepted. */
   preemptionTimer: number;
   /** Ticks at which it will have counted down; undefined while the vCPU isn't in the guest. */

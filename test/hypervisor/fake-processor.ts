@@ -36,6 +36,8 @@ export class FakeProcessor implements Processor {
   holdInterrupts = false;
   readonly injected = undefined;
   preemptionTimer = 0;
+  virtualInterrupt = undefined;
+  virtualTpr = 0;
   readonly preemptionDeadline = undefined;
   injectMonitorTrap(): void {}
   pendingDebug = 0n;

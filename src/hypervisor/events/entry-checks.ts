@@ -63,8 +63,15 @@ export function eventInjProblem(eventInj: bigint): string | undefined {
   return undefined;
 }
 
-/** Controls that don't go together (Intel SDM vol. 3, 27.2.1.2). */
-function controlsProblem({ on }: InterceptSettings): string | undefined {
+const HIGHEST_TPR = 15;
+
+/** Controls that don't go together (Intel SDM vol. 3, 27.2.1.1 and 27.2.1.2). */
+function controlsProblem({ virtualTpr }: Processor, { on, tprThreshold }: InterceptSettings): string | undefined {
+  if (on.has('tpr-shadow') && !on.has('virtual-interrupts')) {
+    if (tprThreshold > HIGHEST_TPR) return `a TPR threshold of ${tprThreshold} is above ${HIGHEST_TPR}`;
+    if (tprThreshold > virtualTpr && !on.has('apic-access-page'))
+      return `the TPR threshold ${tprThreshold} is above the guest's task priority ${virtualTpr}, and APIC accesses aren't virtualized`;
+  }
   if (on.has('exit-save-timer') && !on.has('preemption-timer'))
     return 'the value of a VMX-preemption timer is to be saved that is not activated';
   return undefined;
@@ -78,7 +85,7 @@ export function entryProblem(
   vendor: 'intel' | 'amd',
 ): EntryProblem | undefined {
   if (vendor === 'amd') return problem('control', eventInjProblem(toSvmEvent(event)));
-  const controls = problem('control', controlsProblem(settings));
+  const controls = problem('control', controlsProblem(processor, settings));
   if (controls !== undefined || event === undefined) return controls;
   const protectedMode = (processor.state.cr0 & 1n) !== 0n;
   return (

@@ -37,6 +37,13 @@ export function applyIntercepts(
 ): void {
   Object.assign(processor.intercepts, deriveIntercepts(settings, vendor, inputs));
   processor.preemptionTimer = settings.preemptionTimer;
+  if (vendor === 'amd') processor.virtualInterrupt = settings.virtualInterrupt;
+}
+
+/** What CR8 is on a machine whose own interrupt controller the guest might reach. */
+function taskPriority(vendor: 'intel' | 'amd', is: (name: SettingName) => boolean): InterceptSet['tpr'] {
+  if (vendor === 'intel') return is('tpr-shadow') ? 'own' : 'controller';
+  return is('interrupt-masking') ? 'own' : 'both';
 }
 
 /** What the emulated processor takes for exits when a vendor's processor is asked for these settings. */
@@ -71,7 +78,7 @@ function deriveIntercepts(settings: InterceptSettings, vendor: 'intel' | 'amd', 
     taskSwitch: is('task-switch'),
     tripleFault: is('triple-fault'),
     externalInterrupt: isPhysical('external-interrupt'),
-    ignoresIf: is('interrupt-masking'),
+    ignoresIf: isPhysical('interrupt-masking'),
     acknowledges: is('acknowledge-interrupt'),
     nmi: isPhysical('nmi'),
     virtualNmis: is('virtual-nmis'),
@@ -82,6 +89,8 @@ function deriveIntercepts(settings: InterceptSettings, vendor: 'intel' | 'amd', 
     interruptWindow: is('interrupt-window'),
     nmiWindow: is('nmi-window'),
     monitorTrap: is('monitor-trap'),
+    tprThreshold: is('tpr-shadow') && !is('virtual-interrupts') ? conformed.tprThreshold : 0,
+    tpr: inputs === 'virtual' ? 'controller' : taskPriority(vendor, is),
     preemptionTimer: is('preemption-timer'),
     savesPreemptionTimer: is('exit-save-timer'),
     cr: { read: cr.reads, write: cr.writes },

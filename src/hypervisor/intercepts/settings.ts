@@ -1,3 +1,4 @@
+import type { VirtualInterrupt } from '../../processor/events/virtual-interrupt.ts';
 import type { IoBitmap } from './io-bitmap.ts';
 import type { MsrBitmap } from './msr-bitmap.ts';
 import { SETTING_ROWS, type SettingName } from './table.ts';
@@ -47,6 +48,10 @@ export interface InterceptSettings {
   readonly pauseLoop: PauseLoop | undefined;
   /** Ticks from a VM entry to the exit of `preemption-timer`, 0 to 2^32-1. VMX alone. */
   readonly preemptionTimer: number;
+  /** With `tpr-shadow`: task priorities (CR8) below it leave, 0 to 15. VMX alone. */
+  readonly tprThreshold: number;
+  /** An interrupt that waits in the guest at its first entry. SVM alone. */
+  readonly virtualInterrupt: VirtualInterrupt | undefined;
 }
 
 const NOTHING: InterceptSettings = {
@@ -62,6 +67,8 @@ const NOTHING: InterceptSettings = {
   msrs: 'none',
   pauseLoop: undefined,
   preemptionTimer: 0,
+  tprThreshold: 0,
+  virtualInterrupt: undefined,
 };
 
 /** Settings of which nothing leaves but what is named. */

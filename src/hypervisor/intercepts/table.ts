@@ -101,7 +101,7 @@ const FEATURES = {
   'virtual-nmis': { vmx: pin(5, 'Virtual NMIs'), svm: interruptControl(26, 'V_NMI_ENABLE') },
   'posted-interrupts': { vmx: pin(7, 'Process posted interrupts'), svm: 'none' },
   'tsc-offset': { vmx: primary(3, 'Use TSC offsetting'), svm: 'always' },
-  'tpr-shadow': { vmx: primary(21, 'Use TPR shadow'), svm: 'always' },
+  'tpr-shadow': { vmx: primary(21, 'Use TPR shadow'), svm: 'always', reason: 'tpr' },
   'apic-access-page': { vmx: secondary(0, 'Virtualize APIC accesses'), svm: 'none' },
   'second-level-translation': { vmx: secondary(1, 'Enable EPT'), svm: nestedControl(0, 'NP_ENABLE') },
   'enable-rdtscp': { vmx: secondary(3, 'Enable RDTSCP'), svm: 'always' },
@@ -171,7 +171,12 @@ export const DERIVED_VMX = {
   secondary: primary(31, 'Activate secondary controls'),
   pauseLoop: secondary(10, 'PAUSE-loop exiting'),
 } as const;
-export const DERIVED_SVM = { io: vector3(27, 'IOIO_PROT'), msr: vector3(28, 'MSR_PROT') } as const;
+export const DERIVED_SVM = {
+  io: vector3(27, 'IOIO_PROT'),
+  msr: vector3(28, 'MSR_PROT'),
+  virtualInterrupt: interruptControl(8, 'V_IRQ'),
+  ignoresTpr: interruptControl(20, 'V_IGN_TPR'),
+} as const;
 
 /** Bits that are 1 in every VMCS, as the "TRUE" capability MSRs say (Intel SDM vol. 3, appendix A.3 to A.5). */
 export const VMX_RESERVED_ONES = {

@@ -1,3 +1,4 @@
+import { type VirtualInterrupt, WINDOW_INTERRUPT } from '../../processor/events/virtual-interrupt.ts';
 import { IoBitmap } from './io-bitmap.ts';
 import { MsrBitmap } from './msr-bitmap.ts';
 import { SVM_OFFSETS, type SvmBit, type SvmOffset, svmExitCode } from './places.ts';
@@ -8,6 +9,8 @@ import { DERIVED_SVM, SETTING_ROWS, SETTINGS } from './table.ts';
 export interface VmcbControls {
   /** Intercept vectors 0 to 5 at offsets 000h to 014h, and the words at 060h, 090h and 0B8h. */
   readonly words: Readonly<Record<SvmOffset, number>>;
+  /** V_INTR_VECTOR at 064h. */
+  readonly interruptVector: number;
   readonly pauseFilterThreshold: number;
   readonly pauseFilterCount: number;
   /** I/O permission map of 12 KiB; only with the intercept of IN and OUT. */
@@ -17,6 +20,9 @@ export interface VmcbControls {
 }
 
 const CR4 = 1 << 4;
+const CR8 = 1 << 8;
+/** V_INTR_PRIO in the word at 060h. */
+const PRIORITY_SHIFT = 16;
 /** TS and MP: what the selective write of CR0 lets through. */
 const SELECTIVE_PASSES = 0xan;
 
@@ -37,15 +43,23 @@ export function toVmcb(settings: InterceptSettings): VmcbControls {
   put(DERIVED_SVM.io, io !== 'none');
   put(DERIVED_SVM.msr, msrs !== 'none');
   const reads = cr.reads | readsFor(cr0, 1) | readsFor(cr4, CR4);
-  const writes = cr.writes | (cr0.mask !== 0n && !selective ? 1 : 0) | (cr4.mask === 0n ? 0 : CR4);
+  // Without a threshold each write of CR8 must leave that might be below it.
+  const threshold = on.has('tpr-shadow') && settings.tprThreshold !== 0 ? CR8 : 0;
+  const writes = cr.writes | threshold | (cr0.mask !== 0n && !selective ? 1 : 0) | (cr4.mask === 0n ? 0 : CR4);
   words[0x00] = (((writes & 0xffff) << 16) | (reads & 0xffff)) >>> 0;
   words[0x04] = (((dr.writes & 0xffff) << 16) | (dr.reads & 0xffff)) >>> 0;
   // Where some page faults are wanted, all must be.
   const somePageFaults = pageFaults.mask !== 0 || pageFaults.match !== 0;
   words[0x08] = (settings.exceptions | (somePageFaults ? 1 << 14 : 0)) >>> 0;
+  // A window is the intercept of a virtual interrupt, so there must be one.
+  const interrupt = settings.virtualInterrupt ?? (on.has('interrupt-window') ? WINDOW_INTERRUPT : undefined);
+  put(DERIVED_SVM.virtualInterrupt, interrupt !== undefined);
+  put(DERIVED_SVM.ignoresTpr, interrupt?.ignoresTpr === true);
+  words[0x60] = (words[0x60] | ((interrupt?.priority ?? 0) << PRIORITY_SHIFT)) >>> 0;
   const isFilter = pauseLoop !== undefined && !on.has('pause');
   return {
     words,
+    interruptVector: interrupt?.vector ?? 0,
     pauseFilterThreshold: isFilter ? pauseLoop.gap : 0,
     pauseFilterCount: isFilter ? pauseLoop.count : 0,
     iopm: io === 'none' ? undefined : (io === 'all' ? IoBitmap.filled(true) : io).toPermissionMap(),
@@ -77,7 +91,14 @@ export function fromVmcb(controls: VmcbControls): InterceptSettings {
     msrs: isOn(DERIVED_SVM.msr) && controls.msrpm !== undefined ? MsrBitmap.fromPermissionMap(controls.msrpm) : 'none',
     pauseLoop: isFilter ? { gap: pauseFilterThreshold, window: 0, count: pauseFilterCount } : undefined,
     preemptionTimer: 0,
+    tprThreshold: 0,
+    virtualInterrupt: isOn(DERIVED_SVM.virtualInterrupt) ? virtualInterruptOf(controls) : undefined,
   };
+}
+
+function virtualInterruptOf({ words, interruptVector }: VmcbControls): VirtualInterrupt {
+  const ignoresTpr = ((words[0x60] >>> DERIVED_SVM.ignoresTpr.bit) & 1) === 1;
+  return { vector: interruptVector, priority: (words[0x60] >>> PRIORITY_SHIFT) & 15, ignoresTpr };
 }
 
 /** Bits of a word that have a name, lowest first. */

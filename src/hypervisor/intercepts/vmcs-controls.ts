@@ -20,6 +20,7 @@ export interface VmcsControls {
   readonly msrBitmap: Uint8Array | undefined;
   readonly pleGap: number;
   readonly pleWindow: number;
+  readonly tprThreshold: number;
   /** VMX-preemption timer value. It is a field of the guest's state. */
   readonly preemptionTimer: number;
 }
@@ -65,6 +66,7 @@ export function toVmcs(settings: InterceptSettings): VmcsControls {
     msrBitmap: msrs === 'all' ? undefined : (msrs === 'none' ? MsrBitmap.filled(false) : msrs).toPage(),
     pleGap: pauseLoop?.gap ?? 0,
     pleWindow: pauseLoop?.window ?? 0,
+    tprThreshold: settings.tprThreshold >>> 0,
     preemptionTimer: settings.preemptionTimer >>> 0,
   };
 }
@@ -105,6 +107,8 @@ export function fromVmcs(controls: VmcsControls): InterceptSettings {
     msrs: isOn(DERIVED_VMX.msrBitmaps) && controls.msrBitmap !== undefined ? MsrBitmap.fromPage(controls.msrBitmap) : 'all',
     pauseLoop: isOn(DERIVED_VMX.pauseLoop) ? { gap: controls.pleGap, window: controls.pleWindow, count: 0 } : undefined,
     preemptionTimer: controls.preemptionTimer,
+    tprThreshold: controls.tprThreshold,
+    virtualInterrupt: undefined,
   };
 }
 

@@ -63,6 +63,5 @@ function isRecord(value: unknown): value is ExitRecord {
   if (typeof reason !== 'string' || typeof request !== 'string' || !isHex(rip) || !isHex(qualification)) return false;
   // A handler that said nothing of itself has none of these.
   if (![fields.handler, fields.result, fields.to].every((text) => text === undefined || typeof text === 'string')) return false;
-  // 64 bits: a chart of more would never end.
   return typeof icount === 'string' && /^\d{1,20}$/.test(icount) && Number.isInteger(partition) && Number.isInteger(vcpu);
 }

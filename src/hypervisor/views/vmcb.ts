@@ -14,9 +14,6 @@ import { withWindows } from '../intercepts/windows.ts';
 import { field, namesOfBits, pages, vectorNames } from './fields.ts';
 import { type SecondLevelParts, vmcbSecondLevel } from './second-level-fields.ts';
 
-const V_IRQ = 1 << 8;
-const V_INTR_PRIORITY = 0xf << 16;
-
 /** Start of the save area in a VMCB. */
 const SAVE = 0x400;
 
@@ -61,6 +58,8 @@ const WORDS: Readonly<Record<SvmOffset, string>> = {
 /** Names of the bits of a word. */
 function wordNames(offset: SvmOffset, value: number): string {
   if (offset === 0x08) return vectorNames(value);
+  if (offset === 0x60)
+    return `V_TPR ${value & 15}, V_INTR_PRIO ${(value >>> 16) & 15}, ${namesOfBits(value, svmBitNames(offset))}`;
   if (offset > 0x08) return namesOfBits(value, svmBitNames(offset));
   const register = offset === 0 ? 'CR' : 'DR';
   const bits = Array.from({ length: 32 }, (_, bit) => ({ bit, name: `${register}${bit & 15}_${bit < 16 ? 'READ' : 'WRITE'}` }));
@@ -73,12 +72,10 @@ function control(
   settings: InterceptSettings,
   parts: SecondLevelParts | undefined,
 ): InspectNode {
-  const { intercepts, state, injected } = processor;
-  const controls = toVmcb(withWindows(settings, intercepts));
+  const { state, injected, virtualTpr } = processor;
+  const controls = toVmcb(withWindows(settings, processor));
   const word = (offset: SvmOffset) => {
-    // A window is asked for with a virtual interrupt of the highest priority.
-    const pending = offset === 0x60 && intercepts.interruptWindow ? V_IRQ | V_INTR_PRIORITY : 0;
-    const value = (controls.words[offset] | pending) >>> 0;
+    const value = (controls.words[offset] | (offset === 0x60 ? virtualTpr : 0)) >>> 0;
     return field(WORDS[offset], offset, value, wordNames(offset, value));
   };
   const shadow = state.get32(L.INTERRUPTIBILITY) & 3 ? 1 : 0;
@@ -106,6 +103,7 @@ function control(
       field('TSC offset', 0x50, state.get64(L.TSC_OFFSET)),
       field('ASID', 0x58, 1),
       word(0x60),
+      field('V_INTR_VECTOR', 0x64, controls.interruptVector),
       field('interrupt shadow', 0x68, shadow),
       ...information,
       word(0x90),

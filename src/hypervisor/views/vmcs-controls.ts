@@ -23,13 +23,10 @@ const WORDS: readonly (readonly [VmxField, string])[] = [
 const EFER_LMA = 0x400n;
 
 /** The control fields of a vCPU's VMCS. */
-export function vmcsControls(
-  { index: vcpu, intercepts, state, injected }: Processor,
-  settings: InterceptSettings,
-  parts?: SecondLevelParts,
-): InspectNode {
+export function vmcsControls(processor: Processor, settings: InterceptSettings, parts?: SecondLevelParts): InspectNode {
+  const { index: vcpu, state, injected } = processor;
   const event = toVmxEvent(injected);
-  const controls = toVmcs(withWindows(withDirtyLog(settings, parts), intercepts));
+  const controls = toVmcs(withWindows(withDirtyLog(settings, parts), processor));
   const longMode = (state.efer & EFER_LMA) === 0n ? 0 : 1 << SETTINGS['long-mode-guest'].vmx.bit;
   const words = WORDS.map(([name, title]) => {
     const value = (controls.words[name] | (name === 'entry' ? longMode : 0)) >>> 0;
@@ -54,6 +51,7 @@ export function vmcsControls(
       ...pages('I/O bitmap A', 0x2000, a),
       ...pages('I/O bitmap B', 0x2002, b),
       ...pages('MSR bitmap', 0x2004, controls.msrBitmap),
+      field('TPR threshold', 0x401c, controls.tprThreshold),
       field('PLE_Gap', 0x4020, controls.pleGap),
       field('PLE_Window', 0x4022, controls.pleWindow),
       field('VM-entry interruption information', 0x4016, event.information, injected && describeEvent(injected)),

@@ -10,6 +10,7 @@ import { AccessExit } from '../system/context.ts';
 import { deliverEvent, type FailedDelivery, type GuestEvent, type InterruptedDelivery } from './deliver.ts';
 import { guestEvent, isSoftwareEvent } from './injection.ts';
 import { PreemptionTimer } from './preemption-timer.ts';
+import { passesTpr, type VirtualInterrupt, WINDOW_INTERRUPT } from './virtual-interrupt.ts';
 
 /** Bits of the interruptibility state: the shadows of STI and MOV SS, and NMIs blocked until IRET. */
 export const SHADOW = 3;
@@ -65,6 +66,7 @@ export class EventUnit {
   deliveries = 0;
   /** A monitor trap waits for the next boundary (Intel SDM vol. 3, 26.5.2). */
   private monitorTrap = false;
+  virtualInterrupt: VirtualInterrupt | undefined;
   readonly preemptionTimer = new PreemptionTimer();
 
   constructor(
@@ -86,6 +88,8 @@ export class EventUnit {
     this.monitorTrap = false;
     this.preemptionTimer.leave(false, 0n);
     this.preemptionTimer.value = 0;
+    this.virtualInterrupt = undefined;
+    this.core.ownTpr = 0;
   }
 
   /** The vCPU enters the guest, or goes on in it after a run that ended with no exit. */
@@ -138,7 +142,11 @@ export class EventUnit {
       Number(this.pendingDebug),
       this.sipiVector ?? -1,
     ];
-    return this.unfinished ? [...waiting, (this.unfinished.left?.event ?? this.unfinished.event).vector] : waiting;
+    if (this.unfinished) waiting.push((this.unfinished.left?.event ?? this.unfinished.event).vector);
+    const { virtualInterrupt } = this;
+    if (virtualInterrupt) waiting.push(virtualInterrupt.vector, virtualInterrupt.priority, virtualInterrupt.ignoresTpr ? 1 : 0);
+    if (this.core.ownTpr !== 0) waiting.push(this.core.ownTpr);
+    return waiting;
   }
 
   /**
@@ -159,6 +167,7 @@ export class EventUnit {
     const activity = state.get32(L.ACTIVITY);
     // It is part of the entry: whatever waits comes behind it.
     if (this.injected && activity !== Activity.WAIT_FOR_SIPI) return this.deliverInjected(this.injected) ?? 'delivered';
+    if (this.isBelowThreshold(activity)) return core.exit({ reason: 'tpr' }, 0);
     if (this.initPending) return this.initialize() ?? 'delivered';
     if (activity === Activity.WAIT_FOR_SIPI) return this.waitForSipi();
     // Of what can come in a shutdown it is the only thing that leaves.
@@ -199,16 +208,43 @@ export class EventUnit {
       return delivered ?? 'delivered';
     }
     const enabled = (state.get32(L.EFLAGS) & Flag.IF) !== 0;
-    if (wanted.interruptWindow && enabled) return core.exit({ reason: 'interrupt-window' }, 0);
-    if (!enabled && !(wanted.externalInterrupt && wanted.ignoresIf)) return undefined;
-    const source = core.interruptSource;
+    const isSvm = core.model.vendor === 'amd';
+    if (wanted.interruptWindow && enabled && !isSvm) return core.exit({ reason: 'interrupt-window' }, 0);
+    if (enabled || (wanted.ignoresIf && (wanted.externalInterrupt || isSvm))) {
+      const result = this.takeExternalInterrupt();
+      if (result !== undefined) return result;
+    }
+    return enabled && isSvm ? this.takeVirtualInterrupt() : undefined;
+  }
+
+  private takeExternalInterrupt(): Boundary {
+    const { interruptSource: source, wanted } = this.core;
     if (!source?.hasInterrupt()) return undefined;
     if (wanted.externalInterrupt) {
       const vector = wanted.acknowledges ? source.acknowledge() : undefined;
-      return core.exit({ reason: 'external-interrupt', vector }, 0);
+      return this.core.exit({ reason: 'external-interrupt', vector }, 0);
     }
     this.wake();
     return this.deliver({ vector: source.acknowledge(), kind: 'external' }) ?? 'delivered';
+  }
+
+  /** Behind those of the machine (AMD APM vol. 2, 15.21.4). One that is intercepted goes on waiting. */
+  private takeVirtualInterrupt(): Boundary {
+    const { core } = this;
+    const { interruptWindow } = core.wanted;
+    const interrupt = this.virtualInterrupt ?? (interruptWindow ? WINDOW_INTERRUPT : undefined);
+    if (interrupt === undefined || !passesTpr(interrupt, core.virtualTpr)) return undefined;
+    if (interruptWindow) return core.exit({ reason: 'interrupt-window' }, 0);
+    this.virtualInterrupt = undefined;
+    this.wake();
+    return this.deliver({ vector: interrupt.vector, kind: 'external' }) ?? 'delivered';
+  }
+
+  /** Behind a MOV to CR8, or an entry with a threshold above what the guest has (Intel SDM vol. 3, 27.7.7 and 30.1.2). */
+  private isBelowThreshold(activity: number): boolean {
+    const { tprThreshold } = this.core.wanted;
+    if (tprThreshold === 0 || this.core.virtualTpr >= tprThreshold) return false;
+    return activity === Activity.ACTIVE || activity === Activity.HALTED;
   }
 
   private wake(): void {

@@ -19,6 +19,8 @@ export interface SystemContext {
   readonly model: CpuModel;
   readonly intercepts: InterceptSet;
   readonly interruptSource: InterruptSource | undefined;
+  /** CR8: bits 7:4 of the task priority. */
+  taskPriority: number;
   /** Set by PAUSE: the guest waits for something. */
   paused: boolean;
   readonly mode: CodeMode;

@@ -140,7 +140,7 @@ export const movToControl: SystemHelper = (context, instruction) => {
   else if (register === 4) writeCr4(context, keepOwned(context.intercepts.cr4, context.state.cr4, value));
   else {
     if (value > 15n) generalFault();
-    context.interruptSource?.setTpr(Number(value) << 4);
+    context.taskPriority = Number(value);
     context.eventsChanged();
   }
   return 'next';
@@ -153,7 +153,7 @@ export const movFromControl: SystemHelper = (context, instruction) => {
   if (context.intercepts.cr.read & (1 << register)) return { reason: 'cr', register, access: 'mov-from', gpr, value: 0n };
   const { state, intercepts } = context;
   const read = () => {
-    if (register === 8) return BigInt((context.interruptSource?.getTpr() ?? 0) >> 4);
+    if (register === 8) return BigInt(context.taskPriority);
     if (register === 0) return seenBits(intercepts.cr0, state.cr0);
     if (register === 4) return seenBits(intercepts.cr4, state.cr4);
     return state.get64(register === 2 ? L.CR2 : L.CR3);

@@ -47,6 +47,8 @@ function anySettings(seed: number): InterceptSettings {
     msrs: (['none', 'all', msrs] as const)[next() % 3] ?? 'none',
     pauseLoop: coin() ? { gap: next() & 0xffff, window: next(), count: (next() & 0xffff) | 1 } : undefined,
     preemptionTimer: next(),
+    tprThreshold: next() & 15,
+    virtualInterrupt: coin() ? { vector: next() & 0xff, priority: next() & 15, ignoresTpr: coin() } : undefined,
   });
 }
 
@@ -151,7 +153,7 @@ describe('the table', () => {
 
   test('has no setting that neither vendor has', () => {
     for (const [name, { vmx, svm }] of SETTING_ROWS) expect([name, vmx, svm]).not.toEqual([name, 'none', 'none']);
-    expect(Object.keys(DERIVED_SVM)).toEqual(['io', 'msr']);
+    expect(Object.keys(DERIVED_SVM)).toEqual(['io', 'msr', 'virtualInterrupt', 'ignoresTpr']);
   });
 });
 

@@ -82,7 +82,7 @@ describe('events', () => {
     const vmcb = vmcbView(amd.processor, amd.exit, interceptSettings());
     expect(find(vmcb, 'EXITINTINFO')).toBe('0x1880000b0d 0x0088, #GP(0x18)');
     expect(find(vmcb, 'EVENTINJ')).toBe('0x0 0x00a8');
-    expect(find(vmcb, 'virtual interrupt control')).toContain('0xf0100');
+    expect(find(vmcb, 'virtual interrupt control')).toBe('0xf0100 0x0060, V_TPR 0, V_INTR_PRIO 15, V_IRQ');
   });
 });
 

@@ -1,5 +1,5 @@
 ; A hypervisor for AMD's processors that runs small guests, one after the other, and prints how each one left: EXITCODE, EXITINFO1, EXITINFO2,
-; EXITINTINFO, RIP, RAX, CR0, CR2, interrupt shadow. The guests come from the test: memory that all share (`memory.bin`, from
+; EXITINTINFO, RIP, RAX, CR0, CR2, interrupt shadow, virtual interrupt control. The guests come from the test: memory that all share (`memory.bin`, from
 ; address 1000h), permission maps (`maps.bin`: IOPM, MSRPM), and for each a VMCB and its code (`guests.bin`).
 
 %include "common64.inc"
@@ -81,7 +81,7 @@ next:
         jb next
         finish64
 
-fields: dd 0x70, 0x78, 0x80, 0x88, 0x578, 0x5f8, 0x558, 0x640, 0x68, 0
+fields: dd 0x70, 0x78, 0x80, 0x88, 0x578, 0x5f8, 0x558, 0x640, 0x68, 0x60, 0
 
 align 4096
 maps:   incbin "maps.bin"

@@ -15,7 +15,7 @@ const MSRPM = 0x50_7000n;
 
 /** The page of a VMCB for a vCPU as it stands, and for settings; `eventInj` as the field has it. */
 export function vmcbImage(
-  { state, injected }: Processor,
+  { state, injected, virtualTpr }: Processor,
   settings: InterceptSettings,
   eventInj: bigint = toSvmEvent(injected),
 ): Uint8Array {
@@ -30,7 +30,8 @@ export function vmcbImage(
   put64(0x40, IOPM);
   put64(0x48, MSRPM);
   put32(0x58, 1);
-  if (settings.on.has('interrupt-window')) put32(0x60, controls.words[0x60] | (1 << 8) | (0xf << 16) | (1 << 20));
+  put32(0x60, controls.words[0x60] | virtualTpr);
+  put32(0x64, controls.interruptVector);
   put64(0x68, state.get32(L.INTERRUPTIBILITY) & 3 ? 1n : 0n);
   put64(0xa8, eventInj);
   for (const [index, offset] of SEGMENTS.entries()) {

@@ -8,6 +8,9 @@
 VMXON_AREA equ 0x500000
 VMCS    equ 0x501000
 MAPS    equ 0x504000
+VIRTUAL_APIC equ 0x510000
+; Stands for the task priority in that page where encodings of fields are.
+VIRTUAL_TPR equ 0x10000
 
 MEMORY  equ 0x1000
 CODE_AT equ 0x8000
@@ -85,8 +88,13 @@ next:
         cmp eax, -1
         je .host
         mov rdx, [rsi + 8]
-        vmwrite rax, rdx
         add esi, 16
+        cmp eax, VIRTUAL_TPR
+        je .priority
+        vmwrite rax, rdx
+        jmp .write
+.priority:
+        mov [VIRTUAL_APIC + 0x80], edx
         jmp .write
 .host:  allow 0x4000, 0x48d
         allow 0x4002, 0x48e
@@ -187,7 +195,7 @@ shutdown: db "Shutdown"
         align 8
 current: dq 0
 guest_rax: dq 0
-fields: dd 0x4402, 0x6400, 0x4404, 0x4406, 0x4408, 0x440a, 0x440c, 0x681e, 0x6820, 0x6800, 0x4824, 0x4826, 0x6822, -1
+fields: dd 0x4402, 0x6400, 0x4404, 0x4406, 0x4408, 0x440a, 0x440c, 0x681e, 0x6820, 0x6800, 0x4824, 0x4826, 0x6822, 0x482e, -1
 
 align 4096
 maps:   incbin "maps.bin"

@@ -13,6 +13,7 @@ import { MsrBitmap } from '../../../src/hypervisor/intercepts/msr-bitmap.ts';
 import { type InterceptSettings, interceptSettings } from '../../../src/hypervisor/intercepts/settings.ts';
 import type { SettingName } from '../../../src/hypervisor/intercepts/table.ts';
 import { vmcsView } from '../../../src/hypervisor/views/vmcs.ts';
+import type { VmExit } from '../../../src/processor/exit.ts';
 import * as L from '../../../src/processor/state/layout.ts';
 import { At } from '../../processor/system/machine.ts';
 import type { InterceptedGuest } from '../intercepts/guest.ts';
@@ -37,7 +38,25 @@ interface Case extends SmallGuest {
   /** VM-entry fields: interruption information, error code, instruction length. */
   readonly entry?: readonly [information: number, errorCode?: number, length?: number];
   readonly pendingDebug?: bigint;
+  /** Task priority at the entry, with a TPR shadow. */
+  readonly virtualTpr?: number;
 }
+
+/** A guest with a TPR shadow. */
+const shadowed = (name: string, source: string, tprThreshold: number, more: Partial<Case> = {}): Case => ({
+  ...more,
+  name,
+  source,
+  on: ['tpr-shadow', 'apic-access-page', ...(more.on ?? [])],
+  values: { ...more.values, tprThreshold },
+});
+const timed = (name: string, preemptionTimer: number, more: Partial<Case> = {}): Case => ({
+  source: 'again: jmp again',
+  ...more,
+  name: `the preemption timer ${name}`,
+  on: ['preemption-timer', ...(more.on ?? [])],
+  values: { ...more.values, preemptionTimer },
+});
 
 const NE = 0x20n;
 /** In VMX operation CR0.NE is set. */
@@ -212,6 +231,30 @@ const CASES: readonly Case[] = [
   ]),
   { name: 'injection of an intercepted exception', source: 'nop', entry: [0x8000_0b0d, 0x18], values: exceptions(13) },
   { name: 'injection into HLT', source: 'nop', entry: [0x8000_0020], flags: IF, activity: 1 },
+  timed('in a loop', 100),
+  timed('at 0', 0, { source: 'nop' }),
+  timed('at 0 behind an injection', 0, { source: 'nop', entry: [0x8000_0306] }),
+  timed('that is not reached', 0x1000_0000, { source: 'nop\ncpuid' }),
+  timed('that is saved', 100, { on: ['exit-save-timer'] }),
+  timed('in HLT', 1000, { activity: 1 }),
+  timed('before an interrupt window', 0, { on: ['interrupt-window'], flags: IF }),
+  timed('before an NMI window', 0, { on: ['nmi', 'virtual-nmis', 'nmi-window'] }),
+  timed('behind a debug trap', 0, { source: 'nop', flags: TF, pendingDebug: 0x4000n, values: exceptions(1) }),
+  { name: 'a preemption timer that is saved but not active', source: 'nop', on: ['exit-save-timer'] },
+  shadowed('CR8 with a shadow', 'mov eax, 5\nmov cr8, rax\nxor eax, eax\nmov rax, cr8', 0),
+  shadowed('a write of CR8 below the threshold', 'mov cr8, rax\nnop', 3, { virtualTpr: 3 }),
+  shadowed('a write of CR8 to the threshold', 'mov eax, 3\nmov cr8, rax\nnop', 3, { virtualTpr: 9 }),
+  shadowed('a write of CR8 below the threshold before a debug trap', 'mov cr8, rax\nnop', 3, {
+    virtualTpr: 3,
+    flags: TF,
+    values: exceptions(1),
+  }),
+  shadowed('CR8 below the threshold at the entry', 'nop', 3),
+  shadowed('CR8 below the threshold at the entry behind an injection', 'nop', 3, { entry: [0x8000_0306] }),
+  shadowed('CR8 below the threshold at the entry with IF', 'nop', 3, { on: ['interrupt-window'], flags: IF }),
+  shadowed('a CR8 that is intercepted', 'mov eax, 5\nmov cr8, rax', 0, { values: { cr: { reads: 0, writes: 0x100 } } }),
+  { name: 'a threshold above CR8 without virtual APIC accesses', source: 'nop', on: ['tpr-shadow'], values: { tprThreshold: 3 } },
+  { name: 'a threshold above 15', source: 'nop', on: ['tpr-shadow'], values: { tprThreshold: 16 } },
   { name: 'an injected monitor trap', source: 'nop', entry: [0x8000_0700] },
   { name: 'an injected monitor trap of a vector', source: 'nop', entry: [0x8000_0701] },
   // Entries that fail, or look as if they might.
@@ -284,15 +327,18 @@ const FIELDS = [
   'interruptibility',
   'activity',
   'pendingDebug',
+  'timer',
   'rax',
   'cr2',
 ] as const;
 const ENTRY_FAILED = 0x8000_0021;
+/** VM-instruction error. */
+const WRONG_CONTROL = 7;
 const TRIPLE_FAULT = 2;
 const HAS_ERROR_CODE = 0x800;
 const VALID = 0x8000_0000;
 /** Reasons that no instruction is the cause of, so that its length isn't defined. */
-const EVENTS: readonly number[] = [0, 1, 2, 7, 8, 37];
+const EVENTS: readonly number[] = [0, 1, 2, 7, 8, 37, 43, 52];
 /** Types of events that have a length. */
 const SOFTWARE_TYPES: readonly number[] = [4, 5, 6];
 
@@ -320,6 +366,7 @@ function meaningful(fields: Readonly<Record<(typeof FIELDS)[number], bigint>>): 
     // At a triple fault the emulated processor has shut down already.
     activity: reason === TRIPLE_FAULT ? 0 : number('activity'),
     pendingDebug: fields.pendingDebug,
+    timer: fields.timer,
     rax: fields.rax,
     cr2: fields.cr2,
   };
@@ -329,7 +376,16 @@ function prepared(kind: Case): InterceptedGuest {
   const guest = guestOf('intel', { ...kind, cr0: kind.cr0 ?? CR0 });
   guest.processor.pendingDebug = kind.pendingDebug ?? 0n;
   guest.intercept(settingsOf(kind));
+  guest.processor.virtualTpr = kind.virtualTpr ?? 0;
   return guest;
+}
+
+/** A guest that halts goes on when its preemption timer wakes it. */
+function nextExit(guest: InterceptedGuest): VmExit {
+  const result = guest.processor.run(1000);
+  const { preemptionDeadline, ticks } = guest.processor;
+  if (result.kind === 'halted' && preemptionDeadline !== undefined) guest.processor.skipTime(preemptionDeadline - ticks);
+  return result.kind === 'exit' ? result.exit : guest.exit(1000);
 }
 
 function emulated(kind: Case): Seen {
@@ -337,18 +393,16 @@ function emulated(kind: Case): Seen {
   const { processor, state } = guest;
   const [information, errorCode = 0, instructionLength = 0] = kind.entry ?? [0];
   const entry = { information, errorCode, instructionLength };
-  if (entryFieldsProblem(entry, true) !== undefined) return { reason: 7 };
+  if (entryFieldsProblem(entry, true) !== undefined) return { reason: WRONG_CONTROL };
   if (injectsMonitorTrap(entry)) processor.injectMonitorTrap();
   const event = fromVmxEvent(entry);
-  if (event) {
-    const problem = entryProblem(processor, event, settingsOf(kind), 'intel');
-    if (problem !== undefined) return { reason: ENTRY_FAILED };
-    processor.inject(event);
-  }
-  let exit = guest.exit(1000);
+  const problem = entryProblem(processor, event, settingsOf(kind), 'intel');
+  if (problem !== undefined) return { reason: problem.cause === 'control' ? WRONG_CONTROL : ENTRY_FAILED };
+  if (event) processor.inject(event);
+  let exit = nextExit(guest);
   while (exit.reason === 'io' && !processor.intercepts.io(exit.port, exit.size)) {
     processor.completeAccess(0n);
-    exit = guest.exit(1000);
+    exit = nextExit(guest);
   }
   const vectoring = toVmxEvent(exit.during);
   return meaningful({
@@ -365,6 +419,7 @@ function emulated(kind: Case): Seen {
     interruptibility: BigInt(state.get32(L.INTERRUPTIBILITY)),
     activity: BigInt(state.get32(L.ACTIVITY)),
     pendingDebug: processor.pendingDebug,
+    timer: BigInt(processor.preemptionTimer),
     rax: state.gpr(0),
     cr2: state.get64(L.CR2),
   });
@@ -376,7 +431,12 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const FIELDS_SIZE = 0x800;
 const END_OF_FIELDS = 0xffff_ffff;
 const FIRST_BITMAP = 0x50_4000n;
+/** Pages that a guest with a TPR shadow has. */
+const VIRTUAL_APIC = 0x51_0000n;
+const APIC_ACCESS = 0x52_0000n;
 const CR4_FIELD = 0x6804;
+/** No field of the VMCS, but one of the hypervisor's. */
+const VIRTUAL_TPR = 0x1_0000;
 
 /** The fields that a hypervisor writes, as the view shows them. */
 function vmcsFields(kind: Case): Uint8Array {
@@ -392,6 +452,10 @@ function vmcsFields(kind: Case): Uint8Array {
   [0x2000, 0x2002, 0x2004].forEach((field, index) => {
     fields.set(field, FIRST_BITMAP + BigInt(index * 0x1000));
   });
+  // Bits 7:4 of the task priority in that page.
+  fields.set(VIRTUAL_TPR, BigInt((kind.virtualTpr ?? 0) << 4));
+  fields.set(0x2012, VIRTUAL_APIC);
+  fields.set(0x2014, APIC_ACCESS);
   const [information, errorCode = 0, length = 0] = kind.entry ?? [0];
   [information, errorCode, length].forEach((value, index) => {
     fields.set(0x4016 + index * 2, BigInt(value));
