@@ -6,6 +6,7 @@ import { Contexts } from './decoder/contexts.ts';
 import { unitFaults } from './decoder/unit-faults.ts';
 import type { GuestEvent } from './events/deliver.ts';
 import { injectionOf } from './events/injection.ts';
+import type { VirtualInterrupt } from './events/virtual-interrupt.ts';
 import type { ExitDetail, ExitPlace, RunResult } from './exit.ts';
 import { GuestFault, Vector } from './faults/guest-fault.ts';
 import { type InterceptSet, noIntercepts } from './intercepts.ts';
@@ -60,6 +61,9 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   interruptSource: InterruptSource | undefined;
   /** A task priority besides the controller's. */
   ownTpr = 0;
+  virtualInterrupt: VirtualInterrupt | undefined;
+  /** An exit that comes behind the instruction that has just run. */
+  behind: ExitDetail | undefined;
   mode: CodeMode = 16;
   stackWidth: CodeMode = 16;
   /** Segments whose accesses need no checks, as bits. */
@@ -449,6 +453,9 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
     state.set32(O.ENGINE_CONTEXT, this.contexts.numberOf(this.modeKey, state.get32(L.CPL) === 3, state));
   }
 
+  leaveBehind(detail: ExitDetail): void {
+    this.behind = detail;
+  }
   eventsChanged(): void {
     // Helpers return to the run loop, which looks at events before each entry into generated code.
     this.access.selectTables();

@@ -440,10 +440,10 @@ class Cpu implements Processor {
     this.events.injectMonitorTrap();
   }
   get virtualInterrupt(): VirtualInterrupt | undefined {
-    return this.events.virtualInterrupt;
+    return this.core.virtualInterrupt;
   }
   set virtualInterrupt(interrupt: VirtualInterrupt | undefined) {
-    this.events.virtualInterrupt = interrupt;
+    this.core.virtualInterrupt = interrupt;
   }
   get virtualTpr(): number {
     return this.core.virtualTpr;
@@ -474,6 +474,9 @@ class Cpu implements Processor {
   }
   raiseNmi(): void {
     this.events.nmiPending = true;
+  }
+  raiseSmi(): void {
+    this.events.smiPending = true;
   }
   raiseInit(): void {
     this.events.raiseInit();

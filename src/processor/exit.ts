@@ -46,6 +46,7 @@ export const EXIT_REASONS = [
   'dirty-log',
   'preemption-timer',
   'monitor-trap',
+  'smi',
 ] as const;
 export type ExitReason = (typeof EXIT_REASONS)[number];
 
@@ -92,7 +93,13 @@ export type ExitDetail =
       readonly value: bigint;
     }
   | { readonly reason: 'msr-read'; readonly msr: number }
-  | { readonly reason: 'msr-write'; readonly msr: number; readonly value: bigint }
+  | {
+      readonly reason: 'msr-write';
+      readonly msr: number;
+      readonly value: bigint;
+      /** It has been written already. */
+      readonly trap?: boolean;
+    }
   | { readonly reason: 'hypercall'; readonly instruction: 'vmcall' | 'vmmcall' }
   | {
       readonly reason: 'cr';
@@ -103,6 +110,8 @@ export type ExitDetail =
       readonly value: bigint;
       /** It left because it changes more of CR0 than TS and MP. */
       readonly selective?: boolean;
+      /** It has been written already. */
+      readonly trap?: boolean;
       /** LMSW's operand, and where it is if in memory (linear address). */
       readonly source?: bigint;
       readonly memory?: bigint;
@@ -189,8 +198,12 @@ export type ExitDetail =
       readonly vector?: number;
     }
   | {
+      readonly reason: 'hlt';
+      /** It left because no virtual interrupt waits. */
+      readonly idle?: boolean;
+    }
+  | {
       readonly reason:
-        | 'hlt'
         | 'pause'
         | 'nmi'
         | 'interrupt-window'
@@ -202,7 +215,8 @@ export type ExitDetail =
         | 'init'
         | 'shutdown'
         | 'preemption-timer'
-        | 'monitor-trap';
+        | 'monitor-trap'
+        | 'smi';
     };
 
 /** Where the vCPU was when it left. */

@@ -26,6 +26,8 @@ export type SvmInstruction = 'vmrun' | 'vmload' | 'vmsave' | 'stgi' | 'clgi' | '
 export interface InterceptSet {
   cpuid: boolean;
   hlt: boolean;
+  /** HLT leaves unless a virtual interrupt waits. */
+  idleHlt: boolean;
   pause: boolean;
   /** Where PAUSE doesn't leave by itself: leave when the guest spins. */
   spin: SpinWatch | undefined;
@@ -62,6 +64,8 @@ export interface InterceptSet {
   /** IRET doesn't end the blocking of NMIs. */
   keepsNmisBlocked: boolean;
   init: boolean;
+  /** SMIs leave. Others have no effect: there is no system-management mode. */
+  smi: boolean;
   /** A start-up IPI leaves where the vCPU waits for one. */
   sipi: boolean;
   /** Leave as soon as, and as long as, an interrupt could be taken: on SVM the virtual interrupt that waits, or one of the highest priority. */
@@ -82,6 +86,10 @@ export interface InterceptSet {
   savesPreemptionTimer: boolean;
   /** Bit n set: writes of (`write`) or reads of (`read`) CRn leave. */
   cr: { read: number; write: number };
+  /** Bit n set: leave behind an instruction that has written CRn. */
+  crTraps: number;
+  /** Leave behind a WRMSR of EFER. */
+  eferTrap: boolean;
   cr0: OwnedBits;
   cr4: OwnedBits;
   /** Writes of CR0 leave that change other bits than TS and MP, and LMSW always (AMD APM vol. 2, 15.9). */
@@ -103,6 +111,7 @@ export function noIntercepts(): InterceptSet {
   return {
     cpuid: false,
     hlt: false,
+    idleHlt: false,
     pause: false,
     spin: undefined,
     hypercall: false,
@@ -131,6 +140,7 @@ export function noIntercepts(): InterceptSet {
     virtualNmis: false,
     keepsNmisBlocked: false,
     init: false,
+    smi: false,
     sipi: false,
     interruptWindow: false,
     nmiWindow: false,
@@ -140,6 +150,8 @@ export function noIntercepts(): InterceptSet {
     preemptionTimer: false,
     savesPreemptionTimer: false,
     cr: { read: 0, write: 0 },
+    crTraps: 0,
+    eferTrap: false,
     cr0: { mask: 0n, shadow: undefined },
     cr4: { mask: 0n, shadow: undefined },
     cr0Selective: false,
@@ -169,8 +181,9 @@ export function isVmExit(intercepts: InterceptSet, exit: VmExit): boolean {
     case 'io':
       return intercepts.io(exit.port, exit.size);
     case 'msr-read':
+      return intercepts.msr(exit.msr, false);
     case 'msr-write':
-      return intercepts.msr(exit.msr, exit.reason === 'msr-write');
+      return exit.trap === true || intercepts.msr(exit.msr, true);
     case 'exception':
       return interceptsException(intercepts, exit.vector, exit.errorCode);
     default:

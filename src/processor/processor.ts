@@ -174,6 +174,7 @@ export interface Processor {
   setInterruptSource(source: InterruptSource | undefined): void;
   raiseNmi(): void;
   raiseInit(): void;
+  raiseSmi(): void;
   /** Start-up IPI: starts at `vector << 12` when waiting for it. */
   raiseSipi(vector: number): void;
 

@@ -147,6 +147,7 @@ export class FakeProcessor implements Processor {
   raiseNmi(): void {
     this.nmiPending = true;
   }
+  raiseSmi(): void {}
   raiseInit(): void {
     this.log.push('init');
   }

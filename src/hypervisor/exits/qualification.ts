@@ -58,10 +58,11 @@ export function vmxQualification(exit: VmExit): bigint {
   }
 }
 
-/** EXITINFO1 and EXITINFO2 of a VMCB (AMD APM vol. 2, 15.7 to 15.12 and appendix C). */
+/** EXITINFO1 and EXITINFO2 of a VMCB (AMD APM vol. 2, 15.7 to 15.12 and appendix C). Traps of writes give what was written. */
 export function svmExitInfo(exit: VmExit, form: AddressForm): { readonly info1: bigint; readonly info2: bigint } {
   switch (exit.reason) {
     case 'cr':
+      if (exit.trap) return { info1: exit.value, info2: 0n };
       return { info1: exit.access.startsWith('mov') ? (1n << 63n) | BigInt(exit.gpr) : 0n, info2: 0n };
     case 'dr':
       return { info1: BigInt(exit.gpr), info2: 0n };
@@ -80,7 +81,7 @@ export function svmExitInfo(exit: VmExit, form: AddressForm): { readonly info1: 
     case 'msr-read':
       return { info1: 0n, info2: 0n };
     case 'msr-write':
-      return { info1: 1n, info2: 0n };
+      return { info1: exit.trap ? exit.value : 1n, info2: 0n };
     case 'mmio':
       return { info1: flag(exit.write, 1) | 4n | flag(exit.fetch === true, 4) | (1n << 32n), info2: exit.gpa };
     case 'second-level-violation': {

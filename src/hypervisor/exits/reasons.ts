@@ -58,6 +58,9 @@ export function exitNumbers(exit: VmExit): ExitNumbers {
       return { vmx: 3, svm: 0x63 };
     case 'sipi':
       return { vmx: 4, svm: 0x63 };
+    case 'smi':
+      // On VMX only to an SMM-transfer monitor.
+      return { vmx: 6, svm: 0x62 };
     case 'interrupt-window':
       return { vmx: 7, svm: 0x64 };
     case 'nmi-window':
@@ -67,7 +70,7 @@ export function exitNumbers(exit: VmExit): ExitNumbers {
     case 'cpuid':
       return { vmx: 10, svm: 0x72 };
     case 'hlt':
-      return { vmx: 12, svm: 0x78 };
+      return { vmx: 12, svm: exit.idle ? 0xa6 : 0x78 };
     case 'invlpg':
       return exit.invpcid ? { vmx: 58, svm: 0xa2 } : { vmx: 14, svm: 0x79 };
     case 'rdpmc':
@@ -81,6 +84,7 @@ export function exitNumbers(exit: VmExit): ExitNumbers {
     case 'svm':
       return { vmx: 0, svm: SVM_INSTRUCTIONS[exit.instruction.toLowerCase()] ?? 0x80 };
     case 'cr':
+      if (exit.trap) return { vmx: 28, svm: 0x90 + exit.register };
       if (exit.selective) return { vmx: 28, svm: 0x65 };
       return { vmx: 28, svm: (exit.access === 'mov-from' || exit.access === 'smsw' ? 0 : 0x10) + exit.register };
     case 'dr':
@@ -90,7 +94,7 @@ export function exitNumbers(exit: VmExit): ExitNumbers {
     case 'msr-read':
       return { vmx: 31, svm: 0x7c };
     case 'msr-write':
-      return { vmx: 32, svm: 0x7c };
+      return { vmx: 32, svm: exit.trap ? 0x8f : 0x7c };
     case 'vm-entry-failure':
       return { vmx: 33, svm: SVM_INVALID };
     case 'mwait':
@@ -133,6 +137,7 @@ const VMX_NAMES: Readonly<Record<number, string>> = {
   2: 'TRIPLE_FAULT',
   3: 'INIT_SIGNAL',
   4: 'SIPI_SIGNAL',
+  6: 'OTHER_SMI',
   7: 'INTERRUPT_WINDOW',
   8: 'NMI_WINDOW',
   9: 'TASK_SWITCH',

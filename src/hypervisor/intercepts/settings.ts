@@ -37,6 +37,8 @@ export interface InterceptSettings {
   readonly pageFaults: { readonly mask: number; readonly match: number };
   /** Bit n: any MOV from or to CRn leaves. VMX has this for CR3 and CR8 alone. */
   readonly cr: { readonly reads: number; readonly writes: number };
+  /** Bit n: a write of CRn leaves behind its instruction. SVM alone. */
+  readonly crTraps: number;
   readonly cr0: OwnedBits;
   readonly cr4: OwnedBits;
   /** Values that may be loaded into CR3 all the same: at most four, VMX alone. */
@@ -59,6 +61,7 @@ const NOTHING: InterceptSettings = {
   exceptions: 0,
   pageFaults: { mask: 0, match: 0 },
   cr: { reads: 0, writes: 0 },
+  crTraps: 0,
   cr0: { mask: 0n, shadow: undefined },
   cr4: { mask: 0n, shadow: undefined },
   cr3Targets: [],

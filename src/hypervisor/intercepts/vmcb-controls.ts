@@ -1,7 +1,7 @@
 import { type VirtualInterrupt, WINDOW_INTERRUPT } from '../../processor/events/virtual-interrupt.ts';
 import { IoBitmap } from './io-bitmap.ts';
 import { MsrBitmap } from './msr-bitmap.ts';
-import { SVM_OFFSETS, type SvmBit, type SvmOffset, svmExitCode } from './places.ts';
+import { SVM_OFFSETS, type SvmBit, type SvmOffset, svmExitCode, vector4 } from './places.ts';
 import type { InterceptSettings } from './settings.ts';
 import { DERIVED_SVM, SETTING_ROWS, SETTINGS } from './table.ts';
 
@@ -23,6 +23,8 @@ const CR4 = 1 << 4;
 const CR8 = 1 << 8;
 /** V_INTR_PRIO in the word at 060h. */
 const PRIORITY_SHIFT = 16;
+/** Traps of writes of CR0 to CR15 in intercept vector 4. */
+const TRAPS_SHIFT = 16;
 /** TS and MP: what the selective write of CR0 lets through. */
 const SELECTIVE_PASSES = 0xan;
 
@@ -47,6 +49,7 @@ export function toVmcb(settings: InterceptSettings): VmcbControls {
   const threshold = on.has('tpr-shadow') && settings.tprThreshold !== 0 ? CR8 : 0;
   const writes = cr.writes | threshold | (cr0.mask !== 0n && !selective ? 1 : 0) | (cr4.mask === 0n ? 0 : CR4);
   words[0x00] = (((writes & 0xffff) << 16) | (reads & 0xffff)) >>> 0;
+  words[0x10] = (words[0x10] | ((settings.crTraps & 0xffff) << TRAPS_SHIFT)) >>> 0;
   words[0x04] = (((dr.writes & 0xffff) << 16) | (dr.reads & 0xffff)) >>> 0;
   // Where some page faults are wanted, all must be.
   const somePageFaults = pageFaults.mask !== 0 || pageFaults.match !== 0;
@@ -83,6 +86,7 @@ export function fromVmcb(controls: VmcbControls): InterceptSettings {
     exceptions: words[0x08],
     pageFaults: { mask: 0, match: 0 },
     cr: { reads: words[0x00] & 0xffff, writes: words[0x00] >>> 16 },
+    crTraps: words[0x10] >>> TRAPS_SHIFT,
     cr0: { mask: 0n, shadow: undefined },
     cr4: { mask: 0n, shadow: undefined },
     cr3Targets: [],
@@ -101,9 +105,11 @@ function virtualInterruptOf({ words, interruptVector }: VmcbControls): VirtualIn
   return { vector: interruptVector, priority: (words[0x60] >>> PRIORITY_SHIFT) & 15, ignoresTpr };
 }
 
+const CR_TRAPS = Array.from({ length: 16 }, (_, register) => vector4(TRAPS_SHIFT + register, `CR${register}_WRITE_TRAP`));
+
 /** Bits of a word that have a name, lowest first. */
 export function svmBitNames(offset: SvmOffset): readonly SvmBit[] {
-  const places = [...Object.values(SETTINGS).map(({ svm }) => svm), ...Object.values(DERIVED_SVM)];
+  const places = [...Object.values(SETTINGS).map(({ svm }) => svm), ...Object.values(DERIVED_SVM), ...CR_TRAPS];
   return places
     .filter((place): place is SvmBit => typeof place === 'object' && place.offset === offset)
     .sort((a, b) => a.bit - b.bit);

@@ -38,14 +38,16 @@ const ALL_REGISTERS = 0xffff;
  */
 export function toVmcs(settings: InterceptSettings): VmcsControls {
   const { on, cr, dr, io, msrs, pauseLoop } = settings;
+  // What should leave behind a write leaves before it.
+  const writes = cr.writes | settings.crTraps;
   const words = { ...VMX_RESERVED_ONES } as Record<VmxField, number>;
   const put = ({ field, bit }: VmxBit, isOn: boolean) => {
     if (isOn) words[field] = (words[field] | (1 << bit)) >>> 0;
   };
   for (const [name, { vmx }] of SETTING_ROWS) if (typeof vmx === 'object') put(vmx, on.has(name));
-  put(DERIVED_VMX.cr3Load, (cr.writes & CR3) !== 0);
+  put(DERIVED_VMX.cr3Load, (writes & CR3) !== 0);
   put(DERIVED_VMX.cr3Store, (cr.reads & CR3) !== 0);
-  put(DERIVED_VMX.cr8Load, (cr.writes & CR8) !== 0);
+  put(DERIVED_VMX.cr8Load, (writes & CR8) !== 0);
   put(DERIVED_VMX.cr8Store, (cr.reads & CR8) !== 0);
   put(DERIVED_VMX.movDr, (dr.reads | dr.writes) !== 0);
   put(DERIVED_VMX.unconditionalIo, io === 'all');
@@ -59,8 +61,8 @@ export function toVmcs(settings: InterceptSettings): VmcsControls {
     exceptionBitmap: settings.exceptions >>> 0,
     pfecMask: settings.pageFaults.mask,
     pfecMatch: settings.pageFaults.match,
-    cr0: owned(settings.cr0, cr.writes & 1 ? ALL_BITS : on.has('cr0-selective-write') ? ALL_BITS & ~SELECTIVE_PASSES : 0n),
-    cr4: owned(settings.cr4, cr.writes & (1 << 4) ? ALL_BITS : 0n),
+    cr0: owned(settings.cr0, writes & 1 ? ALL_BITS : on.has('cr0-selective-write') ? ALL_BITS & ~SELECTIVE_PASSES : 0n),
+    cr4: owned(settings.cr4, writes & (1 << 4) ? ALL_BITS : 0n),
     cr3Targets: settings.cr3Targets.slice(0, 4),
     ioBitmaps: typeof io === 'object' ? io.toPages() : undefined,
     msrBitmap: msrs === 'all' ? undefined : (msrs === 'none' ? MsrBitmap.filled(false) : msrs).toPage(),
@@ -99,6 +101,7 @@ export function fromVmcs(controls: VmcsControls): InterceptSettings {
       reads: registers(DERIVED_VMX.cr3Store, DERIVED_VMX.cr8Store),
       writes: registers(DERIVED_VMX.cr3Load, DERIVED_VMX.cr8Load),
     },
+    crTraps: 0,
     cr0: controls.cr0,
     cr4: controls.cr4,
     cr3Targets: controls.cr3Targets,

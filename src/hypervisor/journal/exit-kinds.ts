@@ -54,6 +54,7 @@ function detailOf(exit: VmExit, rax: bigint): number | undefined {
     case 'monitor':
     case 'mwait':
     case 'preemption-timer':
+    case 'smi':
     case 'monitor-trap':
       return 0;
     default:

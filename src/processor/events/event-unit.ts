@@ -10,7 +10,7 @@ import { AccessExit } from '../system/context.ts';
 import { deliverEvent, type FailedDelivery, type GuestEvent, type InterruptedDelivery } from './deliver.ts';
 import { guestEvent, isSoftwareEvent } from './injection.ts';
 import { PreemptionTimer } from './preemption-timer.ts';
-import { passesTpr, type VirtualInterrupt, WINDOW_INTERRUPT } from './virtual-interrupt.ts';
+import { passesTpr, WINDOW_INTERRUPT } from './virtual-interrupt.ts';
 
 /** Bits of the interruptibility state: the shadows of STI and MOV SS, and NMIs blocked until IRET. */
 export const SHADOW = 3;
@@ -52,6 +52,7 @@ export class EventUnit {
   debugExceptions = 0;
   injected: EventInjection | undefined;
   nmiPending = false;
+  smiPending = false;
   private initPending = false;
   private sipiVector: number | undefined;
   /** DR6 bits of a debug trap that waits for the next boundary. */
@@ -66,7 +67,6 @@ export class EventUnit {
   deliveries = 0;
   /** A monitor trap waits for the next boundary (Intel SDM vol. 3, 26.5.2). */
   private monitorTrap = false;
-  virtualInterrupt: VirtualInterrupt | undefined;
   readonly preemptionTimer = new PreemptionTimer();
 
   constructor(
@@ -79,7 +79,7 @@ export class EventUnit {
 
   reset(): void {
     this.injected = undefined;
-    this.nmiPending = this.initPending = false;
+    this.nmiPending = this.smiPending = this.initPending = false;
     this.sipiVector = undefined;
     this.pendingDebug = 0n;
     this.unreported = undefined;
@@ -88,7 +88,7 @@ export class EventUnit {
     this.monitorTrap = false;
     this.preemptionTimer.leave(false, 0n);
     this.preemptionTimer.value = 0;
-    this.virtualInterrupt = undefined;
+    this.core.virtualInterrupt = this.core.behind = undefined;
     this.core.ownTpr = 0;
   }
 
@@ -137,13 +137,13 @@ export class EventUnit {
   /** What besides the registers belongs to the vCPU's state. */
   get hashed(): readonly number[] {
     const waiting = [
-      (this.nmiPending ? 1 : 0) | (this.monitorTrap ? 2 : 0),
+      (this.nmiPending ? 1 : 0) | (this.monitorTrap ? 2 : 0) | (this.smiPending ? 4 : 0) | (this.core.behind ? 8 : 0),
       this.initPending ? 1 : 0,
       Number(this.pendingDebug),
       this.sipiVector ?? -1,
     ];
     if (this.unfinished) waiting.push((this.unfinished.left?.event ?? this.unfinished.event).vector);
-    const { virtualInterrupt } = this;
+    const { virtualInterrupt } = this.core;
     if (virtualInterrupt) waiting.push(virtualInterrupt.vector, virtualInterrupt.priority, virtualInterrupt.ignoresTpr ? 1 : 0);
     if (this.core.ownTpr !== 0) waiting.push(this.core.ownTpr);
     return waiting;
@@ -157,6 +157,11 @@ export class EventUnit {
     const { state, core } = this;
     // In the middle of an instruction that is run again nothing comes between.
     if (core.access.completed.length > 0) return undefined;
+    if (core.behind) {
+      const detail = core.behind;
+      core.behind = undefined;
+      return core.exit(detail, 0);
+    }
     if (this.unfinished) {
       const { event, faultRip, rip, left, shadow } = this.unfinished;
       state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | shadow);
@@ -168,6 +173,10 @@ export class EventUnit {
     // It is part of the entry: whatever waits comes behind it.
     if (this.injected && activity !== Activity.WAIT_FOR_SIPI) return this.deliverInjected(this.injected) ?? 'delivered';
     if (this.isBelowThreshold(activity)) return core.exit({ reason: 'tpr' }, 0);
+    if (this.smiPending) {
+      this.smiPending = false;
+      if (core.wanted.smi) return core.exit({ reason: 'smi' }, 0);
+    }
     if (this.initPending) return this.initialize() ?? 'delivered';
     if (activity === Activity.WAIT_FOR_SIPI) return this.waitForSipi();
     // Of what can come in a shutdown it is the only thing that leaves.
@@ -232,10 +241,10 @@ export class EventUnit {
   private takeVirtualInterrupt(): Boundary {
     const { core } = this;
     const { interruptWindow } = core.wanted;
-    const interrupt = this.virtualInterrupt ?? (interruptWindow ? WINDOW_INTERRUPT : undefined);
+    const interrupt = core.virtualInterrupt ?? (interruptWindow ? WINDOW_INTERRUPT : undefined);
     if (interrupt === undefined || !passesTpr(interrupt, core.virtualTpr)) return undefined;
     if (interruptWindow) return core.exit({ reason: 'interrupt-window' }, 0);
-    this.virtualInterrupt = undefined;
+    core.virtualInterrupt = undefined;
     this.wake();
     return this.deliver({ vector: interrupt.vector, kind: 'external' }) ?? 'delivered';
   }

@@ -1,5 +1,6 @@
 import type { DecodedInstruction } from '../../x86/instruction.ts';
 import type { GuestEvent, InterruptedDelivery } from '../events/deliver.ts';
+import type { VirtualInterrupt } from '../events/virtual-interrupt.ts';
 import type { ExitDetail } from '../exit.ts';
 import type { InterceptSet } from '../intercepts.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
@@ -21,6 +22,8 @@ export interface SystemContext {
   readonly interruptSource: InterruptSource | undefined;
   /** CR8: bits 7:4 of the task priority. */
   taskPriority: number;
+  /** An interrupt of the hypervisor's waits (SVM's V_IRQ). */
+  readonly virtualInterrupt: VirtualInterrupt | undefined;
   /** Set by PAUSE: the guest waits for something. */
   paused: boolean;
   readonly mode: CodeMode;
@@ -74,6 +77,8 @@ export interface SystemContext {
   eventsChanged(): void;
   /** Must be called when DR0–DR3 or DR7 changed. */
   debugRegistersChanged(): void;
+  /** Makes the vCPU leave behind the instruction at hand, before anything else. */
+  leaveBehind(detail: ExitDetail): void;
   /** Current TSC value as RDTSC reads it. */
   readTsc(): bigint;
 }

@@ -1,5 +1,6 @@
 import { isCanonical } from '../../x86/address.ts';
 import type { DecodedInstruction } from '../../x86/instruction.ts';
+import type { ExitDetail } from '../exit.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import { Mmu } from '../mmu/mmu.ts';
 import { Rights } from '../segmentation/descriptor.ts';
@@ -119,6 +120,14 @@ export function writeCr4(context: SystemContext, value: bigint): void {
 
 type ControlRegister = 0 | 2 | 3 | 4 | 8;
 
+/** A control register has been written: leaves behind the instruction where that is intercepted (AMD APM vol. 2, table B-1, offset 010h). */
+function trapWrite(
+  context: SystemContext,
+  write: Pick<Extract<ExitDetail, { reason: 'cr' }>, 'register' | 'access' | 'gpr' | 'value'>,
+): void {
+  if (context.intercepts.crTraps & (1 << write.register)) context.leaveBehind({ reason: 'cr', ...write, trap: true });
+}
+
 function controlRegister(instruction: DecodedInstruction): ControlRegister {
   const number = reg(instruction);
   if (number === 0 || number === 2 || number === 3 || number === 4 || number === 8) return number;
@@ -143,6 +152,7 @@ export const movToControl: SystemHelper = (context, instruction) => {
     context.taskPriority = Number(value);
     context.eventsChanged();
   }
+  trapWrite(context, { register, access: 'mov-to', gpr, value });
   return 'next';
 };
 
@@ -192,6 +202,7 @@ export const clts: SystemHelper = (context) => {
   if (cr.write & 1 || isOwned) return { reason: 'cr', register: 0, access: 'clts', gpr: 0, value: context.state.cr0 & ~CR0.TS };
   context.state.set64(L.CR0, context.state.cr0 & ~CR0.TS);
   context.modeChanged();
+  trapWrite(context, { register: 0, access: 'clts', gpr: 0, value: context.state.cr0 });
   return 'next';
 };
 
@@ -208,6 +219,7 @@ export const lmsw: SystemHelper = (context, instruction) => {
     return { reason: 'cr', register: 0, access: 'lmsw', gpr: rm(instruction), value, selective, source, memory };
   }
   writeCr0(context, keepOwned(intercepts.cr0, state.cr0, value));
+  trapWrite(context, { register: 0, access: 'lmsw', gpr: rm(instruction), value });
   return 'next';
 };
 

@@ -24,6 +24,7 @@ const HALTED = 1;
 const hlt: SystemHelper = (context) => {
   requireCpl0(context);
   if (context.intercepts.hlt) return { reason: 'hlt' };
+  if (context.intercepts.idleHlt && context.virtualInterrupt === undefined) return { reason: 'hlt', idle: true };
   context.state.set32(L.ACTIVITY, HALTED);
   return 'next';
 };

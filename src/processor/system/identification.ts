@@ -6,6 +6,7 @@ import * as L from '../state/layout.ts';
 import type { SystemContext, SystemHelper } from './context.ts';
 import { readEdxEax, requireCpl0, rm, undefinedInstruction, writeEdxEax } from './operands.ts';
 
+const MSR_EFER = 0xc000_0080;
 const CR4_TSD = 4n;
 const CR4_PCE = 0x100n;
 const CR4_OSXSAVE = 1n << 18n;
@@ -98,6 +99,7 @@ export const wrmsr: SystemHelper = (context) => {
   const known = context.model.msr(msr);
   if (!known || context.intercepts.msr(msr, true)) return { reason: 'msr-write', msr, value };
   known.write(context, value);
+  if (msr === MSR_EFER && context.intercepts.eferTrap) context.leaveBehind({ reason: 'msr-write', msr, value, trap: true });
   return 'next';
 };
 

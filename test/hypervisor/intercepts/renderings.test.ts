@@ -39,6 +39,7 @@ function anySettings(seed: number): InterceptSettings {
     exceptions: next(),
     pageFaults: coin() ? { mask: next() & 0x1f, match: next() & 0x1f } : { mask: 0, match: 0 },
     cr: { reads: next() & 0xffff, writes: next() & 0xffff },
+    crTraps: next() & 0xffff,
     cr0: owned(),
     cr4: owned(),
     cr3Targets: coin() ? [BigInt(next()), 0x1000n] : [],
@@ -145,7 +146,7 @@ describe('the table', () => {
 
   test.each<[SvmOffset, number]>([
     [0x0c, 0xffff_ffff],
-    [0x10, 0x0000_ffff],
+    [0x10, 0xffff_ffff],
     [0x14, 0x0000_007f],
   ])('names the bits of the intercept vector at %i', (offset, all) => {
     expect(svmBitNames(offset).reduce((sum, { bit }) => (sum | (1 << bit)) >>> 0, 0)).toBe(all);
