@@ -28,7 +28,7 @@ function takePort(args: readonly string[]): { readonly port: number; readonly re
 export async function gdbserverCommand(args: readonly string[]): Promise<number> {
   const { port, rest } = takePort(args);
   const options = parseRunOptions(rest, 'gdbserver');
-  const { platform, vendor, cpu, memory, vcpus, privileges, limits, translator, commandLine, exitsKept, testDevice } =
+  const { platform, vendor, cpu, memory, vcpus, privileges, limits, translator, commandLine, exitsKept, testDevice, intercepts } =
     options.configuration;
   const { first: guest, host } = launchGuests(
     {
@@ -44,6 +44,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       append: commandLine,
       exitsKept,
       testDevice,
+      intercepts,
       initrd: options.initrd,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,
       mode: options.mode,

@@ -39,6 +39,7 @@ PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a boot sect
   --exits-filter FILTER   which exits are written there, such as 'reason=io !port=0x3f8'
   --exits-kept N          how many exits are kept in memory, where \`monitor exits\` of gdbserver finds them (default 4096)
   --test-device           add QEMU's pc-testdev, for guests that test the machine
+  --intercept NAME        let the guest leave for more, such as rdtsc, monitor-trap or cr3-write (again for each)
   --crash-report FILE     when the guest crashes, write what led there as Markdown
   --stats                 print one JSON object on stderr at the end
   --state-hash            print the final state hash on stderr

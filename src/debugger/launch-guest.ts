@@ -80,6 +80,7 @@ function makeGuest(
       exitsKept: member.exitsKept,
       commandLine: member.append,
       testDevice: member.testDevice,
+      intercepts: member.intercepts,
       initrd: member.initrd === undefined ? undefined : files.read(member.initrd),
     },
     program,

@@ -1,3 +1,5 @@
+import { changeIntercepts, InterceptChangeError } from '../hypervisor/intercepts/changes.ts';
+import { interceptSettings } from '../hypervisor/intercepts/settings.ts';
 import {
   type PartitionGrant,
   type PartitionLimits,
@@ -34,6 +36,8 @@ export interface PartitionConfiguration {
   /** What it may ask of the hypervisor (docs/partitions.md); the usual when missing. */
   readonly privileges?: readonly PrivilegeName[];
   readonly limits?: PartitionLimits;
+  /** What leaves its guests besides what the platform asks for (hypervisor/intercepts/changes.ts). */
+  readonly intercepts?: readonly string[];
 }
 
 const MIB = 1024 * 1024;
@@ -56,9 +60,17 @@ export function grantOf({ privileges, limits = {} }: PartitionConfiguration): Pa
   return { privileges: privileges === undefined ? USUAL_PRIVILEGES : new Set(privileges), limits };
 }
 
+function checkIntercepts(intercepts: readonly string[], vendor: 'intel' | 'amd'): void {
+  try {
+    changeIntercepts(interceptSettings(), intercepts, vendor);
+  } catch (error) {
+    throw error instanceof InterceptChangeError ? new ConfigurationError(error.message) : error;
+  }
+}
+
 /** Throws ConfigurationError for what is out of range. */
 export function checkConfiguration(configuration: PartitionConfiguration): void {
-  const { memory, vcpus, exitsKept = 0 } = configuration;
+  const { memory, vcpus, exitsKept = 0, intercepts = [], platform, vendor } = configuration;
   if (!Number.isInteger(memory) || memory % MIB !== 0)
     throw new ConfigurationError(`A memory size must be whole MiB; ${memory} bytes is not. Use a size such as 64M.`);
   if (memory < SMALLEST_MEMORY || memory > LARGEST_MEMORY)
@@ -69,6 +81,9 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
     throw new ConfigurationError(`The exit journal can keep 0 to ${MOST_EXITS_KEPT} records; ${exitsKept} were asked for.`);
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > LARGEST_VCPUS)
     throw new ConfigurationError(`A partition can have 1 to ${LARGEST_VCPUS} vCPUs; ${vcpus} were asked for.`);
+  if (intercepts.length > 0 && platform === 'bare')
+    throw new ConfigurationError('A bare machine has no hypervisor that could intercept anything; choose another platform.');
+  checkIntercepts(intercepts, vendor);
   const room = ADDRESSABLE - vcpus * VCPU_SIZE;
   if (memory > room)
     throw new ConfigurationError(

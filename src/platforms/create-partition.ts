@@ -32,7 +32,8 @@ type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration) =
 /** The platforms that are built. */
 const PLATFORMS: Readonly<Partial<Record<PlatformName, PlatformMaker>>> = {
   bare: (machine) => new BarePlatform(machine),
-  kvm: (machine, { vendor, startSeconds }) => new KvmPlatform(machine, vendor, startSeconds ?? DEFAULT_START_SECONDS),
+  kvm: (machine, { vendor, startSeconds, intercepts }) =>
+    new KvmPlatform(machine, vendor, startSeconds ?? DEFAULT_START_SECONDS, intercepts),
 };
 
 /**

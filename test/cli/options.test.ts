@@ -40,6 +40,11 @@ describe('the options of run', () => {
     expect(parseRunOptions(['a.asm']).configuration).toMatchObject({ privileges: undefined, limits: { ports: undefined } });
   });
 
+  test('collect what is to be intercepted', () => {
+    const { configuration } = parseRunOptions(['a.asm', '--intercept', 'rdtsc', '--intercept=-hlt']);
+    expect(configuration.intercepts).toEqual(['rdtsc', '-hlt']);
+  });
+
   test.each([
     ['4096', 4096],
     ['64M', 64 << 20],

@@ -119,6 +119,11 @@ const partitionAttributes = {
     description:
       "Add QEMU's `pc-testdev` to the machine: interrupt lines and memory behind ports and MMIO, for guests that test it.",
   },
+  intercepts: {
+    schema: v.array(v.string()),
+    description:
+      'What leaves the guest besides what the hypervisor asks for: names such as `rdtsc`, `monitor-trap`, `preemption-timer=10000`, `cr3-write`; `-` in front of one takes it away.',
+  },
   exitsKept: {
     schema: wholeNumber(1, 1_000_000),
     default: 4096,

@@ -140,6 +140,10 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
   hasInterrupt(): boolean {
     return (this.acceptsPic && this.world.pic.hasInterrupt()) || this.deliverable >= 0;
   }
+  /** The highest vector that waits, whatever the task priority is; -1 for none. */
+  get highestRequest(): number {
+    return this.softwareEnabled ? this.irr.highest : -1;
+  }
   /** True when the interrupt that `acknowledge` would take comes from the PIC. */
   get nextIsExternal(): boolean {
     return this.acceptsPic && this.world.pic.hasInterrupt();

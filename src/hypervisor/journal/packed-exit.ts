@@ -38,6 +38,7 @@ export function packDetail(exit: VmExit, numbers: Uint32Array, at: number, wide:
       numbers[at + 1] = exit.msr;
       return true;
     case 'msr-write':
+      numbers[at] = bit(exit.trap === true, 0);
       numbers[at + 1] = exit.msr;
       wide[wideAt + 2] = exit.value;
       return true;
@@ -56,8 +57,12 @@ export function packDetail(exit: VmExit, numbers: Uint32Array, at: number, wide:
       numbers[at] = bit(exit.rdtscp, 0);
       return true;
     case 'hlt':
+      numbers[at] = bit(exit.idle === true, 0);
+      return true;
     case 'pause':
     case 'interrupt-window':
+    case 'monitor-trap':
+    case 'preemption-timer':
       return true;
     default:
       return false;
@@ -91,7 +96,7 @@ export function unpackDetail(
     case 'msr-read':
       return { reason, msr: first };
     case 'msr-write':
-      return { reason, msr: first, value };
+      return is(0) ? { reason, msr: first, value, trap: true } : { reason, msr: first, value };
     case 'hypercall':
       return { reason, instruction: is(0) ? 'vmcall' : 'vmmcall' };
     case 'second-level-violation': {
@@ -102,8 +107,11 @@ export function unpackDetail(
     case 'rdtsc':
       return { reason, rdtscp: is(0) };
     case 'hlt':
+      return is(0) ? { reason, idle: true } : { reason };
     case 'pause':
     case 'interrupt-window':
+    case 'monitor-trap':
+    case 'preemption-timer':
       return { reason };
     default:
       return undefined;

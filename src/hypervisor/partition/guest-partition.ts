@@ -182,6 +182,9 @@ export class GuestPartition implements HostedPartition, Machine {
     target.settings = settings;
     applyIntercepts(target.processor, settings, this.vendor, 'virtual');
   }
+  settingsOf(vcpu: number): InterceptSettings | undefined {
+    return this.vcpus[vcpu]?.settings;
+  }
   stolenTicks(vcpu: number): bigint {
     return this.vcpus[vcpu]?.stolen ?? 0n;
   }

@@ -24,6 +24,8 @@ export interface Machine {
   now(): bigint;
   /** Takes over what makes a vCPU leave its guest. Without it nothing does but accesses to devices. */
   intercept(vcpu: number, settings: InterceptSettings): void;
+  /** What was asked for of a vCPU last. */
+  settingsOf(vcpu: number): InterceptSettings | undefined;
   /** Ends the partition's life once the handler in progress is done. The first call wins. */
   finish(end: PartitionEnd): void;
   /** Ticks that a vCPU was ready to run while another ran. */

@@ -1,3 +1,4 @@
+import { changeIntercepts } from '../../hypervisor/intercepts/changes.ts';
 import { MsrBitmap } from '../../hypervisor/intercepts/msr-bitmap.ts';
 import { type InterceptSettings, interceptSettings } from '../../hypervisor/intercepts/settings.ts';
 
@@ -17,9 +18,18 @@ const CR4_GUEST_OWNED = 0x1_078cn;
 
 /**
  * What KVM (kernel 6.1) asks for, with EPT and APICv or with nested paging and without AVIC. It also intercepts exceptions that it
- * gives back to the guest (#UD, #DB, #AC, #MC); these are left to the guest here.
+ * gives back to the guest (#UD, #DB, #AC, #MC); these are left to the guest here. `changes`: what a user wants otherwise.
  */
-export function kvmIntercepts(vendor: 'intel' | 'amd'): InterceptSettings {
+export function kvmIntercepts(vendor: 'intel' | 'amd', changes: readonly string[] = []): InterceptSettings {
+  const { on, ...values } = changeIntercepts(usual(vendor), changes, vendor);
+  // As with the module's parameter enable_apicv=0: there is nowhere to post to.
+  return interceptSettings(
+    [...on].filter((name) => name !== 'posted-interrupts' || on.has('virtual-interrupts')),
+    values,
+  );
+}
+
+function usual(vendor: 'intel' | 'amd'): InterceptSettings {
   const msrs = MsrBitmap.filled(true);
   for (const msr of PASSED_THROUGH[vendor]) msrs.set(msr, { read: false, write: false });
   const dr = { reads: ALL_REGISTERS, writes: ALL_REGISTERS };

@@ -9,19 +9,19 @@ import type { Kvm } from './kvm.ts';
 const SHADOW = 3;
 
 /**
- * How interrupts reach a guest of KVM. kvm-intel runs with APICv: the processor takes what the local APIC has by itself,
+ * How interrupts reach a guest of KVM. kvm-intel runs with APICv, unless `-virtual-interrupts` is asked for: the processor takes what the local APIC has by itself,
  * only the PIC's interrupts are injected. kvm-amd runs without AVIC: all are injected. What can't be injected at a VM
  * entry, because the guest has interrupts off, waits for an interrupt window exit.
  */
 export class KvmInterrupts implements InterruptSource {
   constructor(
-    private readonly vendor: 'intel' | 'amd',
+    private readonly kvm: Pick<Kvm, 'vendor' | 'hasApicv'>,
     private readonly apic: LocalApic,
     private readonly processor: Processor,
   ) {}
 
   hasInterrupt(): boolean {
-    return this.vendor === 'intel' && this.apic.hasInterrupt() && !this.apic.nextIsExternal;
+    return this.kvm.hasApicv && this.apic.hasInterrupt() && !this.apic.nextIsExternal;
   }
   acknowledge(): number {
     return this.apic.acknowledge();
@@ -29,15 +29,15 @@ export class KvmInterrupts implements InterruptSource {
   getTpr(): number {
     return this.apic.getTpr();
   }
-  /** A lower TPR may let a waiting interrupt through: the processor compares with V_TPR by itself. */
+  /** A lower TPR may let a waiting interrupt through: SVM compares with V_TPR by itself, VMX without APICv leaves below a threshold. */
   setTpr(value: number): void {
     this.apic.setTpr(value);
-    if (needsInjection(this.vendor, this.apic)) this.processor.intercepts.interruptWindow = true;
+    if (this.kvm.vendor === 'amd' && needsInjection(this.kvm, this.apic)) this.processor.intercepts.interruptWindow = true;
   }
 }
 
-function needsInjection(vendor: 'intel' | 'amd', apic: LocalApic): boolean {
-  return vendor === 'intel' ? apic.nextIsExternal : apic.hasInterrupt();
+function needsInjection({ hasApicv }: Pick<Kvm, 'hasApicv'>, apic: LocalApic): boolean {
+  return hasApicv ? apic.nextIsExternal : apic.hasInterrupt();
 }
 
 /** Whether the entry behind an exit finishes its access or delivers its exception: an interrupt must wait until after it. */
@@ -51,8 +51,9 @@ export function injectInterrupt(kvm: Kvm, processor: Processor): void {
   const { served } = vcpu;
   vcpu.served = undefined;
   const apic = kvm.apic(processor.index);
+  if (kvm.vendor === 'intel' && !kvm.hasApicv) processor.intercepts.tprThreshold = tprThreshold(apic);
   // Once a window was asked for, only its exit goes on: when a run is cut into slices must make no difference.
-  if (processor.intercepts.interruptWindow || !needsInjection(kvm.vendor, apic)) return;
+  if (processor.intercepts.interruptWindow || !needsInjection(kvm, apic)) return;
   if (processor.holdInterrupts && !processor.halted) return;
   const { state } = processor;
   // An injection would take the place of a debug trap that waits.
@@ -60,4 +61,10 @@ export function injectInterrupt(kvm: Kvm, processor: Processor): void {
   const open = (state.rflags & Flag.IF) !== 0 && !blocked;
   if (open && !takesEntry(served)) processor.inject({ vector: apic.acknowledge(), type: 'external-interrupt' });
   else processor.intercepts.interruptWindow = true;
+}
+
+/** The class of an interrupt that the guest's task priority holds back: it leaves when that goes below (`update_cr8_intercept`). */
+function tprThreshold(apic: LocalApic): number {
+  const waiting = apic.highestRequest >> 4;
+  return waiting > 0 && apic.getTpr() >> 4 >= waiting ? waiting : 0;
 }

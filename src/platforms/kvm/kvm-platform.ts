@@ -10,7 +10,7 @@ import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';
 import { kvmIntercepts } from './intercepts.ts';
 import { injectInterrupt, KvmInterrupts } from './interrupts.ts';
-import { freshVcpu, type Kvm, type KvmVcpu } from './kvm.ts';
+import { freshVcpu, isTrap, type Kvm, type KvmVcpu } from './kvm.ts';
 import { updateStealTime } from './paravirtual/clock.ts';
 
 /** Names of the vendor modules' functions for each reason (kernels up to 5.8 have all of them). */
@@ -26,6 +26,9 @@ const VENDOR_FUNCTIONS: Readonly<Partial<Record<ExitDetail['reason'], readonly [
   'second-level-misconfiguration': ['handle_ept_misconfig', 'npf_interception'],
   'dirty-log': ['handle_pml_full', 'svm_handle_exit'],
   'interrupt-window': ['handle_interrupt_window', 'interrupt_window_interception'],
+  tpr: ['handle_tpr_below_threshold', 'cr8_write_interception'],
+  'preemption-timer': ['handle_preemption_timer', 'svm_handle_exit'],
+  'monitor-trap': ['handle_monitor_trap', 'db_interception'],
   hlt: ['handle_halt', 'halt_interception'],
   cr: ['handle_cr', 'cr_interception'],
   dr: ['handle_dr', 'dr_interception'],
@@ -50,10 +53,18 @@ interface EntryPoint {
   readonly name: string;
 }
 
+const svmEntryPoint = (name: string): EntryPoint => ({
+  frame: { name, component: 'kvm-amd', servedBy: 'hypervisor' },
+  name: `kvm-amd ${name}`,
+});
+const CR_TRAP = svmEntryPoint('cr_trap');
+const EFER_TRAP = svmEntryPoint('efer_trap');
+
 /** KVM with its in-kernel interrupt chip and timer, and a VMM process that has the other devices. */
 export class KvmPlatform implements Platform, Kvm {
   readonly name = 'kvm';
   wallClock = 0n;
+  readonly hasApicv: boolean;
   private readonly states: KvmVcpu[] = [];
   private readonly entryPoints = new Map<ExitDetail['reason'], EntryPoint>();
 
@@ -61,7 +72,9 @@ export class KvmPlatform implements Platform, Kvm {
     readonly machine: Machine,
     readonly vendor: 'intel' | 'amd',
     readonly startSeconds: bigint,
+    private readonly changes: readonly string[] = [],
   ) {
+    this.hasApicv = vendor === 'intel' && kvmIntercepts(vendor, changes).on.has('virtual-interrupts');
     machine.secondLevel.marksDevices = vendor === 'intel';
   }
 
@@ -85,10 +98,10 @@ export class KvmPlatform implements Platform, Kvm {
 
   setUpVcpu(processor: Processor): void {
     const { index } = processor;
-    processor.setInterruptSource(new KvmInterrupts(this.vendor, this.apic(index), processor));
+    processor.setInterruptSource(new KvmInterrupts(this, this.apic(index), processor));
     this.states[index] = freshVcpu();
     this.wallClock = 0n;
-    this.machine.intercept(index, kvmIntercepts(this.vendor));
+    this.machine.intercept(index, kvmIntercepts(this.vendor, this.changes));
   }
 
   classify({ index }: Processor, exit: VmExit): VmExit {
@@ -113,14 +126,16 @@ export class KvmPlatform implements Platform, Kvm {
 
   /** The vendor module takes an exit over. Gives the frame of its function. */
   private take(context: ExitContext): HandlerFrame {
-    const { frame, name } = this.entryPoint(context.exit.reason);
+    const { frame, name } = this.entryPoint(context.exit);
     context.served(name, 'hypervisor');
     this.vcpu(context.vcpu).served = context;
     return frame;
   }
 
   /** The vendor module's function for a reason, and what the journal calls it. */
-  private entryPoint(reason: ExitDetail['reason']): EntryPoint {
+  private entryPoint(exit: VmExit): EntryPoint {
+    if (isTrap(exit)) return exit.reason === 'cr' ? CR_TRAP : EFER_TRAP;
+    const { reason } = exit;
     const known = this.entryPoints.get(reason);
     if (known) return known;
     const frame = this.vendorFrame(...(VENDOR_FUNCTIONS[reason] ?? ['vmx_handle_exit', 'svm_handle_exit']));

@@ -2,7 +2,7 @@ import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { HandlerFrame } from '../../hypervisor/exits/stage.ts';
 import type { Machine } from '../../hypervisor/partition/platform.ts';
-import type { ExitDetail, ExitPlace } from '../../processor/exit.ts';
+import type { ExitDetail, ExitPlace, VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 
 /** An exit of one reason. */
@@ -23,6 +23,8 @@ export interface KvmVcpu {
 /** KVM as its exit handlers see it. */
 export interface Kvm {
   readonly vendor: 'intel' | 'amd';
+  /** The processor takes interrupts from the local APIC by itself. */
+  readonly hasApicv: boolean;
   readonly machine: Machine;
   /** What the wall clock shows at switch-on, in seconds since 1970. */
   readonly startSeconds: bigint;
@@ -36,6 +38,11 @@ export interface Kvm {
 
 export function freshVcpu(): KvmVcpu {
   return { systemTime: 0n, stealTime: 0n, pvEoi: 0n, pollControl: 1n, stolenTold: 0n, served: undefined };
+}
+
+/** An exit behind a write, which the guest has done already. */
+export function isTrap(exit: VmExit): boolean {
+  return (exit.reason === 'cr' || exit.reason === 'msr-write') && exit.trap === true;
 }
 
 /** A function of kvm.ko, the part of KVM that the vendors share. */

@@ -1,7 +1,9 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
-import { CR0, CR4, EFER } from '../../../processor/state/layout.ts';
+import { CR0, CR2, CR3, CR4, EFER } from '../../../processor/state/layout.ts';
 import { type ExitOf, kernelFrame } from '../kvm.ts';
+
+const SLOTS = { 0: CR0, 2: CR2, 3: CR3, 4: CR4 } as const;
 
 /** Names of bits whose change is worth a word. */
 const CR0_BITS = { 0: 'PE', 1: 'MP', 2: 'EM', 3: 'TS', 16: 'WP', 29: 'NW', 30: 'CD', 31: 'PG' };
@@ -28,14 +30,14 @@ export function* handleControlRegister(context: ExitContext<ExitOf<'cr'>>): Hand
 function* setRegister(context: ExitContext<ExitOf<'cr'>>): Handler {
   const { exit, processor } = context;
   const { state } = processor;
-  const slot = exit.register === 4 ? CR4 : CR0;
-  const old = state.get64(slot);
-  const names: Readonly<Record<number, string>> = exit.register === 4 ? CR4_BITS : CR0_BITS;
+  const read = () => (exit.register === 8 ? BigInt(processor.virtualTpr) : state.get64(SLOTS[exit.register]));
+  const old = read();
+  const names: Readonly<Record<number, string>> = exit.register === 4 ? CR4_BITS : exit.register === 0 ? CR0_BITS : {};
   yield stage('kvm-cr.check', { old, new: exit.value, changed: changedBits(old ^ exit.value, exit.value, names) });
   const before = processor.icount;
   processor.performNatively();
   context.result(processor.icount === before ? '#GP(0)' : 'ok');
-  yield stage('kvm-cr.complete', { value: state.get64(slot), efer: state.get64(EFER), mode: processor.mode });
+  yield stage('kvm-cr.complete', { value: read(), efer: state.get64(EFER), mode: processor.mode });
 }
 
 function changedBits(changed: bigint, value: bigint, names: Readonly<Record<number, string>>): string {

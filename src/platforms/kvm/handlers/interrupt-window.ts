@@ -9,6 +9,12 @@ export function* handleInterruptWindow(kvm: Kvm, context: ExitContext): Handler 
   yield* inFrame(kernelFrame('kvm_make_request(KVM_REQ_EVENT)'), requestEvent(kvm, context));
 }
 
+/** The task priority has gone below the threshold (VMX reason 43): an interrupt that it held back can be injected. */
+export function* handleTprBelowThreshold(kvm: Kvm, context: ExitContext): Handler {
+  yield stage('kvm-tpr.exit', { tpr: kvm.apic(context.vcpu).getTpr(), threshold: context.processor.intercepts.tprThreshold });
+  yield* inFrame(kernelFrame('kvm_make_request(KVM_REQ_EVENT)'), requestEvent(kvm, context));
+}
+
 function* requestEvent(kvm: Kvm, context: ExitContext): Handler {
   const pending = kvm.apic(context.vcpu).hasInterrupt();
   context.result(pending ? 'interrupt to be injected' : 'nothing waits any more');

@@ -1,23 +1,35 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { Handler } from '../../../hypervisor/exits/stage.ts';
 import type { VmExit } from '../../../processor/exit.ts';
-import type { Kvm } from '../kvm.ts';
+import { isTrap, type Kvm } from '../kvm.ts';
 import { handleApicAccess } from './apic.ts';
 import { handleControlRegister } from './control-register.ts';
 import { handleCpuid } from './cpuid.ts';
 import { handleHalt } from './halt.ts';
 import { handleHypercall } from './hypercall.ts';
-import { handleInterruptWindow } from './interrupt-window.ts';
+import { handleInterruptWindow, handleTprBelowThreshold } from './interrupt-window.ts';
 import { handleIo } from './io.ts';
 import { handleMmio } from './mmio.ts';
 import { handleRdmsr, handleWrmsr } from './msr.ts';
 import { handleFullLog, handleMisconfiguration, handleViolation } from './second-level.ts';
-import { handleFailedEntry, performAsHardware, refuseInstruction, treatAsNop, unexpectedExit } from './simple.ts';
+import {
+  goOn,
+  handleFailedEntry,
+  handlePreemptionTimer,
+  performAsHardware,
+  refuseInstruction,
+  treatAsNop,
+  unexpectedExit,
+} from './simple.ts';
 import { handleTripleFault } from './triple-fault.ts';
+
+/** Instructions that only leave where somebody wants to see them. */
+const GUESTS_OWN: ReadonlySet<string> = new Set(['rdrand', 'rdseed', 'iret', 'int', 'icebp']);
 
 /** The handler of an exit, by its reason. */
 export function serve(kvm: Kvm, context: ExitContext): Handler {
   const { exit } = context;
+  if (isTrap(exit)) return goOn(context);
   /** The same context, known to be for an exit of this reason. */
   const of = <Exit extends VmExit>(_narrow: Exit) => context as ExitContext<Exit>;
   switch (exit.reason) {
@@ -49,7 +61,7 @@ export function serve(kvm: Kvm, context: ExitContext): Handler {
       return handleTripleFault(kvm, of(exit));
     case 'cr':
       // kvm-amd keeps no shadow of CR4: the guest's reads leave too.
-      return exit.access === 'mov-from' ? performAsHardware(context) : handleControlRegister(of(exit));
+      return exit.access === 'mov-from' || exit.access === 'smsw' ? performAsHardware(context) : handleControlRegister(of(exit));
     case 'dr':
     case 'rdpmc':
     case 'xsetbv':
@@ -60,6 +72,12 @@ export function serve(kvm: Kvm, context: ExitContext): Handler {
     case 'rdtsc':
     case 'descriptor-table':
       return performAsHardware(context);
+    case 'tpr':
+      return handleTprBelowThreshold(kvm, context);
+    case 'preemption-timer':
+      return handlePreemptionTimer(kvm, context);
+    case 'monitor-trap':
+      return goOn(context);
     case 'vm-entry-failure':
       return handleFailedEntry(kvm, of(exit));
     case 'monitor':
@@ -67,7 +85,7 @@ export function serve(kvm: Kvm, context: ExitContext): Handler {
       return treatAsNop(context);
     case 'vmx':
     case 'svm':
-      return refuseInstruction(context);
+      return GUESTS_OWN.has(exit.instruction) ? performAsHardware(context) : refuseInstruction(context);
     default:
       return unexpectedExit(kvm, context);
   }

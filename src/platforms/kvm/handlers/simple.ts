@@ -15,6 +15,21 @@ export function* performAsHardware(context: ExitContext): Handler {
   yield stage('kvm-simple.complete', { result: context.record.result ?? '' });
 }
 
+/** Nothing to do: the guest has done it, or only somebody who looks wanted to see it. */
+export function* goOn(context: ExitContext): Handler {
+  yield stage('kvm-seen.exit', { reason: context.exit.reason, request: context.record.request, rip: context.exit.rip });
+  context.result('ok');
+}
+
+/** The VMX-preemption timer has counted down. It begins anew: KVM sets it for the next deadline of a guest's timer. */
+export function* handlePreemptionTimer({ machine }: Kvm, context: ExitContext): Handler {
+  const { processor } = context;
+  const ticks = machine.settingsOf(context.vcpu)?.preemptionTimer ?? 0;
+  yield stage('kvm-preemption-timer.exit', { rip: context.exit.rip, ticks: BigInt(ticks) });
+  processor.preemptionTimer = ticks;
+  context.result('ok');
+}
+
 /** MONITOR and MWAIT do nothing: a guest could keep a processor of the host with them. */
 export function* treatAsNop(context: ExitContext): Handler {
   yield stage('kvm-nop.exit', { reason: context.exit.reason, note: 'emulated as NOP' });
