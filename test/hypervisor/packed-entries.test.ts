@@ -40,6 +40,7 @@ const FREQUENT: readonly ExitDetail[] = [
   { reason: 'apic', ...access, size: 2, write: false, value: 0n },
   { reason: 'msr-read', msr: 0xc000_0080 },
   { reason: 'msr-write', msr: 0xc000_0080, value: TOP },
+  { reason: 'msr-write', msr: 0xc000_0080, value: TOP, trap: true },
   { reason: 'hypercall', instruction: 'vmcall' },
   { reason: 'hypercall', instruction: 'vmmcall' },
   violation,
@@ -49,8 +50,11 @@ const FREQUENT: readonly ExitDetail[] = [
   { reason: 'rdtsc', rdtscp: false },
   { reason: 'rdtsc', rdtscp: true },
   { reason: 'hlt' },
+  { reason: 'hlt', idle: true },
   { reason: 'pause' },
   { reason: 'interrupt-window' },
+  { reason: 'monitor-trap' },
+  { reason: 'preemption-timer' },
 ];
 const RARE: readonly ExitDetail[] = [
   { reason: 'cr', register: 4, access: 'mov-to', gpr: 3, value: TOP },
