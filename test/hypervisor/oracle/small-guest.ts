@@ -1,5 +1,3 @@
-import { spawnSync } from 'node:child_process';
-import { basename, join } from 'node:path';
 import type { InterceptSettings } from '../../../src/hypervisor/intercepts/settings.ts';
 import type { SettingName } from '../../../src/hypervisor/intercepts/table.ts';
 import * as L from '../../../src/processor/state/layout.ts';
@@ -10,11 +8,8 @@ import { InterceptedGuest, type Vendor } from '../intercepts/guest.ts';
 /** What the oracles' hypervisors copy for each guest: all memory but the page of its code, and its code. */
 const MEMORY_START = 0x1000;
 const MEMORY_END = 0x10000;
-const CODE_SIZE = 0x200;
+export const CODE_SIZE = 0x200;
 const HLT = 0xf4;
-
-/** That an emulator gets for all guests of a test: it takes seconds, but the machine may be busy. */
-export const MOST_MILLISECONDS = 180_000;
 
 /** A guest of a few instructions, and what is asked for of its exits. */
 export interface SmallGuest {
@@ -55,22 +50,4 @@ export function guestOf(vendor: Vendor, kind: SmallGuest): InterceptedGuest {
 /** Memory that the guests share: tables and stacks. */
 export function sharedMemory(guest: InterceptedGuest): Uint8Array {
   return guest.memory.read(BigInt(MEMORY_START), MEMORY_END - MEMORY_START);
-}
-
-/** Assembles a program of this folder with NASM; files that it includes lie in `scratch` too. */
-export function assembleIn(scratch: string, name: string, definitions: readonly string[] = []): string {
-  const image = join(scratch, `${basename(name)}.bin`);
-  const directory = import.meta.dirname;
-  const folders = ['-I', `${join(directory, '../../guests')}/`, '-I', `${scratch}/`];
-  const { status, stderr } = spawnSync('nasm', [
-    '-f',
-    'bin',
-    ...folders,
-    ...definitions,
-    '-o',
-    image,
-    join(directory, `${name}.asm`),
-  ]);
-  if (status !== 0) throw new Error(stderr.toString());
-  return image;
 }

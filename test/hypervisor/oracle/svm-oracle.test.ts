@@ -1,5 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -15,7 +14,8 @@ import type { VmExit } from '../../../src/processor/exit.ts';
 import * as L from '../../../src/processor/state/layout.ts';
 import { At } from '../../processor/system/machine.ts';
 import type { InterceptedGuest } from '../intercepts/guest.ts';
-import { assembleIn, codeBytes, guestOf, MOST_MILLISECONDS, type SmallGuest, sharedMemory } from './small-guest.ts';
+import { guestRecord, inQemu, MOST_MILLISECONDS, SKIPPED } from './emulators.ts';
+import { codeBytes, guestOf, type SmallGuest, sharedMemory } from './small-guest.ts';
 import { vmcbImage } from './vmcb-image.ts';
 
 /**
@@ -27,7 +27,6 @@ import { vmcbImage } from './vmcb-image.ts';
  * elsewhere or left out.
  */
 
-const ENDED = 33;
 const VALID = 0x8000_0000n;
 const SHUTDOWN = 0x7fn;
 /** In EXITINFO1 of I/O. */
@@ -238,69 +237,30 @@ const scratch = mkdtempSync(join(tmpdir(), 'hyperscope-svm-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** All cases under QEMU, in one run. */
-function inQemu(): Seen[] {
+function reference(): Seen[] {
   const [first] = CASES;
   if (first === undefined) return [];
-  writeFileSync(join(scratch, 'memory.bin'), sharedMemory(guestOf('amd', first)));
-  writeFileSync(join(scratch, 'maps.bin'), Buffer.concat([io.toPermissionMap(), msrs.toPermissionMap()]));
-  const records = CASES.map((kind) => {
-    const page = vmcbImage(prepared(kind).processor, settingsOf(kind), kind.eventInj);
-    return Buffer.concat([page, codeBytes(kind)]);
+  const data = {
+    memory: sharedMemory(guestOf('amd', first)),
+    maps: Buffer.concat([io.toPermissionMap(), msrs.toPermissionMap()]),
+    guests: CASES.map((kind) =>
+      guestRecord(vmcbImage(prepared(kind).processor, settingsOf(kind), kind.eventInj), codeBytes(kind)),
+    ),
+  };
+  return inQemu(scratch, data).map((numbers, index) => {
+    const [code = 0n, info1 = 0n, info2 = 0n, during = 0n, rip = 0n, rax = 0n, cr0 = 0n, cr2 = 0n] = numbers;
+    const [shadow = 0n, control = 0n] = numbers.slice(8);
+    const isEvent = (during & VALID) !== 0n && code !== SHUTDOWN;
+    const information = CASES[index]?.information ? { info1, info2 } : {};
+    const virtual = control & VIRTUAL;
+    return { code, ...information, during: isEvent ? during : 0n, rip, rax, cr0, cr2, shadow: shadow & 1n, virtual };
   });
-  writeFileSync(join(scratch, 'guests.bin'), Buffer.concat(records));
-  const image = assembleIn(scratch, 'svm-oracle');
-  const options = [
-    '-accel',
-    'tcg',
-    '-M',
-    'pc',
-    '-m',
-    '32',
-    '-cpu',
-    'max,vendor=AuthenticAMD,+svm',
-    '-display',
-    'none',
-    '-serial',
-    'stdio',
-  ];
-  const { stdout, status } = spawnSync(
-    'qemu-system-x86_64',
-    [...options, '-no-reboot', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-kernel', image],
-    { encoding: 'latin1', timeout: MOST_MILLISECONDS },
-  );
-  if (status !== ENDED) throw new Error(`QEMU ended with ${status}: ${stdout}`);
-  return stdout
-    .split('\n')
-    .slice(0, CASES.length)
-    .map((line, index) => {
-      const [code = 0n, info1 = 0n, info2 = 0n, during = 0n, rip = 0n, rax = 0n, cr0 = 0n, cr2 = 0n, shadow = 0n, control = 0n] =
-        line
-          .trim()
-          .split(' ')
-          .map((word) => BigInt(`0x${word}`));
-      const isEvent = (during & VALID) !== 0n && code !== SHUTDOWN;
-      const information = CASES[index]?.information ? { info1, info2 } : {};
-      return {
-        code,
-        ...information,
-        during: isEvent ? during : 0n,
-        rip,
-        rax,
-        cr0,
-        cr2,
-        shadow: shadow & 1n,
-        virtual: control & VIRTUAL,
-      };
-    });
 }
 
-const missing = ['nasm', 'qemu-system-x86_64'].filter((tool) => spawnSync(tool, ['--version']).status !== 0);
-const title = `guests leave as they do under QEMU's SVM${missing.length > 0 ? ` (skipped: no ${missing.join(', no ')})` : ''}`;
-
-describe.skipIf(missing.length > 0)(title, () => {
+describe.skipIf(SKIPPED.qemu !== '')(`guests leave as they do under QEMU's SVM${SKIPPED.qemu}`, () => {
   let seen: readonly Seen[] = [];
   beforeAll(() => {
-    seen = inQemu();
+    seen = reference();
   }, MOST_MILLISECONDS);
   test.each(CASES.map((kind, index) => [kind.name, kind, index] as const))('%s', (_name, kind, index) => {
     expect(emulated(kind)).toEqual(seen[index]);

@@ -1,22 +1,15 @@
-; A hypervisor for Intel's processors that runs small guests, one after the other, and prints how each one left: the fields at `fields`, then
-; RAX and CR2; or `fail` and the VM-instruction error where the entry was refused. The guests come from the test: memory that all share
-; (`memory.bin`, from address 1000h), bitmaps (`maps.bin`: I/O A, I/O B, MSR), and for each the fields of its VMCS and its code
-; (`guests.bin`).
+; A hypervisor for Intel's processors (oracle.inc). The control structure of a guest is a list of the fields of its VMCS: pairs of an encoding and a
+; value, up to an encoding of FFFFFFFFh. It prints the fields at `fields`, RAX, CR2, RCX, RDI, and flags of pages; or `fail` and the
+; VM-instruction error where the entry was refused. The bitmaps are I/O A, I/O B, MSR.
 
-%include "common64.inc"
+%include "oracle.inc"
 
 VMXON_AREA equ 0x500000
 VMCS    equ 0x501000
-MAPS    equ 0x504000
 VIRTUAL_APIC equ 0x510000
 ; Stands for the task priority in that page where encodings of fields are.
 VIRTUAL_TPR equ 0x10000
-
-MEMORY  equ 0x1000
-CODE_AT equ 0x8000
-CODE_SIZE equ 0x200
 FIELDS_SIZE equ 0x800
-RECORD  equ FIELDS_SIZE + CODE_SIZE
 
 ; Host field, value in RAX.
 %macro host 2
@@ -61,32 +54,18 @@ main64:
         mov eax, VMXON_AREA
         push rax
         vmxon [rsp]
-        cld
-        mov esi, maps
-        mov edi, MAPS
-        mov ecx, maps_end - maps
-        rep movsb
-        mov dword [current], guests
+        call copy_maps
+        mov esi, guests
 next:
-        mov esi, base
-        mov edi, MEMORY
-        mov ecx, base_end - base
-        rep movsb
-        mov esi, [current]
-        add esi, FIELDS_SIZE
-        mov edi, CODE_AT
-        mov ecx, CODE_SIZE
-        rep movsb
         mov eax, VMCS
         push rax
         vmclear [rsp]
         vmptrld [rsp]
         pop rax
-        ; Pairs of an encoding and a value, up to an encoding of FFFFFFFFh.
-        mov esi, [current]
+        lea rbx, [rsi + FIELDS_SIZE]
 .write: mov eax, [rsi]
         cmp eax, -1
-        je .host
+        je .written
         mov rdx, [rsi + 8]
         add esi, 16
         cmp eax, VIRTUAL_TPR
@@ -96,7 +75,66 @@ next:
 .priority:
         mov [VIRTUAL_APIC + 0x80], edx
         jmp .write
-.host:  allow 0x4000, 0x48d
+.written:
+        mov rsi, rbx
+        call copy_guest
+        mov [following], rsi
+        call host_state
+        host 0x6c14, rsp
+        xor eax, eax
+        mov cr2, rax
+        clear_registers
+        vmlaunch
+        say64 "fail "
+        mov edx, 0x4400
+        vmread rax, rdx
+        call print_value
+        jmp done
+left:   mov [guest_rax], rax
+        mov [guest_rcx], rcx
+        mov [guest_rdi], rdi
+        ; IRET ends the blocking of NMIs that an injected one has left.
+        mov rcx, rsp
+        push DATA
+        push rcx
+        pushfq
+        push CODE64
+        push .open
+        iretq
+.open:
+        mov ebx, fields
+.field: mov eax, [rbx]
+        cmp eax, -1
+        je .rest
+        vmread rax, rax
+        call print_value
+        add ebx, 4
+        jmp .field
+.rest:  mov rax, [guest_rax]
+        call print_value
+        mov rax, cr2
+        call print_value
+        print_rest 8, 9
+done:   call newline64
+        mov rsi, [following]
+        cmp esi, guests_end
+        jb next
+        say64 "end", 10
+        ; The last characters are still on their way.
+        mov edx, 0x3fd
+.sent:  in al, dx
+        test al, 0x40
+        jz .sent
+        ; Bochs ends at this word.
+        mov esi, shutdown
+        mov edx, 0x8900
+        mov ecx, 8
+        rep outsb
+        hlt
+
+; The host's fields but for RSP, and the controls as the processor has them.
+host_state:
+        allow 0x4000, 0x48d
         allow 0x4002, 0x48e
         allow 0x400c, 0x48f
         allow 0x4012, 0x490
@@ -122,87 +160,17 @@ next:
         host 0x6c10, 0
         host 0x6c12, 0
         host 0x4c00, 0
-        host 0x6c14, rsp
         host 0x6c16, left
         mov ecx, 0xc0000080
         rdmsr
         mov edx, 0x2c02
         vmwrite rdx, rax
-        xor eax, eax
-        mov cr2, rax
-        xor ebx, ebx
-        xor ecx, ecx
-        xor edx, edx
-        xor ebp, ebp
-        xor esi, esi
-        xor edi, edi
-        mov r8, rbx
-        mov r9, rbx
-        mov r10, rbx
-        mov r11, rbx
-        mov r12, rbx
-        mov r13, rbx
-        mov r14, rbx
-        mov r15, rbx
-        vmlaunch
-        say64 "fail "
-        mov edx, 0x4400
-        vmread rax, rdx
-        call print_hex64
-        jmp done
-left:   mov [guest_rax], rax
-        ; IRET ends the blocking of NMIs that an injected one has left.
-        mov rcx, rsp
-        push DATA
-        push rcx
-        pushfq
-        push CODE64
-        push .open
-        iretq
-.open:
-        mov ebx, fields
-.field: mov eax, [rbx]
-        cmp eax, -1
-        je .rest
-        vmread rax, rax
-        call print_hex64
-        say64 " "
-        add ebx, 4
-        jmp .field
-.rest:  mov rax, [guest_rax]
-        call print_hex64
-        say64 " "
-        mov rax, cr2
-        call print_hex64
-done:   call newline64
-        add dword [current], RECORD
-        cmp dword [current], guests_end
-        jb next
-        say64 "end", 10
-        ; The last characters are still on their way.
-        mov edx, 0x3fd
-.sent:  in al, dx
-        test al, 0x40
-        jz .sent
-        ; Bochs ends at this word.
-        mov esi, shutdown
-        mov edx, 0x8900
-        mov ecx, 8
-        rep outsb
-        hlt
+        ret
 
 shutdown: db "Shutdown"
         align 8
-current: dq 0
+following: dq 0
 guest_rax: dq 0
-fields: dd 0x4402, 0x6400, 0x4404, 0x4406, 0x4408, 0x440a, 0x440c, 0x681e, 0x6820, 0x6800, 0x4824, 0x4826, 0x6822, 0x482e, -1
+fields: dd 0x4402, 0x6400, 0x2400, 0x640a, 0x4404, 0x4406, 0x4408, 0x440a, 0x440c, 0x681e, 0x6820, 0x6800, 0x4824, 0x4826, 0x6822, 0x482e, -1
 
-align 4096
-maps:   incbin "maps.bin"
-maps_end:
-base:   incbin "memory.bin"
-base_end:
-guests: incbin "guests.bin"
-guests_end:
-        times 16 db 0
-        memory
+        guest_data

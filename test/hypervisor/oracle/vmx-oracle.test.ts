@@ -1,23 +1,22 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { InspectNode } from '../../../src/devices/inspect.ts';
 import { entryFieldsProblem, entryProblem } from '../../../src/hypervisor/events/entry-checks.ts';
 import { fromVmxEvent, injectsMonitorTrap, toVmxEvent } from '../../../src/hypervisor/events/event-fields.ts';
 import { interruptionInformation, vmxQualification } from '../../../src/hypervisor/exits/qualification.ts';
 import { exitNumbers } from '../../../src/hypervisor/exits/reasons.ts';
 import { IoBitmap } from '../../../src/hypervisor/intercepts/io-bitmap.ts';
 import { MsrBitmap } from '../../../src/hypervisor/intercepts/msr-bitmap.ts';
-import { type InterceptSettings, interceptSettings } from '../../../src/hypervisor/intercepts/settings.ts';
+import type { InterceptSettings } from '../../../src/hypervisor/intercepts/settings.ts';
 import type { SettingName } from '../../../src/hypervisor/intercepts/table.ts';
-import { vmcsView } from '../../../src/hypervisor/views/vmcs.ts';
 import type { VmExit } from '../../../src/processor/exit.ts';
 import * as L from '../../../src/processor/state/layout.ts';
 import { At } from '../../processor/system/machine.ts';
 import type { InterceptedGuest } from '../intercepts/guest.ts';
-import { assembleIn, codeBytes, guestOf, MOST_MILLISECONDS, type SmallGuest, sharedMemory } from './small-guest.ts';
+import { guestRecord, inBochs, MOST_MILLISECONDS, SKIPPED } from './emulators.ts';
+import { codeBytes, guestOf, type SmallGuest, sharedMemory } from './small-guest.ts';
+import { vmcsImage, vmxSettings } from './vmcs-image.ts';
 
 /**
  * Guests with all kinds of controls run under a hypervisor of this test's own (vmx-oracle.asm) in Bochs, which emulates VMX by itself, and on the
@@ -293,19 +292,8 @@ const CASES: readonly Case[] = [
   },
 ];
 
-const ALWAYS: readonly SettingName[] = [
-  'hlt',
-  'host-64-bit',
-  'save-debug-controls',
-  'exit-save-efer',
-  'exit-load-efer',
-  'entry-load-debug-controls',
-  'entry-load-efer',
-];
-
-/** CR4.VMXE is set in VMX operation, and the hypervisor hides it. */
 function settingsOf({ on = [], values = {} }: Case): InterceptSettings {
-  return interceptSettings([...ALWAYS, ...on], { cr4: { mask: VMXE, shadow: 0n }, ...values });
+  return vmxSettings(on, values);
 }
 
 /** What a hypervisor sees of an exit. */
@@ -316,6 +304,8 @@ interface Seen {
 const FIELDS = [
   'reason',
   'qualification',
+  'gpa',
+  'gva',
   'information',
   'errorCode',
   'vectoring',
@@ -408,6 +398,8 @@ function emulated(kind: Case): Seen {
   return meaningful({
     reason: BigInt(exitNumbers(exit).vmx),
     qualification: vmxQualification(exit),
+    gpa: 0n,
+    gva: 0n,
     information: BigInt(interruptionInformation(exit)),
     errorCode: BigInt(exit.reason === 'exception' ? (exit.errorCode ?? 0) : 0),
     vectoring: BigInt(vectoring.information),
@@ -428,112 +420,43 @@ function emulated(kind: Case): Seen {
 const scratch = mkdtempSync(join(tmpdir(), 'hyperscope-vmx-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-const FIELDS_SIZE = 0x800;
-const END_OF_FIELDS = 0xffff_ffff;
-const FIRST_BITMAP = 0x50_4000n;
 /** Pages that a guest with a TPR shadow has. */
 const VIRTUAL_APIC = 0x51_0000n;
 const APIC_ACCESS = 0x52_0000n;
-const CR4_FIELD = 0x6804;
 /** No field of the VMCS, but one of the hypervisor's. */
 const VIRTUAL_TPR = 0x1_0000;
 
-/** The fields that a hypervisor writes, as the view shows them. */
-function vmcsFields(kind: Case): Uint8Array {
-  const guest = prepared(kind);
-  const fields = new Map<number, bigint>();
-  const collect = (node: InspectNode) => {
-    const at = /^0x([0-9a-f]{4})\b/.exec(node.detail ?? '')?.[1];
-    if (at !== undefined && node.value?.startsWith('0x')) fields.set(Number.parseInt(at, 16), BigInt(node.value));
-    for (const child of node.children ?? []) collect(child);
-  };
-  for (const part of vmcsView(guest.processor, undefined, settingsOf(kind)).children ?? []) collect(part);
-  fields.set(CR4_FIELD, guest.state.cr4 | VMXE);
-  [0x2000, 0x2002, 0x2004].forEach((field, index) => {
-    fields.set(field, FIRST_BITMAP + BigInt(index * 0x1000));
-  });
-  // Bits 7:4 of the task priority in that page.
-  fields.set(VIRTUAL_TPR, BigInt((kind.virtualTpr ?? 0) << 4));
-  fields.set(0x2012, VIRTUAL_APIC);
-  fields.set(0x2014, APIC_ACCESS);
-  const [information, errorCode = 0, length = 0] = kind.entry ?? [0];
-  [information, errorCode, length].forEach((value, index) => {
-    fields.set(0x4016 + index * 2, BigInt(value));
-  });
-  const bytes = new DataView(new ArrayBuffer(FIELDS_SIZE));
-  [...fields].forEach(([field, value], index) => {
-    bytes.setUint32(index * 16, field, true);
-    bytes.setBigUint64(index * 16 + 8, value, true);
-  });
-  bytes.setUint32(fields.size * 16, END_OF_FIELDS, true);
-  return new Uint8Array(bytes.buffer);
+/** Fields besides those that the view shows. */
+function moreFields({ entry = [0], virtualTpr = 0 }: Case): ReadonlyMap<number, bigint> {
+  const [information, errorCode = 0, length = 0] = entry;
+  const event = [information, errorCode, length].map((value, index) => [0x4016 + index * 2, BigInt(value)] as const);
+  // Bits 7:4 of the task priority in its page.
+  return new Map([...event, [VIRTUAL_TPR, BigInt(virtualTpr << 4)], [0x2012, VIRTUAL_APIC], [0x2014, APIC_ACCESS]]);
 }
 
-const FLOPPY = 1_474_560;
-const SECTOR = 512;
-const BIOS = '/usr/share/seabios/bios.bin';
-const VIDEO_BIOS = '/usr/share/seabios/vgabios-stdvga.bin';
-
-/** Loads the image from the floppy disk, from the oracles' folder. */
-const BOOT_SECTOR = '../../../bench/programs/boot-floppy';
-/** Where the image's Multiboot header has its entry. */
-const ENTRY_FIELD = 0x10001c;
-
 /** All cases in Bochs, in one run. */
-function inBochs(): Seen[] {
+function reference(): Seen[] {
   const [first] = CASES;
   if (first === undefined) return [];
-  const file = (name: string) => join(scratch, name);
-  writeFileSync(file('memory.bin'), sharedMemory(prepared(first)));
-  writeFileSync(file('maps.bin'), Buffer.concat([...io.toPages(), msrs.toPage()]));
-  writeFileSync(file('guests.bin'), Buffer.concat(CASES.flatMap((kind) => [vmcsFields(kind), codeBytes(kind)])));
-  const image = readFileSync(assembleIn(scratch, 'vmx-oracle'));
-  const disk = new Uint8Array(FLOPPY);
-  const loading = [`-DSECTORS=${Math.ceil(image.length / SECTOR)}`, `-DENTRY_FIELD=${ENTRY_FIELD}`];
-  disk.set(readFileSync(assembleIn(scratch, BOOT_SECTOR, loading)));
-  disk.set(image, SECTOR);
-  writeFileSync(file('floppy.img'), disk);
-  writeFileSync(
-    file('bochsrc'),
-    `megs: 32
-romimage: file=${BIOS}
-vgaromimage: file=${VIDEO_BIOS}
-floppya: 1_44=${file('floppy.img')}, status=inserted
-boot: floppy
-display_library: rfb, options="timeout=0"
-com1: enabled=1, mode=file, dev=${file('serial.txt')}
-log: ${file('bochs.log')}
-cpu: model=corei7_icelake_u, count=1, ips=1000000
-clock: sync=none
-panic: action=fatal
-error: action=ignore
-plugin_ctrl: speaker=0, parallel=0, gameport=0, extfpuirq=1, unmapped=1, biosdev=1
-`,
-  );
-  writeFileSync(file('bochs.rc'), 'c\n');
-  spawnSync(BOCHS, ['-q', '-f', file('bochsrc'), '-rc', file('bochs.rc')], { stdio: 'ignore', timeout: MOST_MILLISECONDS });
-  const lines = readFileSync(file('serial.txt'), 'latin1').split('\n');
-  if (!lines.includes('end')) throw new Error(`Bochs ended early: ${lines.join('\n')}`);
-  return lines.slice(0, CASES.length).map((line) => {
-    const words = line.trim().split(' ');
-    if (words[0] === 'fail') return { reason: Number.parseInt(words[1] ?? '', 16) };
-    const values = FIELDS.map((name, index) => [name, BigInt(`0x${words[index] ?? '0'}`)] as const);
+  const data = {
+    memory: sharedMemory(prepared(first)),
+    maps: Buffer.concat([...io.toPages(), msrs.toPage()]),
+    guests: CASES.map((kind) =>
+      guestRecord(vmcsImage(prepared(kind).processor, settingsOf(kind), moreFields(kind)), codeBytes(kind)),
+    ),
+  };
+  return inBochs(scratch, data).map((line) => {
+    if ('failed' in line) return { reason: line.failed };
+    const values = FIELDS.map((name, index) => [name, line[index] ?? 0n] as const);
     const fields = Object.fromEntries(values) as Readonly<Record<(typeof FIELDS)[number], bigint>>;
     return Number(fields.reason) === ENTRY_FAILED ? { reason: ENTRY_FAILED } : meaningful(fields);
   });
 }
 
-const BOCHS = '/usr/bin/bochs-bin';
-const missing = [
-  ...(spawnSync('nasm', ['--version']).status === 0 ? [] : ['nasm']),
-  ...[BOCHS, BIOS, VIDEO_BIOS].filter((path) => !existsSync(path)),
-];
-const title = `guests leave as they do in Bochs's VMX${missing.length > 0 ? ` (skipped: no ${missing.join(', no ')})` : ''}`;
-
-describe.skipIf(missing.length > 0)(title, () => {
+describe.skipIf(SKIPPED.bochs !== '')(`guests leave as they do in Bochs's VMX${SKIPPED.bochs}`, () => {
   let seen: readonly Seen[] = [];
   beforeAll(() => {
-    seen = inBochs();
+    seen = reference();
   }, MOST_MILLISECONDS);
   test.each(CASES.map((kind, index) => [kind.name, kind, index] as const))('%s', (_name, kind, index) => {
     expect(emulated(kind)).toEqual(seen[index]);
