@@ -62,6 +62,7 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
   /** A task priority besides the controller's. */
   ownTpr = 0;
   virtualInterrupt: VirtualInterrupt | undefined;
+  virtualNmi = false;
   /** An exit that comes behind the instruction that has just run. */
   behind: ExitDetail | undefined;
   mode: CodeMode = 16;

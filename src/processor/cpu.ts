@@ -445,6 +445,12 @@ class Cpu implements Processor {
   set virtualInterrupt(interrupt: VirtualInterrupt | undefined) {
     this.core.virtualInterrupt = interrupt;
   }
+  get virtualNmi(): boolean {
+    return this.core.virtualNmi;
+  }
+  set virtualNmi(waits: boolean) {
+    this.core.virtualNmi = waits;
+  }
   get virtualTpr(): number {
     return this.core.virtualTpr;
   }

@@ -199,7 +199,7 @@ export type ExitDetail =
     }
   | {
       readonly reason: 'hlt';
-      /** It left because no virtual interrupt waits. */
+      /** It left because no virtual interrupt or NMI waits. */
       readonly idle?: boolean;
     }
   | {

@@ -26,7 +26,7 @@ export type SvmInstruction = 'vmrun' | 'vmload' | 'vmsave' | 'stgi' | 'clgi' | '
 export interface InterceptSet {
   cpuid: boolean;
   hlt: boolean;
-  /** HLT leaves unless a virtual interrupt waits. */
+  /** HLT leaves unless a virtual interrupt or NMI waits. */
   idleHlt: boolean;
   pause: boolean;
   /** Where PAUSE doesn't leave by itself: leave when the guest spins. */

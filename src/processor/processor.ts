@@ -163,6 +163,8 @@ export interface Processor {
   injectMonitorTrap(): void;
   /** An interrupt that waits in the guest, until it takes it. */
   virtualInterrupt: VirtualInterrupt | undefined;
+  /** An NMI that waits in the guest until NMIs aren't blocked there (SVM's V_NMI), where it has NMIs of its own. */
+  virtualNmi: boolean;
   /** The task priority of virtual interrupts and of the threshold, 0 to 15: VTPR[7:4], V_TPR[3:0]. */
   virtualTpr: number;
   /** Ticks that VMX's preemption timer counts down from at the next entry (0 to 2^32-1), where it is intercepted. */

@@ -37,6 +37,7 @@ export class FakeProcessor implements Processor {
   readonly injected = undefined;
   preemptionTimer = 0;
   virtualInterrupt = undefined;
+  virtualNmi = false;
   virtualTpr = 0;
   readonly preemptionDeadline = undefined;
   injectMonitorTrap(): void {}

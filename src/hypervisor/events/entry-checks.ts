@@ -2,7 +2,9 @@ import { pushesErrorCode, Vector } from '../../processor/faults/guest-fault.ts';
 import type { EventInjection, Processor } from '../../processor/processor.ts';
 import { Flag } from '../../processor/state/cpu-state.ts';
 import * as L from '../../processor/state/layout.ts';
+import type { VmxPlace } from '../intercepts/places.ts';
 import type { InterceptSettings } from '../intercepts/settings.ts';
+import { SETTINGS, type SettingName } from '../intercepts/table.ts';
 import { toSvmEvent, toVmxEvent, type VmxEvent } from './event-fields.ts';
 
 /** Why a VM entry fails. VMX tells a wrong control (VM-instruction error 7) from a wrong state of the guest (exit reason 33). */
@@ -65,16 +67,59 @@ export function eventInjProblem(eventInj: bigint): string | undefined {
 
 const HIGHEST_TPR = 15;
 
-/** Controls that don't go together (Intel SDM vol. 3, 27.2.1.1 and 27.2.1.2). */
-function controlsProblem({ virtualTpr }: Processor, { on, tprThreshold }: InterceptSettings): string | undefined {
-  if (on.has('tpr-shadow') && !on.has('virtual-interrupts')) {
-    if (tprThreshold > HIGHEST_TPR) return `a TPR threshold of ${tprThreshold} is above ${HIGHEST_TPR}`;
-    if (tprThreshold > virtualTpr && !on.has('apic-access-page'))
-      return `the TPR threshold ${tprThreshold} is above the guest's task priority ${virtualTpr}, and APIC accesses aren't virtualized`;
-  }
-  if (on.has('exit-save-timer') && !on.has('preemption-timer'))
-    return 'the value of a VMX-preemption timer is to be saved that is not activated';
+/** Settings of VMX that need another one (Intel SDM vol. 3, 27.2.1.1 and 27.2.1.2). */
+const NEEDS: readonly (readonly [SettingName, needed: SettingName])[] = [
+  ['virtual-nmis', 'nmi'],
+  ['nmi-window', 'virtual-nmis'],
+  ['virtual-x2apic', 'tpr-shadow'],
+  ['apic-registers', 'tpr-shadow'],
+  ['virtual-interrupts', 'tpr-shadow'],
+  ['virtual-interrupts', 'external-interrupt'],
+  ['posted-interrupts', 'virtual-interrupts'],
+  ['posted-interrupts', 'acknowledge-interrupt'],
+  ['unrestricted-guest', 'second-level-translation'],
+  ['page-modification-log', 'second-level-translation'],
+  ['exit-save-timer', 'preemption-timer'],
+];
+/** What was found out of settings, which never change: there is an entry behind each exit. */
+const found = new WeakMap<InterceptSettings, { readonly problem: string | undefined }>();
+
+function settingsProblem(settings: InterceptSettings): string | undefined {
+  const known = found.get(settings);
+  if (known) return known.problem;
+  const { on, tprThreshold } = settings;
+  const [wrong] = NEEDS.filter(([name, needed]) => on.has(name) && !on.has(needed));
+  let problem = wrong && `"${vmxName(wrong[0])}" needs "${vmxName(wrong[1])}"`;
+  if (hasThreshold(settings) && tprThreshold > HIGHEST_TPR)
+    problem ??= `a TPR threshold of ${tprThreshold} is above ${HIGHEST_TPR}`;
+  found.set(settings, { problem });
+  return problem;
+}
+
+function vmxName(name: SettingName): string {
+  const place: VmxPlace = SETTINGS[name].vmx;
+  return typeof place === 'object' ? place.name : name;
+}
+
+/** The threshold is compared with what the guest has: it isn't zero, and no virtual interrupts are delivered instead. */
+function hasThreshold({ on, tprThreshold }: InterceptSettings): boolean {
+  return tprThreshold > 0 && on.has('tpr-shadow') && !on.has('virtual-interrupts');
+}
+
+/** Controls that don't go together, or not with the task priority. */
+function controlsProblem(processor: Processor, settings: InterceptSettings): string | undefined {
+  const problem = settingsProblem(settings);
+  if (problem !== undefined || !hasThreshold(settings)) return problem;
+  const { on, tprThreshold } = settings;
+  const { virtualTpr } = processor;
+  if (tprThreshold > virtualTpr && !on.has('apic-access-page'))
+    return `the TPR threshold ${tprThreshold} is above the guest's task priority ${virtualTpr}, and APIC accesses aren't virtualized`;
   return undefined;
+}
+
+/** A guest with NMIs of its own can't take the machine's (AMD APM vol. 2, 15.21.10). */
+function virtualNmisProblem({ on }: InterceptSettings): string | undefined {
+  return on.has('virtual-nmis') && !on.has('nmi') ? 'NMIs are virtual, but not intercepted' : undefined;
 }
 
 /** Why an entry would fail on a vendor's processor; undefined when it wouldn't. `event`: what it injects. */
@@ -84,7 +129,7 @@ export function entryProblem(
   settings: InterceptSettings,
   vendor: 'intel' | 'amd',
 ): EntryProblem | undefined {
-  if (vendor === 'amd') return problem('control', eventInjProblem(toSvmEvent(event)));
+  if (vendor === 'amd') return problem('control', virtualNmisProblem(settings) ?? (event && eventInjProblem(toSvmEvent(event))));
   const controls = problem('control', controlsProblem(processor, settings));
   if (controls !== undefined || event === undefined) return controls;
   const protectedMode = (processor.state.cr0 & 1n) !== 0n;

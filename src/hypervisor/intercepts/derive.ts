@@ -37,7 +37,9 @@ export function applyIntercepts(
 ): void {
   Object.assign(processor.intercepts, deriveIntercepts(settings, vendor, inputs));
   processor.preemptionTimer = settings.preemptionTimer;
-  if (vendor === 'amd') processor.virtualInterrupt = settings.virtualInterrupt;
+  if (vendor !== 'amd') return;
+  processor.virtualInterrupt = settings.virtualInterrupt;
+  processor.virtualNmi = settings.virtualNmi;
 }
 
 /** What CR8 is on a machine whose own interrupt controller the guest might reach. */

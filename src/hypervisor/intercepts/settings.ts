@@ -54,6 +54,8 @@ export interface InterceptSettings {
   readonly tprThreshold: number;
   /** An interrupt that waits in the guest at its first entry. SVM alone. */
   readonly virtualInterrupt: VirtualInterrupt | undefined;
+  /** With `virtual-nmis`: so does an NMI. SVM alone. */
+  readonly virtualNmi: boolean;
 }
 
 const NOTHING: InterceptSettings = {
@@ -72,6 +74,7 @@ const NOTHING: InterceptSettings = {
   preemptionTimer: 0,
   tprThreshold: 0,
   virtualInterrupt: undefined,
+  virtualNmi: false,
 };
 
 /** Settings of which nothing leaves but what is named. */

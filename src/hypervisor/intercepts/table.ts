@@ -175,6 +175,9 @@ export const DERIVED_SVM = {
   io: vector3(27, 'IOIO_PROT'),
   msr: vector3(28, 'MSR_PROT'),
   virtualInterrupt: interruptControl(8, 'V_IRQ'),
+  virtualNmi: interruptControl(11, 'V_NMI'),
+  /** What INTERRUPTIBILITY says of a guest with virtual NMIs. */
+  nmiMask: interruptControl(12, 'V_NMI_MASK'),
   ignoresTpr: interruptControl(20, 'V_IGN_TPR'),
 } as const;
 

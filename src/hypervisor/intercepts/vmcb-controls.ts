@@ -57,6 +57,7 @@ export function toVmcb(settings: InterceptSettings): VmcbControls {
   // A window is the intercept of a virtual interrupt, so there must be one.
   const interrupt = settings.virtualInterrupt ?? (on.has('interrupt-window') ? WINDOW_INTERRUPT : undefined);
   put(DERIVED_SVM.virtualInterrupt, interrupt !== undefined);
+  put(DERIVED_SVM.virtualNmi, settings.virtualNmi);
   put(DERIVED_SVM.ignoresTpr, interrupt?.ignoresTpr === true);
   words[0x60] = (words[0x60] | ((interrupt?.priority ?? 0) << PRIORITY_SHIFT)) >>> 0;
   const isFilter = pauseLoop !== undefined && !on.has('pause');
@@ -97,6 +98,7 @@ export function fromVmcb(controls: VmcbControls): InterceptSettings {
     preemptionTimer: 0,
     tprThreshold: 0,
     virtualInterrupt: isOn(DERIVED_SVM.virtualInterrupt) ? virtualInterruptOf(controls) : undefined,
+    virtualNmi: isOn(DERIVED_SVM.virtualNmi),
   };
 }
 

@@ -112,6 +112,7 @@ export function fromVmcs(controls: VmcsControls): InterceptSettings {
     preemptionTimer: controls.preemptionTimer,
     tprThreshold: controls.tprThreshold,
     virtualInterrupt: undefined,
+    virtualNmi: false,
   };
 }
 

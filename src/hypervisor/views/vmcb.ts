@@ -9,10 +9,14 @@ import { svmExitInfo } from '../exits/qualification.ts';
 import { exitNumbers } from '../exits/reasons.ts';
 import type { SvmOffset } from '../intercepts/places.ts';
 import { type InterceptSettings, interceptSettings } from '../intercepts/settings.ts';
+import { DERIVED_SVM } from '../intercepts/table.ts';
 import { svmBitNames, svmCodeName, toVmcb } from '../intercepts/vmcb-controls.ts';
 import { withWindows } from '../intercepts/windows.ts';
 import { field, namesOfBits, pages, vectorNames } from './fields.ts';
 import { type SecondLevelParts, vmcbSecondLevel } from './second-level-fields.ts';
+
+/** Of the interruptibility state. */
+const NMI_BLOCKED = 8;
 
 /** Start of the save area in a VMCB. */
 const SAVE = 0x400;
@@ -74,8 +78,10 @@ function control(
 ): InspectNode {
   const { state, injected, virtualTpr } = processor;
   const controls = toVmcb(withWindows(settings, processor));
+  const masksNmis = settings.on.has('virtual-nmis') && (state.get32(L.INTERRUPTIBILITY) & NMI_BLOCKED) !== 0;
+  const interrupts = virtualTpr | (masksNmis ? 1 << DERIVED_SVM.nmiMask.bit : 0);
   const word = (offset: SvmOffset) => {
-    const value = (controls.words[offset] | (offset === 0x60 ? virtualTpr : 0)) >>> 0;
+    const value = (controls.words[offset] | (offset === 0x60 ? interrupts : 0)) >>> 0;
     return field(WORDS[offset], offset, value, wordNames(offset, value));
   };
   const shadow = state.get32(L.INTERRUPTIBILITY) & 3 ? 1 : 0;

@@ -89,6 +89,7 @@ export class EventUnit {
     this.preemptionTimer.leave(false, 0n);
     this.preemptionTimer.value = 0;
     this.core.virtualInterrupt = this.core.behind = undefined;
+    this.core.virtualNmi = false;
     this.core.ownTpr = 0;
   }
 
@@ -137,7 +138,11 @@ export class EventUnit {
   /** What besides the registers belongs to the vCPU's state. */
   get hashed(): readonly number[] {
     const waiting = [
-      (this.nmiPending ? 1 : 0) | (this.monitorTrap ? 2 : 0) | (this.smiPending ? 4 : 0) | (this.core.behind ? 8 : 0),
+      (this.nmiPending ? 1 : 0) |
+        (this.monitorTrap ? 2 : 0) |
+        (this.smiPending ? 4 : 0) |
+        (this.core.behind ? 8 : 0) |
+        (this.core.virtualNmi ? 16 : 0),
       this.initPending ? 1 : 0,
       Number(this.pendingDebug),
       this.sipiVector ?? -1,
@@ -203,19 +208,34 @@ export class EventUnit {
     return this.core.exit({ reason: 'preemption-timer' }, 0);
   }
 
-  private takeInterrupts(): Boundary {
+  /** NMIs of the machine's, then those of the hypervisor's (AMD APM vol. 2, 15.21.10). */
+  private takeNmi(): Boundary {
     const { state, core } = this;
     const { wanted } = core;
     const blocked = (state.get32(L.INTERRUPTIBILITY) & NMI_BLOCKED) !== 0;
     if (wanted.nmiWindow && !blocked) return core.exit({ reason: 'nmi-window' }, 0);
     if (this.nmiPending && (!blocked || (wanted.nmi && wanted.virtualNmis))) {
       this.nmiPending = false;
-      if (wanted.nmi) return core.exit({ reason: 'nmi' }, 0);
-      this.wake();
-      const delivered = this.deliver({ vector: Vector.NMI, kind: 'nmi' });
-      state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | NMI_BLOCKED);
-      return delivered ?? 'delivered';
+      return wanted.nmi ? core.exit({ reason: 'nmi' }, 0) : this.deliverNmi();
     }
+    if (!core.virtualNmi || !wanted.virtualNmis || blocked) return undefined;
+    core.virtualNmi = false;
+    return this.deliverNmi();
+  }
+
+  private deliverNmi(): Boundary {
+    const { state } = this;
+    this.wake();
+    const delivered = this.deliver({ vector: Vector.NMI, kind: 'nmi' });
+    state.set32(L.INTERRUPTIBILITY, state.get32(L.INTERRUPTIBILITY) | NMI_BLOCKED);
+    return delivered ?? 'delivered';
+  }
+
+  private takeInterrupts(): Boundary {
+    const { state, core } = this;
+    const { wanted } = core;
+    const nmi = this.takeNmi();
+    if (nmi !== undefined) return nmi;
     const enabled = (state.get32(L.EFLAGS) & Flag.IF) !== 0;
     const isSvm = core.model.vendor === 'amd';
     if (wanted.interruptWindow && enabled && !isSvm) return core.exit({ reason: 'interrupt-window' }, 0);

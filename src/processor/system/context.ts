@@ -24,6 +24,8 @@ export interface SystemContext {
   taskPriority: number;
   /** An interrupt of the hypervisor's waits (SVM's V_IRQ). */
   readonly virtualInterrupt: VirtualInterrupt | undefined;
+  /** So does an NMI of the hypervisor's (V_NMI). */
+  readonly virtualNmi: boolean;
   /** Set by PAUSE: the guest waits for something. */
   paused: boolean;
   readonly mode: CodeMode;

@@ -24,7 +24,8 @@ const HALTED = 1;
 const hlt: SystemHelper = (context) => {
   requireCpl0(context);
   if (context.intercepts.hlt) return { reason: 'hlt' };
-  if (context.intercepts.idleHlt && context.virtualInterrupt === undefined) return { reason: 'hlt', idle: true };
+  const waits = context.virtualInterrupt !== undefined || context.virtualNmi;
+  if (context.intercepts.idleHlt && !waits) return { reason: 'hlt', idle: true };
   context.state.set32(L.ACTIVITY, HALTED);
   return 'next';
 };

@@ -2,8 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { entryFieldsProblem, entryProblem, eventInjProblem } from '../../../src/hypervisor/events/entry-checks.ts';
 import { fromSvmEvent, fromVmxEvent, toSvmEvent, toVmxEvent } from '../../../src/hypervisor/events/event-fields.ts';
 import { interceptSettings } from '../../../src/hypervisor/intercepts/settings.ts';
+import type { SettingName } from '../../../src/hypervisor/intercepts/table.ts';
 import { ExitEntry } from '../../../src/hypervisor/journal/exit-entry.ts';
 import { subjectOf, vectorOf } from '../../../src/hypervisor/journal/exit-subject.ts';
+import { kvmIntercepts } from '../../../src/platforms/kvm/intercepts.ts';
 import type { EventInjection } from '../../../src/processor/processor.ts';
 import * as L from '../../../src/processor/state/layout.ts';
 import { SystemMachine } from '../../processor/system/machine.ts';
@@ -113,7 +115,7 @@ describe('the state of the guest', () => {
     state.set32(L.INTERRUPTIBILITY, guest.blocking ?? 0);
     state.set32(L.ACTIVITY, guest.activity ?? 0);
     processor.pendingDebug = guest.pendingDebug ?? 0n;
-    return entryProblem(processor, event, interceptSettings(guest.virtualNmis ? ['virtual-nmis'] : []), vendor);
+    return entryProblem(processor, event, interceptSettings(guest.virtualNmis ? ['nmi', 'virtual-nmis'] : []), vendor);
   };
 
   test.each<[string, EventInjection, Guest, right: boolean]>([
@@ -144,5 +146,29 @@ describe('the state of the guest', () => {
     expect(check(event, guest, 'intel')).toEqual(right ? undefined : { cause: 'guest-state', text: expect.any(String) });
     // EVENTINJ asks for nothing of that.
     expect(check(event, guest, 'amd')).toBeUndefined();
+  });
+});
+
+describe('controls of VMX', () => {
+  const machine = new SystemMachine('long');
+  const problem = (...on: readonly SettingName[]) =>
+    entryProblem(machine.processor, undefined, interceptSettings(on), 'intel')?.text;
+
+  test.each<[SettingName, needed: readonly SettingName[], text: string]>([
+    ['virtual-nmis', ['nmi'], '"Virtual NMIs" needs "NMI exiting"'],
+    ['nmi-window', ['nmi', 'virtual-nmis'], '"NMI-window exiting" needs "Virtual NMIs"'],
+    ['virtual-interrupts', ['tpr-shadow', 'external-interrupt'], '"Virtual-interrupt delivery" needs "Use TPR shadow"'],
+    ['apic-registers', ['tpr-shadow'], '"APIC-register virtualization" needs "Use TPR shadow"'],
+    ['unrestricted-guest', ['second-level-translation'], '"Unrestricted guest" needs "Enable EPT"'],
+    ['exit-save-timer', ['preemption-timer'], '"Save VMX-preemption timer value" needs "Activate VMX-preemption timer"'],
+  ])('%s need %j', (name, needed, text) => {
+    expect([problem(name), problem(name, ...needed)]).toEqual([text, undefined]);
+  });
+
+  test('that KVM asks for go together, unless a user takes one away', () => {
+    const of = (changes: readonly string[]) =>
+      entryProblem(machine.processor, undefined, kvmIntercepts('intel', changes), 'intel')?.text;
+    expect([of([]), of(['-virtual-interrupts'])]).toEqual([undefined, undefined]);
+    expect(of(['-external-interrupt'])).toBe('"Virtual-interrupt delivery" needs "External-interrupt exiting"');
   });
 });

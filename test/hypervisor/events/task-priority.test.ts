@@ -102,7 +102,7 @@ describe('the TPR threshold', () => {
     const { guest } = made('intel', 'nop', ['tpr-shadow'], 3);
     const problem = (on: readonly SettingName[], tprThreshold: number) =>
       entryProblem(guest.processor, undefined, interceptSettings(['tpr-shadow', ...on], { tprThreshold }), 'intel')?.cause;
-    expect([problem([], 3), problem(['apic-access-page'], 3), problem(['virtual-interrupts'], 3)]).toEqual([
+    expect([problem([], 3), problem(['apic-access-page'], 3), problem(['virtual-interrupts', 'external-interrupt'], 3)]).toEqual([
       'control',
       undefined,
       undefined,

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { entryProblem } from '../../../src/hypervisor/events/entry-checks.ts';
 import { interruptionInformation } from '../../../src/hypervisor/exits/qualification.ts';
 import { exitNumbers } from '../../../src/hypervisor/exits/reasons.ts';
 import { interceptSettings } from '../../../src/hypervisor/intercepts/settings.ts';
 import type { SettingName } from '../../../src/hypervisor/intercepts/table.ts';
+import { vmcbView } from '../../../src/hypervisor/views/vmcb.ts';
 import type { InterruptSource } from '../../../src/processor/processor.ts';
 import * as L from '../../../src/processor/state/layout.ts';
 import { At, Selector } from '../../processor/system/machine.ts';
@@ -191,6 +193,64 @@ describe('NMIs', () => {
       [0x8000_1b0d, 0],
       [0x8000_0b0d, 8],
     ]);
+  });
+});
+
+describe("SVM's virtual NMIs", () => {
+  const waiting = (source: string, on: readonly SettingName[] = ['nmi', 'virtual-nmis']) => {
+    const guest = made('amd', source, on);
+    guest.intercept(interceptSettings(on, { virtualNmi: true }));
+    return guest;
+  };
+  const blocked = ({ state }: InterceptedGuest) => (state.get32(L.INTERRUPTIBILITY) & 8) !== 0;
+
+  test('are taken where none is blocked, and block others until IRET', () => {
+    const guest = waiting('nop');
+    guest.memory.write(BigInt(At.HANDLER), Uint8Array.of(0x90, 0x48, 0xcf));
+    expect([steps(guest, 1), guest.processor.virtualNmi, blocked(guest)]).toEqual([[At.HANDLER + 1 - At.CODE], false, true]);
+    guest.processor.virtualNmi = true;
+    // Behind IRET, before the instruction that it returns to.
+    expect(steps(guest, 2)).toEqual([0, At.HANDLER + 1 - At.CODE]);
+  });
+
+  test("come behind the machine's, which leave although NMIs are blocked, and before virtual interrupts", () => {
+    const guest = waiting('nop');
+    guest.processor.virtualInterrupt = { vector: 0x31, priority: 15, ignoresTpr: true };
+    guest.state.rflags = 0x202;
+    guest.processor.raiseNmi();
+    expect([steps(guest, 1), guest.processor.virtualNmi]).toEqual([['nmi'], true]);
+    expect([steps(guest, 1), guest.processor.virtualNmi]).toEqual([[At.HANDLER + 1 - At.CODE], false]);
+    expect(guest.processor.virtualInterrupt).toBeDefined();
+    guest.processor.raiseNmi();
+    expect(steps(guest, 1)).toEqual(['nmi']);
+  });
+
+  test('wait for the end of a shadow, and wake from HLT', () => {
+    const guest = waiting('sti\nnop\nnop');
+    guest.state.set32(L.INTERRUPTIBILITY, 8);
+    expect(steps(guest, 1)).toEqual([1]);
+    guest.state.set32(L.INTERRUPTIBILITY, 1);
+    expect(steps(guest, 2)).toEqual([2, At.HANDLER + 1 - At.CODE]);
+    const halted = waiting('nop');
+    halted.state.set32(L.ACTIVITY, 1);
+    expect([steps(halted, 1), halted.state.get32(L.ACTIVITY)]).toEqual([[At.HANDLER + 1 - At.CODE], 0]);
+  });
+
+  test('must be enabled, and need the intercept of NMIs', () => {
+    expect(steps(waiting('nop', ['nmi']), 1)).toEqual([1]);
+    const { processor } = waiting('nop');
+    const problem = (on: readonly SettingName[]) => entryProblem(processor, undefined, interceptSettings(on), 'amd')?.cause;
+    expect([problem(['virtual-nmis']), problem(['virtual-nmis', 'nmi'])]).toEqual(['control', undefined]);
+  });
+
+  test('are in the VMCB with their mask', () => {
+    const guest = waiting('nop');
+    guest.state.set32(L.INTERRUPTIBILITY, 8);
+    const view = vmcbView(guest.processor, undefined, interceptSettings(['nmi', 'virtual-nmis']));
+    const [control] = view.children ?? [];
+    expect(control?.children?.find(({ name }) => name === 'virtual interrupt control')?.detail).toBe(
+      '0x0060, V_TPR 0, V_INTR_PRIO 0, V_NMI, V_NMI_MASK, V_NMI_ENABLE',
+    );
   });
 });
 

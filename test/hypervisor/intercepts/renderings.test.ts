@@ -50,6 +50,7 @@ function anySettings(seed: number): InterceptSettings {
     preemptionTimer: next(),
     tprThreshold: next() & 15,
     virtualInterrupt: coin() ? { vector: next() & 0xff, priority: next() & 15, ignoresTpr: coin() } : undefined,
+    virtualNmi: coin(),
   });
 }
 
@@ -154,7 +155,7 @@ describe('the table', () => {
 
   test('has no setting that neither vendor has', () => {
     for (const [name, { vmx, svm }] of SETTING_ROWS) expect([name, vmx, svm]).not.toEqual([name, 'none', 'none']);
-    expect(Object.keys(DERIVED_SVM)).toEqual(['io', 'msr', 'virtualInterrupt', 'ignoresTpr']);
+    expect(Object.keys(DERIVED_SVM)).toEqual(['io', 'msr', 'virtualInterrupt', 'virtualNmi', 'nmiMask', 'ignoresTpr']);
   });
 });
 
