@@ -22,7 +22,7 @@ import { accessSegment, flatSegments } from './segmentation/access.ts';
 import { EngineSegments } from './segmentation/engine-segments.ts';
 import { CpuState, Flag } from './state/cpu-state.ts';
 import * as L from './state/layout.ts';
-import { AccessExit, type PortDetail, type SystemContext } from './system/context.ts';
+import type { PortDetail, SystemContext } from './system/context.ts';
 import type { RegionMode } from './translator/region-builder.ts';
 import type { TranslatorOptions } from './translator/translator.ts';
 import { Assists } from './vector/assists.ts';
@@ -310,9 +310,9 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
       const intent = (access & O.ACCESS_INTENT) !== 0;
       const address = this.checkedLinear(operation, BigInt.asUintN(64, linear), access, intent);
       const user = this.state.cpl === 3;
-      const left = this.access.deviceExit(address, size, user, intent, false, 0n);
-      if (left === undefined) return BigInt.asIntN(64, this.access.read(address, size, user, intent));
-      this.abandon(new AccessExit(left));
+      const refusal = this.access.refusal(address, size, user, intent, false, 0n);
+      if (refusal === undefined) return BigInt.asIntN(64, this.access.read(address, size, user, intent));
+      this.abandon(refusal);
       return 0n;
     } catch (error) {
       this.abandon(error);
@@ -325,9 +325,9 @@ export class CpuCore implements SystemContext, CodeSource, TranslationHolder {
       const size = (access & 15) as Size;
       const address = this.checkedLinear(operation, BigInt.asUintN(64, linear), access, true);
       const user = this.state.cpl === 3;
-      const left = this.access.deviceExit(address, size, user, true, true, BigInt.asUintN(size * 8, value));
-      if (left !== undefined) {
-        this.abandon(new AccessExit(left));
+      const refusal = this.access.refusal(address, size, user, true, true, BigInt.asUintN(size * 8, value));
+      if (refusal !== undefined) {
+        this.abandon(refusal);
         return;
       }
       this.access.write(address, size, BigInt.asUintN(64, value), user);

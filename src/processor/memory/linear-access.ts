@@ -2,7 +2,7 @@ import { MASK_64 } from '../../x86/address.ts';
 import type { ExitDetail, WatchHit } from '../exit.ts';
 import { GuestFault, Vector } from '../faults/guest-fault.ts';
 import * as O from '../interpreter/operation.ts';
-import type { Mmu, Translation } from '../mmu/mmu.ts';
+import { type Mmu, Translation } from '../mmu/mmu.ts';
 import type { Watch } from '../processor.ts';
 import { type CpuState, Flag } from '../state/cpu-state.ts';
 import * as L from '../state/layout.ts';
@@ -232,15 +232,14 @@ export class LinearAccess {
       if (place !== 0) return place;
     }
     const translation = this.mmu.tryData(low, high, user, write);
-    // The slow way finds out why.
-    if (translation?.isRefused) return 0;
     this.tried.isFresh = true;
     this.tried.low = low >>> 0;
     this.tried.high = high >>> 0;
     this.tried.user = user;
     this.tried.write = write;
     this.tried.translation = translation;
-    if (translation === undefined) return 0;
+    // The slow way finds out why.
+    if (translation === undefined || translation.isRefused) return 0;
     const { address, offset } = translation;
     if (offset === 0) return 0;
     if (write && (this.registry.isCode(address, size) || this.tables.hasTables(address))) return 0;
@@ -302,6 +301,7 @@ export class LinearAccess {
     if (this.wasTried(linear, user, write)) {
       const { translation } = this.tried;
       this.tried.isFresh = false;
+      if (translation?.isRefused) return this.mmu.translate(linear, { write, fetch: false, user });
       if (translation) return translation;
       throw this.mmu.dataFault(linear, user, write);
     }
@@ -316,22 +316,34 @@ export class LinearAccess {
   }
 
   /**
-   * What an access leaves with that {@link fill} has just found to be to device memory, and that nobody has completed. Undefined for
-   * others. Saves the throw, which takes longer than all else that an exit needs. `wantsWrite`: it reads in order to write.
+   * What {@link read} or {@link write} would throw for an access that {@link fill} has just refused: its fault, or the exit with which it
+   * leaves. Undefined for others. Throwing it would take longer than all else that a fault or an exit needs. `wantsWrite`: it is a
+   * write, or reads in order to write.
    */
-  deviceExit(
+  refusal(
     linear: bigint,
     size: Size,
     user: boolean,
     wantsWrite: boolean,
     write: boolean,
     value: bigint,
-  ): ExitDetail | undefined {
-    const { translation } = this.tried;
-    if (translation?.offset !== 0 || this.openBus || this.taken < this.completed.length) return undefined;
+  ): GuestFault | AccessExit | undefined {
+    const { tried, mmu } = this;
     if (!this.wasTried(linear, user, wantsWrite)) return undefined;
-    this.tried.isFresh = false;
-    return { reason: 'mmio', gpa: translation.gpa, gva: linear, size, write, value };
+    const { translation } = tried;
+    if (translation === undefined) {
+      tried.isFresh = false;
+      return mmu.dataFault(linear, user, wantsWrite);
+    }
+    if (translation.isRefused) {
+      const outcome = mmu.attempt(linear, { write: wantsWrite, fetch: false, user });
+      if (outcome instanceof Translation) return undefined;
+      tried.isFresh = false;
+      return outcome;
+    }
+    if (translation.offset !== 0 || this.openBus || this.taken < this.completed.length) return undefined;
+    tried.isFresh = false;
+    return new AccessExit({ reason: 'mmio', gpa: translation.gpa, gva: linear, size, write, value });
   }
 
   private readPage(linear: bigint, size: Size, user: boolean, intent: boolean): bigint {

@@ -87,21 +87,30 @@ export class Mmu {
    * caller checks that the address is canonical.
    */
   translate(linear: bigint, access: Access): Translation {
+    const outcome = this.attempt(linear, access);
+    if (outcome instanceof Translation) return outcome;
+    throw outcome;
+  }
+
+  /** Does what {@link translate} does, and gives what that throws: throwing takes longer than all else. */
+  attempt(linear: bigint, access: Access): Translation | GuestFault | AccessExit {
     const { path, translation } = this;
     translation.isRefused = false;
     if (!this.paging) {
       this.untranslated(Number(BigInt.asUintN(32, linear)));
-      if (!this.reach(access)) this.refuse(linear, access);
-      return translation;
+      return this.reach(access) ? translation : this.refused(linear, access);
     }
     const low = this.follow(linear, this.insists ? WalkEffect.INSIST : WalkEffect.ACCESS);
-    if (path.failure === 'second-level') throw this.walkRefusal(linear, path.refusedGpa, path.secondLevelNeeds);
-    if (path.failure !== undefined || !this.allowed(access)) throw this.fault(linear, access);
+    if (path.failure === 'second-level') return this.walkRefusal(linear, path.refusedGpa, path.secondLevelNeeds);
+    if (path.failure !== undefined || !this.allowed(access)) return this.fault(linear, access);
     this.locate(low, access);
-    if (!this.reach(access)) this.refuse(linear, access);
+    if (!this.reach(access)) {
+      const refused = this.refused(linear, access);
+      if (refused !== translation) return refused;
+    }
     const last = path.depth - 1;
     const locked = this.lockedEntry(last, access.write);
-    if (locked >= 0) throw this.walkRefusal(linear, path.entryGpa[locked] ?? 0, Need.WRITE);
+    if (locked >= 0) return this.walkRefusal(linear, path.entryGpa[locked] ?? 0, Need.WRITE);
     this.mark(last, access.write, access.fetch);
     return translation;
   }
@@ -179,13 +188,13 @@ export class Mmu {
     return secondLevel.grants(offset, need) || this.insists;
   }
 
-  /** Throws the exit that a refused access leaves with, unless devices answer it. */
-  private refuse(linear: bigint, access: Access): void {
+  /** The exit that a refused access leaves with, or the translation if devices answer it. */
+  private refused(linear: bigint, access: Access): AccessExit | Translation {
     const { translation } = this;
     const need = access.write ? Need.WRITE : access.fetch ? Need.EXECUTE : Need.READ;
     const outcome = this.memory.secondLevel?.refusal({ gpa: translation.gpa, need, gva: linear, duringWalk: false });
     translation.offset = 0;
-    if (outcome !== undefined && outcome !== 'device') throw new AccessExit(outcome);
+    return outcome === undefined || outcome === 'device' ? translation : new AccessExit(outcome);
   }
 
   /** The exit of an access to an entry of the guest's tables. */
