@@ -236,9 +236,15 @@ export class AdapterSession {
     }
   }
 
-  /** Breakpoints are set: the guests may go. */
+  /** The client was told that the session is over; it may restart it. */
+  get isOver(): boolean {
+    return this.terminated;
+  }
+
+  /** Breakpoints are set: the guests may go. They go once, however often a client says so. */
   start(): void {
     const group = this.launched;
+    if (this.configured) return;
     this.configured = true;
     const name = group.guests.map(({ configuration }) => configuration.program).join(', ');
     this.event('process', { name, isLocalProcess: false, startMethod: 'launch' });

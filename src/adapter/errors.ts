@@ -35,7 +35,8 @@ export const errors = {
   onlyInConsole: (text: string) =>
     new RequestError(1013, `"${text}" sets something; that is done in the debug console, not by looking at it.`),
   noCrash: () => new RequestError(1015, 'There is nothing to report: the guest stands at no exception, triple fault or end.'),
-  ended: (name: string) => new RequestError(1016, `${name} has ended; restart the session to run it again.`),
-  badFilter: (sentence: string) => new RequestError(1018, sentence),
-  noGuest: (index: number) => new RequestError(1017, `There is no partition with index ${index} in this session.`),
+  ended: (name: string) => new RequestError(1019, `${name} has ended; restart the session to run it again.`),
+  badFilter: (sentence: string) => new RequestError(1020, sentence),
+  noGuest: (index: number) => new RequestError(1021, `There is no partition with index ${index} in this session.`),
+  over: () => new RequestError(1022, 'The session is over; restart it to run the guest again.'),
 } as const;

@@ -103,7 +103,7 @@ describe('the exit journal of a debug session', () => {
   });
 
   test.each<[object, RegExp]>([
-    [{ exitsFilter: 'prot=1' }, /^"exitsFilter" must be a filter such as/],
+    [{ exitsFilter: 'prot=1' }, /^"exitsFilter" is no filter: "prot=1" names no field of an exit; did you mean port\?/],
     [{ exitsKept: 0 }, /^"exitsKept" must be at least 1/],
     [{ exits: 'j' }, /^This debug adapter has no files to write: leave "exits" out\.$/],
   ])('%j is refused with a sentence', (options, sentence) => {

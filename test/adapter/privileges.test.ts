@@ -100,6 +100,21 @@ describe('what a partition may not do', () => {
     );
   });
 
+  test('is in the journal of the host, which a command shows, with what became of the partitions', () => {
+    const client = ended({ privileges: ['-hypercalls'] });
+    const lines = client.ask('evaluate', { expression: 'host', context: 'repl' }).result.split('\n');
+    expect(lines.map((line: string) => line.replace(/^\d+ ns +/, '').split(/ {2,}/))).toEqual([
+      ['created', expect.stringMatching(/^Partition 1 was made: .*\.asm, 1 vCPU\.$/)],
+      ['created', expect.stringMatching(/^Partition 2 was made: /)],
+      [
+        'refused',
+        expect.stringMatching(/^vCPU 0 of partition 1 was refused to make vmcall .* 2 times in all, the last at \d+ ns\.$/),
+      ],
+      ['ended', expect.stringContaining('powered off')],
+      ['ended', expect.stringContaining('powered off')],
+    ]);
+  });
+
   test('is the result of the exit', () => {
     const client = ended({ privileges: ['-hypercalls'] });
     const results = (partition: number) =>

@@ -70,3 +70,27 @@ describe('restart', () => {
     expect(client.evaluate('ecx', 'clipboard')).toBe('0x1');
   });
 });
+
+describe('a session', () => {
+  test('begins once, however often the client says that it has said all', () => {
+    const client = new Client();
+    client.launch(assembly(PROGRAM));
+    client.ask('configurationDone');
+    expect(client.run().body.reason).toBe('entry');
+    client.move('next');
+    client.events.length = 0;
+    client.ask('configurationDone');
+    expect(client.events).toEqual([]);
+  });
+
+  test('that is over moves only when it is started anew', () => {
+    const { client } = atBreakpoint();
+    client.ask('terminate');
+    expect(client.request('continue', { threadId: 1 })).toMatchObject({
+      success: false,
+      message: 'The session is over; restart it to run the guest again.',
+    });
+    client.ask('restart');
+    expect(client.run().body.reason).toBe('breakpoint');
+  });
+});

@@ -34,6 +34,7 @@ describe('a console command', () => {
       'input',
       'partitions',
       'privileges',
+      'host',
       'moves',
       'help',
     ]);

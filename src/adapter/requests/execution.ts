@@ -19,6 +19,7 @@ function move(
   title?: string,
 ): ReturnType<RequestHandler> {
   const group = adapter.launched;
+  if (adapter.isOver) throw errors.over();
   const thread = still(threadOrFocus(adapter, parameters));
   const { guest, vcpu } = thread;
   const { session } = guest;

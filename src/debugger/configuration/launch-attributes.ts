@@ -1,16 +1,18 @@
 import * as v from 'valibot';
-import { parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
+import { ExitFilterError, parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { GrantError, PRIVILEGE_WORDS, parsePorts, parsePrivileges } from '../../hypervisor/privileges/parse-grant.ts';
 import { PLATFORM_NAMES } from '../../platforms/configuration.ts';
 import { MOTION_SCOPES } from '../run-control/control.ts';
 
 const size = v.pipe(v.string(), v.regex(/^\d+[KMG]?$/i, 'must be a size such as 64M or 1G'));
-function isExitFilter(text: string): boolean {
+/** What is wrong with a filter, behind the attribute's name; undefined when nothing is. */
+function whyNoFilter(text: string): string | undefined {
   try {
     parseExitFilter(text);
-    return true;
-  } catch {
-    return false;
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ExitFilterError)) throw error;
+    return `is no filter: ${error.message.replace(/\.$/, '')}`;
   }
 }
 const address = v.pipe(v.string(), v.regex(/^(0x[0-9a-f]{1,16}|\d+)$/i, 'must be an address such as 0x100000'));
@@ -170,7 +172,13 @@ export const launchAttributes = {
   },
   exits: { schema: v.string(), description: 'A file that the exit journal is written to, one JSON object a line.' },
   exitsFilter: {
-    schema: v.pipe(v.string(), v.check(isExitFilter, 'must be a filter such as "reason=io port=0x3f8"')),
+    schema: v.pipe(
+      v.string(),
+      v.check(
+        (text) => whyNoFilter(text) === undefined,
+        ({ input }) => whyNoFilter(input) ?? '',
+      ),
+    ),
     description:
       'Which exits are written to the file of `exits`: `reason=io port=0x3f8`, `!to=device`, `rip=0x1000..0x1fff`, `handler~serial`.',
   },

@@ -121,7 +121,7 @@ function sentence(issue: v.BaseIssue<unknown>, value: unknown): string {
   const shown = JSON.stringify(value)?.slice(0, 60) ?? String(value);
   if (issue.type === 'picklist' && issue.expected)
     return `can't be ${shown}; it is one of ${issue.expected.replaceAll('"', '').replace(/[()]/g, '').replaceAll(' | ', ', ')}`;
-  if (issue.message.startsWith('has ')) return issue.message;
+  if (/^(has|is) /.test(issue.message)) return issue.message;
   if (issue.message.startsWith('must')) return `${issue.message}, not ${shown}`;
   return `must be a ${issue.expected ?? 'different value'}, not ${shown}`;
 }

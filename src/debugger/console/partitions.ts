@@ -44,6 +44,15 @@ function privileges({ partition, group }: ConsoleSession, rest: string): string 
   return [...granted, `${refused.name}: ${refused.value}`, ...rows(refused).map((row) => `  ${row}`)].join('\n');
 }
 
+function host({ group }: ConsoleSession, rest: string): string {
+  expectNothing('host', rest);
+  const rows = (group?.host.journal.latest ?? []).map(({ time, kind, text, count, lastTime }) => {
+    const again = count === 1 ? '' : ` ${count} times in all, the last at ${lastTime} ns.`;
+    return [`${time} ns`, kind, text + again];
+  });
+  return columns(rows).join('\n');
+}
+
 const MEANINGS = {
   all: 'all partitions go on and stop together',
   partition: 'the vCPUs of one partition go on and stop together',
@@ -76,6 +85,14 @@ export const partitionCommands: readonly ConsoleCommand[] = [
     ],
     whileRunning: true,
     run: privileges,
+  },
+  {
+    name: 'host',
+    usage: 'host',
+    summary: "the host's journal: what became of the partitions, and what was refused to them",
+    details: ['Columns: time of the host, what happened, a sentence.'],
+    whileRunning: true,
+    run: host,
   },
   {
     name: 'moves',

@@ -94,7 +94,8 @@ export class Host {
 
   add(partition: HostedPartition): void {
     this.members.push(partition);
-    this.note(partition, 'created', `Partition ${partition.id} was made: ${partition.name}, ${partition.vcpus.length} vCPUs.`);
+    const { id, name, vcpus } = partition;
+    this.note(partition, 'created', `Partition ${id} was made: ${name}, ${vcpus.length} vCPU${vcpus.length === 1 ? '' : 's'}.`);
   }
 
   /** Takes a partition away. Its memory is scrubbed before anybody else gets it. */
