@@ -6,8 +6,8 @@ import { nodeFiles } from '../../node-files.ts';
 import { type ExitKind, sourceOf } from './exit-kinds.ts';
 
 /**
- * What becomes of the exits: only counted (`off`), kept in memory as usual (`journal`), counted by all fields too (`statistics`),
- * written to a file too (`file`); or there is no hypervisor (`bare`).
+ * What becomes of the exits: only counted (`off`), kept in memory as usual (`journal`), counted by all fields and over the run too
+ * (`statistics`), written to a file too (`file`); or there is no hypervisor (`bare`).
  */
 export const EXIT_SETUPS = ['off', 'journal', 'statistics', 'file', 'bare'] as const;
 export type ExitSetup = (typeof EXIT_SETUPS)[number];
@@ -45,7 +45,10 @@ export class ExitGuest {
     if (settings && kind.intercept) this.partition.intercept(0, { ...settings, on: new Set(settings.on).add(kind.intercept) });
     if (kind.logsWrites) this.partition.dirtyLog.start('write-protection');
     // Counting begins when somebody asks.
-    if (setup === 'statistics') void this.partition.journal.statistics;
+    if (setup === 'statistics') {
+      void this.partition.journal.statistics;
+      this.partition.journal.startProfile();
+    }
     if (setup === 'file') {
       const file = new JournalFile(journal);
       this.partition.journal.onRecord((record) => file.write(record));
