@@ -7,6 +7,8 @@ import { Refresher } from '../../src/extension/views/refresher.ts';
 /** A refresher with timers that a test lets pass, and questions that it answers. */
 function refreshing() {
   const timers = new Map<object, () => void>();
+  let time = 0;
+  let interval = 0;
   const answers: (() => void)[] = [];
   let asked = 0;
   const refresher = new Refresher(
@@ -15,7 +17,9 @@ function refreshing() {
       return new Promise((resolve) => answers.push(resolve));
     },
     {
-      set: (_, callback) => {
+      now: () => time,
+      set: (milliseconds, callback) => {
+        interval = milliseconds;
         const timer = {};
         timers.set(timer, callback);
         return timer;
@@ -27,7 +31,9 @@ function refreshing() {
     refresher,
     asked: () => asked,
     waiting: () => timers.size,
-    answer: async () => {
+    interval: () => interval,
+    answer: async (milliseconds = 1) => {
+      time += milliseconds;
       answers.shift()?.();
       await Promise.resolve();
       await Promise.resolve();
@@ -62,6 +68,20 @@ describe('a view asks', () => {
     expect([asked(), waiting()]).toEqual([2, 1]);
     pass();
     expect(asked()).toBe(3);
+  });
+
+  test('less often where answers take long, so that the guest has nine tenths of the time', async () => {
+    const { refresher, answer, interval, pass } = refreshing();
+    refresher.changed(true);
+    refresher.setVisible(true);
+    await answer(20);
+    expect(interval()).toBe(500);
+    pass();
+    await answer(300);
+    expect(interval()).toBe(2700);
+    pass();
+    await answer(20);
+    expect(interval()).toBe(500);
   });
 
   test('once at a stop, and then no more', async () => {
