@@ -122,6 +122,14 @@ describe('several partitions in one session', () => {
     expect(named(client)).toEqual([`${file}: vCPU 0`, `${file}-2: vCPU 0`]);
   });
 
+  test('that have no name get none that another one has, wherever that is', () => {
+    const program = assembly(counter('x', 3));
+    const file = program.split('/').at(-1);
+    const names = (partitions: readonly object[]) => named(started(launched(partitions, { program })));
+    expect(names([{}, { name: `${file}-3` }, {}])).toEqual([file, `${file}-3`, `${file}-4`].map((name) => `${name}: vCPU 0`));
+    expect(names([{}, { name: file }])).toEqual([`${file}-1`, file].map((name) => `${name}: vCPU 0`));
+  });
+
   test.each([
     [[{ name: 'a' }], '"partitions[0]" names no "program", nor does the configuration for all'],
     [

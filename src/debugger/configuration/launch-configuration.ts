@@ -50,18 +50,28 @@ export function parseLaunchConfiguration(raw: unknown): LaunchConfiguration {
     return check(member, memberAttributes, NO_KEYS, `partitions[${index}].`);
   });
   const defaults = pick(shared, Object.keys(memberAttributes));
-  const partitions: PartitionLaunch[] = [];
-  for (const [index, member] of (members ?? [{}]).entries()) {
+  const names = new Set<string>();
+  for (const { name } of members ?? []) {
+    if (name === undefined) continue;
+    if (names.has(name)) throw new LaunchError(`Two partitions have the name "${name}"; give each one of its own.`);
+    names.add(name);
+  }
+  const partitions = (members ?? [{}]).map((member, index): PartitionLaunch => {
     const { program, name: wanted, ...more } = { ...defaults, ...member };
     if (program === undefined) throw new LaunchError(noProgram(members && index));
-    const name = wanted ?? nameOf(program);
-    const isTaken = partitions.some((other) => other.name === name);
-    if (isTaken && wanted !== undefined)
-      throw new LaunchError(`Two partitions have the name "${name}"; give each one of its own.`);
-    partitions.push({ ...more, program, name: isTaken ? `${name}-${index + 1}` : name });
-  }
+    const name = wanted ?? freeName(nameOf(program), index + 1, names);
+    names.add(name);
+    return { ...more, program, name };
+  });
   const { partitions: _, ...session } = shared;
   return { ...session, partitions };
+}
+
+/** A name, or the name with the first number from one on, that isn't taken. */
+function freeName(name: string, number: number, taken: ReadonlySet<string>): string {
+  if (!taken.has(name)) return name;
+  const numbered = `${name}-${number}`;
+  return taken.has(numbered) ? freeName(name, number + 1, taken) : numbered;
 }
 
 function noProgram(index: number | undefined): string {
@@ -117,13 +127,16 @@ function ended(text: string): string {
   return text.endsWith('?') ? text : `${text}.`;
 }
 
+/** What the schema's library calls by the names of classes. */
+const KINDS: Readonly<Record<string, string>> = { Array: 'a list', Object: 'a list of objects' };
+
 function sentence(issue: v.BaseIssue<unknown>, value: unknown): string {
   const shown = JSON.stringify(value)?.slice(0, 60) ?? String(value);
   if (issue.type === 'picklist' && issue.expected)
     return `can't be ${shown}; it is one of ${issue.expected.replaceAll('"', '').replace(/[()]/g, '').replaceAll(' | ', ', ')}`;
   if (/^(has|is) /.test(issue.message)) return issue.message;
   if (issue.message.startsWith('must')) return `${issue.message}, not ${shown}`;
-  return `must be a ${issue.expected ?? 'different value'}, not ${shown}`;
+  return `must be ${KINDS[issue.expected ?? ''] ?? `a ${issue.expected ?? 'different value'}`}, not ${shown}`;
 }
 
 /** Bytes of translated code by the attribute `translator`; undefined where it isn't given. */
