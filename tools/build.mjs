@@ -1,4 +1,4 @@
-// Bundles what ships: dist/cli.js, dist/extension.js, dist/language-server.js, and beside them the sources of the hypervisor,
+// Bundles what ships: dist/cli.js, dist/extension.js, dist/language-server.js, the scripts and styles of webviews, and beside them the sources of the hypervisor,
 // which the debugger shows when a user steps through a VM exit.
 
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -17,6 +17,8 @@ const ENTRIES = [
   { source: 'src/extension/extension.ts', target: 'extension.js', external: ['vscode'] },
   { source: 'src/extension/language-server-process.ts', target: 'language-server.js' },
 ];
+/** What runs in the editor's webviews, each a script and a style. */
+const PAGES = ['exits-table'];
 /** Rooms whose sources are places to stop at. */
 const SHIPPED_SOURCES = ['src/hypervisor', 'src/platforms', 'src/devices'];
 
@@ -90,6 +92,19 @@ export async function buildAll({ minify = false } = {}) {
       define: { 'process.env.NODE_ENV': '"production"', 'process.env.HYPERSCOPE_VERSION': JSON.stringify(version) },
     });
     if (banner) chmodSync(outfile, 0o755);
+  }
+  for (const page of PAGES) {
+    const folder = path.join(root, 'src/webview', page);
+    await build({
+      entryPoints: { [page]: path.join(folder, 'page.ts'), [`${page}.style`]: path.join(folder, `${page}.css`) },
+      outdir: dist,
+      bundle: true,
+      platform: 'browser',
+      target: 'es2022',
+      format: 'iife',
+      minify,
+      logLevel: 'warning',
+    });
   }
   for (const folder of SHIPPED_SOURCES) {
     const target = path.join(dist, folder);

@@ -31,7 +31,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerCrashReport(),
     registerPageTables(context),
     registerPartitionsView(activity),
-    registerExitsView(activity),
+    registerExitsView(context, activity),
     registerExitProfile(activity),
   );
   // Not awaited: F5 must not wait for the language server, nor fail with it.

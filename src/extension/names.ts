@@ -44,4 +44,6 @@ export const View = {
 /** Context keys for the conditions in package.json. */
 export const Context = {
   EXITS_FILTERED: 'hyperscope.exitsFiltered',
+  /** The keyboard is in the table of VM exits: the editor's own `focusedView` doesn't know what is focused inside a page. */
+  EXITS_TABLE_FOCUSED: 'hyperscope.exitsTableFocused',
 } as const;

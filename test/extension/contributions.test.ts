@@ -29,7 +29,8 @@ describe('package.json', () => {
   });
 
   test('contributes the views that the extension fills, and menus of commands that there are', () => {
-    expect(contributes.views.debug.map(({ id }: { id: string }) => id).sort()).toEqual(Object.values(View).sort());
+    const views = Object.values<{ id: string }[]>(contributes.views).flat();
+    expect(views.map(({ id }) => id).sort()).toEqual(Object.values(View).sort());
     const known = new Set<string>(Object.values(Command));
     const menus: { command: string }[] = [
       ...Object.values<{ command: string }[]>(contributes.menus).flat(),

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { type ExitsChoice, exitsTitle, groupRows, recordRows } from '../../src/extension/views/exit-rows.ts';
 import { motionAfter } from '../../src/extension/views/motion.ts';
 import { partitionRows } from '../../src/extension/views/partition-rows.ts';
 import { Refresher } from '../../src/extension/views/refresher.ts';
@@ -154,74 +153,5 @@ describe('rows of partitions', () => {
       tooltip: 'RAM: high',
       memoryReference: 'gpa:0x0',
     });
-  });
-});
-
-describe('rows of exits', () => {
-  const group = (value: string, count: number, meanInstructions: number | null, label?: string) => ({
-    value,
-    count,
-    share: count / 1200,
-    first: '1',
-    last: '9',
-    meanInstructions,
-    distances: [],
-    example: 'out 0x3f8, 0x48',
-    label,
-  });
-  const groups = [group('0x80', 100, 5), group('0x3f8', 1000, 12345), group('others', 1, null), group('0x21', 99, 2)];
-
-  test('show how often, how much of all and after how many instructions', () => {
-    const [row] = groupRows(groups, 'port', 'count');
-    expect(row).toMatchObject({ id: 'port 0x3f8', name: '0x3f8', description: '1,000  83.3%  after 12,345 instructions' });
-  });
-
-  test('show the symbol of a RIP with the address behind it', () => {
-    const [row] = groupRows([group('0x100010', 1, null, 'print+0x4')], 'rip', 'count');
-    expect(row).toMatchObject({ name: 'print+0x4', description: '0x100010  1  0.1%' });
-  });
-
-  test.each([
-    ['count', ['0x3f8', '0x80', '0x21', 'others']],
-    ['instructions', ['0x21', '0x80', '0x3f8', 'others']],
-    ['value', ['0x21', '0x80', '0x3f8', 'others']],
-  ] as const)('stand in the order of %s', (sort, values) => {
-    expect(groupRows(groups, 'port', sort).map(({ value }) => value)).toEqual(values);
-  });
-
-  test('are the newest first, each with its request and its result', () => {
-    const record = (seq: number) => ({
-      seq,
-      order: seq,
-      subject: 'out 0x3f8 (1 byte)',
-      partition: 2,
-      vcpu: 0,
-      icount: '17',
-      rip: '0x100010',
-      reason: 'io' as const,
-      vmx: 30,
-      svm: 0x7b,
-      qualification: '0x3f80040',
-      handler: 'kvm-intel handle_io',
-      request: 'out 0x3f8, 0x48',
-      result: 'ok',
-      to: 'device' as const,
-      partitionName: 'back',
-      instructionReference: '0x100010',
-      breakpoint: { name: 'exit:io' },
-    });
-    const [newest, older] = recordRows([record(1), record(2)]);
-    expect([newest?.id, older?.id]).toEqual(['#2.2', '#2.1']);
-    expect(newest).toMatchObject({ name: 'out 0x3f8, 0x48', description: '#2  → ok  0x100010  kvm-intel handle_io' });
-    expect(newest?.tooltip).toBe(
-      '#2: out 0x3f8, 0x48 → ok\nback, vCPU 0, after 17 instructions\nRIP 0x100010\n' +
-        'io: VMX reason 30, SVM code 0x7b, qualification 0x3f80040\ntaken by kvm-intel handle_io, served by device',
-    );
-  });
-
-  test('stand below how many there are, by what and which', () => {
-    const choice: ExitsChoice = { by: 'port', sort: 'count', filter: '' };
-    expect(exitsTitle({ total: 1234, counted: 1234 }, choice)).toBe('1,234 by port');
-    expect(exitsTitle({ total: 1234, counted: 5 }, { ...choice, filter: 'reason=io' })).toBe('5 of 1,234 by port: reason=io');
   });
 });

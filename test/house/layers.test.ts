@@ -7,7 +7,7 @@ const root = path.resolve(import.meta.dirname, '../..');
 /** The floors of docs/architecture.md, top to bottom. A room may import only from floors below its own. */
 const floors = [
   ['extension', 'cli'],
-  ['adapter', 'gdb-remote', 'language-server'],
+  ['adapter', 'gdb-remote', 'language-server', 'webview'],
   ['debugger'],
   ['platforms'],
   ['hypervisor', 'programs', 'symbols'],

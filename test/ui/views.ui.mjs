@@ -1,5 +1,5 @@
-// The views of the side bar: Partitions and VM Exits, on a guest that stands still and on one that runs.
-import { writeFileSync } from 'node:fs';
+// The views of the hypervisor's side: Partitions and VM Exits, on a guest that stands still and on one that runs.
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { openWindow } from './window.mjs';
@@ -37,7 +37,9 @@ beforeAll(async () => {
 });
 afterEach(async ({ task }) => {
   // What the window shows says more than the message.
-  if (task.result?.state === 'fail') await window.screenshot(`failed ${task.name.slice(0, 40)}`);
+  if (task.result?.state !== 'fail') return;
+  await window.screenshot(`failed ${task.name.slice(0, 40)}`);
+  if (await window.page.locator('.debug-toolbar').isVisible()) await window.stop();
 });
 afterAll(() => window?.close());
 
@@ -67,73 +69,170 @@ test('the Partitions view shows vCPUs and devices, live and by keyboard', async 
   await window.stop();
 });
 
-test('the VM Exits view follows a guest that runs', async () => {
+const THEMES = [
+  ['dark', 'Default Dark Modern', '.vs-dark'],
+  ['high-contrast', 'Default High Contrast', '.hc-black'],
+  ['high-contrast-light', 'Default High Contrast Light', '.hc-light'],
+  ['light', 'Default Light Modern', '.vs'],
+];
+
+/** Takes a picture in each theme; the last one stays. */
+async function pictures(name) {
+  for (const [theme, label, shown] of THEMES) {
+    writeFileSync(path.join(folder, '.vscode/settings.json'), JSON.stringify({ 'workbench.colorTheme': label }));
+    await window.page.locator(`.monaco-workbench${shown}`).waitFor();
+    await window.screenshot(`${name}-${theme}`);
+  }
+}
+const numberIn = async (locator) => Number((await locator.textContent()).replaceAll(/\D/g, ''));
+const line = (text) => ROUNDS.split('\n').findIndex((one) => one.includes(text)) + 1;
+const stoppedAt = (text) => window.page.locator('.statusbar-item', { hasText: `Ln ${line(text)}, Col 1` });
+
+test('the table of VM exits follows a guest that runs, until a row is selected or scrolled to', async () => {
   const { page } = window;
   await showRounds();
   await window.startFile();
-  const exits = await window.openView('VM Exits');
-  await exits.pane.locator('.message', { hasText: 'No VM exit yet.' }).waitFor();
+  const exits = await window.openExits();
+  await exits.frame.locator('#empty', { hasText: 'No VM exit yet.' }).waitFor();
   await page.keyboard.press('F5');
-  const numberOf = async (text) =>
-    Number(/([\d,]+)\s+[\d.]+%/.exec(await exits.row(text).textContent())?.[1].replaceAll(',', ''));
-  await exits.unfold('hypercall');
-  const before = await numberOf('hypercall');
-  await expect.poll(() => numberOf('hypercall')).toBeGreaterThan(before);
   await exits.row('vmcall KVM_HC_SCHED_YIELD').waitFor();
-  for (const [name, theme, shown] of [
-    ['dark', 'Default Dark Modern', '.vs-dark'],
-    ['high-contrast', 'Default High Contrast', '.hc-black'],
-    ['light', 'Default Light Modern', '.vs'],
-  ]) {
-    writeFileSync(path.join(folder, '.vscode/settings.json'), JSON.stringify({ 'workbench.colorTheme': theme }));
-    await page.locator(`.monaco-workbench${shown}`).waitFor();
-    await window.screenshot(`9-vm-exits-${name}`);
-  }
+  const newest = exits.rows.first().locator('.cell').first();
+  const before = await numberIn(newest);
+  await expect.poll(() => numberIn(newest)).toBeGreaterThan(before);
+  // Many rows, few of them in the page.
+  const rowCount = async () => Number(await exits.grid.getAttribute('aria-rowcount'));
+  await expect.poll(rowCount, { timeout: 20_000 }).toBeGreaterThan(90);
+  expect(await exits.rows.count()).toBeLessThan(40);
+
+  await exits.rows.nth(2).click();
+  await exits.follow.waitFor();
+  const held = await exits.rows.first().textContent();
+  await expect.poll(() => exits.follow.textContent()).toMatch(/newer/);
+  expect(await exits.rows.first().textContent()).toBe(held);
+  await exits.follow.click();
+  await exits.follow.waitFor({ state: 'hidden' });
+  await exits.frame.locator('#body').evaluate((body) => {
+    body.scrollTop = 1000;
+  });
+  await exits.follow.waitFor();
+  await expect.poll(async () => Number(await exits.rows.first().getAttribute('aria-rowindex'))).toBeGreaterThan(30);
+  await exits.follow.click();
+  await exits.follow.waitFor({ state: 'hidden' });
+  await pictures('9-vm-exits');
   await window.stop();
 });
 
-test('the VM Exits view groups and filters, and leads to the guest, to the handler and to a breakpoint', async () => {
+test('the table of VM exits groups, sorts and filters, and stays so when it is hidden or the window is loaded anew', async () => {
   const { page } = window;
-  const line = (text) => ROUNDS.split('\n').findIndex((one) => one.includes(text)) + 1;
   await showRounds();
+  await window.startFile();
+  await page.keyboard.press('F5');
+  let exits = await window.openExits();
+  await exits.groupBy('reason');
+  await exits.row(/^\s*io/).waitFor();
+  expect(await exits.grid.getAttribute('role')).toBe('treegrid');
+  await exits.row(/^\s*io/).click();
+  await exits.row('print+').waitFor();
+  const count = exits
+    .row(/^\s*io/)
+    .locator('.cell')
+    .nth(1);
+  const before = await numberIn(count);
+  await expect.poll(() => numberIn(count)).toBeGreaterThan(before);
+  await pictures('9-vm-exits-grouped');
+  await page.keyboard.press('ArrowLeft');
+  await exits.row('print+').waitFor({ state: 'detached' });
+  await exits.frame.locator('[data-sort=instructions]').click();
+  await exits.frame.locator('[aria-sort=ascending]', { hasText: 'Instructions' }).waitFor();
+  await expect.poll(() => exits.rows.first().textContent()).toMatch(/^cpuid/);
+
+  await window.quickOpen('F1', '>Hyperscope: Filter VM Exits');
+  await expect.poll(() => exits.filter.evaluate((input) => input === document.activeElement)).toBe(true);
+  await page.keyboard.type('prot=0x3f8');
+  await exits.frame.locator('#problem', { hasText: 'did you mean port?' }).waitFor();
+  await exits.filter.fill('');
+  await page.keyboard.type('reas');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await page.keyboard.type('hyp');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  expect(await exits.filter.inputValue()).toBe('reason=hypercall');
+  await expect.poll(() => exits.rows.count()).toBe(1);
+
+  await page.keyboard.press('Control+j');
+  await page.locator('.part.panel').waitFor({ state: 'hidden' });
+  await page.keyboard.press('Control+j');
+  await expect.poll(() => exits.filter.inputValue()).toBe('reason=hypercall');
+  await exits.row(/^\s*hypercall/).waitFor();
+  await window.stop();
+
+  await page.reload();
+  await page.locator('.tab', { hasText: 'rounds.asm' }).click();
+  await window.startFile();
+  exits = await window.openExits();
+  await expect.poll(() => exits.filter.inputValue()).toBe('reason=hypercall');
+  expect(await exits.frame.locator('#group-by').inputValue()).toBe('reason');
+  await exits.frame.locator('[aria-sort=ascending]', { hasText: 'Instructions' }).waitFor();
+  await window.stop();
+});
+
+test('the table of VM exits shows names of guests as they are', async () => {
+  const attack = '<img src=x onerror=document.title=1>';
+  const program = path.join(folder, `${attack}.asm`);
+  writeFileSync(program, ROUNDS);
+  const partitions = ['front', 'back'].map((name) => ({ name, program }));
+  const configuration = { type: 'hyperscope', request: 'launch', name: 'attack', partitions };
+  writeFileSync(path.join(folder, '.vscode/launch.json'), JSON.stringify({ configurations: [configuration] }));
+  await showRounds();
+  await window.startFile();
+  const exits = await window.openExits();
+  await exits.groupBy('');
+  await exits.filter.fill('');
+  await window.page.keyboard.press('F5');
+  await exits.row(attack).waitFor();
+  expect(await exits.frame.locator('img').count()).toBe(0);
+  expect(await exits.frame.locator('title').textContent()).toBe('VM Exits');
+  await window.screenshot('10-exits-of-partitions');
+  await window.stop();
+});
+
+test('the table of VM exits leads to the guest, to the handler and to a breakpoint, by pointer and keyboard', async () => {
+  const { page } = window;
+  await showRounds();
+  rmSync(path.join(folder, '.vscode/launch.json'), { force: true });
   await window.setBreakpoint(line('cpuid'));
   await window.startFile();
   await page.keyboard.press('F5');
-  const exits = await window.openView('VM Exits');
-  await expect.poll(() => exits.row('io').textContent()).toMatch(/io3\s+75\.0%\s+after \d+ instructions/);
-  await exits.unfold('io');
-  await exits.row('out 0x3f8').waitFor();
-  // The newest record, by keyboard: to the instruction, then to the handler.
-  await page.keyboard.press('ArrowDown');
+  const exits = await window.openExits();
+  // The newest one is the last of three on the serial port.
+  await expect.poll(() => exits.count.textContent()).toBe('4 exits');
+  await exits.row('vmcall').click();
+  await stoppedAt('vmcall').waitFor();
+  await page.keyboard.press('ArrowUp');
   await page.keyboard.press('Enter');
-  await page.locator('.statusbar-item', { hasText: `Ln ${line('out dx, al')}, Col 1` }).waitFor();
-  await exits.row('out 0x3f8').click();
+  await stoppedAt('out dx, al').waitFor();
+  await page.keyboard.press('End');
+  await exits.frame.locator('.row.selected', { hasText: 'vmcall' }).waitFor();
+  await page.keyboard.press('Home');
   await page.keyboard.press('Control+Enter');
   await page.locator('.tab.active', { hasText: 'io.ts' }).waitFor();
   await window.screenshot('10-exit-handler');
 
-  await exits.row('vmcall').waitFor({ state: 'detached' });
-  await window.quickOpen('F1', '>Hyperscope: Group VM Exits By');
-  await window.pick('hypercall');
-  await exits.row('KVM_HC_SCHED_YIELD').waitFor();
-  await window.quickOpen('F1', '>Hyperscope: Filter VM Exits');
-  const input = page.locator('.quick-input-widget input').first();
-  await input.fill('prot=0x3f8');
-  await page.locator('.quick-input-message', { hasText: 'did you mean port?' }).waitFor();
-  await input.fill('port=0x3f8');
-  await page.keyboard.press('Enter');
-  await exits.pane.locator('.tree-explorer-viewlet-tree-view .message', { hasText: 'No exit with a hypercall' }).waitFor();
-  await window.quickOpen('F1', '>Hyperscope: Show All VM Exits');
-  await exits.unfold('KVM_HC_SCHED_YIELD');
-  await exits.row('vmcall KVM_HC_SCHED_YIELD').waitFor();
-  await exits.row('vmcall KVM_HC_SCHED_YIELD').hover();
-  await exits.row('vmcall KVM_HC_SCHED_YIELD').locator('[aria-label^="Break on Exits Like This"]').click();
-  // Set, and known to the adapter: a guest that goes on before that would stop elsewhere.
+  await exits.row('vmcall').click({ button: 'right' });
+  const menu = page.locator('.monaco-menu');
+  await menu.locator('.action-item', { hasText: 'Break on Exits Like This' }).waitFor();
+  await window.screenshot('10-exit-menu');
+  await menu.locator('.action-item', { hasText: 'Break on Exits Like This' }).click();
   const breakpoints = await window.openView('Breakpoints');
+  // Set, and known to the adapter: a guest that goes on before that would stop elsewhere.
   await breakpoints
     .row('hypercall:KVM_HC_SCHED_YIELD')
     .locator('.codicon-debug-breakpoint-function')
     .waitFor({ state: 'attached' });
+  await exits.row('vmcall').hover();
+  await exits.row('vmcall').locator('[data-action=goToHandler]').click();
+  await page.locator('.tab.active', { hasText: 'hypercall' }).waitFor();
   await page.keyboard.press('F5');
   await window.openView('Call Stack');
   await window.frame('VM exit: VMCALL').waitFor();

@@ -167,16 +167,7 @@ class Window {
   /** Unfolds a view of the side bar by its name, with the others folded so that there is room. */
   async openView(name) {
     const header = (title) => this.page.locator(`.pane-header[aria-label^="${title}"]`);
-    for (const other of [
-      'Variables',
-      'Watch',
-      'Call Stack',
-      'Breakpoints',
-      'Loaded Scripts',
-      'Partitions',
-      'VM Exits',
-      'Page Tables',
-    ])
+    for (const other of ['Variables', 'Watch', 'Call Stack', 'Breakpoints', 'Loaded Scripts', 'Partitions', 'Page Tables'])
       if (other !== name && (await header(other).count()) > 0) await header(other).press('ArrowLeft');
     await header(name).press('ArrowRight');
     const pane = this.page.locator('.pane', { has: header(name) });
@@ -194,6 +185,24 @@ class Window {
         }
         await pane.locator('.monaco-list-row[aria-expanded="true"]', { hasText: text }).first().waitFor();
       },
+    };
+  }
+
+  /** Opens the table of VM exits in the panel. */
+  async openExits() {
+    await this.page.locator('.panel .composite-bar .action-item', { hasText: 'VM Exits' }).click();
+    const frame = this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+    await frame.locator('#group-by option').first().waitFor({ state: 'attached' });
+    return {
+      frame,
+      grid: frame.locator('#grid'),
+      rows: frame.locator('#rows .row'),
+      /** The first row with a text, a regular expression where it should stand alone. */
+      row: (text) => frame.locator('#rows .row', { hasText: text }).first(),
+      filter: frame.locator('#filter input'),
+      follow: frame.locator('#follow'),
+      count: frame.locator('#count'),
+      groupBy: (field) => frame.locator('#group-by').selectOption(field),
     };
   }
 

@@ -57,6 +57,8 @@ interface ExitsAnswer {
   readonly total: number;
   /** Which launch of the session it is about, from 1: a restart begins anew. */
   readonly run: number;
+  /** Partitions of the session. */
+  readonly partitions: number;
 }
 
 export interface ExitGroupsAnswer extends ExitsAnswer {
@@ -106,28 +108,50 @@ function sourcePlace(adapter: AdapterSession, path: string, line: number, shippe
   return { source: describeSource(adapter, path, shipped), line: adapter.dialect.writeLine(line) };
 }
 
-function describeExit(adapter: AdapterSession, { record, order, instructions }: NewestExit): ShownExit {
-  const { guests } = adapter.launched;
-  const guest = guests.find(({ partition }) => partition.id === record.partition) ?? adapter.launched.first;
-  const { symbols } = guest.session;
-  const address = BigInt(record.rip);
-  const position = symbols.lineAt(address)?.position;
-  const stage = record.stage === undefined ? undefined : stagePosition(record.stage);
-  const { name, condition } = breakpointLike(record);
-  const owner = guests.length > 1 ? `${guest.configuration.name}!` : '';
-  return {
-    ...plainRecord(record),
-    order,
-    partitionName: guest.configuration.name,
-    subject: subjectOf(record),
-    meaning: meaningOf(record),
-    instructions,
-    instructionReference: gvaReference(guest.index, address),
-    symbol: symbols.describe(address),
-    guestPlace: position && sourcePlace(adapter, position.path, position.line),
-    handlerPlace: stage && sourcePlace(adapter, stage.path, stage.line, true),
-    breakpoint: { name: `${owner}${name}`, condition },
-  };
+/** What is known of an instruction that left. */
+type Instruction = Pick<ShownExit, 'partitionName' | 'instructionReference' | 'symbol' | 'guestPlace'>;
+
+/** Describes exits of one answer: many have left from the same few instructions, which are looked up once. */
+class ExitDescriber {
+  private readonly instructions = new Map<string, Instruction>();
+
+  constructor(private readonly adapter: AdapterSession) {}
+
+  private instructionOf(guest: Guest, rip: string): Instruction {
+    const key = `${guest.index} ${rip}`;
+    const known = this.instructions.get(key);
+    if (known) return known;
+    const { symbols } = guest.session;
+    const address = BigInt(rip);
+    const position = symbols.lineAt(address)?.position;
+    const instruction = {
+      partitionName: guest.configuration.name,
+      instructionReference: gvaReference(guest.index, address),
+      symbol: symbols.describe(address),
+      guestPlace: position && sourcePlace(this.adapter, position.path, position.line),
+    };
+    this.instructions.set(key, instruction);
+    return instruction;
+  }
+
+  describe({ record, order, instructions }: NewestExit): ShownExit {
+    const { adapter } = this;
+    const { guests, first } = adapter.launched;
+    const guest = guests.find(({ partition }) => partition.id === record.partition) ?? first;
+    const stage = record.stage === undefined ? undefined : stagePosition(record.stage);
+    const { name, condition } = breakpointLike(record);
+    const owner = guests.length > 1 ? `${guest.configuration.name}!` : '';
+    return {
+      ...plainRecord(record),
+      ...this.instructionOf(guest, record.rip),
+      order,
+      subject: subjectOf(record),
+      meaning: meaningOf(record),
+      instructions,
+      handlerPlace: stage && sourcePlace(adapter, stage.path, stage.line, true),
+      breakpoint: { name: `${owner}${name}`, condition },
+    };
+  }
 }
 
 /** A value as people read it, where it says little itself. */
@@ -144,7 +168,7 @@ function describeGroups(
   facet: Facet,
   count: number,
   statisticsOf: (guest: Guest) => ExitStatistics,
-): Pick<ExitGroupsAnswer, 'counted' | 'groupCount' | 'groups'> {
+): Omit<ExitGroupsAnswer, keyof ExitsAnswer> {
   const statistics = guests.map(statisticsOf);
   const counted = statistics.reduce((sum, { total }) => sum + total, 0);
   const groups = mergeGroups(statistics.flatMap((one) => one.by(facet.name)));
@@ -173,8 +197,9 @@ function recordsOfGroups(
     return true;
   };
   const { exits } = newestOf(guests, { count: values.length * COUNT_OF_GROUP, chosen });
+  const describer = new ExitDescriber(adapter);
   const records = new Map<string, ShownExit[]>(values.map((value) => [value, []]));
-  for (const exit of exits) records.get(facet.of(exit.record) ?? '')?.push(describeExit(adapter, exit));
+  for (const exit of exits) records.get(facet.of(exit.record) ?? '')?.push(describer.describe(exit));
   return records;
 }
 
@@ -198,7 +223,7 @@ const exits: RequestHandler = (adapter, parameters) => {
   const facet = facetOf(parameters);
   const value = optionalText(parameters, 'value');
   const total = guests.reduce((sum, { partition }) => sum + partition.journal.total, 0);
-  const { run } = adapter;
+  const common = { total, run: adapter.run, partitions: adapter.launched.guests.length };
   if (facet && value === undefined) {
     const statisticsOf = ({ partition: { journal } }: Guest) => {
       if (!filter) return journal.statistics;
@@ -209,8 +234,7 @@ const exits: RequestHandler = (adapter, parameters) => {
     const unfolded = groups.map((group) => group.value).filter((text) => wanted.includes(text));
     const records = unfolded.length === 0 ? undefined : recordsOfGroups(adapter, guests, facet, unfolded, filter);
     const body: ExitGroupsAnswer = {
-      total,
-      run,
+      ...common,
       ...counts,
       groups: groups.map((group) => ({ ...group, records: records?.get(group.value) })),
     };
@@ -218,7 +242,8 @@ const exits: RequestHandler = (adapter, parameters) => {
   }
   const chosen = (record: ExitRecord) => (filter?.(record) ?? true) && (!facet || facet.of(record) === value);
   const { exits, hasMore } = newestOf(guests, { count, chosen, after: optionalNumber(parameters, 'after') });
-  const body: ExitRecordsAnswer = { total, run, records: exits.map((exit) => describeExit(adapter, exit)), hasMore };
+  const describer = new ExitDescriber(adapter);
+  const body: ExitRecordsAnswer = { ...common, records: exits.map((exit) => describer.describe(exit)), hasMore };
   return { body };
 };
 

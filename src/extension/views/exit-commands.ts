@@ -1,90 +1,108 @@
 import * as vscode from 'vscode';
-import type { SourcePlace } from '../../adapter/requests/exits.ts';
-import { FACETS, facetByName } from '../../hypervisor/journal/exit-facets.ts';
-import { ExitFilterError, parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
+import type { ShownExit, SourcePlace } from '../../adapter/requests/exits.ts';
+import { facetByName } from '../../hypervisor/journal/exit-facets.ts';
+import { columnsOf, sortedBy } from '../../webview/exits-table/columns.ts';
+import { ACTIONS, type Action, type RowReference, type TableChoice } from '../../webview/exits-table/messages.ts';
 import { Command } from '../names.ts';
-import { type ExitRow, type ExitsChoice, type RecordRow, SORTS, type Sort } from './exit-rows.ts';
-
-/** What a click on a row gives with it. */
-export const LOOK = 'look';
+import { groupRow, recordRow } from './exit-rows.ts';
+import { GROUPINGS, narrowedFilter } from './exits-choice.ts';
+import type { ExitsSource } from './exits-source.ts';
 
 /** The VM Exits view as its commands see it. */
 export interface ExitsCommanded {
-  readonly choice: ExitsChoice;
-  choose(choice: Partial<ExitsChoice>): void;
-  readonly selected: ExitRow | undefined;
+  readonly choice: TableChoice;
+  readonly source: Pick<ExitsSource, 'exitOf' | 'groupOf'>;
+  readonly selected: RowReference | undefined;
+  choose(choice: Partial<TableChoice>): void;
+  showFilter(): Promise<void>;
 }
 
-/** The commands in the title of the VM Exits view and on its rows. A command that no row is given takes the selected one. */
+const COMMANDS: Readonly<Record<Action, string>> = {
+  goToInstruction: Command.GO_TO_INSTRUCTION,
+  goToHandler: Command.GO_TO_HANDLER,
+  breakOnLikeThis: Command.BREAK_ON_EXITS_LIKE_THIS,
+  showOnlyThese: Command.SHOW_ONLY_THESE_EXITS,
+};
+
+/** The commands of the VM Exits view. One that no row is given takes the selected row. */
 export function registerExitCommands(view: ExitsCommanded): vscode.Disposable {
-  const onRecord = (command: string, act: (row: RecordRow, look: unknown) => unknown) =>
-    vscode.commands.registerCommand(command, async (row: ExitRow | undefined = view.selected, look?: unknown) => {
-      if (row?.kind === 'record') await act(row, look);
+  const onRow = (command: string, act: (row: RowReference) => unknown) =>
+    vscode.commands.registerCommand(command, async (given?: unknown) => {
+      const row = rowIn(given) ?? view.selected;
+      if (row) await act(row);
     });
   return vscode.Disposable.from(
     vscode.commands.registerCommand(Command.GROUP_EXITS, (name?: unknown) => group(view, name)),
     vscode.commands.registerCommand(Command.SORT_EXITS, () => sort(view)),
-    vscode.commands.registerCommand(Command.FILTER_EXITS, (text?: unknown) => filter(view, text)),
+    vscode.commands.registerCommand(Command.FILTER_EXITS, (text?: unknown) =>
+      typeof text === 'string' ? view.choose({ filter: text.trim() }) : view.showFilter(),
+    ),
     vscode.commands.registerCommand(Command.SHOW_ALL_EXITS, () => view.choose({ filter: '' })),
-    vscode.commands.registerCommand(Command.SHOW_ONLY_THESE_EXITS, (row: ExitRow | undefined = view.selected) => {
-      if (row?.kind === 'group') view.choose({ filter: `${view.choice.filter} ${row.by}="${row.value}"`.trim() });
-    }),
-    onRecord(Command.GO_TO_INSTRUCTION, goToInstruction),
-    onRecord(Command.GO_TO_HANDLER, goToHandler),
-    onRecord(Command.BREAK_ON_EXITS_LIKE_THIS, breakOnLike),
-    vscode.commands.registerCommand(Command.COPY_EXIT, async (row: ExitRow | undefined = view.selected) => {
-      if (row) await vscode.env.clipboard.writeText(row.tooltip);
-    }),
+    ...ACTIONS.map((action) => onRow(COMMANDS[action], (row) => actOn(view, action, row))),
+    onRow(Command.COPY_EXIT, (row) => copy(view, row)),
   );
+}
+
+/** The row that a context menu or another extension names. */
+function rowIn(given: unknown): RowReference | undefined {
+  if (typeof given !== 'object' || given === null) return undefined;
+  if ('exit' in given && typeof given.exit === 'number') return { exit: given.exit };
+  return 'group' in given && typeof given.group === 'string' ? { group: given.group } : undefined;
+}
+
+/** Does something with a row of the table. */
+export async function actOn(view: ExitsCommanded, action: Action, row: RowReference): Promise<void> {
+  const { source } = view;
+  if (action === 'showOnlyThese') return showOnly(view, row);
+  const exit = source.exitOf(row);
+  if (!exit) return;
+  if (action === 'goToInstruction') await goToInstruction(exit);
+  else if (action === 'goToHandler') await goToHandler(exit);
+  else breakOnLike(exit);
+}
+
+function showOnly({ source, choice, choose }: ExitsCommanded, row: RowReference): void {
+  const { filter, by } = choice;
+  const subject = source.exitOf(row)?.subject;
+  if ('group' in row) choose({ filter: narrowedFilter(filter, by, row.group) });
+  else if (subject !== undefined) choose({ filter: narrowedFilter(filter, 'subject', subject) });
+}
+
+async function copy({ source, choice }: ExitsCommanded, row: RowReference): Promise<void> {
+  const [exit, group] = [source.exitOf(row), source.groupOf(row)];
+  if (exit) await vscode.env.clipboard.writeText(recordRow(exit).details);
+  else if (group) await vscode.env.clipboard.writeText(groupRow(choice.by, group).details);
 }
 
 async function group({ choice, choose }: ExitsCommanded, name: unknown): Promise<void> {
   const given = typeof name === 'string' ? facetByName(name) : undefined;
-  const items = FACETS.map(({ name: label, description }) => ({ label, description, picked: label === choice.by }));
-  const picked = given?.name ?? (await vscode.window.showQuickPick(items, { title: 'Group VM Exits By' }))?.label;
+  const items = GROUPINGS.map(({ name: by, description }) => ({
+    by,
+    label: by === '' ? 'Nothing' : by,
+    description,
+    picked: by === choice.by,
+  }));
+  const picked = given?.name ?? (await vscode.window.showQuickPick(items, { title: 'Group VM Exits By' }))?.by;
   if (picked !== undefined) choose({ by: picked });
 }
 
-async function sort({ choose }: ExitsCommanded): Promise<void> {
-  const items = Object.entries(SORTS).map(([label, description]) => ({ label: label as Sort, description }));
-  const picked = await vscode.window.showQuickPick(items, { title: 'Sort VM Exits By' });
-  if (picked) choose({ sort: picked.label });
+async function sort({ choice, choose }: ExitsCommanded): Promise<void> {
+  const columns = columnsOf(choice, true).filter(({ sorts }) => sorts !== undefined);
+  const items = columns.map((column) => ({ column, label: column.title, description: column.about }));
+  const title = 'Sort VM Exits By (again for the other direction)';
+  const picked = await vscode.window.showQuickPick(items, { title });
+  if (picked) choose(sortedBy(choice, picked.column));
 }
 
-async function filter({ choice, choose }: ExitsCommanded, given: unknown): Promise<void> {
-  const text =
-    typeof given === 'string'
-      ? given
-      : await vscode.window.showInputBox({
-          title: 'Filter VM Exits',
-          prompt: 'Terms that must all hold: reason=io,mmio  port=0x3f8  !to=device  rip=0x1000..0x1fff  request~"out 0x3f8"',
-          value: choice.filter,
-          validateInput: whyNoFilter,
-        });
-  if (text !== undefined) choose({ filter: text.trim() });
-}
-
-/** What is wrong with a filter, as a sentence. */
-function whyNoFilter(text: string): string | undefined {
-  try {
-    parseExitFilter(text);
-    return undefined;
-  } catch (error) {
-    if (error instanceof ExitFilterError) return error.message;
-    throw error;
-  }
-}
-
-/** `look`: the focus stays in the view, so that the arrow keys go on to the next row. */
-async function goToInstruction({ record }: RecordRow, look: unknown): Promise<void> {
-  const { guestPlace, rip, instructionReference } = record;
-  if (guestPlace) return show(guestPlace, look === LOOK);
+/** The focus stays in the table, so that the arrow keys go on to the next row. */
+async function goToInstruction({ guestPlace, rip, instructionReference }: ShownExit): Promise<void> {
+  if (guestPlace) return show(guestPlace, true);
   const memory = 'Show Guest Memory';
   if ((await vscode.window.showInformationMessage(`No source is known for the instruction at ${rip}.`, memory)) === memory)
     await vscode.commands.executeCommand(Command.SHOW_MEMORY, instructionReference);
 }
 
-async function goToHandler({ record: { handlerPlace, handler } }: RecordRow): Promise<void> {
+async function goToHandler({ handlerPlace, handler }: ShownExit): Promise<void> {
   if (handlerPlace) return show(handlerPlace);
   void vscode.window.showInformationMessage(
     handler === undefined ? 'Nobody took this exit: it ended the guest.' : `${handler} has no source to show.`,
@@ -99,8 +117,7 @@ async function show({ source, line }: SourcePlace, preserveFocus = false): Promi
   });
 }
 
-function breakOnLike({ record: { breakpoint } }: RecordRow): void {
-  const { name, condition } = breakpoint;
+function breakOnLike({ breakpoint: { name, condition } }: ShownExit): void {
   const isThere = vscode.debug.breakpoints.some(
     (known) => known instanceof vscode.FunctionBreakpoint && known.functionName === name && known.condition === condition,
   );

@@ -1,104 +1,185 @@
+import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
-import type { ExitGroupsAnswer, ExitRecordsAnswer } from '../../adapter/requests/exits.ts';
-import { Command, Context, View } from '../names.ts';
-import { LOOK, registerExitCommands } from './exit-commands.ts';
-import { type ExitRow, type ExitsChoice, exitsTitle, type GroupRow, groupRows, recordRows } from './exit-rows.ts';
+import type { HostMessage, PageMessage, RowReference, TableChoice } from '../../webview/exits-table/messages.ts';
+import { Context, View } from '../names.ts';
+import { actOn, registerExitCommands } from './exit-commands.ts';
+import { exitFields, keptChoice, whyNoFilter } from './exits-choice.ts';
+import { exitsPage } from './exits-page.ts';
+import { ExitsSource } from './exits-source.ts';
 import type { GuestActivity } from './guest-activity.ts';
 import { Refresher } from './refresher.ts';
 
-/** Groups that are shown, and the newest records of one that is unfolded. */
-const MOST_GROUPS = 200;
-const MOST_RECORDS = 50;
+/** Where the choice is kept from one window to the next. */
+const KEPT = 'exits.choice';
 
-/** The view of VM exits by what the user chooses, with the newest records of each group. */
-export function registerExitsView(activity: GuestActivity): vscode.Disposable {
-  const provider = new ExitsProvider(activity);
-  const view = vscode.window.createTreeView(View.EXITS, { treeDataProvider: provider, showCollapseAll: true });
-  const refresher = new Refresher(async () => {
-    view.message = await provider.refresh();
-    view.description = provider.title;
-  });
+/** The view of VM exits: a table that follows the run, in the panel. */
+export function registerExitsView(context: vscode.ExtensionContext, activity: GuestActivity): vscode.Disposable {
+  const view = new ExitsView(context, activity);
   return vscode.Disposable.from(
     view,
-    refresher,
-    view.onDidChangeVisibility(({ visible }) => refresher.setVisible(visible)),
-    activity.onDidChange(() => refresher.changed(activity.isMoving)),
-    registerExitCommands({
-      get choice() {
-        return provider.choice;
-      },
-      choose: (choice) => {
-        provider.choice = { ...provider.choice, ...choice };
-        void vscode.commands.executeCommand('setContext', Context.EXITS_FILTERED, provider.choice.filter !== '');
-        refresher.changed(activity.isMoving);
-      },
-      get selected() {
-        return view.selection[0];
-      },
-    }),
+    vscode.window.registerWebviewViewProvider(View.EXITS, view),
+    activity.onDidChange(() => view.changed()),
+    registerExitCommands(view),
   );
 }
 
-class ExitsProvider implements vscode.TreeDataProvider<ExitRow> {
-  private readonly changed = new vscode.EventEmitter<void>();
-  readonly onDidChangeTreeData = this.changed.event;
-  choice: ExitsChoice = { by: 'reason', sort: 'count', filter: '' };
-  title: string | undefined;
-  private rows: readonly GroupRow[] = [];
-  /** The last answer as text: the tree is left alone while nothing is new. */
-  private shown = '';
+/** The extension's half of the table: asks the debug adapter, and does what the page and the commands want. */
+export class ExitsView implements vscode.WebviewViewProvider, vscode.Disposable {
+  choice: TableChoice;
+  readonly source = new ExitsSource();
+  selected: RowReference | undefined;
+  private readonly refresher = new Refresher(() => this.refresh());
+  private view: vscode.WebviewView | undefined;
+  private session: vscode.DebugSession | undefined;
+  /** The page takes messages. */
+  private isReady = false;
+  /** The filter gets the focus once the page is there. */
+  private wantsFilter = false;
 
-  constructor(private readonly activity: GuestActivity) {}
+  constructor(
+    private readonly context: vscode.ExtensionContext,
+    private readonly activity: GuestActivity,
+  ) {
+    this.choice = keptChoice(context.workspaceState.get(KEPT));
+    this.tellFiltered();
+  }
 
-  /** Asks for the groups as they are now. Returns what the view says where there are none. */
-  async refresh(): Promise<string | undefined> {
+  resolveWebviewView(view: vscode.WebviewView): void {
+    this.view = view;
+    this.isReady = false;
+    const folder = vscode.Uri.joinPath(this.context.extensionUri, 'dist');
+    view.webview.options = { enableScripts: true, localResourceRoots: [folder] };
+    const subscriptions = [
+      view.webview.onDidReceiveMessage((message: PageMessage) => this.told(message)),
+      view.onDidChangeVisibility(() => this.visibilityChanged()),
+    ];
+    view.onDidDispose(() => {
+      vscode.Disposable.from(...subscriptions).dispose();
+      if (this.view !== view) return;
+      this.view = undefined;
+      this.visibilityChanged();
+    });
+    view.webview.html = exitsPage(view.webview, folder, randomBytes(16).toString('hex'));
+  }
+
+  private visibilityChanged(): void {
+    // A page that is hidden is thrown away; it says when it is there again.
+    if (!this.view?.visible) {
+      this.isReady = false;
+      setContext(Context.EXITS_TABLE_FOCUSED, false);
+    }
+    this.refresher.setVisible(this.isReady);
+  }
+
+  /** Something happened to the guests. */
+  changed(): void {
     const { session } = this.activity;
-    const { by, sort, filter } = this.choice;
-    let answer: ExitGroupsAnswer = { total: 0, run: 0, counted: 0, groupCount: 0, groups: [] };
-    let problem: string | undefined;
+    if (session !== this.session) {
+      this.session = session;
+      this.selected = undefined;
+      this.source.reset();
+    }
+    this.refresher.changed(this.activity.isMoving);
+  }
+
+  /** Shows other exits, or the same in another way. */
+  choose(change: Partial<TableChoice>): void {
+    const { by, filter } = this.choice;
+    this.choice = { ...this.choice, ...change };
+    void this.context.workspaceState.update(KEPT, this.choice);
+    this.tellFiltered();
+    this.tellChoice();
+    if (by === this.choice.by && filter === this.choice.filter) return;
+    this.source.reset();
+    this.changed();
+  }
+
+  /** Brings the table into sight, with the focus in its filter. */
+  async showFilter(): Promise<void> {
+    this.wantsFilter = true;
+    await vscode.commands.executeCommand(`${View.EXITS}.focus`);
+    this.focusFilter();
+  }
+
+  private focusFilter(): void {
+    if (!this.isReady || !this.wantsFilter) return;
+    this.wantsFilter = false;
+    this.tell({ kind: 'focusFilter' });
+  }
+
+  private tell(message: HostMessage): void {
+    if (this.isReady) void this.view?.webview.postMessage(message);
+  }
+
+  private tellChoice(): void {
+    this.tell({ kind: 'choice', choice: this.choice, fields: exitFields() });
+  }
+
+  private tellFiltered(): void {
+    setContext(Context.EXITS_FILTERED, this.choice.filter !== '');
+  }
+
+  private told(message: PageMessage): void {
+    switch (message.kind) {
+      case 'ready':
+        this.isReady = true;
+        this.source.renew();
+        this.tellChoice();
+        this.refresher.setVisible(true);
+        this.changed();
+        this.focusFilter();
+        return;
+      case 'choose':
+        this.choose(message.choice);
+        return;
+      case 'filter': {
+        const text = whyNoFilter(message.text);
+        this.tell({ kind: 'filterProblem', text });
+        if (text === undefined) this.choose({ filter: message.text.trim() });
+        return;
+      }
+      case 'follow':
+        this.source.following = message.follow;
+        if (!message.follow) return;
+        // What was on its way when the table ceased to follow is not in it.
+        this.source.renew();
+        this.changed();
+        return;
+      case 'unfold':
+        this.source.unfolded = message.values;
+        this.changed();
+        return;
+      case 'focus':
+        setContext(Context.EXITS_TABLE_FOCUSED, message.focused);
+        return;
+      case 'select':
+        this.selected = message.row;
+        return;
+      case 'act':
+        void actOn(this, message.action, message.row);
+    }
+  }
+
+  private async refresh(): Promise<void> {
+    const { session } = this;
+    if (!session) return;
+    const ask = (parameters: object) => session.customRequest('hyperscope/exits', parameters);
     try {
-      if (session) answer = await session.customRequest('hyperscope/exits', { by, filter, count: MOST_GROUPS });
+      const isMoving = this.activity.isMoving;
+      const message = await this.source.next({ records: ask, groups: ask }, this.choice, isMoving);
+      if (message && session === this.session) this.tell(message);
     } catch (error) {
-      problem = error instanceof Error ? error.message : String(error);
+      // A session that has just ended answers nothing; the view goes with it.
+      if (session === this.activity.session)
+        this.tell({ kind: 'problem', text: error instanceof Error ? error.message : String(error) });
     }
-    const text = JSON.stringify([session?.id, this.choice, answer]);
-    if (text !== this.shown) {
-      this.shown = text;
-      this.rows = groupRows(answer.groups, by, sort);
-      this.changed.fire();
-    }
-    this.title = answer.total === 0 ? undefined : exitsTitle(answer, this.choice);
-    return problem ?? whyEmpty(answer, this.choice);
   }
 
-  async getChildren(row?: ExitRow): Promise<ExitRow[]> {
-    if (!row) return [...this.rows];
-    const { session } = this.activity;
-    if (row.kind !== 'group' || !session) return [];
-    const { by, value } = row;
-    const { filter } = this.choice;
-    const asked = session.customRequest('hyperscope/exits', { by, value, filter, count: MOST_RECORDS });
-    // A session that has just ended answers nothing; the view goes with it.
-    const { records }: Pick<ExitRecordsAnswer, 'records'> = await asked.then(undefined, () => ({ records: [] }));
-    return recordRows(records);
-  }
-
-  getTreeItem(row: ExitRow): vscode.TreeItem {
-    const { None, Collapsed } = vscode.TreeItemCollapsibleState;
-    const item = new vscode.TreeItem(row.name, row.kind === 'group' ? Collapsed : None);
-    item.id = row.id;
-    item.description = row.description;
-    item.tooltip = row.tooltip;
-    item.contextValue = row.kind;
-    if (row.kind === 'record')
-      item.command = { command: Command.GO_TO_INSTRUCTION, title: 'Go to Guest Instruction', arguments: [row, LOOK] };
-    return item;
+  dispose(): void {
+    this.refresher.dispose();
   }
 }
 
-function whyEmpty({ total, groups, groupCount }: ExitGroupsAnswer, { by, filter }: ExitsChoice): string | undefined {
-  if (total === 0) return 'No VM exit yet.';
-  if (groups.length === 0)
-    return filter === '' ? `No exit so far has a ${by}.` : `No exit with a ${by} is one of these: ${filter}`;
-  return groupCount > groups.length ? `The ${groups.length} most frequent of ${groupCount} are shown.` : undefined;
+function setContext(name: string, value: boolean): void {
+  void vscode.commands.executeCommand('setContext', name, value);
 }

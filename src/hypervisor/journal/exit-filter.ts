@@ -29,6 +29,11 @@ const WORDS: Readonly<Record<string, readonly string[]>> = { reason: EXIT_REASON
   Record<FacetName, readonly string[]>
 >;
 
+/** The fields that a term can begin with, and the words that a field can be, where there are some words alone. */
+export function filterFields(): readonly { readonly name: string; readonly words?: readonly string[] }[] {
+  return NAMES.map((name) => ({ name, words: WORDS[name] }));
+}
+
 /**
  * Reads a filter: terms between spaces, all of which must hold. `reason=io` compares (several values between commas, numbers in any
  * notation, ranges as `0x1000..0x1fff`), `handler~serial` looks for a text, `!` in front turns a term round, and quotation marks keep
