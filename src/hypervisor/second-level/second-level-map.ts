@@ -176,6 +176,12 @@ export class SecondLevelMap implements SecondLevel {
 
   // --- looking at it --------------------------------------------------------------------------------------------------
 
+  /** What is at a guest physical address: {@link lookUp} for who needs to know no more. */
+  stateAt(gpa: bigint): PageState {
+    const page = this.pages.pageOf(gpa);
+    return page === undefined ? this.holes.stateAt(gpa) : stateOf(this.pages.at(page));
+  }
+
   /** The page that has a guest physical address. */
   lookUp(gpa: bigint): SecondLevelPage {
     const leaf = this.pages.leafAt(gpa);

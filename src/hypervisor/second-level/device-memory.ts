@@ -1,0 +1,49 @@
+import { DmaError, type DmaMemory } from '../../devices/dma.ts';
+import { hex } from '../../x86/address.ts';
+import { GPA_BITS } from './host-place.ts';
+import type { PageState } from './page-word.ts';
+import type { SecondLevelMap } from './second-level-map.ts';
+
+const WHAT_IS_THERE: Readonly<Record<Exclude<PageState, 'present'>, string>> = {
+  mmio: 'no RAM is there',
+  ballooned: 'the guest gave that page back',
+  unbacked: 'that page has no memory',
+  misconfigured: 'the second-level entry of that page is misconfigured',
+};
+
+/**
+ * The RAM of a partition as its devices reach it: through the hypervisor's own mapping, so that rights of the second level don't count,
+ * but only where a page has memory. Nothing is given back to the guest behind its back: a page that it ballooned stays away.
+ */
+export class DeviceMemory implements DmaMemory {
+  constructor(private readonly map: SecondLevelMap) {}
+
+  covers(gpa: bigint, length: number): boolean {
+    if (gpa + BigInt(length) > 1n << GPA_BITS) return false;
+    for (let done = 0; done < length; ) {
+      const place = this.map.memory.locate(gpa + BigInt(done));
+      if (!place) return false;
+      done += place.available;
+    }
+    return true;
+  }
+
+  read(gpa: bigint, length: number): Uint8Array {
+    this.check(gpa, length);
+    return this.map.memory.read(gpa, length);
+  }
+
+  write(gpa: bigint, bytes: Uint8Array): void {
+    this.check(gpa, bytes.length);
+    this.map.memory.write(gpa, bytes);
+  }
+
+  private check(gpa: bigint, length: number): void {
+    const end = gpa + BigInt(length);
+    for (let at = gpa; at < end; at = (at & ~0xfffn) + 0x1000n) {
+      const state = at >> GPA_BITS === 0n ? this.map.stateAt(at) : 'mmio';
+      if (state !== 'present')
+        throw new DmaError(`${hex(length)} bytes at ${hex(gpa)} can't be reached: at ${hex(at)} ${WHAT_IS_THERE[state]}`);
+    }
+  }
+}
