@@ -17,11 +17,15 @@ export interface Used {
   readonly written: number;
 }
 
-/** Places of the three areas of a queue in the fake memory; the tables of indirect buffers lie behind them. */
-export const AREAS = { descriptorArea: 0x1000n, driverArea: 0x3000n, deviceArea: 0x4000n } as const;
-const TABLES = 0x6000;
+/** Where a queue lies in the fake memory, with the tables of its indirect buffers behind its areas. */
+const DRIVER_AREA = 0x2000;
+const DEVICE_AREA = 0x3000;
+const TABLES = 0x5000;
 
-export type Options = Partial<Pick<QueueLayout, 'size' | 'hasEventIndex' | 'hasIndirect'>>;
+export type Options = Partial<Pick<QueueLayout, 'size' | 'hasEventIndex' | 'hasIndirect'>> & {
+  /** Where the queue begins: 0x1000 when missing. */
+  readonly origin?: number;
+};
 
 /** The driver's side of a queue, as simple as can be: ids and ring places are used one after the other. */
 export interface Driver {
@@ -39,8 +43,13 @@ export interface Driver {
   notifications(): { readonly suppressed: boolean; readonly event: number };
 }
 
-const layoutOf = (isPacked: boolean, { size = 8, hasEventIndex = false, hasIndirect = true }: Options): QueueLayout => ({
-  ...AREAS,
+const layoutOf = (
+  isPacked: boolean,
+  { size = 8, hasEventIndex = false, hasIndirect = true, origin = 0x1000 }: Options,
+): QueueLayout => ({
+  descriptorArea: BigInt(origin),
+  driverArea: BigInt(origin + DRIVER_AREA),
+  deviceArea: BigInt(origin + DEVICE_AREA),
   size,
   isPacked,
   hasEventIndex,
@@ -73,10 +82,10 @@ export class SplitDriver implements Driver {
   }
   offer(buffers: readonly Buffer[], indirect = false): number {
     const { size } = this.layout;
-    const ring = Number(AREAS.descriptorArea);
+    const ring = Number(this.layout.descriptorArea);
     const head = this.next;
     if (indirect) {
-      const table = TABLES + head * 0x100;
+      const table = ring + TABLES + head * 0x100;
       buffers.forEach((buffer, index) => {
         this.describe(table, index, BigInt(buffer.gpa), buffer.length, flagsOf(buffer, index === buffers.length - 1), index + 1);
       });
@@ -93,14 +102,14 @@ export class SplitDriver implements Driver {
   }
   /** Puts a number into the available ring. */
   publish(head: number): void {
-    const ring = Number(AREAS.driverArea);
+    const ring = Number(this.layout.driverArea);
     this.dma.view.setUint16(ring + 4 + (this.available % this.layout.size) * 2, head, true);
     this.available = (this.available + 1) & 0xffff;
     this.dma.view.setUint16(ring + 2, this.available, true);
   }
   collect(): Used[] {
     const { view } = this.dma;
-    const ring = Number(AREAS.deviceArea);
+    const ring = Number(this.layout.deviceArea);
     const found: Used[] = [];
     for (; this.used !== view.getUint16(ring + 2, true); this.used = (this.used + 1) & 0xffff) {
       const at = ring + 4 + (this.used % this.layout.size) * 8;
@@ -109,14 +118,14 @@ export class SplitDriver implements Driver {
     return found;
   }
   suppressInterrupts(isSuppressed: boolean): void {
-    this.dma.view.setUint16(Number(AREAS.driverArea), isSuppressed ? 1 : 0, true);
+    this.dma.view.setUint16(Number(this.layout.driverArea), isSuppressed ? 1 : 0, true);
   }
   interruptAfter(more: number): void {
-    this.dma.view.setUint16(Number(AREAS.driverArea) + 4 + 2 * this.layout.size, this.used + more - 1, true);
+    this.dma.view.setUint16(Number(this.layout.driverArea) + 4 + 2 * this.layout.size, this.used + more - 1, true);
   }
   notifications() {
     const { view } = this.dma;
-    const ring = Number(AREAS.deviceArea);
+    const ring = Number(this.layout.deviceArea);
     return {
       suppressed: view.getUint16(ring, true) === 1,
       event: view.getUint16(ring + 4 + 8 * this.layout.size, true),
@@ -155,11 +164,11 @@ export class PackedDriver implements Driver {
     return this.wrap ? Flag.AVAILABLE : Flag.USED;
   }
   offer(buffers: readonly Buffer[], indirect = false): number {
-    const ring = Number(AREAS.descriptorArea);
+    const ring = Number(this.layout.descriptorArea);
     const id = this.id;
     this.id = (this.id + 1) % this.layout.size;
     if (indirect) {
-      const table = TABLES + id * 0x100;
+      const table = ring + TABLES + id * 0x100;
       buffers.forEach((buffer, index) => {
         this.describe(table, index, BigInt(buffer.gpa), buffer.length, 0, flagsOf(buffer, true));
       });
@@ -181,7 +190,7 @@ export class PackedDriver implements Driver {
     const { view } = this.dma;
     const found: Used[] = [];
     for (;;) {
-      const at = Number(AREAS.descriptorArea) + this.used * 16;
+      const at = Number(this.layout.descriptorArea) + this.used * 16;
       const flags = view.getUint16(at + 14, true);
       const expected = this.usedWrap ? Flag.AVAILABLE | Flag.USED : 0;
       if ((flags & (Flag.AVAILABLE | Flag.USED)) !== expected) return found;
@@ -196,16 +205,16 @@ export class PackedDriver implements Driver {
     return place >= this.layout.size ? [place - this.layout.size, !this.usedWrap] : [place, this.usedWrap];
   }
   suppressInterrupts(isSuppressed: boolean): void {
-    this.dma.view.setUint16(Number(AREAS.driverArea) + 2, isSuppressed ? 1 : 0, true);
+    this.dma.view.setUint16(Number(this.layout.driverArea) + 2, isSuppressed ? 1 : 0, true);
   }
   interruptAfter(more: number): void {
     const [place, wrap] = this.later(more - 1);
-    this.dma.view.setUint16(Number(AREAS.driverArea), place | (wrap ? 0x8000 : 0), true);
-    this.dma.view.setUint16(Number(AREAS.driverArea) + 2, 2, true);
+    this.dma.view.setUint16(Number(this.layout.driverArea), place | (wrap ? 0x8000 : 0), true);
+    this.dma.view.setUint16(Number(this.layout.driverArea) + 2, 2, true);
   }
   notifications() {
     const { view } = this.dma;
-    const area = Number(AREAS.deviceArea);
+    const area = Number(this.layout.deviceArea);
     return { suppressed: view.getUint16(area + 2, true) === 1, event: view.getUint16(area, true) & 0x7fff };
   }
 }

@@ -6,8 +6,9 @@ export class FakeDma implements DmaMemory {
   readonly view: DataView;
   /** A page that the guest gave back. */
   ballooned: bigint | undefined;
-  /** Calls of read and write, to see that work is bounded. */
+  /** Calls of read and write, and bytes that they moved, to see that work is bounded. */
   accesses = 0;
+  moved = 0;
 
   constructor(readonly size = 0x10_0000) {
     this.bytes = new Uint8Array(size);
@@ -26,6 +27,7 @@ export class FakeDma implements DmaMemory {
   }
   private check(gpa: bigint, length: number): number {
     this.accesses++;
+    this.moved += length;
     const page = this.ballooned;
     const isGone = page !== undefined && gpa < page + 0x1000n && page < gpa + BigInt(length);
     if (!this.covers(gpa, length) || isGone) throw new DmaError(`no RAM at 0x${gpa.toString(16)}`);

@@ -1,0 +1,210 @@
+import type { InspectNode } from '../../inspect.ts';
+import { requireVersion } from '../../state.ts';
+import { DeviceId, featureBit, featureBits } from '../abi.ts';
+import type { DriverSide, VirtioModel } from '../model.ts';
+import type { ChainPart, DescriptorChain } from '../queue/chain.ts';
+import { QueueError } from '../queue/queue-error.ts';
+import { serveQueue } from '../queue/serve.ts';
+import { OverlaidImage, type OverlayState } from './overlay.ts';
+import * as R from './registers.ts';
+
+export interface VirtioBlockState {
+  readonly version: 1;
+  readonly overlay: OverlayState;
+  readonly requests: number;
+  readonly errors: number;
+}
+
+export interface VirtioBlockWorld {
+  /** The disk: whole sectors, at least one. It is read, never written. */
+  readonly image: Uint8Array;
+  /** What the device answers when it is asked for its id: up to 20 characters of ASCII. */
+  readonly serial: string;
+}
+
+const REQUESTS = 0;
+const QUEUE_SIZE = 128;
+const LONGEST_DATA = R.LONGEST_SEGMENT * R.MOST_SEGMENTS;
+
+/** A request without its frame: what is between its header and its status. */
+interface BlockRequest {
+  readonly type: number;
+  readonly sector: bigint;
+  /** What the driver hands over, behind the header. */
+  readonly readable: ChainPart;
+  readonly writable: ChainPart;
+  /** Bytes that the device may write, before the status. */
+  readonly room: number;
+}
+
+/** How a request ended, and how many bytes were written before its status. */
+interface Answer {
+  readonly outcome: number;
+  readonly written: number;
+}
+
+const failed: Answer = { outcome: R.Outcome.IO_ERROR, written: 0 };
+const unsupported: Answer = { outcome: R.Outcome.UNSUPPORTED, written: 0 };
+const done = (written = 0): Answer => ({ outcome: R.Outcome.OK, written });
+
+/** The block device (virtio 1.2, 5.2) on an image in memory. What is written is kept in an overlay, which is a part of the state. */
+export class VirtioBlock implements VirtioModel<VirtioBlockState> {
+  readonly name = 'virtio-blk';
+  readonly id = DeviceId.BLOCK;
+  readonly queues = [{ name: 'requests', size: QUEUE_SIZE }];
+  readonly features = featureBits(
+    R.BlockFeature.SIZE_MAX,
+    R.BlockFeature.SEG_MAX,
+    R.BlockFeature.BLK_SIZE,
+    R.BlockFeature.FLUSH,
+    R.BlockFeature.DISCARD,
+    R.BlockFeature.WRITE_ZEROES,
+  );
+  readonly featureBits = R.BlockFeature;
+  private driver: DriverSide | undefined;
+  private readonly disk: OverlaidImage;
+  private requests = 0;
+  private errors = 0;
+
+  constructor(private readonly world: VirtioBlockWorld) {
+    this.disk = new OverlaidImage(world.image);
+  }
+
+  connect(driver: DriverSide): void {
+    this.driver = driver;
+  }
+
+  private get sectors(): number {
+    return this.disk.size / R.SECTOR;
+  }
+
+  configuration(): Uint8Array {
+    const view = new DataView(new ArrayBuffer(R.CONFIGURATION_SIZE));
+    view.setBigUint64(R.Place.CAPACITY, BigInt(this.sectors), true);
+    const set = (place: number, value: number) => view.setUint32(place, value, true);
+    set(R.Place.SIZE_MAX, R.LONGEST_SEGMENT);
+    set(R.Place.SEG_MAX, R.MOST_SEGMENTS);
+    set(R.Place.BLK_SIZE, R.SECTOR);
+    set(R.Place.MAX_DISCARD_SECTORS, R.MOST_CLEARED);
+    set(R.Place.MAX_DISCARD_SEG, R.MOST_RANGES);
+    set(R.Place.DISCARD_ALIGNMENT, 1);
+    set(R.Place.MAX_WRITE_ZEROES_SECTORS, R.MOST_CLEARED);
+    set(R.Place.MAX_WRITE_ZEROES_SEG, R.MOST_RANGES);
+    view.setUint8(R.Place.WRITE_ZEROES_MAY_UNMAP, 1);
+    return new Uint8Array(view.buffer);
+  }
+
+  notified(): void {
+    const queue = this.driver?.queue(REQUESTS);
+    if (queue === undefined) return;
+    serveQueue(queue, (chain) => this.serve(chain));
+    this.driver?.signal(REQUESTS);
+  }
+
+  /** Serves one request; its parts may be cut into descriptors in any way (2.7.4). */
+  private serve({ readable, writable }: DescriptorChain): number {
+    if (readable.length < R.HEADER_SIZE)
+      throw new QueueError(`a request has ${readable.length} bytes for the device to read, but its header has ${R.HEADER_SIZE}`);
+    if (writable.length === 0) throw new QueueError('a request has no room for its status');
+    const header = readable.read(0, R.HEADER_SIZE);
+    const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+    const room = writable.length - 1;
+    const type = view.getUint32(0, true);
+    const { outcome, written } = this.perform({ type, sector: view.getBigUint64(8, true), readable, writable, room });
+    this.requests++;
+    if (outcome !== R.Outcome.OK) this.errors++;
+    writable.write(room, Uint8Array.of(outcome));
+    // The driver may take it that all bytes up to the length were written (2.7.8.2): the status counts only behind a full buffer.
+    return written === room ? room + 1 : written;
+  }
+
+  private perform(request: BlockRequest): Answer {
+    switch (request.type) {
+      case R.Request.IN:
+        return this.read(request);
+      case R.Request.OUT:
+        return this.write(request);
+      case R.Request.FLUSH:
+        return done();
+      case R.Request.GET_ID:
+        return this.identify(request);
+      case R.Request.DISCARD:
+        return this.accepts(R.BlockFeature.DISCARD) ? this.clear(request, 0) : unsupported;
+      case R.Request.WRITE_ZEROES:
+        return this.accepts(R.BlockFeature.WRITE_ZEROES) ? this.clear(request, R.UNMAP) : unsupported;
+      default:
+        return unsupported;
+    }
+  }
+
+  private accepts(feature: number): boolean {
+    return ((this.driver?.features ?? 0n) & featureBit(feature)) !== 0n;
+  }
+
+  /** Offset of a sector from which `length` bytes are on the disk, and may be moved at once. */
+  private offsetOf(sector: bigint, length: number): number | undefined {
+    const isWhole = length % R.SECTOR === 0;
+    if (!isWhole || sector + BigInt(length / R.SECTOR) > BigInt(this.sectors)) return undefined;
+    return Number(sector) * R.SECTOR;
+  }
+
+  private read({ sector, writable, room }: BlockRequest): Answer {
+    const offset = room > LONGEST_DATA ? undefined : this.offsetOf(sector, room);
+    if (offset === undefined) return failed;
+    writable.write(0, this.disk.read(offset, room));
+    return done(room);
+  }
+
+  private write({ sector, readable }: BlockRequest): Answer {
+    const length = readable.length - R.HEADER_SIZE;
+    const offset = length > LONGEST_DATA ? undefined : this.offsetOf(sector, length);
+    if (offset === undefined) return failed;
+    this.disk.write(offset, readable.read(R.HEADER_SIZE, length));
+    return done();
+  }
+
+  private identify({ writable, room }: BlockRequest): Answer {
+    const id = new Uint8Array(R.ID_SIZE);
+    new TextEncoder().encodeInto(this.world.serial, id);
+    writable.write(0, id.subarray(0, room));
+    return done(Math.min(room, R.ID_SIZE));
+  }
+
+  /** Discards a range or fills it with zeroes, which is the same here. `allowed`: flags that it may have (5.2.6.2). */
+  private clear({ readable }: BlockRequest, allowed: number): Answer {
+    const length = readable.length - R.HEADER_SIZE;
+    if (length === 0 || length % R.RANGE_SIZE !== 0 || length / R.RANGE_SIZE > R.MOST_RANGES) return failed;
+    const range = readable.read(R.HEADER_SIZE, R.RANGE_SIZE);
+    const view = new DataView(range.buffer, range.byteOffset, range.byteLength);
+    const sectors = view.getUint32(8, true);
+    if ((view.getUint32(12, true) & ~allowed) !== 0) return unsupported;
+    const bytes = sectors * R.SECTOR;
+    const offset = sectors > R.MOST_CLEARED ? undefined : this.offsetOf(view.getBigUint64(0, true), bytes);
+    if (offset === undefined) return failed;
+    this.disk.clear(offset, bytes);
+    return done();
+  }
+
+  disconnect(): void {}
+  reset(): void {
+    this.disk.reset();
+    this.requests = 0;
+    this.errors = 0;
+  }
+  save(): VirtioBlockState {
+    return { version: 1, overlay: this.disk.save(), requests: this.requests, errors: this.errors };
+  }
+  restore(state: VirtioBlockState): void {
+    requireVersion(this.name, state, 1);
+    this.disk.restore(state.overlay);
+    this.requests = state.requests;
+    this.errors = state.errors;
+  }
+  inspect(): readonly InspectNode[] {
+    return [
+      { name: 'capacity', value: `${this.sectors} sectors`, detail: `${this.disk.size} bytes, id ${this.world.serial}` },
+      { name: 'overlay', value: `${this.disk.written} bytes`, detail: 'written by the guest, kept in memory' },
+      { name: 'requests', value: String(this.requests), detail: `${this.errors} of them not done` },
+    ];
+  }
+}

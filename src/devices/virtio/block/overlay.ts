@@ -1,0 +1,87 @@
+/** Bytes that are kept together once one of them was written. */
+const CLUSTER = 4096;
+/** A cluster that is all zeroes takes no room. */
+const ZEROES = new Uint8Array(0);
+
+export interface OverlayState {
+  /** Numbers and contents of the clusters that were written; no bytes for one that is all zeroes. */
+  readonly clusters: readonly { readonly number: number; readonly bytes: Uint8Array }[];
+}
+
+/**
+ * A disk image that is never changed, and over it what was written. Places are offsets in bytes; the caller keeps within `size`.
+ * It holds no more than the image is large.
+ */
+export class OverlaidImage {
+  private clusters = new Map<number, Uint8Array>();
+
+  constructor(private readonly image: Uint8Array) {}
+
+  get size(): number {
+    return this.image.length;
+  }
+  /** Bytes of the image that no longer count. */
+  get written(): number {
+    return this.clusters.size * CLUSTER;
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    const bytes = this.image.slice(offset, offset + length);
+    this.each(offset, length, (number, within, done, count) => {
+      const cluster = this.clusters.get(number);
+      if (cluster === ZEROES) bytes.fill(0, done, done + count);
+      else if (cluster) bytes.set(cluster.subarray(within, within + count), done);
+    });
+    return bytes;
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.each(offset, bytes.length, (number, within, done, count) => {
+      this.own(number).set(bytes.subarray(done, done + count), within);
+    });
+  }
+
+  /** Fills a range with zeroes. */
+  clear(offset: number, length: number): void {
+    this.each(offset, length, (number, within, _done, count) => {
+      if (count === CLUSTER) this.clusters.set(number, ZEROES);
+      else if (this.clusters.get(number) !== ZEROES) this.own(number).fill(0, within, within + count);
+    });
+  }
+
+  /** The clusters that a range has parts of: number, place in it, bytes of the range before it and in it. */
+  private each(
+    offset: number,
+    length: number,
+    action: (number: number, within: number, done: number, count: number) => void,
+  ): void {
+    for (let done = 0; done < length; ) {
+      const at = offset + done;
+      const within = at % CLUSTER;
+      const count = Math.min(CLUSTER - within, length - done);
+      action((at - within) / CLUSTER, within, done, count);
+      done += count;
+    }
+  }
+
+  /** A cluster to write to. */
+  private own(number: number): Uint8Array {
+    const known = this.clusters.get(number);
+    if (known && known !== ZEROES) return known;
+    const made = new Uint8Array(CLUSTER);
+    if (known === undefined) made.set(this.image.subarray(number * CLUSTER, (number + 1) * CLUSTER));
+    this.clusters.set(number, made);
+    return made;
+  }
+
+  /** Forgets what was written. */
+  reset(): void {
+    this.clusters = new Map();
+  }
+  save(): OverlayState {
+    return { clusters: [...this.clusters].map(([number, bytes]) => ({ number, bytes: bytes.slice() })) };
+  }
+  restore({ clusters }: OverlayState): void {
+    this.clusters = new Map(clusters.map(({ number, bytes }) => [number, bytes.length === 0 ? ZEROES : bytes.slice()]));
+  }
+}

@@ -1,0 +1,281 @@
+import { hex } from '../../../x86/address.ts';
+import { DmaError, type DmaMemory } from '../../dma.ts';
+import type { InspectNode } from '../../inspect.ts';
+import { Feature, featureBit, featureBits, featureNames, Status, statusNames } from '../abi.ts';
+import type { DriverSide, VirtioModel } from '../model.ts';
+import { PackedQueue } from '../queue/packed-queue.ts';
+import { QueueError } from '../queue/queue-error.ts';
+import { SplitQueue } from '../queue/split-queue.ts';
+import { FIRST_POSITION, type QueueLayout, type QueuePosition, type Virtqueue } from '../queue/virtqueue.ts';
+
+/** What the driver says of a queue before it is ready. */
+export interface QueueSetup {
+  readonly size: number;
+  readonly descriptorArea: bigint;
+  readonly driverArea: bigint;
+  readonly deviceArea: bigint;
+}
+
+export interface SessionState {
+  readonly version: 1;
+  readonly status: number;
+  readonly features: bigint;
+  readonly generation: number;
+  readonly problem: string | undefined;
+  readonly queues: readonly { readonly setup: QueueSetup; readonly position: QueuePosition | undefined }[];
+}
+
+export interface SessionWorld {
+  readonly dma: DmaMemory;
+  /** The driver is to be interrupted: for a queue, or because the configuration changed or the device needs a reset. */
+  readonly interrupt: (cause: 'queue' | 'configuration') => void;
+  /** The device offers packed rings too. */
+  readonly offersPacked?: boolean;
+}
+
+interface Queue {
+  setup: QueueSetup;
+  ring: Virtqueue | undefined;
+}
+
+const QUEUE_FEATURES = featureBits(
+  Feature.INDIRECT_DESC,
+  Feature.EVENT_IDX,
+  Feature.VERSION_1,
+  Feature.IN_ORDER,
+  Feature.RING_RESET,
+);
+/** What the driver may add to the status by itself. */
+const DRIVERS_STATUS = Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK | Status.DRIVER_OK | Status.FAILED;
+const WORD = 32n;
+const MASK = 0xffff_ffffn;
+
+/**
+ * What goes on between a driver and a device, whatever the transport (virtio 1.2, chapters 2 and 3): status, features, queues,
+ * configuration. A transport gives it registers; the device reaches it as a {@link DriverSide}.
+ */
+export class VirtioSession implements DriverSide {
+  readonly offered: bigint;
+  private statusBits = 0;
+  /** As the driver wrote them; they count once it has set FEATURES_OK. */
+  private chosen = 0n;
+  private generationCount = 0;
+  private problem: string | undefined;
+  private readonly queues: Queue[];
+
+  constructor(
+    readonly model: VirtioModel,
+    private readonly world: SessionWorld,
+  ) {
+    this.offered = model.features | QUEUE_FEATURES | (world.offersPacked ? featureBit(Feature.RING_PACKED) : 0n);
+    this.queues = model.queues.map(({ size }) => ({ setup: freshSetup(size), ring: undefined }));
+    model.connect(this);
+  }
+
+  // --- status and features --------------------------------------------------------------------------------------------
+
+  get status(): number {
+    return this.statusBits;
+  }
+  get generation(): number {
+    return this.generationCount;
+  }
+  get features(): bigint {
+    return this.has(Status.FEATURES_OK) ? this.chosen : 0n;
+  }
+
+  private has(bit: number): boolean {
+    return (this.statusBits & bit) !== 0;
+  }
+  private accepted(feature: number): boolean {
+    return (this.features & featureBit(feature)) !== 0n;
+  }
+
+  /**
+   * The driver writes the status (3.1.1). Zero resets; else bits are only added. FEATURES_OK is refused for features that were not
+   * offered or without VERSION_1, DRIVER_OK without FEATURES_OK.
+   */
+  writeStatus(value: number): void {
+    if (value === 0) {
+      this.disconnect();
+      return;
+    }
+    let added = value & DRIVERS_STATUS & ~this.statusBits;
+    if (added & Status.FEATURES_OK && !this.canAccept(this.statusBits | added)) added &= ~Status.FEATURES_OK;
+    const ok = Status.FEATURES_OK;
+    if (added & Status.DRIVER_OK && ((this.statusBits | added) & ok) === 0) added &= ~Status.DRIVER_OK;
+    this.statusBits |= added;
+    if (added & Status.DRIVER_OK)
+      this.attempt(() => {
+        for (const index of this.queues.keys()) if (this.queue(index)) this.model.notified(index);
+      });
+  }
+
+  private canAccept(status: number): boolean {
+    const { chosen, offered } = this;
+    return (status & Status.DRIVER) !== 0 && (chosen & ~offered) === 0n && (chosen & featureBit(Feature.VERSION_1)) !== 0n;
+  }
+
+  /** 32 of the features that are offered, from bit 32 · `word` on. */
+  offeredWord(word: number): number {
+    return word < 4 ? Number((this.offered >> (BigInt(word) * WORD)) & MASK) : 0;
+  }
+
+  /** The driver chooses 32 of the features. Without effect once they are agreed on. */
+  chooseWord(word: number, value: number): void {
+    if (word >= 4 || this.has(Status.FEATURES_OK)) return;
+    const shift = BigInt(word) * WORD;
+    this.chosen = (this.chosen & ~(MASK << shift)) | (BigInt(value) << shift);
+  }
+
+  // --- queues ---------------------------------------------------------------------------------------------------------
+
+  /** Entries that a queue can have; 0 for one that isn't there. */
+  largestSize(index: number): number {
+    return this.model.queues[index]?.size ?? 0;
+  }
+  isReady(index: number): boolean {
+    return this.queues[index]?.ring !== undefined;
+  }
+  setup(index: number): QueueSetup | undefined {
+    return this.queues[index]?.setup;
+  }
+
+  /** Says something of a queue that isn't ready yet; without effect on one that is. */
+  change(index: number, change: Partial<QueueSetup>): void {
+    const queue = this.queues[index];
+    if (queue && queue.ring === undefined) queue.setup = { ...queue.setup, ...change };
+  }
+
+  /** Starts or stops a queue. It can't be started before features are agreed on. */
+  setReady(index: number, isReady: boolean): void {
+    const queue = this.queues[index];
+    if (queue === undefined || isReady === (queue.ring !== undefined)) return;
+    if (!isReady) queue.ring = undefined;
+    else if (this.has(Status.FEATURES_OK) && this.problem === undefined)
+      this.attempt(() => {
+        const largest = this.largestSize(index);
+        if (queue.setup.size > largest)
+          throw new QueueError(`queue ${index} has ${queue.setup.size} entries, but may have ${largest}`);
+        queue.ring = this.ringOf(queue.setup, FIRST_POSITION);
+      });
+  }
+
+  private ringOf(setup: QueueSetup, position: QueuePosition): Virtqueue {
+    const layout: QueueLayout = {
+      ...setup,
+      isPacked: this.accepted(Feature.RING_PACKED),
+      hasIndirect: this.accepted(Feature.INDIRECT_DESC),
+      hasEventIndex: this.accepted(Feature.EVENT_IDX),
+    };
+    return new (layout.isPacked ? PackedQueue : SplitQueue)(this.world.dma, layout, position);
+  }
+
+  /** Resets one queue, where that was agreed on (2.6.1). */
+  resetQueue(index: number): void {
+    const queue = this.queues[index];
+    if (queue === undefined || !this.accepted(Feature.RING_RESET)) return;
+    queue.ring = undefined;
+    queue.setup = freshSetup(this.largestSize(index));
+  }
+
+  notify(index: number): void {
+    if (this.queue(index)) this.attempt(() => this.model.notified(index));
+  }
+
+  // --- the driver as the device sees it -------------------------------------------------------------------------------
+
+  queue(index: number): Virtqueue | undefined {
+    return this.has(Status.DRIVER_OK) && this.problem === undefined ? this.queues[index]?.ring : undefined;
+  }
+
+  signal(index: number): void {
+    if (this.queue(index)?.needsInterrupt()) this.world.interrupt('queue');
+  }
+
+  configurationChanged(): void {
+    this.generationCount = (this.generationCount + 1) >>> 0;
+    if (this.has(Status.DRIVER_OK)) this.world.interrupt('configuration');
+  }
+
+  attempt(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof QueueError) && !(error instanceof DmaError)) throw error;
+      this.fail(error.message);
+    }
+  }
+
+  /** `reason`: what the driver did, as a part of a sentence. */
+  private fail(reason: string): void {
+    if (this.problem !== undefined) return;
+    this.problem = reason;
+    this.statusBits |= Status.NEEDS_RESET;
+    if (this.has(Status.DRIVER_OK)) this.world.interrupt('configuration');
+  }
+
+  // --- as a part of a device ------------------------------------------------------------------------------------------
+
+  /** The driver resets the device. */
+  private disconnect(): void {
+    this.statusBits = 0;
+    this.chosen = 0n;
+    this.problem = undefined;
+    this.queues.forEach((queue, index) => {
+      queue.ring = undefined;
+      queue.setup = freshSetup(this.largestSize(index));
+    });
+    this.model.disconnect();
+  }
+
+  /** The machine is switched on anew. */
+  reset(): void {
+    this.disconnect();
+    this.generationCount = 0;
+    this.model.reset();
+  }
+
+  save(): SessionState {
+    const queues = this.queues.map(({ setup, ring }) => ({ setup, position: ring?.position }));
+    const { statusBits, chosen, generationCount, problem } = this;
+    return { version: 1, status: statusBits, features: chosen, generation: generationCount, problem, queues };
+  }
+
+  restore(state: SessionState): void {
+    this.statusBits = state.status;
+    this.chosen = state.features;
+    this.generationCount = state.generation;
+    this.problem = state.problem;
+    this.queues.forEach((queue, index) => {
+      const saved = state.queues[index];
+      queue.setup = saved?.setup ?? freshSetup(this.largestSize(index));
+      queue.ring = saved?.position && this.ringOf(saved.setup, saved.position);
+    });
+  }
+
+  inspect(): readonly InspectNode[] {
+    const { model, status } = this;
+    const names = (bits: bigint) => featureNames(bits, model.featureBits).join(', ') || 'none';
+    return [
+      { name: 'status', value: hex(status, 2), detail: statusNames(status).join(', ') || 'reset' },
+      ...(this.problem === undefined ? [] : [{ name: 'needs a reset', detail: `The driver must not do this: ${this.problem}.` }]),
+      { name: 'features offered', value: hex(this.offered), detail: names(this.offered) },
+      { name: 'features accepted', value: hex(this.features), detail: names(this.features) },
+      { name: 'configuration', value: `generation ${this.generation}` },
+      ...this.queues.map((queue, index) => this.inspectQueue(queue, index)),
+    ];
+  }
+
+  private inspectQueue({ setup, ring }: Queue, index: number): InspectNode {
+    const name = `queue ${index}: ${this.model.queues[index]?.name ?? ''}`;
+    if (ring === undefined) return { name, value: 'not ready', detail: `up to ${this.largestSize(index)} entries` };
+    const { isPacked, hasEventIndex } = ring.layout;
+    const detail = `${isPacked ? 'packed' : 'split'} ring${hasEventIndex ? ' with event index' : ''}`;
+    return { name, value: `${setup.size} entries`, detail, children: ring.inspect() };
+  }
+}
+
+function freshSetup(size: number): QueueSetup {
+  return { size, descriptorArea: 0n, driverArea: 0n, deviceArea: 0n };
+}

@@ -1,0 +1,121 @@
+import { Feature, featureBits, Status } from '../../../src/devices/virtio/abi.ts';
+import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
+import { VirtioMmio } from '../../../src/devices/virtio/transport/mmio.ts';
+import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
+import { FakeLine } from '../fake-clock.ts';
+import { type Buffer, type Driver, PackedDriver, SplitDriver, type Used } from './drivers.ts';
+import { FakeDma } from './fake-dma.ts';
+
+const BASE = 0xfeb0_0000n;
+/** Places of the queues, and of the buffers that the helper makes. */
+const ORIGINS = [0x2_0000, 0x3_0000] as const;
+export const BUFFERS = 0x5_0000;
+/** Entries of each queue. */
+const SIZE = 8;
+
+export const SPLIT = featureBits(Feature.VERSION_1, Feature.INDIRECT_DESC);
+export const PACKED = SPLIT | featureBits(Feature.RING_PACKED);
+
+/** A driver of a virtio-mmio device, with the machine around the device. */
+export class MmioDriver {
+  readonly dma = new FakeDma();
+  readonly line = new FakeLine();
+  readonly device: VirtioMmio;
+  readonly rings: Driver[] = [];
+
+  constructor(readonly model: VirtioModel) {
+    this.device = new VirtioMmio(model, { base: BASE, line: this.line, dma: this.dma, offersPacked: true });
+  }
+
+  read(register: number): number {
+    return Number(this.device.readMmio(BASE + BigInt(register), 4));
+  }
+  write(register: number, value: number): void {
+    this.device.writeMmio(BASE + BigInt(register), 4, BigInt(value >>> 0));
+  }
+  config(offset: number, size: 1 | 2 | 4 | 8): bigint {
+    return this.device.readMmio(BASE + BigInt(R.CONFIG + offset), size);
+  }
+
+  /** Goes through the status up to agreed features (virtio 1.2, 3.1.1); whether the device accepts them. */
+  negotiate(features: bigint): boolean {
+    this.write(R.STATUS, 0);
+    this.write(R.STATUS, Status.ACKNOWLEDGE);
+    this.write(R.STATUS, Status.ACKNOWLEDGE | Status.DRIVER);
+    for (const word of [0, 1, 2, 3]) {
+      this.write(R.DRIVER_FEATURES_SELECT, word);
+      this.write(R.DRIVER_FEATURES, Number((features >> BigInt(32 * word)) & 0xffff_ffffn));
+    }
+    this.write(R.STATUS, Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK);
+    return (this.read(R.STATUS) & Status.FEATURES_OK) !== 0;
+  }
+
+  setUp(index: number, layout: Pick<Driver['layout'], 'size' | 'descriptorArea' | 'driverArea' | 'deviceArea'>): void {
+    this.write(R.QUEUE_SELECT, index);
+    this.write(R.QUEUE_SIZE, layout.size);
+    const places = [
+      [R.QUEUE_DESCRIPTOR_LOW, layout.descriptorArea],
+      [R.QUEUE_DRIVER_LOW, layout.driverArea],
+      [R.QUEUE_DEVICE_LOW, layout.deviceArea],
+    ] as const;
+    for (const [register, address] of places) {
+      this.write(register, Number(address & 0xffff_ffffn));
+      this.write(register + 4, Number(address >> 32n));
+    }
+    this.write(R.QUEUE_READY, 1);
+  }
+
+  /** All of it: features, queues, DRIVER_OK. */
+  start(features = SPLIT): this {
+    if (!this.negotiate(features | this.model.features)) throw new Error('the features were refused');
+    const isPacked = (features & featureBits(Feature.RING_PACKED)) !== 0n;
+    this.rings.length = 0;
+    this.dma.bytes.fill(0, ORIGINS[0], BUFFERS);
+    for (const [index] of this.model.queues.entries()) {
+      const options = { size: SIZE, origin: ORIGINS[index], hasEventIndex: (features & featureBits(Feature.EVENT_IDX)) !== 0n };
+      const ring = isPacked ? new PackedDriver(this.dma, options) : new SplitDriver(this.dma, options);
+      this.rings.push(ring);
+      this.setUp(index, ring.layout);
+    }
+    this.write(R.STATUS, this.read(R.STATUS) | Status.DRIVER_OK);
+    return this;
+  }
+
+  ring(index = 0): Driver {
+    const ring = this.rings[index];
+    if (ring === undefined) throw new Error(`there is no queue ${index}`);
+    return ring;
+  }
+  notify(index = 0): void {
+    this.write(R.QUEUE_NOTIFY, index);
+  }
+
+  /**
+   * Hands over what is to be read and room for what is to be written, in pieces, and notifies. Gives what was written and how the
+   * device gave it back.
+   */
+  request(readable: Uint8Array, room: number, { queue = 0, piece = 0x1_0000, indirect = false } = {}): Answer {
+    const buffers: Buffer[] = [];
+    const cut = (start: number, length: number, writable: boolean) => {
+      for (let at = 0; at < length; at += piece)
+        buffers.push({ gpa: start + at, length: Math.min(piece, length - at), writable });
+    };
+    this.dma.bytes.set(readable, BUFFERS);
+    cut(BUFFERS, readable.length, false);
+    cut(BUFFERS + readable.length, room, true);
+    this.ring(queue).offer(buffers, indirect);
+    this.notify(queue);
+    const [used] = this.ring(queue).collect();
+    return { bytes: this.dma.bytes.slice(BUFFERS + readable.length, BUFFERS + readable.length + room), used };
+  }
+
+  /** The line of `inspect()` with this name. */
+  shown(name: string) {
+    return this.device.inspect().children?.find((node) => node.name === name);
+  }
+}
+
+export interface Answer {
+  readonly bytes: Uint8Array;
+  readonly used: Used | undefined;
+}
