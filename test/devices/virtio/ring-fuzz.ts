@@ -1,0 +1,91 @@
+import { Feature, featureBit, Status } from '../../../src/devices/virtio/abi.ts';
+import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
+import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
+import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
+import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
+import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
+import type { Random } from '../../support/random.ts';
+import type { Buffer } from './drivers.ts';
+import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+
+/** The devices that are fuzzed. */
+export const FUZZED: readonly (readonly [string, () => VirtioModel])[] = [
+  ['virtio-rng', () => new VirtioEntropy()],
+  ['virtio-blk', () => new VirtioBlock({ image: new Uint8Array(64 * 512), serial: 'fuzzed' })],
+  ['virtio-console', () => new VirtioConsole({ transmit: () => {} })],
+];
+
+/** What one notification may do at most: 8 chains of 8 descriptors, each read in few pieces, and 1 MiB of data for each chain. */
+const MOST_ACCESSES = 8 * 8 * 8;
+const MOST_MOVED = 8 * (3 << 20);
+
+const FORMATS = [SPLIT, PACKED, SPLIT | featureBit(Feature.EVENT_IDX), PACKED | featureBit(Feature.EVENT_IDX)] as const;
+/** Places that a driver may name, good and bad. */
+const PLACES = [BUFFERS, BUFFERS + 0x1000, 0x2_0000, 0x2_2000, 0x2_3000, 0xf_fff0, 0xffff_ffff, 0] as const;
+const LENGTHS = [1, 16, 17, 512, 513, 1024, 0x2_0000, 0xffff_ffff, 0] as const;
+const REQUEST_TYPES = [0, 1, 4, 8, 11, 13, 99] as const;
+
+export interface FuzzOutcome {
+  /** Ring states after which the device still ran, and after which it needed a reset. */
+  served: number;
+  refused: number;
+  /** Different reasons of the latter, without their numbers. */
+  readonly reasons: Set<string>;
+}
+
+/** Has a device served many ring states that were made by a driver and then damaged. Throws when it does what it must not. */
+export function fuzzRings(make: () => VirtioModel, random: Random, count: number): FuzzOutcome {
+  const outcome: FuzzOutcome = { served: 0, refused: 0, reasons: new Set() };
+  const driver = new MmioDriver(make());
+  for (let index = 0; index < count; index++) {
+    // A queue goes on with what the one before left, now and then.
+    if (index % 4 === 0 || driver.read(R.STATUS) & Status.NEEDS_RESET) driver.start(random.pick(FORMATS));
+    driver.dma.ballooned = random.below(8) === 0 ? BigInt(random.pick(PLACES) & ~0xfff) : undefined;
+    const queue = random.below(driver.rings.length);
+    offerSome(driver, random, queue);
+    damage(driver, random, queue);
+    driver.dma.accesses = 0;
+    driver.dma.moved = 0;
+    if (random.below(16) === 0) driver.write(random.below(0x100) & ~3, random.next());
+    if (driver.model instanceof VirtioConsole && random.below(2) === 0) driver.model.receive(random.bytes(random.below(100)));
+    driver.notify(queue);
+    if (driver.dma.accesses > MOST_ACCESSES || driver.dma.moved > MOST_MOVED)
+      throw new Error(`ring state ${index}: ${driver.dma.accesses} accesses moved ${driver.dma.moved} bytes`);
+    const reason = driver.shown('needs a reset')?.detail;
+    if (reason === undefined) outcome.served++;
+    else {
+      outcome.refused++;
+      outcome.reasons.add(reason.replace(/0x[\da-f]+|\d+/g, 'N'));
+    }
+  }
+  return outcome;
+}
+
+/** Chains as a driver makes them, some of them odd. */
+function offerSome(driver: MmioDriver, random: Random, queue: number): void {
+  driver.dma.view.setUint32(BUFFERS, random.pick(REQUEST_TYPES), true);
+  driver.dma.view.setUint32(BUFFERS + 8, random.below(70), true);
+  for (let chains = random.between(1, 3); chains > 0; chains--) {
+    const buffers: Buffer[] = [];
+    const isHonest = random.below(2) === 0;
+    for (let left = random.between(1, 4); left > 0; left--)
+      buffers.push(
+        isHonest
+          ? { gpa: BUFFERS, length: left === 1 ? 513 : 16, writable: left === 1 }
+          : { gpa: random.pick(PLACES), length: random.pick(LENGTHS), writable: random.below(2) === 0 },
+      );
+    driver.ring(queue).offer(buffers, random.below(3) === 0);
+  }
+}
+
+/** Changes bytes of the rings, and of the tables behind them. */
+function damage({ dma, rings }: MmioDriver, random: Random, queue: number): void {
+  const layout = rings[queue]?.layout;
+  if (layout === undefined || random.below(3) === 0) return;
+  const { descriptorArea, driverArea, deviceArea } = layout;
+  const places = [descriptorArea, descriptorArea, driverArea, deviceArea, descriptorArea + 0x5000n];
+  for (let changes = random.between(1, 4); changes > 0; changes--) {
+    const at = Number(random.pick(places)) + random.below(random.pick([6, 22, 128]));
+    dma.bytes[at] = random.below(2) === 0 ? random.below(256) : (dma.bytes[at] ?? 0) ^ (1 << random.below(8));
+  }
+}
