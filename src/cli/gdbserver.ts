@@ -46,6 +46,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       testDevice,
       intercepts,
       initrd: options.initrd,
+      disk: options.disks,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,
       mode: options.mode,
     },

@@ -9,8 +9,10 @@ import { UsageError } from './usage.ts';
 /** The command line of `run`, checked. */
 export interface RunOptions {
   readonly program: string;
-  readonly configuration: Omit<PartitionConfiguration, 'initrd'>;
+  readonly configuration: Omit<PartitionConfiguration, 'initrd' | 'disks'>;
   readonly initrd?: string;
+  /** Files. */
+  readonly disks: readonly string[];
   readonly loadAddress?: bigint;
   readonly mode?: 16 | 32 | 64;
   readonly exits?: string;
@@ -28,7 +30,6 @@ export interface RunOptions {
 const SIZES: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
 /** Options of the contract that a later version brings. */
 const LATER: Readonly<Record<string, string>> = {
-  disk: 'disks',
   net: 'network cards',
   instance: 'Nitro instances',
 };
@@ -179,6 +180,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       intercepts: values.intercept,
     },
     initrd: values.initrd,
+    disks: values.disk ?? [],
     loadAddress,
     mode: mode === undefined ? undefined : mode === '16' ? 16 : mode === '32' ? 32 : 64,
     exits: values.exits,

@@ -37,9 +37,10 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     nodeFiles,
   );
   const initrd = options.initrd === undefined ? undefined : nodeFiles.read(options.initrd);
+  const disks = options.disks.map((file) => ({ path: file, bytes: nodeFiles.read(file) }));
   const host = new Host();
   tellRefusals(host);
-  const partition = createPartition({ ...options.configuration, initrd }, program, host);
+  const partition = createPartition({ ...options.configuration, initrd, disks }, program, host);
   const journal = options.exits === undefined ? undefined : new JournalFile(options.exits);
   const { exitsFilter = () => true } = options;
   if (journal) partition.journal.onRecord((record) => exitsFilter(record) && journal.write(record));

@@ -33,6 +33,7 @@ PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a boot sect
   --translator SIZE|off   how much translated code each vCPU keeps (default 16M), or none: it changes only the speed
   --append TEXT           command line for the guest, as its boot protocol has it
   --initrd FILE           initial RAM disk or module
+  --disk FILE             a disk as a raw image, for virtio; once for each disk. What is written stays in memory
   --load-address ADDRESS  where a flat binary goes
   --mode 16|32|64         mode in which a flat binary starts
   --exits FILE            write the exit journal as JSON lines

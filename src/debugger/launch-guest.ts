@@ -82,6 +82,7 @@ function makeGuest(
       testDevice: member.testDevice,
       intercepts: member.intercepts,
       initrd: member.initrd === undefined ? undefined : files.read(member.initrd),
+      disks: member.disk?.map((path) => ({ path, bytes: files.read(path) })),
     },
     program,
     host,

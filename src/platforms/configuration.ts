@@ -1,3 +1,5 @@
+import { SECTOR } from '../devices/virtio/block/registers.ts';
+import { MOST_DISKS } from '../devices/virtio/slots.ts';
 import { changeIntercepts, InterceptChangeError } from '../hypervisor/intercepts/changes.ts';
 import { interceptSettings } from '../hypervisor/intercepts/settings.ts';
 import {
@@ -13,6 +15,13 @@ import { VCPU_SIZE } from '../processor/state/layout.ts';
 export const PLATFORM_NAMES = ['bare', 'kvm', 'hyperv', 'xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const;
 export type PlatformName = (typeof PLATFORM_NAMES)[number];
 
+/** A raw image of a disk. */
+export interface DiskImage {
+  /** What the user knows it by. */
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
 /** What a partition is to be: plain data, from a command line or a launch configuration. */
 export interface PartitionConfiguration {
   readonly platform: PlatformName;
@@ -27,6 +36,8 @@ export interface PartitionConfiguration {
   readonly translator?: number;
   readonly commandLine?: string;
   readonly initrd?: Uint8Array;
+  /** Disks, which the guest reaches by virtio. What it writes stays in the partition. */
+  readonly disks?: readonly DiskImage[];
   /** What the real-time clock shows at switch-on, in seconds since 1970. The same start gives the same run. */
   readonly startSeconds?: bigint;
   /** Records that the exit journal keeps in memory: 0 (exits are only counted) to 1,000,000, 4096 when missing. */
@@ -84,9 +95,22 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
   if (intercepts.length > 0 && platform === 'bare')
     throw new ConfigurationError('A bare machine has no hypervisor that could intercept anything; choose another platform.');
   checkIntercepts(intercepts, vendor);
+  checkDisks(configuration);
   const room = ADDRESSABLE - vcpus * VCPU_SIZE;
   if (memory > room)
     throw new ConfigurationError(
       `A partition with ${vcpus} vCPUs can have ${room / MIB}M of memory; ${memory / MIB}M was asked for. Use less of either.`,
     );
+}
+
+function checkDisks({ disks = [], platform }: PartitionConfiguration): void {
+  if (disks.length > 0 && platform === 'bare')
+    throw new ConfigurationError('Disks are virtio devices, which platform bare has not; use platform kvm, or leave them out.');
+  if (disks.length > MOST_DISKS)
+    throw new ConfigurationError(`A partition can have ${MOST_DISKS} disks; ${disks.length} were asked for.`);
+  for (const { path, bytes } of disks)
+    if (bytes.length === 0 || bytes.length % SECTOR !== 0)
+      throw new ConfigurationError(
+        `The disk image ${path} has ${bytes.length} bytes, which is no whole number of sectors of ${SECTOR} bytes; lengthen it with \`truncate --size=%${SECTOR}\`.`,
+      );
 }

@@ -77,6 +77,7 @@ export function createPartition(
     exitsKept: configuration.exitsKept,
     exitOrder: host.exitOrder,
     testDevice: configuration.testDevice,
+    disks: configuration.disks?.map(({ bytes }) => bytes),
     grant: grantOf(configuration),
     onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),
     load: (devices) => {

@@ -21,6 +21,7 @@ describe('the options of run', () => {
     expect(parseRunOptions(['a.asm', '--exits-kept', '10']).configuration.exitsKept).toBe(10);
     expect(parseRunOptions(['a.asm']).configuration.exitsKept).toBeUndefined();
     expect(parseRunOptions(['a.asm', '--test-device']).configuration.testDevice).toBe(true);
+    expect(parseRunOptions(['a.asm', '--disk', 'one.img', '--disk', 'two.img']).disks).toEqual(['one.img', 'two.img']);
   });
 
   test('say what the guest may do', () => {
@@ -60,7 +61,6 @@ describe('the options of run', () => {
     [['a', '--memory', 'lots'], '--memory takes a size such as 64M or 1G, not "lots".'],
     [['a', '--platform', 'vmware'], '--platform takes bare, kvm, hyperv'],
     [['a', '--vendor', 'via'], '--vendor takes intel, amd, not "via".'],
-    [['a', '--disk', 'x.img'], '--disk: disks come with a later version; leave it out.'],
     [['a', '--net', 'user'], '--net: network cards come with a later version'],
     [['a', '--processor', 'kvm'], 'use --processor emulated.'],
     [['a', '--timeout', '-1'], '--timeout'],

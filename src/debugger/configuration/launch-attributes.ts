@@ -55,6 +55,8 @@ export interface LaunchAttribute {
   readonly words?: readonly { readonly word: string; readonly meaning: string }[];
 }
 
+const NO_FILES = 'must be a list of files such as ["disk.img"]';
+
 /** What a partition is made from. */
 const partitionAttributes = {
   program: {
@@ -113,6 +115,11 @@ const partitionAttributes = {
   },
   append: { schema: v.string(), default: '', description: 'The command line that the boot protocol hands to the guest.' },
   initrd: { schema: v.string(), description: 'A file that the boot protocol hands to the guest as its initial RAM disk.' },
+  disk: {
+    schema: v.array(v.string(NO_FILES), NO_FILES),
+    description:
+      'Disks of the machine: files that are raw images, such as `["disk.img"]`. The guest reaches them by virtio; what it writes stays in memory, and the files are not changed.',
+  },
   loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
   mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },
   testDevice: {

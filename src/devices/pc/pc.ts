@@ -18,6 +18,8 @@ import { SystemControl } from '../system-control/device.ts';
 import { TestDevice } from '../test-device/device.ts';
 import { Uart16550 } from '../uart16550/device.ts';
 import { COM1 } from '../uart16550/registers.ts';
+import type { VirtioConsole } from '../virtio/console/device.ts';
+import { type VirtioMachine, VirtioSlots } from '../virtio/slots.ts';
 
 /** What the machine around the devices gives them. */
 export interface PcWorld {
@@ -34,6 +36,8 @@ export interface PcWorld {
   readonly debugExit: (value: number) => void;
   /** The machine has the test device. */
   readonly testDevice?: boolean;
+  /** The machine has virtio devices. */
+  readonly virtio?: VirtioMachine;
   /** Rules for messages between processors; none when missing. */
   readonly messages?: MessageRules;
 }
@@ -57,6 +61,7 @@ export class PcDevices {
   readonly localApics: readonly LocalApic[];
   readonly uart: Uart16550;
   readonly rtc: RtcCmos;
+  private readonly virtio: VirtioSlots | undefined;
   private readonly all: readonly Device[];
 
   constructor(world: PcWorld) {
@@ -67,7 +72,11 @@ export class PcDevices {
       (cpu, id) => new LocalApic({ ...cpu, id, clock: world.clock, bus: this.apicBus, pic: this.pic }),
     );
     this.pit = new Pit8254({ clock: world.clock, line: this.isaLine(0) });
-    this.uart = new Uart16550({ base: COM1.base, line: this.isaLine(COM1.irq), transmit: world.serialOut });
+    this.uart = new Uart16550({
+      base: COM1.base,
+      line: this.isaLine(COM1.irq),
+      transmit: (byte) => this.printSerially(byte, world),
+    });
     this.rtc = new RtcCmos({
       clock: world.clock,
       line: this.isaLine(RTC_IRQ),
@@ -84,7 +93,10 @@ export class PcDevices {
     const testDevices = world.testDevice ? [new TestDevice({ line: (number) => this.isaLine(number) })] : [];
     for (const device of [this.pic, this.pit, this.uart, this.rtc, keyboard, acpi, control, debugExit, debugConsole])
       this.ports.attach(device);
-    this.mmio.attach(this.ioApic);
+    this.virtio =
+      world.virtio && new VirtioSlots({ ...world.virtio, line: (number) => this.isaLine(number), consoleOut: world.serialOut });
+    const virtioDevices = this.virtio?.devices ?? [];
+    for (const device of [this.ioApic, ...virtioDevices]) this.mmio.attach(device);
     for (const device of testDevices) {
       this.ports.attach(device);
       this.mmio.attach(device);
@@ -102,7 +114,29 @@ export class PcDevices {
       debugExit,
       debugConsole,
       ...testDevices,
+      ...virtioDevices,
     ];
+  }
+
+  private printSerially(byte: number, { serialOut }: PcWorld): void {
+    serialOut(byte);
+    if (this.virtio) this.virtio.console.isInFront = false;
+  }
+
+  /** Bytes from outside, for the console that the guest printed on last. */
+  receive(bytes: Uint8Array): void {
+    (this.frontConsole ?? this.uart).receive(bytes);
+  }
+
+  /** Whether a byte from outside would raise an interrupt. */
+  get listensForInput(): boolean {
+    return (this.frontConsole ?? this.uart).listensForInput;
+  }
+
+  /** The virtio console, where the guest prints on it. */
+  private get frontConsole(): VirtioConsole | undefined {
+    const console = this.virtio?.console;
+    return console?.isInFront && console.listensForInput ? console : undefined;
   }
 
   /** Lines from 16 on lead to the I/O APIC alone. */

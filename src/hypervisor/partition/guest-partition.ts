@@ -16,6 +16,7 @@ import type { ExitOrder } from '../journal/exit-order.ts';
 import { RingJournal } from '../journal/ring-journal.ts';
 import { type PartitionGrant, USUAL_GRANT } from '../privileges/privileges.ts';
 import { type Refusal, RequestDoor } from '../privileges/request-door.ts';
+import { DeviceMemory } from '../second-level/device-memory.ts';
 import { DirtyLog } from '../second-level/dirty-log.ts';
 import { eptWalk } from '../second-level/ept.ts';
 import { hostPlace } from '../second-level/host-place.ts';
@@ -114,6 +115,7 @@ export class GuestPartition implements HostedPartition, Machine {
     this.door = new RequestDoor(parts.grant ?? USUAL_GRANT, (refusal) => this.noteRefusal(refusal, parts.onRefusal));
     this.devices = wireDevices(parts, {
       clock: this.timers,
+      memory: new DeviceMemory(this.secondLevel),
       processors: parts.processors,
       output: this.output,
       door: this.door,
@@ -129,7 +131,7 @@ export class GuestPartition implements HostedPartition, Machine {
       processor.givesWay = parts.processors.length > 1;
       return new Vcpu(index, processor, apic);
     });
-    this.input = new InputDoor((bytes) => this.devices.uart.receive(bytes));
+    this.input = new InputDoor((bytes) => this.devices.receive(bytes));
     this.server = parts.platform(this);
     this.reset();
   }
@@ -315,7 +317,7 @@ export class GuestPartition implements HostedPartition, Machine {
       if (until > this.ticks) this.ticks = until;
       return undefined;
     }
-    if (this.devices.uart.listensForInput || isPart) return { kind: 'idle' };
+    if (this.devices.listensForInput || isPart) return { kind: 'idle' };
     this.finish(this.explainHalt?.(this.processors) ?? haltedEnd(this.processors));
     return undefined;
   }

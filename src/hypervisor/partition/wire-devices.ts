@@ -1,4 +1,5 @@
 import type { Clock } from '../../devices/device.ts';
+import type { DmaMemory } from '../../devices/dma.ts';
 import type { InterruptMessage } from '../../devices/local-apic/apic-bus.ts';
 import { DELIVERY_NAMES, Delivery } from '../../devices/local-apic/registers.ts';
 import { PcDevices } from '../../devices/pc/pc.ts';
@@ -13,6 +14,8 @@ import type { PartitionEnd } from './run.ts';
 /** The partition as its devices' world is made of it. */
 export interface DeviceHost {
   readonly clock: Clock;
+  /** Guest memory, for devices that reach it by themselves. */
+  readonly memory: DmaMemory;
   readonly processors: readonly Processor[];
   readonly output: ConsoleBuffer;
   readonly door: RequestDoor;
@@ -30,13 +33,17 @@ export interface DeviceConfiguration {
   readonly startSeconds: bigint;
   /** The machine has the device for tests of processors and hypervisors. */
   readonly testDevice?: boolean;
+  /** Images of its disks. With any it has the virtio devices; none when missing. */
+  readonly disks?: readonly Uint8Array[];
 }
 
 /** Makes the devices of a partition. What they do to the world outside goes through the partition's door. */
 export function wireDevices(configuration: DeviceConfiguration, host: DeviceHost): PcDevices {
-  const { clock, door, output } = host;
+  const { clock, door, memory, output } = host;
+  const { disks = [] } = configuration;
   return new PcDevices({
     ...configuration,
+    virtio: disks.length > 0 ? { dma: memory, disks } : undefined,
     clock: {
       now: () => clock.now(),
       cancel: (handle) => clock.cancel(handle),

@@ -18,23 +18,29 @@ export const PACKED = SPLIT | featureBits(Feature.RING_PACKED);
 
 /** A driver of a virtio-mmio device, with the machine around the device. */
 export class MmioDriver {
-  readonly dma = new FakeDma();
   readonly line = new FakeLine();
   readonly device: VirtioMmio;
+  private readonly base: bigint;
   readonly rings: Driver[] = [];
 
-  constructor(readonly model: VirtioModel) {
-    this.device = new VirtioMmio(model, { base: BASE, line: this.line, dma: this.dma, offersPacked: true });
+  /** `device`: one that is in a machine already, of the kind that `model` is. */
+  constructor(
+    readonly model: VirtioModel,
+    readonly dma = new FakeDma(),
+    device?: VirtioMmio,
+  ) {
+    this.device = device ?? new VirtioMmio(model, { base: BASE, line: this.line, dma, offersPacked: true });
+    this.base = this.device.mmio[0]?.base ?? BASE;
   }
 
   read(register: number): number {
-    return Number(this.device.readMmio(BASE + BigInt(register), 4));
+    return Number(this.device.readMmio(this.base + BigInt(register), 4));
   }
   write(register: number, value: number): void {
-    this.device.writeMmio(BASE + BigInt(register), 4, BigInt(value >>> 0));
+    this.device.writeMmio(this.base + BigInt(register), 4, BigInt(value >>> 0));
   }
   config(offset: number, size: 1 | 2 | 4 | 8): bigint {
-    return this.device.readMmio(BASE + BigInt(R.CONFIG + offset), size);
+    return this.device.readMmio(this.base + BigInt(R.CONFIG + offset), size);
   }
 
   /** Goes through the status up to agreed features (virtio 1.2, 3.1.1); whether the device accepts them. */

@@ -9,6 +9,7 @@ export interface VirtioConsoleState {
   readonly version: 1;
   readonly backlog: Uint8Array;
   readonly printed: number;
+  readonly isInFront: boolean;
 }
 
 export interface VirtioConsoleWorld {
@@ -34,6 +35,8 @@ export class VirtioConsole implements VirtioModel<VirtioConsoleState> {
   private driver: DriverSide | undefined;
   private backlog = new Uint8Array(0);
   private printed = 0;
+  /** The guest printed here last, not on another console of its machine: what is typed comes here. */
+  isInFront = false;
 
   constructor(private readonly world: VirtioConsoleWorld) {}
 
@@ -91,6 +94,7 @@ export class VirtioConsole implements VirtioModel<VirtioConsoleState> {
       const bytes = readable.read(0, LONGEST_PRINT);
       for (const byte of bytes) this.world.transmit(byte);
       this.printed += bytes.length;
+      this.isInFront = true;
       return 0;
     });
     this.driver?.signal(Queue.TRANSMIT);
@@ -100,14 +104,16 @@ export class VirtioConsole implements VirtioModel<VirtioConsoleState> {
   reset(): void {
     this.backlog = new Uint8Array(0);
     this.printed = 0;
+    this.isInFront = false;
   }
   save(): VirtioConsoleState {
-    return { version: 1, backlog: this.backlog.slice(), printed: this.printed };
+    return { version: 1, backlog: this.backlog.slice(), printed: this.printed, isInFront: this.isInFront };
   }
   restore(state: VirtioConsoleState): void {
     requireVersion(this.name, state, 1);
     this.backlog = state.backlog.slice();
     this.printed = state.printed;
+    this.isInFront = state.isInFront;
   }
   inspect(): readonly InspectNode[] {
     return [
