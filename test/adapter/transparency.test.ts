@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Client, sample } from './client.ts';
+import { assembly } from './guests.ts';
 
 interface Outcome {
   readonly hash: string | undefined;
@@ -94,4 +95,88 @@ describe.each([
 test('the guests of these tests print something', () => {
   expect(outcome(sample('hello/hello.asm'), (client) => client.move('continue')).output).toBe('Hello from a guest\n');
   expect(outcome(sample('bare/vectors.asm'), (client) => client.move('continue')).output).toBe('18\n5\n75\n0\n98\n');
+});
+
+/** vCPU 0 looks again and again at what vCPU 1 counts: whose turn is how long can be read off what comes of it. */
+const RACE = `bits 64
+_start:
+    mov dword [0x8000], 0x900006ff      ; inc word [0x9000], and back
+    mov word [0x8004], 0xfaeb
+    mov rdx, 0xfee00300
+    mov dword [rdx + 0x10], 1 << 24
+    mov dword [rdx], 0x00004500
+    mov dword [rdx], 0x00004608
+    mov ecx, 20000
+race:
+    movzx eax, word [0x9000]
+    add rbx, rax
+    rol rbx, 5
+    dec ecx
+    jnz race
+    mov dx, 0x604
+    mov ax, 0x2000
+    out dx, ax
+    hlt
+`;
+
+describe('a debugger changes nothing in several partitions with several vCPUs', () => {
+  /** Runs them to their ends; `disturb` is called before each slice. `goOn` moves on from a stop of a thread. */
+  function outcomes(
+    disturb: (client: Client, slice: number) => void,
+    goOn = (client: Client, threadId: number) => client.ask('continue', { threadId }),
+  ) {
+    const client = new Client();
+    client.ask('initialize');
+    const partitions = [
+      { name: 'front', program: sample('bare/smp.asm'), vcpus: 4 },
+      { name: 'back', program: assembly(RACE), vcpus: 2, vendor: 'amd' },
+    ];
+    client.ask('launch', { partitions, stopOnEntry: false });
+    client.ask('configurationDone');
+    const hasEnded = () => client.events.some(({ event }) => event === 'terminated');
+    for (let slice = 0; !hasEnded(); slice++) {
+      if (slice > MOST_STEPS) throw new Error('the guests do not end');
+      disturb(client, slice);
+      if (client.session.slice() || hasEnded()) continue;
+      goOn(client, client.events.filter(({ event }) => event === 'stopped').at(-1)?.body.threadId);
+    }
+    return client.session.launched.guests.map(({ partition }) => ({
+      hash: partition.stateHash(),
+      instructions: partition.icount,
+      time: partition.now(),
+      exits: partition.journal.total,
+    }));
+  }
+  const free = outcomes(() => {});
+
+  test('by pauses of one vCPU or another, and looks at them', () => {
+    const paused = outcomes((client, slice) => {
+      if (slice % 3 === 1) client.ask('pause', { threadId: 1 + (slice % 6) });
+      if (slice % 5 === 1) client.ask('hyperscope/partitions');
+      client.request('stackTrace', { threadId: 1 + (slice % 6) });
+    });
+    expect(paused).toEqual(free);
+  });
+
+  test('by breakpoints and stops at exits, whose handlers are stepped into', () => {
+    let steps = 0;
+    const stopped = outcomes(
+      (client, slice) => {
+        if (slice > 0) return;
+        const exits = { name: 'exit:apic', hitCondition: '% 7' };
+        const race = { name: 'race', hitCondition: '% 999' };
+        client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'look' }, exits, race] });
+        client.ask('setExceptionBreakpoints', { filters: ['io'] });
+      },
+      (client, threadId) => {
+        const isInHandler = client
+          .ask('threads')
+          .threads.some(({ id, name }: { id: number; name: string }) => id === threadId && name.includes('in the hypervisor'));
+        if (isInHandler && steps < 60) steps++;
+        client.ask(isInHandler && steps < 60 ? 'stepIn' : 'continue', { threadId });
+      },
+    );
+    expect(steps).toBe(60);
+    expect(stopped).toEqual(free);
+  });
 });
