@@ -1,3 +1,4 @@
+import { virtioDevicesBeside } from '../devices/virtio/slots.ts';
 import { Host } from '../hypervisor/host/host.ts';
 import { HostRefusal } from '../hypervisor/host/host-memory.ts';
 import { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
@@ -10,8 +11,9 @@ import { CpuError, parseCpu } from '../processor/models/parse-cpu.ts';
 import type { TranslatorOptions } from '../processor/translator/translator.ts';
 import { bootImage } from '../programs/boot/boot-image.ts';
 import type { BootImage } from '../programs/boot-image.ts';
-import type { Program } from '../programs/program.ts';
+import type { LoadSegment, Program } from '../programs/program.ts';
 import { hex } from '../x86/address.ts';
+import { acpiTables } from './acpi/acpi.ts';
 import { applyEntry, waitForStartUp } from './apply-entry.ts';
 import { BarePlatform } from './bare/bare-platform.ts';
 import {
@@ -62,6 +64,7 @@ export function createPartition(
   checkFits(image, map.ram, bytes);
   const memory = memoryOf(host, map.ram, vcpus);
   const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model, translator }));
+  const tables = firmwareTables(configuration);
   const id = host.nextId();
   const partition = new GuestPartition({
     id,
@@ -82,7 +85,7 @@ export function createPartition(
     onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),
     load: (devices) => {
       if (program.mode === 16) initializeLikeBios(devices);
-      for (const segment of image.segments) memory.write(segment.gpa, segment.bytes);
+      for (const segment of [...tables, ...image.segments]) memory.write(segment.gpa, segment.bytes);
       processors.forEach((processor, index) => {
         if (index === 0) applyEntry(processor, image.entry);
         else waitForStartUp(processor);
@@ -91,6 +94,12 @@ export function createPartition(
   });
   host.add(partition);
   return partition;
+}
+
+/** Tables that tell of virtio devices. They lie where the program is written over them, if it wants their place. */
+function firmwareTables({ disks = [], vcpus }: PartitionConfiguration): readonly LoadSegment[] {
+  const virtioDevices = virtioDevicesBeside(disks.length);
+  return virtioDevices > 0 ? acpiTables({ vcpus, virtioDevices }) : [];
 }
 
 /** Throws ConfigurationError where the host has no room. */

@@ -11,8 +11,13 @@ import { LENGTH } from './transport/registers.ts';
 const SLOTS_BASE = 0xfeb0_0000n;
 const FIRST_LINE = 16;
 export const SLOTS = 8;
-/** Disks that a machine can have beside its entropy device and its console. */
-export const MOST_DISKS = SLOTS - 2;
+/** The entropy device and the console. */
+const OTHERS = 2;
+/** Disks that a machine can have beside them. */
+export const MOST_DISKS = SLOTS - OTHERS;
+
+/** Virtio devices that a machine with so many disks has; none without disks. */
+export const virtioDevicesBeside = (disks: number): number => (disks > 0 ? disks + OTHERS : 0);
 
 /** Where a slot is. */
 export function slotPlace(slot: number): { readonly base: bigint; readonly line: number } {
