@@ -1,8 +1,21 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { kernelPayload } from './lz4.ts';
+
+/** Modules that tests load. */
+const MODULES = /\/virtio[^/]*\.ko$/;
 
 const CACHE = path.resolve(import.meta.dirname, '../../build/linux');
 
@@ -13,14 +26,15 @@ function output(command: string, args: readonly string[], cwd: string): Buffer |
 
 /**
  * Debian's kernel for virtual machines as an ELF file, out of the package `linux-image-cloud-amd64`: its path, or why it can't be had
- * here, as a sentence. It is made once and kept in build/.
+ * here, as a sentence. It is made once and kept in build/, with its modules of virtio in the folder `modules`.
  */
-export function debianKernel(): { readonly path: string } | { readonly reason: string } {
+export function debianKernel(): { readonly path: string; readonly modules: string } | { readonly reason: string } {
   const depends = output('apt-cache', ['depends', 'linux-image-cloud-amd64'], '/')?.toString() ?? '';
   const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
   if (!name) return { reason: 'apt knows no package linux-image-cloud-amd64 here (apt-get update may help)' };
   const made = path.join(CACHE, `${name}.elf`);
-  if (existsSync(made)) return { path: made };
+  const modules = path.join(CACHE, `${name}-modules`);
+  if (existsSync(made) && existsSync(modules)) return { path: made, modules };
   const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-kernel-'));
   try {
     if (!output('apt-get', ['download', '-q', name], folder)) return { reason: `apt-get can't download ${name}` };
@@ -30,10 +44,13 @@ export function debianKernel(): { readonly path: string } | { readonly reason: s
     const image = readdirSync(boot).find((file) => file.startsWith('vmlinuz'));
     const elf = image && kernelPayload(readFileSync(path.join(boot, image)));
     if (!elf) return { reason: `the kernel in ${deb} is not compressed by LZ4` };
-    mkdirSync(CACHE, { recursive: true });
+    mkdirSync(modules, { recursive: true });
+    const tree = path.join(folder, 'root/lib/modules');
+    for (const file of readdirSync(tree, { recursive: true, encoding: 'utf8' }))
+      if (MODULES.test(file)) copyFileSync(path.join(tree, file), path.join(modules, path.basename(file)));
     writeFileSync(`${made}.${process.pid}`, elf);
     renameSync(`${made}.${process.pid}`, made);
-    return { path: made };
+    return { path: made, modules };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
