@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { launchGuest } from '../../src/debugger/launch-guest.ts';
+import { type FileAccess, ProgramError } from '../../src/programs/program.ts';
+
+const FILES: Readonly<Record<string, Uint8Array>> = {
+  'guest.asm': new TextEncoder().encode('bits 64\n_start: hlt\n'),
+  'disk.img': new Uint8Array(3 * 512),
+  'odd.img': new Uint8Array(100),
+};
+const files: FileAccess = {
+  read: (path) => {
+    const bytes = FILES[path];
+    if (bytes === undefined) throw new ProgramError(`${path} can't be read: there is no such file or folder.`, path);
+    return bytes;
+  },
+  exists: (path) => path in FILES,
+  resolve: (_from, relative) => relative,
+};
+const launch = (disk: unknown) => launchGuest({ program: 'guest.asm', memory: '16M', disk }, files);
+
+test('the attribute `disk` gives the machine its disks', () => {
+  const { partition } = launch(['disk.img', 'disk.img']);
+  const names = partition.devices.inspect().children?.map(({ name }) => name);
+  expect(names?.slice(-4)).toEqual(['virtio-blk', 'virtio-blk-1', 'virtio-rng', 'virtio-console']);
+});
+
+test.each([
+  ['disk.img', '"disk" must be a list of files such as ["disk.img"], not "disk.img".'],
+  [[5], '"disk" must be a list of files such as ["disk.img"], not [5].'],
+  [['missing.img'], "missing.img can't be read: there is no such file or folder."],
+  [['odd.img'], 'The disk image odd.img has 100 bytes'],
+])('a disk that can not be is refused: %j', (disk, message) => {
+  expect(() => launch(disk)).toThrow(message);
+});
