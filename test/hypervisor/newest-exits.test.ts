@@ -95,6 +95,25 @@ describe('the newest exits of several partitions', () => {
     });
   });
 
+  test('are looked for no longer than until there are enough', () => {
+    const many = journals(100, ...Array.from({ length: 100 }, (_, index) => [1, 0, index + 1] as const));
+    let looked = 0;
+    const chosen = () => {
+      looked++;
+      return true;
+    };
+    expect(found(many, { count: 3, chosen })).toMatchObject({
+      exits: [
+        [98, 1],
+        [99, 1],
+        [100, 1],
+      ],
+      hasMore: true,
+    });
+    expect(looked).toBe(3);
+    expect(found(many, { count: 3, after: 97 }).hasMore).toBe(false);
+  });
+
   test('do not measure from an exit that was dropped, nor hide that some were', () => {
     const dropped = journals(2, [1, 0, 5], [1, 0, 8], [1, 0, 20], [2, 0, 1]);
     expect(found(dropped)).toEqual({

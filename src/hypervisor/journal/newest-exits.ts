@@ -68,22 +68,22 @@ export function newestExits(journals: readonly ExitJournal[], { count, chosen, a
     if (!walk?.head) break;
     const { head } = walk;
     const { record, order } = head;
+    const isFull = found.length >= count;
     const isWanted = order > after;
-    if (!isWanted && waiting.size === 0) break;
+    if ((isFull || !isWanted) && waiting.size === 0) break;
+    // Whether it would be chosen is not worth the time.
+    hasMore ||= isFull && isWanted;
     const vcpu = `${record.partition}.${record.vcpu}`;
     const later = waiting.get(vcpu)?.exit;
     if (later) {
       later.instructions = instructionsBetween(icountOf(record), icountOf(later.record));
       waiting.delete(vcpu);
     }
-    if (isWanted && !hasMore && chosen(record)) {
-      if (found.length < count) {
-        const exit = { record, order };
-        found.push(exit);
-        waiting.set(vcpu, { exit, walk });
-      } else hasMore = true;
+    if (isWanted && !isFull && chosen(record)) {
+      const exit = { record, order };
+      found.push(exit);
+      waiting.set(vcpu, { exit, walk });
     }
-    if (hasMore && waiting.size === 0) break;
     walk.advance();
   }
   for (const { exit, walk } of waiting.values()) if (walk.isAtBeginning) exit.instructions = Number(icountOf(exit.record));
