@@ -151,6 +151,9 @@ export class EventUnit {
     const { virtualInterrupt } = this.core;
     if (virtualInterrupt) waiting.push(virtualInterrupt.vector, virtualInterrupt.priority, virtualInterrupt.ignoresTpr ? 1 : 0);
     if (this.core.ownTpr !== 0) waiting.push(this.core.ownTpr);
+    const { value, deadline } = this.preemptionTimer;
+    if (value !== 0) waiting.push(value);
+    if (deadline !== undefined) waiting.push(Number(deadline - this.state.ticks));
     return waiting;
   }
 

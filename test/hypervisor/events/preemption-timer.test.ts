@@ -101,6 +101,17 @@ describe('the preemption timer', () => {
     expect(guest.state.get32(L.INTERRUPTIBILITY)).toBe(2);
   });
 
+  test('belongs to the state of the vCPU, wherever a run is cut', () => {
+    const hash = (ticks: number, ...runs: readonly number[]) => {
+      const guest = timed(ticks);
+      for (const run of runs) guest.processor.run(run);
+      return guest.processor.stateHash();
+    };
+    expect(hash(1000, 30)).toBe(hash(1000, 10, 20));
+    expect(hash(1000, 30)).not.toBe(hash(1001, 30));
+    expect(hash(1000)).not.toBe(hash(1001));
+  });
+
   test('must be active where it is to be saved', () => {
     const { processor } = timed(0);
     const problem = (on: readonly SettingName[], vendor: 'intel' | 'amd') =>
