@@ -196,7 +196,8 @@ export class AdapterSession {
 
   /** Loads the guests, or others in their place when they are started anew. Throws what `launchGuests` does. */
   launch(raw: Parameters): void {
-    const group = this.load(raw);
+    const before = this.group;
+    const group = this.load(raw, before);
     this.journal.begin(group);
     // From here on nothing fails any more: the run before is over.
     if (!this.terminated) this.tellProfile();
@@ -204,6 +205,10 @@ export class AdapterSession {
     for (const { partition } of group.guests) partition.journal.startProfile();
     this.group = group;
     this.run++;
+    if (before) {
+      this.forgetShown();
+      group.replace(before);
+    }
     this.looked = undefined;
     this.launchArguments = raw;
     this.free = raw.noDebug === true;
@@ -221,16 +226,17 @@ export class AdapterSession {
   }
 
   /** A program so large that its user would wonder is loaded under the eyes of its progress. It is loaded in one go. */
-  private load(raw: Parameters): GuestGroup {
+  private load(raw: Parameters, before: GuestGroup | undefined): GuestGroup {
     const progressId = `launch-${this.seq}`;
     let isShown = false;
     try {
-      return launchGuests(raw, this.options.files, (path, size) => {
+      const onLoad = (path: string, size: number) => {
         if (size < LARGE_PROGRAM || !this.progress.supported) return;
         isShown = true;
         const title = `Loading ${path.split(/[\\/]/).at(-1)}`;
         this.event('progressStart', { progressId, title, cancellable: false, message: `${Math.round(size / 1024)} KiB` });
-      });
+      };
+      return launchGuests(raw, this.options.files, onLoad, before);
     } finally {
       if (isShown) this.event('progressEnd', { progressId });
     }
@@ -257,6 +263,10 @@ export class AdapterSession {
   moving(): void {
     // What stands still while others move is looked at further on.
     if (this.launched.scope !== 'all' && this.launched.guests.flatMap(threadsOf).some(isStill)) return;
+    this.forgetShown();
+  }
+
+  private forgetShown(): void {
     this.frames.clear();
     this.variables.clear();
     this.gotoTargets.clear();

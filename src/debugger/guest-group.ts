@@ -46,6 +46,12 @@ export class GuestGroup {
     for (const { session } of this.guests) session.alone = scope === 'vcpu';
   }
 
+  /** Takes the place of the guests of a run before: they are destroyed, and nothing of them can be looked at any more. */
+  replace(before: GuestGroup): void {
+    for (const { partition } of before.guests) before.host.destroy(partition);
+    this.host.journal.follow(before.host.journal);
+  }
+
   /** Some guest moves. */
   get running(): boolean {
     return this.guests.some(({ session }) => session.running);

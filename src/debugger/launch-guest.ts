@@ -31,12 +31,17 @@ export interface Guest {
 export type OnLoad = (path: string, size: number) => void;
 
 /**
- * Makes the guests of a session from what a client sent. Throws LaunchError, ProgramError or ConfigurationError, each with one
- * sentence.
+ * Makes the guests of a session from what a client sent, on a host of their own or on the one that those of the run before leave.
+ * Throws LaunchError, ProgramError or ConfigurationError, each with one sentence.
  */
-export function launchGuests(raw: unknown, files: FileAccess, onLoad: OnLoad = () => {}): GuestGroup {
+export function launchGuests(
+  raw: unknown,
+  files: FileAccess,
+  onLoad: OnLoad = () => {},
+  before: GuestGroup | undefined = undefined,
+): GuestGroup {
   const configuration = parseLaunchConfiguration(raw);
-  const host = new Host();
+  const host = before?.host.successor() ?? new Host();
   const guests = configuration.partitions.map((member, index) => {
     try {
       return makeGuest(index, member, configuration, host, files, onLoad);

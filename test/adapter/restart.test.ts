@@ -71,6 +71,46 @@ describe('restart', () => {
   });
 });
 
+describe('the guest before a restart', () => {
+  test('is destroyed and its memory scrubbed, which the journal of the host tells', () => {
+    const { client } = atBreakpoint();
+    const told = () => {
+      const lines: string[] = client.ask('evaluate', { expression: 'host', context: 'repl' }).result.split('\n');
+      return lines.map((line) => line.replace(/^\d+ ns +/, '').split(/ {2,}/));
+    };
+    const made = ['created', expect.stringMatching(/^Partition 1 was made: /)];
+    expect(told()).toEqual([made]);
+    client.ask('restart');
+    expect(client.run().body.reason).toBe('breakpoint');
+    expect(told()).toEqual([
+      ['memory-scrubbed', expect.stringMatching(/^Of the run before: \d{8,} bytes of partition 1 were scrubbed\.$/)],
+      ['destroyed', 'Of the run before: Partition 1 was destroyed.'],
+      made,
+    ]);
+  });
+
+  test('leaves its memory to one of the next, with nothing in it', () => {
+    const { client } = atBreakpoint();
+    for (let run = 0; run < 4; run++) {
+      expect(client.evaluate('dword [0x300000]', 'clipboard')).toBe('0x0');
+      client.evaluate(`dword [0x300000] = 0x${run}5ec3e7`, 'repl');
+      client.ask('restart');
+      expect(client.run().body.reason).toBe('breakpoint');
+    }
+  });
+
+  test('can no longer be looked at, whoever moves', () => {
+    const { client } = atBreakpoint();
+    client.ask('hyperscope/moves', { scope: 'vcpu' });
+    const [{ id: frameId }] = client.frames() as [{ id: number }];
+    client.ask('restart');
+    expect(client.request('scopes', { frameId })).toMatchObject({
+      success: false,
+      message: expect.stringContaining('the guest has moved on'),
+    });
+  });
+});
+
 describe('a session', () => {
   test('begins once, however often the client says that it has said all', () => {
     const client = new Client();

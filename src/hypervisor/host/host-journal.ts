@@ -83,6 +83,17 @@ export class HostJournal {
     if (this.events.length > KEPT) this.events.shift();
   }
 
+  /** Enters before all else what became of the partitions of a run before, which were destroyed. */
+  follow(before: HostJournal): void {
+    const endings = before.events.filter(({ kind }) => kind === 'memory-scrubbed' || kind === 'destroyed');
+    const told = endings.map(({ text, ...event }) => {
+      const sentence = `Of the run before: ${text}`;
+      return { ...event, seq: ++this.count, text: sentence, lastText: sentence };
+    });
+    this.events.unshift(...told);
+    this.events.splice(0, Math.max(0, this.events.length - KEPT));
+  }
+
   get latest(): readonly HostEvent[] {
     return this.events;
   }

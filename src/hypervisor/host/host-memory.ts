@@ -25,12 +25,20 @@ export class HostRefusal extends Error {}
  * translations and decoded code too: nothing of it is in what a later partition gets.
  */
 export class HostMemory {
-  private readonly free: WebAssembly.Memory[] = [];
   private used = 0;
   private partitions = 0;
   private vcpus = 0;
 
-  constructor(private readonly limits: HostLimits = USUAL_LIMITS) {}
+  /** `free`: scrubbed memories, which it shares with whoever else has them. */
+  constructor(
+    private readonly limits: HostLimits = USUAL_LIMITS,
+    private readonly free: WebAssembly.Memory[] = [],
+  ) {}
+
+  /** The same host with none of its memory given out: what was given out by this one comes back to both. */
+  successor(): HostMemory {
+    return new HostMemory(this.limits, this.free);
+  }
 
   /** Memory with nothing in it. Throws HostRefusal where there is no room, and a plain sentence for sizes that are not possible. */
   take(ram: readonly RamRegion[], vcpuCount: number): PartitionMemory {

@@ -36,7 +36,6 @@ export interface Turn<P extends HostedPartition = HostedPartition> {
 export class Host {
   readonly journal = new HostJournal();
   readonly exitOrder = new ExitOrder();
-  private readonly memory: HostMemory;
   private members: HostedPartition[] = [];
   private made = 0;
   /** Whose turn it is, and the end of the slot. */
@@ -47,8 +46,14 @@ export class Host {
   /** Partitions that had nothing to do in their last turn. */
   private readonly waiting = new Set<HostedPartition>();
 
-  constructor(limits: HostLimits = USUAL_LIMITS) {
-    this.memory = new HostMemory(limits);
+  constructor(
+    limits: HostLimits = USUAL_LIMITS,
+    private readonly memory = new HostMemory(limits),
+  ) {}
+
+  /** The host as it is for a new run: with no partitions and at time 0. It gets the memory of those that are destroyed here. */
+  successor(): Host {
+    return new Host(undefined, this.memory.successor());
   }
 
   /** Those that were not destroyed, in the order of their turns. */
