@@ -115,8 +115,8 @@ describe('statistics', () => {
   test('count from the first to the last, the most frequent first', () => {
     const groups = of('reason', { ...MSR, icount: '3' }, { ...OUT, icount: '5' }, { ...OUT, icount: '9' });
     expect(groups.map(({ value, count, first, last }) => [value, count, first, last])).toEqual([
-      ['io', 2, 5n, 9n],
-      ['msr-write', 1, 3n, 3n],
+      ['io', 2, 5, 9],
+      ['msr-write', 1, 3, 3],
     ]);
   });
 

@@ -77,12 +77,12 @@ export class ExitEntry implements ExitRecord {
   }
 }
 
-/** Instructions that the vCPU had retired before an exit. */
-export function icountOf(record: ExitRecord): bigint {
-  return record instanceof ExitEntry ? record.exit.icount : BigInt(record.icount);
+/** Instructions that the vCPU had retired before an exit: exact up to 2^53. */
+export function icountOf(record: ExitRecord): number {
+  return Number(record instanceof ExitEntry ? record.exit.icount : record.icount);
 }
 
 /** Instructions from one exit of a vCPU to the next one. A machine that is reset counts from 0 again. */
-export function instructionsBetween(before: bigint, icount: bigint): number {
-  return Number(icount < before ? icount : icount - before);
+export function instructionsBetween(before: number, icount: number): number {
+  return icount < before ? icount : icount - before;
 }

@@ -1,6 +1,5 @@
 import type { VmExit } from '../../processor/exit.ts';
 import type { ExitEntry } from './exit-entry.ts';
-import { reasonNumber } from './reason-numbers.ts';
 
 /** Kinds that are told apart. */
 const MOST_KINDS = 10_000;
@@ -71,12 +70,12 @@ export class ExitKinds<Kind extends ExitKind> {
   /** `make` begins a kind with its first exit. */
   constructor(private readonly make: (sample: ExitEntry) => Kind) {}
 
-  /** The kind of an exit; undefined where it has none, or there are too many. */
-  of(entry: ExitEntry): Kind | undefined {
+  /** The kind of an exit, whose reason has this number; undefined where it has none, or there are too many. */
+  of(entry: ExitEntry, reason: number): Kind | undefined {
     const { exit, rax, vcpu } = entry;
     const detail = detailOf(exit, rax);
     if (detail === undefined || detail > MOST_DETAIL || vcpu >= VCPUS) return undefined;
-    const key = (detail * REASONS + reasonNumber(exit.reason)) * VCPUS + vcpu;
+    const key = (detail * REASONS + reason) * VCPUS + vcpu;
     const kinds = this.byRip.get(exit.rip);
     const kind = kinds?.get(key);
     if (kind) return isServedAlike(kind.sample, entry) ? kind : undefined;

@@ -3,11 +3,14 @@ import { FACETS, type Facet, type FacetName, facetByName } from './exit-facets.t
 import type { ExitFilter } from './exit-filter.ts';
 import type { ExitRecord } from './exit-journal.ts';
 import { type ExitKind, ExitKinds } from './exit-kinds.ts';
+import { reasonNumber } from './reason-numbers.ts';
 
 /** Values of a facet that are told apart; what comes later is counted together. */
 const MOST_VALUES = 10_000;
 /** vCPUs of a partition, at most. */
 const MOST_VCPUS = 4096;
+/** Instructions by vCPU. */
+type Instructions = Float64Array<ArrayBufferLike>;
 /** The value that stands for all that are not told apart. */
 export const OTHERS = 'others';
 
@@ -17,9 +20,9 @@ export const DISTANCE_CLASSES = 32;
 /** How often something was, when, and after how many instructions. */
 interface Counts {
   count: number;
-  /** Instructions that its vCPU had retired at the first and the last one. */
-  first: bigint;
-  last: bigint;
+  /** Instructions that its vCPU had retired at the first and the last one: exact up to 2^53. */
+  first: number;
+  last: number;
   /** Which of all exits that were counted the first and the last one were. */
   firstAt: number;
   lastAt: number;
@@ -43,11 +46,11 @@ interface CountedKind extends ExitKind, Counts {}
 
 function noCounts(): Counts {
   const distances = new Uint32Array(DISTANCE_CLASSES);
-  return { count: 0, first: 0n, last: 0n, firstAt: 0, lastAt: 0, measured: 0, instructions: 0, distances };
+  return { count: 0, first: 0, last: 0, firstAt: 0, lastAt: 0, measured: 0, instructions: 0, distances };
 }
 
-/** One exit more. `at`: its number among all that are counted. */
-function countOne(counts: Counts, at: number, icount: bigint, distance: number | undefined): void {
+/** One exit more. `at`: its number among all that are counted. `distance`: below 0 where it isn't known. */
+function countOne(counts: Counts, at: number, icount: number, distance: number): void {
   if (counts.count === 0) {
     counts.first = icount;
     counts.firstAt = at;
@@ -55,7 +58,7 @@ function countOne(counts: Counts, at: number, icount: bigint, distance: number |
   counts.count++;
   counts.last = icount;
   counts.lastAt = at;
-  if (distance === undefined) return;
+  if (distance < 0) return;
   counts.measured++;
   counts.instructions += distance;
   const index = distanceClass(distance);
@@ -102,8 +105,11 @@ export class ExitStatistics {
   /** Kinds of other statistics that this one is a part of. */
   private chosen: readonly CountedKind[] = [];
   private readonly groups = new Map<FacetName, Map<string, ExitGroup>>();
-  /** Instructions at the last exit, by partition and vCPU. */
-  private readonly last = new Map<number, bigint>();
+  /** Instructions at the last exit of each vCPU, by partition; below 0 where none is known. */
+  private readonly last = new Map<number, Instructions>();
+  /** Those of the partition whose exit came last: mostly the only one. */
+  private partition = -1;
+  private lastOfPartition: Instructions = new Float64Array(0);
   private counted = 0;
   /** Those that have no kind. */
   private withoutKind = 0;
@@ -124,17 +130,28 @@ export class ExitStatistics {
   }
 
   add(record: ExitRecord): void {
-    const entry = record instanceof ExitEntry ? record : undefined;
     const icount = icountOf(record);
-    const distance = this.measure(record.partition * MOST_VCPUS + record.vcpu, icount);
-    if (this.filter?.(record) === false) return;
-    const at = this.counted++;
-    const kind = entry && !this.filter ? this.kinds.of(entry) : undefined;
-    if (kind) countOne(kind, at, icount, distance);
-    else this.addByFacets(record, at, icount, distance);
+    if (record instanceof ExitEntry) this.addEntry(record, reasonNumber(record.reason), icount);
+    else this.addRecord(record, icount);
   }
 
-  private addByFacets(record: ExitRecord, at: number, icount: bigint, distance: number | undefined): void {
+  /**
+   * Counts an exit of a running partition: it is done at every one while a view counts. `reason`: the number of its reason; `icount`:
+   * instructions that its vCPU had retired.
+   */
+  addEntry(entry: ExitEntry, reason: number, icount: number): void {
+    const kind = this.filter ? undefined : this.kinds.of(entry, reason);
+    if (kind) countOne(kind, this.counted++, icount, this.measure(entry.partition, entry.vcpu, icount));
+    else this.addRecord(entry, icount);
+  }
+
+  private addRecord(record: ExitRecord, icount: number): void {
+    const distance = this.measure(record.partition, record.vcpu, icount);
+    if (this.filter?.(record) === false) return;
+    this.addByFacets(record, this.counted++, icount, distance);
+  }
+
+  private addByFacets(record: ExitRecord, at: number, icount: number, distance: number): void {
     this.withoutKind++;
     for (const { name, of } of this.facets) {
       const value = of(record);
@@ -142,12 +159,30 @@ export class ExitStatistics {
     }
   }
 
-  /** Instructions since the exit before; undefined where that one isn't known. */
-  private measure(vcpu: number, icount: bigint): number | undefined {
-    const before = this.last.get(vcpu) ?? (this.isWhole ? 0n : undefined);
-    this.last.set(vcpu, icount);
-    if (before === undefined) return undefined;
-    return instructionsBetween(before, icount);
+  /** Instructions since the exit before; below 0 where that one isn't known. */
+  private measure(partition: number, vcpu: number, icount: number): number {
+    if (partition !== this.partition || vcpu >= this.lastOfPartition.length) {
+      // A file can say anything.
+      if (vcpu < 0 || vcpu >= MOST_VCPUS) return -1;
+      this.lookAt(partition, vcpu);
+    }
+    const last = this.lastOfPartition;
+    const before = last[vcpu] ?? -1;
+    last[vcpu] = icount;
+    return before < 0 ? -1 : instructionsBetween(before, icount);
+  }
+
+  /** Has room for the vCPUs of a partition up to this one. Where nothing is missing, a vCPU's first exit is counted from 0. */
+  private lookAt(partition: number, vcpu: number): void {
+    const known = this.last.get(partition) ?? new Float64Array(0);
+    let last: Instructions = known;
+    if (vcpu >= known.length) {
+      last = new Float64Array(vcpu + 1).fill(this.isWhole ? 0 : -1);
+      last.set(known);
+      this.last.set(partition, last);
+    }
+    this.partition = partition;
+    this.lastOfPartition = last;
   }
 
   private group(name: FacetName, value: string, record: ExitRecord): ExitGroup {
@@ -194,6 +229,8 @@ export class ExitStatistics {
     this.withoutKind = 0;
     this.isWhole = isWhole;
     this.last.clear();
+    this.partition = -1;
+    this.lastOfPartition = new Float64Array(0);
     this.kinds.clear();
     this.chosen = [];
     for (const { name } of this.facets) this.groups.set(name, new Map());

@@ -86,7 +86,7 @@ export function newestExits(journals: readonly ExitJournal[], { count, chosen, a
     }
     walk.advance();
   }
-  for (const { exit, walk } of waiting.values()) if (walk.isAtBeginning) exit.instructions = Number(icountOf(exit.record));
+  for (const { exit, walk } of waiting.values()) if (walk.isAtBeginning) exit.instructions = icountOf(exit.record);
   hasMore ||= walks.some((walk) => walk.hasLeft(after));
   return { exits: found.reverse(), hasMore };
 }

@@ -88,7 +88,7 @@ export class RingJournal implements ExitJournal {
   startProfile(): ExitProfile {
     if (!this.profiling) {
       this.profiling = new ExitProfile();
-      for (const record of this.latest(this.capacity)) this.profiling.count(record.reason, Number(icountOf(record)));
+      for (const record of this.latest(this.capacity)) this.profiling.count(record.reason, icountOf(record));
     }
     return this.profiling;
   }
@@ -108,9 +108,17 @@ export class RingJournal implements ExitJournal {
     }
     this.finished++;
     this.counts[reason] = (this.counts[reason] ?? 0) + 1;
-    this.counting?.add(record);
-    this.profiling?.count(record.reason, Number(icountOf(record)));
+    this.countEntered(record, reason);
     for (const listener of this.listeners) listener(record);
+  }
+
+  private countEntered(record: ExitRecord, reason: number): void {
+    const { counting, profiling } = this;
+    if (!counting && !profiling) return;
+    const icount = icountOf(record);
+    if (record instanceof ExitEntry) counting?.addEntry(record, reason, icount);
+    else counting?.add(record);
+    profiling?.count(record.reason, icount);
   }
 
   clear(): void {
