@@ -8,6 +8,17 @@ const REASONS = 64;
 const VCPUS = 64;
 const MOST_DETAIL = 2 ** 40;
 
+/** Kinds that are found without a look at all of them. */
+const RECENT = 64;
+
+/** A kind with the halves of its RIP and what else it is found by. */
+interface Recent<Kind> {
+  readonly low: number;
+  readonly high: number;
+  readonly key: number;
+  readonly kind: Kind;
+}
+
 /** Exits that are alike in all that they are counted by: of one vCPU and instruction, of one reason and subject, served alike. */
 export interface ExitKind {
   /** The first one. */
@@ -66,24 +77,39 @@ export class ExitKinds<Kind extends ExitKind> {
   /** By instruction, then by reason, vCPU and detail. */
   private readonly byRip = new Map<bigint, Map<number, Kind>>();
   private size = 0;
+  /** Kinds that were found last, by a few bits of what they are found by: a guest in a loop leaves in a few ways. */
+  private readonly recent: (Recent<Kind> | undefined)[] = new Array(RECENT).fill(undefined);
 
   /** `make` begins a kind with its first exit. */
   constructor(private readonly make: (sample: ExitEntry) => Kind) {}
 
-  /** The kind of an exit, whose reason has this number; undefined where it has none, or there are too many. */
-  of(entry: ExitEntry, reason: number): Kind | undefined {
+  /**
+   * The kind of an exit, whose reason has this number; undefined where it has none, or there are too many. `low`, `high`: the halves of
+   * its RIP.
+   */
+  of(entry: ExitEntry, reason: number, low: number, high: number): Kind | undefined {
     const { exit, rax, vcpu } = entry;
     const detail = detailOf(exit, rax);
     if (detail === undefined || detail > MOST_DETAIL || vcpu >= VCPUS) return undefined;
     const key = (detail * REASONS + reason) * VCPUS + vcpu;
-    const kinds = this.byRip.get(exit.rip);
+    const place = (low ^ reason ^ detail) & (RECENT - 1);
+    const recent = this.recent[place];
+    const isRecent = recent !== undefined && recent.low === low && recent.high === high && recent.key === key;
+    const kind = isRecent ? recent.kind : this.find(entry, key);
+    if (kind === undefined || !isServedAlike(kind.sample, entry)) return undefined;
+    if (!isRecent) this.recent[place] = { low, high, key, kind };
+    return kind;
+  }
+
+  /** The kind by what it is found by, a new one if need be; undefined when there are too many. */
+  private find(entry: ExitEntry, key: number): Kind | undefined {
+    const kinds = this.byRip.get(entry.exit.rip);
     const kind = kinds?.get(key);
-    if (kind) return isServedAlike(kind.sample, entry) ? kind : undefined;
-    if (this.size >= MOST_KINDS) return undefined;
+    if (kind || this.size >= MOST_KINDS) return kind;
     this.size++;
     const made = this.make(entry);
     if (kinds) kinds.set(key, made);
-    else this.byRip.set(exit.rip, new Map([[key, made]]));
+    else this.byRip.set(entry.exit.rip, new Map([[key, made]]));
     return made;
   }
 
@@ -93,6 +119,7 @@ export class ExitKinds<Kind extends ExitKind> {
 
   clear(): void {
     this.byRip.clear();
+    this.recent.fill(undefined);
     this.size = 0;
   }
 }

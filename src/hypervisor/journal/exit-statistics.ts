@@ -131,16 +131,17 @@ export class ExitStatistics {
 
   add(record: ExitRecord): void {
     const icount = icountOf(record);
-    if (record instanceof ExitEntry) this.addEntry(record, reasonNumber(record.reason), icount);
-    else this.addRecord(record, icount);
+    if (!(record instanceof ExitEntry)) return this.addRecord(record, icount);
+    const { rip } = record.exit;
+    this.addEntry(record, reasonNumber(record.reason), icount, Number(rip & 0xffff_ffffn), Number(rip >> 32n));
   }
 
   /**
    * Counts an exit of a running partition: it is done at every one while a view counts. `reason`: the number of its reason; `icount`:
-   * instructions that its vCPU had retired.
+   * instructions that its vCPU had retired; `ripLow`, `ripHigh`: the halves of its RIP.
    */
-  addEntry(entry: ExitEntry, reason: number, icount: number): void {
-    const kind = this.filter ? undefined : this.kinds.of(entry, reason);
+  addEntry(entry: ExitEntry, reason: number, icount: number, ripLow: number, ripHigh: number): void {
+    const kind = this.filter ? undefined : this.kinds.of(entry, reason, ripLow, ripHigh);
     if (kind) countOne(kind, this.counted++, icount, this.measure(entry.partition, entry.vcpu, icount));
     else this.addRecord(entry, icount);
   }

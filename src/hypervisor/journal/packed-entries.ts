@@ -30,6 +30,8 @@ export class PackedEntries {
   private seqs = new Float64Array(0);
   private numbers = new Uint32Array(0);
   private wide = new BigUint64Array(0);
+  /** The wide ones again, in halves, the low one first: reading them makes no big integers. */
+  private halves = new Uint32Array(0);
   private readonly constants: Constants[] = [];
 
   /** `most`: rows that there can be. Their memory is taken as they are used. */
@@ -72,6 +74,19 @@ export class PackedEntries {
     return true;
   }
 
+  /** The halves of RIP in a row that was put there. */
+  ripLow(row: number): number {
+    return this.halves[2 * (row * Wide.SIZE + Wide.RIP)] ?? 0;
+  }
+  ripHigh(row: number): number {
+    return this.halves[2 * (row * Wide.SIZE + Wide.RIP) + 1] ?? 0;
+  }
+  /** The retired instructions in a row that was put there: exact up to 2^53. */
+  icount(row: number): number {
+    const at = 2 * (row * Wide.SIZE + Wide.ICOUNT);
+    return (this.halves[at] ?? 0) + (this.halves[at + 1] ?? 0) * 2 ** 32;
+  }
+
   /** The entry in a row that was put there. */
   get(row: number): ExitEntry | undefined {
     const constants = this.constants[row];
@@ -102,6 +117,7 @@ export class PackedEntries {
     this.seqs = grown(new Float64Array(rows), this.seqs);
     this.numbers = grown(new Uint32Array(rows * Numbers.SIZE), this.numbers);
     this.wide = grown(new BigUint64Array(rows * Wide.SIZE), this.wide);
+    this.halves = new Uint32Array(this.wide.buffer);
     while (this.constants.length < rows)
       this.constants.push({
         handler: undefined,
@@ -119,6 +135,7 @@ export class PackedEntries {
     this.seqs = new Float64Array(0);
     this.numbers = new Uint32Array(0);
     this.wide = new BigUint64Array(0);
+    this.halves = new Uint32Array(0);
     this.constants.length = 0;
   }
 }

@@ -100,25 +100,29 @@ export class RingJournal implements ExitJournal {
   /** Enters the record of an exit whose handler has finished. */
   enter(record: ExitRecord): void {
     const reason = reasonNumber(record.reason);
+    const place = this.capacity > 0 ? this.finished % this.capacity : 0;
+    const isPacked = this.capacity > 0 && record instanceof ExitEntry && this.packed.put(place, record, reason);
     if (this.capacity > 0) {
-      const place = this.finished % this.capacity;
-      const isPacked = record instanceof ExitEntry && this.packed.put(place, record, reason);
       this.whole[place] = isPacked ? undefined : record;
       this.orders[place] = this.order.next();
     }
     this.finished++;
     this.counts[reason] = (this.counts[reason] ?? 0) + 1;
-    this.countEntered(record, reason);
+    if (isPacked) this.countPacked(record, reason, place);
+    else {
+      this.counting?.add(record);
+      this.profiling?.count(record.reason, icountOf(record));
+    }
     for (const listener of this.listeners) listener(record);
   }
 
-  private countEntered(record: ExitRecord, reason: number): void {
-    const { counting, profiling } = this;
+  /** Counts an entry that was put into a row: what is wide is read there, where it is no big integer. */
+  private countPacked(entry: ExitEntry, reason: number, row: number): void {
+    const { counting, profiling, packed } = this;
     if (!counting && !profiling) return;
-    const icount = icountOf(record);
-    if (record instanceof ExitEntry) counting?.addEntry(record, reason, icount);
-    else counting?.add(record);
-    profiling?.count(record.reason, icount);
+    const icount = packed.icount(row);
+    counting?.addEntry(entry, reason, icount, packed.ripLow(row), packed.ripHigh(row));
+    profiling?.count(entry.reason, icount);
   }
 
   clear(): void {
