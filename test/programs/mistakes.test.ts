@@ -70,6 +70,15 @@ describe('what people write wrong gets one error, where it is, with a hint', () 
     ]);
   });
 
+  test('a word alone on its line is a label, with a warning unless a colon says so', () => {
+    const file = path.join(folder, 'orphan.asm');
+    writeFileSync(file, 'bits 64\n_start:\n  hltt\nhere:\n$there\n  jmp here\n');
+    const { diagnostics } = assemble(file, nodeFiles, { format: 'elf64' });
+    expect(diagnostics.map(({ line, column, severity, message }) => [line, column, severity, message])).toEqual([
+      [3, 3, 'warning', expect.stringMatching(/^"hltt" is taken for a label; write a colon .* "hlt"\?$/)],
+    ]);
+  });
+
   test('a wrong operand before a label that comes later is told once, as what it is', () => {
     const file = path.join(folder, 'later.asm');
     writeFileSync(file, 'bits 64\n_start:\n  mov eax, byte [later]\nlater: db 1\n');

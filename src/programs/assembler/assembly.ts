@@ -283,6 +283,11 @@ export class Assembly {
     }
     if (label !== undefined) this.define(statement, label, this.position(this.offset), 'label');
     if (word === undefined) {
+      if (statement.orphan !== undefined)
+        this.warn(
+          `"${label}" is taken for a label; write a colon behind it if it is one. ${statement.orphan}`.trim(),
+          statement.labelColumn,
+        );
       if (statement.prefixes.length > 0) this.emit(Uint8Array.from(prefixBytes(statement.prefixes, this.bits)));
       return;
     }

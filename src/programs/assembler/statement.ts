@@ -10,6 +10,8 @@ export interface Statement {
   readonly place: SourcePlace;
   readonly label?: string;
   readonly labelColumn: number;
+  /** The label has no colon and nothing behind it: what it was meant as, if that can be guessed, else an empty text. */
+  readonly orphan?: string;
   /** Lower case: mnemonic or directive. */
   readonly word?: string;
   readonly column: number;
@@ -103,7 +105,11 @@ export function parseStatement(text: string, place: SourcePlace): Statement | un
   let form: Statement['form'];
   for (;;) {
     const token = tokens[at];
-    if (!token) return { place, label, labelColumn, column: 1, prefixes, times, operands: [] };
+    if (!token) {
+      const isOrphan = label !== undefined && at === 1 && first?.kind === 'name' && !first.escaped;
+      const orphan = isOrphan ? (suggestion(first.text.toLowerCase()) ?? '') : undefined;
+      return { place, label, labelColumn, orphan, column: 1, prefixes, times, operands: [] };
+    }
     if (token.kind === 'decorator' && /^e?vex/.test(token.text)) {
       form = token.text === 'evex' ? 'evex' : 'vex';
       at++;
