@@ -131,9 +131,10 @@ export class ExitStatistics {
 
   add(record: ExitRecord): void {
     const icount = icountOf(record);
-    if (!(record instanceof ExitEntry)) return this.addRecord(record, icount);
-    const { rip } = record.exit;
-    this.addEntry(record, reasonNumber(record.reason), icount, Number(rip & 0xffff_ffffn), Number(rip >> 32n));
+    if (record instanceof ExitEntry) {
+      const { rip } = record.exit;
+      this.addEntry(record, reasonNumber(record.reason), icount, Number(rip & 0xffff_ffffn), Number(rip >> 32n));
+    } else this.addRecord(record, icount);
   }
 
   /**
