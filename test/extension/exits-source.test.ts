@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { ExitGroupsAnswer, ExitRecordsAnswer, ShownExit, ShownGroup } from '../../src/adapter/requests/exits.ts';
 import { groupRow, recordRow } from '../../src/extension/views/exit-rows.ts';
-import { exitFields, keptChoice, narrowedFilter, whyNoFilter } from '../../src/extension/views/exits-choice.ts';
+import { exitFields, keptChoice, narrowedFilter } from '../../src/extension/views/exits-choice.ts';
 import { type ExitsSession, ExitsSource } from '../../src/extension/views/exits-source.ts';
+import { whyNoFilter } from '../../src/hypervisor/journal/exit-filter.ts';
 import { USUAL_CHOICE } from '../../src/webview/exits-table/columns.ts';
 
 function shown(order: number, changes: Partial<ShownExit> = {}): ShownExit {

@@ -1,20 +1,10 @@
 import * as v from 'valibot';
-import { ExitFilterError, parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
+import { whyNoFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { GrantError, PRIVILEGE_WORDS, parsePorts, parsePrivileges } from '../../hypervisor/privileges/parse-grant.ts';
 import { PLATFORM_NAMES } from '../../platforms/configuration.ts';
 import { MOTION_SCOPES } from '../run-control/control.ts';
 
 const size = v.pipe(v.string(), v.regex(/^\d+[KMG]?$/i, 'must be a size such as 64M or 1G'));
-/** What is wrong with a filter, behind the attribute's name; undefined when nothing is. */
-function whyNoFilter(text: string): string | undefined {
-  try {
-    parseExitFilter(text);
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof ExitFilterError)) throw error;
-    return `is no filter: ${error.message.replace(/\.$/, '')}`;
-  }
-}
 const address = v.pipe(v.string(), v.regex(/^(0x[0-9a-f]{1,16}|\d+)$/i, 'must be an address such as 0x100000'));
 
 /** A number without a fraction, both ends of its range included. */
@@ -183,7 +173,7 @@ export const launchAttributes = {
       v.string(),
       v.check(
         (text) => whyNoFilter(text) === undefined,
-        ({ input }) => whyNoFilter(input) ?? '',
+        ({ input }) => `is no filter: ${whyNoFilter(input)?.replace(/\.$/, '')}`,
       ),
     ),
     description:

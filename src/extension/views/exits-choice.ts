@@ -1,5 +1,5 @@
 import { FACETS, facetByName } from '../../hypervisor/journal/exit-facets.ts';
-import { ExitFilterError, filterFields, parseExitFilter } from '../../hypervisor/journal/exit-filter.ts';
+import { filterFields, whyNoFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { USUAL_CHOICE } from '../../webview/exits-table/columns.ts';
 import type { Field, Sort, TableChoice } from '../../webview/exits-table/messages.ts';
 
@@ -29,17 +29,6 @@ export function keptChoice(kept: unknown): TableChoice {
 function isSort(sort: unknown): sort is Sort {
   if (typeof sort !== 'object' || sort === null) return false;
   return 'column' in sort && typeof sort.column === 'string' && 'descending' in sort && typeof sort.descending === 'boolean';
-}
-
-/** What is wrong with a filter, as a sentence; undefined for nothing. */
-export function whyNoFilter(text: string): string | undefined {
-  try {
-    parseExitFilter(text);
-    return undefined;
-  } catch (error) {
-    if (error instanceof ExitFilterError) return error.message;
-    throw error;
-  }
 }
 
 /** A filter with one more term: exits with one value of a field. */

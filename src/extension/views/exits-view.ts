@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
+import { whyNoFilter } from '../../hypervisor/journal/exit-filter.ts';
 import type { HostMessage, PageMessage, RowReference, TableChoice } from '../../webview/exits-table/messages.ts';
 import { Context, View } from '../names.ts';
 import { actOn, registerExitCommands } from './exit-commands.ts';
-import { exitFields, keptChoice, whyNoFilter } from './exits-choice.ts';
+import { exitFields, keptChoice } from './exits-choice.ts';
 import { exitsPage } from './exits-page.ts';
 import { ExitsSource } from './exits-source.ts';
 import type { GuestActivity } from './guest-activity.ts';

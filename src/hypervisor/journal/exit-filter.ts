@@ -116,3 +116,14 @@ function parseChoice(name: string, text: string): (found: string) => boolean {
     found.toLowerCase().split(' ')[1] === wanted ||
     (name === 'hypercall' && found.toLowerCase().split('_hc_')[1] === wanted);
 }
+
+/** What is wrong with a filter, as a sentence; undefined for nothing. */
+export function whyNoFilter(text: string): string | undefined {
+  try {
+    parseExitFilter(text);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ExitFilterError) return error.message;
+    throw error;
+  }
+}
