@@ -28,15 +28,29 @@ function takePort(args: readonly string[]): { readonly port: number; readonly re
 export async function gdbserverCommand(args: readonly string[]): Promise<number> {
   const { port, rest } = takePort(args);
   const options = parseRunOptions(rest, 'gdbserver');
-  const { platform, vendor, cpu, memory, vcpus, privileges, limits, translator, commandLine, exitsKept, testDevice, intercepts } =
-    options.configuration;
+  const {
+    platform,
+    vendor,
+    cpu,
+    machine,
+    memory,
+    vcpus,
+    privileges,
+    limits,
+    translator,
+    commandLine,
+    exitsKept,
+    testDevice,
+    intercepts,
+  } = options.configuration;
   const { first: guest, host } = launchGuests(
     {
       program: options.program,
       platform,
       vendor,
       cpu,
-      memory: String(memory),
+      memory: memory === undefined ? undefined : String(memory),
+      machine,
       vcpus,
       privileges,
       ports: limits?.ports?.map(portsText),

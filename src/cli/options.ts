@@ -1,7 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { type ExitFilter, ExitFilterError, parseExitFilter } from '../hypervisor/journal/exit-filter.ts';
 import { GrantError, parsePorts, parsePrivileges } from '../hypervisor/privileges/parse-grant.ts';
-import { DEFAULT_MEMORY, type PartitionConfiguration, PLATFORM_NAMES, type PlatformName } from '../platforms/configuration.ts';
+import { MACHINE_NAMES, type PartitionConfiguration, PLATFORM_NAMES, type PlatformName } from '../platforms/configuration.ts';
 import { vendorOf } from '../platforms/create-partition.ts';
 import { parseAddress } from '../x86/address.ts';
 import { UsageError } from './usage.ts';
@@ -118,6 +118,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       processor: { type: 'string', default: 'emulated' },
       vendor: { type: 'string' },
       cpu: { type: 'string' },
+      machine: { type: 'string' },
       memory: { type: 'string' },
       vcpus: { type: 'string', default: '1' },
       privileges: { type: 'string' },
@@ -169,7 +170,8 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       platform,
       vendor: oneOf(values.vendor ?? vendorOf(values.cpu) ?? 'intel', 'vendor', ['intel', 'amd']),
       cpu: values.cpu,
-      memory: values.memory === undefined ? DEFAULT_MEMORY : parseSize(values.memory),
+      memory: values.memory === undefined ? undefined : parseSize(values.memory),
+      machine: values.machine === undefined ? undefined : oneOf(values.machine, 'machine', MACHINE_NAMES),
       vcpus: Number(parseCount(values.vcpus, 'vcpus')),
       privileges: parseList(values.privileges, 'privileges', parsePrivileges),
       limits: { ports: parseList(values.ports, 'ports', parsePorts) },

@@ -21,12 +21,14 @@ Try: hyperscope run samples/hello/hello.asm
 
 const RUN = `Usage: hyperscope run PROGRAM [options] [-- GUEST-ARGS]
 
-PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a boot sector, a disk image or a flat binary.
+PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a Linux kernel (vmlinuz), a boot
+sector, a disk image or a flat binary.
 
   --platform NAME         bare or kvm (default kvm)
   --vendor NAME           intel or amd (default intel, or as --cpu says)
   --cpu MODEL,+X,-Y       nehalem, haswell, skylake, epyc or max, and features to switch on and off
-  --memory SIZE           RAM, such as 64M or 1G (default 64M, at most 3584M)
+  --machine NAME          microvm (virtio devices at places in memory) or pc (on a PCI bus); it then has all its devices
+  --memory SIZE           RAM, such as 64M or 1G (default 64M, for Linux 256M, at most 3584M)
   --vcpus N               virtual processors, 1 to 64 (default 1)
   --privileges LIST       what the guest may ask for, such as usual,-hypercalls (\`help privileges\` lists them)
   --ports LIST            the I/O ports that it reaches, such as 0x3f8..0x3ff,0x64 (default all)

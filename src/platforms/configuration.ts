@@ -10,10 +10,15 @@ import {
   USUAL_PRIVILEGES,
 } from '../hypervisor/privileges/privileges.ts';
 import { VCPU_SIZE } from '../processor/state/layout.ts';
+import type { Program } from '../programs/program.ts';
 
 /** Names of the platforms of the command line's contract, also of those that come with later versions. */
 export const PLATFORM_NAMES = ['bare', 'kvm', 'hyperv', 'xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const;
 export type PlatformName = (typeof PLATFORM_NAMES)[number];
+
+/** Names of machines: `microvm` has its virtio devices at places in memory, `pc` on a PCI bus. */
+export const MACHINE_NAMES = ['microvm', 'pc'] as const;
+export type MachineName = (typeof MACHINE_NAMES)[number];
 
 /** A raw image of a disk. */
 export interface DiskImage {
@@ -28,14 +33,16 @@ export interface PartitionConfiguration {
   readonly vendor: 'intel' | 'amd';
   /** Model and features of the processor (models/parse-cpu.ts), one of the vendor's; its usual one when missing. */
   readonly cpu?: string;
-  /** Bytes of RAM: whole MiB, 1 MiB to 3.5 GiB. */
-  readonly memory: number;
+  /** Bytes of RAM: whole MiB, 1 MiB to 3.5 GiB. What is usual for the program when missing. */
+  readonly memory?: number;
   /** 1 to 64: each takes 16 MiB of the 4 GiB that a partition's memory can have. */
   readonly vcpus: number;
   /** Bytes of WebAssembly that each vCPU keeps of translated code: 0 to have it all interpreted. */
   readonly translator?: number;
   readonly commandLine?: string;
   readonly initrd?: Uint8Array;
+  /** Which devices the machine has. Without a name: a microvm that has only what its program looks for. */
+  readonly machine?: MachineName;
   /** Disks, which the guest reaches by virtio. What it writes stays in the partition. */
   readonly disks?: readonly DiskImage[];
   /** What the real-time clock shows at switch-on, in seconds since 1970. The same start gives the same run. */
@@ -54,6 +61,8 @@ export interface PartitionConfiguration {
 const MIB = 1024 * 1024;
 
 export const DEFAULT_MEMORY = 64 * MIB;
+/** Of a Linux kernel, or another program that has no room in the usual memory. */
+const DEFAULT_MEMORY_OF_KERNELS = 256 * MIB;
 export const SMALLEST_MEMORY = MIB;
 /** A partition's RAM and vCPU blocks share one WebAssembly memory of less than 4 GiB; there is a little else in it. */
 const ADDRESSABLE = 4095 * MIB;
@@ -79,9 +88,15 @@ function checkIntercepts(intercepts: readonly string[], vendor: 'intel' | 'amd')
   }
 }
 
+/** Bytes of RAM for a program, where none are configured. */
+export function usualMemory({ protocol, segments }: Program): number {
+  const isLarge = segments.some(({ gpa, size }) => gpa + BigInt(size) > BigInt(DEFAULT_MEMORY / 2));
+  return protocol === 'linux' || isLarge ? DEFAULT_MEMORY_OF_KERNELS : DEFAULT_MEMORY;
+}
+
 /** Throws ConfigurationError for what is out of range. */
 export function checkConfiguration(configuration: PartitionConfiguration): void {
-  const { memory, vcpus, exitsKept = 0, intercepts = [], platform, vendor } = configuration;
+  const { memory = DEFAULT_MEMORY, vcpus, exitsKept = 0, intercepts = [], platform, vendor } = configuration;
   if (!Number.isInteger(memory) || memory % MIB !== 0)
     throw new ConfigurationError(`A memory size must be whole MiB; ${memory} bytes is not. Use a size such as 64M.`);
   if (memory < SMALLEST_MEMORY || memory > LARGEST_MEMORY)
@@ -96,6 +111,7 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
     throw new ConfigurationError('A bare machine has no hypervisor that could intercept anything; choose another platform.');
   checkIntercepts(intercepts, vendor);
   checkDisks(configuration);
+  if (configuration.machine === 'pc') throw new ConfigurationError('Machine pc comes with a later version; choose microvm.');
   const room = ADDRESSABLE - vcpus * VCPU_SIZE;
   if (memory > room)
     throw new ConfigurationError(

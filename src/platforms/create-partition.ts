@@ -1,4 +1,3 @@
-import { virtioDevicesBeside } from '../devices/virtio/slots.ts';
 import { Host } from '../hypervisor/host/host.ts';
 import { HostRefusal } from '../hypervisor/host/host-memory.ts';
 import { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
@@ -11,9 +10,9 @@ import { CpuError, parseCpu } from '../processor/models/parse-cpu.ts';
 import type { TranslatorOptions } from '../processor/translator/translator.ts';
 import { bootImage } from '../programs/boot/boot-image.ts';
 import type { BootImage } from '../programs/boot-image.ts';
-import type { LoadSegment, Program } from '../programs/program.ts';
+import type { Program } from '../programs/program.ts';
 import { hex } from '../x86/address.ts';
-import { acpiTables } from './acpi/acpi.ts';
+import { acpiTables, ROOT } from './acpi/acpi.ts';
 import { applyEntry, waitForStartUp } from './apply-entry.ts';
 import { BarePlatform } from './bare/bare-platform.ts';
 import {
@@ -23,6 +22,7 @@ import {
   grantOf,
   type PartitionConfiguration,
   type PlatformName,
+  usualMemory,
 } from './configuration.ts';
 import { initializeLikeBios } from './firmware.ts';
 import { KvmPlatform } from './kvm/kvm-platform.ts';
@@ -51,7 +51,7 @@ export function createPartition(
   checkConfiguration(configuration);
   if (parent && !parent.door.ask('create-partitions', () => `to have a partition made of ${program.path}`))
     throw new ConfigurationError(`Partition ${parent.id} may not make partitions; give it the privilege create-partitions.`);
-  const { platform, vendor, memory: bytes, vcpus, commandLine, initrd, startSeconds } = configuration;
+  const { platform, vendor, memory: bytes = usualMemory(program), vcpus, commandLine, initrd, startSeconds } = configuration;
   const makePlatform = PLATFORMS[platform];
   if (makePlatform === undefined) {
     const built = Object.keys(PLATFORMS).join(' or ');
@@ -60,11 +60,12 @@ export function createPartition(
   const map = memoryMap(bytes);
   const model = configuration.cpu === undefined ? cpuModel(vendor) : processorOf(configuration.cpu, vendor);
   const translator = translatorOptions(configuration);
-  const image = bootImage(program, { ramTop: map.lowTop, commandLine, initrd });
+  const hasTables = hasFirmwareTables(configuration, program);
+  const { lowTop: ramTop, highMemory } = map;
+  const image = bootImage(program, { ramTop, highMemory, commandLine, initrd, rootPointer: hasTables ? ROOT : undefined });
   checkFits(image, map.ram, bytes);
   const memory = memoryOf(host, map.ram, vcpus);
   const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model, translator }));
-  const tables = firmwareTables(configuration);
   const id = host.nextId();
   const partition = new GuestPartition({
     id,
@@ -80,11 +81,13 @@ export function createPartition(
     exitsKept: configuration.exitsKept,
     exitOrder: host.exitOrder,
     testDevice: configuration.testDevice,
-    disks: configuration.disks?.map(({ bytes }) => bytes),
+    virtio: hasTables && platform !== 'bare' ? { disks: configuration.disks?.map(({ bytes }) => bytes) ?? [] } : undefined,
     grant: grantOf(configuration),
     onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),
     load: (devices) => {
       if (program.mode === 16) initializeLikeBios(devices);
+      // A program is written over tables in its place.
+      const tables = hasTables ? acpiTables({ vcpus, virtioDevices: devices.usedSlots }) : [];
       for (const segment of [...tables, ...image.segments]) memory.write(segment.gpa, segment.bytes);
       processors.forEach((processor, index) => {
         if (index === 0) applyEntry(processor, image.entry);
@@ -96,10 +99,9 @@ export function createPartition(
   return partition;
 }
 
-/** Tables that tell of virtio devices. They lie where the program is written over them, if it wants their place. */
-function firmwareTables({ disks = [], vcpus }: PartitionConfiguration): readonly LoadSegment[] {
-  const virtioDevices = virtioDevicesBeside(disks.length);
-  return virtioDevices > 0 ? acpiTables({ vcpus, virtioDevices }) : [];
+/** Programs that look for ACPI tables find them: Linux, others that boot by PVH, and whoever was given a device that only they tell of. */
+function hasFirmwareTables({ disks = [], machine }: PartitionConfiguration, { protocol }: Program): boolean {
+  return protocol === 'linux' || protocol === 'pvh' || machine !== undefined || disks.length > 0;
 }
 
 /** Throws ConfigurationError where the host has no room. */

@@ -3,7 +3,7 @@ import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { pushesErrorCode, Vector } from '../processor/faults/guest-fault.ts';
 import type { Processor } from '../processor/processor.ts';
 import { CR2, IDTR_BASE } from '../processor/state/layout.ts';
-import { LowPages } from '../programs/boot/boot-image.ts';
+import { LowPages } from '../programs/boot/low-pages.ts';
 import { hex } from '../x86/address.ts';
 
 const STUB_SIZE = 16n;

@@ -1,5 +1,6 @@
 import { assembleProgram } from './assembler/assemble-program.ts';
 import { type ElfFile, isElf, readElf, SegmentType } from './elf/elf-file.ts';
+import { isLinuxKernel, linuxProgram } from './linux/bz-image.ts';
 import { type BootProtocol, type FileAccess, type LoadSegment, type Program, ProgramError } from './program.ts';
 
 export interface LoadOptions {
@@ -24,11 +25,7 @@ const NO_SECTIONS: Program['sections'] = new Map();
 export function loadProgram(bytes: Uint8Array, path: string, options: LoadOptions, files: FileAccess): Program {
   if (bytes.length === 0) throw new ProgramError(`${path} is empty; there is nothing to run.`, path);
   if (isElf(bytes)) return elfProgram(readElf(bytes, path), bytes, path);
-  if (isBzImage(bytes))
-    throw new ProgramError(
-      `${path} is a Linux bzImage, which this version can't boot yet; use the vmlinux ELF file's PVH entry when it comes.`,
-      path,
-    );
+  if (isLinuxKernel(bytes)) return linuxProgram(bytes, path);
   if (options.mode !== undefined || options.loadAddress !== undefined) return flatProgram(bytes, path, options);
   if (/\.(asm|s|nasm|inc)$/i.test(path) || looksLikeText(bytes)) return assembleProgram(path, files);
   if (hasBootSignature(bytes)) return bootSector(bytes, path);
@@ -40,10 +37,6 @@ export function loadProgram(bytes: Uint8Array, path: string, options: LoadOption
 
 function hasBootSignature(bytes: Uint8Array): boolean {
   return bytes.length >= SECTOR && bytes[510] === 0x55 && bytes[511] === 0xaa;
-}
-
-function isBzImage(bytes: Uint8Array): boolean {
-  return bytes.length > 0x208 && bytes[0x202] === 0x48 && bytes[0x203] === 0x64 && bytes[0x204] === 0x72 && bytes[0x205] === 0x53;
 }
 
 function looksLikeText(bytes: Uint8Array): boolean {

@@ -1,7 +1,9 @@
+import type { LinuxHeader } from './linux/bz-image.ts';
+
 /** What can be run, after it was recognised by its content and read. */
 
-export type ProgramKind = 'assembly' | 'elf64' | 'elf32' | 'boot-sector' | 'disk-image' | 'flat';
-export type BootProtocol = 'plain' | 'pvh' | 'multiboot1' | 'boot-sector';
+export type ProgramKind = 'assembly' | 'elf64' | 'elf32' | 'boot-sector' | 'disk-image' | 'flat' | 'linux';
+export type BootProtocol = 'plain' | 'pvh' | 'multiboot1' | 'boot-sector' | 'linux';
 
 /** Bytes to place into guest memory; `size` beyond `bytes` is filled with zeroes. */
 export interface LoadSegment {
@@ -49,6 +51,8 @@ export interface Program {
   readonly sourceLines?: SourceLines;
   /** Sections by name (`.debug_info` …), uncompressed, where the file has them. */
   readonly sections: ReadonlyMap<string, { readonly address: bigint; readonly bytes: Uint8Array }>;
+  /** Of a Linux kernel that is booted by Linux's own protocol. */
+  readonly linux?: LinuxHeader;
 }
 
 /**

@@ -6,7 +6,7 @@ describe('the options of run', () => {
   test('have the defaults of the contract', () => {
     expect(parseRunOptions(['a.asm'])).toMatchObject({
       program: 'a.asm',
-      configuration: { platform: 'kvm', vendor: 'intel', memory: 64 << 20, vcpus: 1, commandLine: undefined },
+      configuration: { platform: 'kvm', vendor: 'intel', vcpus: 1, commandLine: undefined },
       stats: false,
       stateHash: false,
     });

@@ -26,15 +26,20 @@ function output(command: string, args: readonly string[], cwd: string): Buffer |
 
 /**
  * Debian's kernel for virtual machines as an ELF file, out of the package `linux-image-cloud-amd64`: its path, or why it can't be had
- * here, as a sentence. It is made once and kept in build/, with its modules of virtio in the folder `modules`.
+ * here, as a sentence. It is made once and kept in build/, with the compressed image as the package has it (`image`), and its modules of
+ * virtio in the folder `modules`.
  */
-export function debianKernel(): { readonly path: string; readonly modules: string } | { readonly reason: string } {
+export function debianKernel():
+  | { readonly path: string; readonly image: string; readonly modules: string }
+  | { readonly reason: string } {
   const depends = output('apt-cache', ['depends', 'linux-image-cloud-amd64'], '/')?.toString() ?? '';
   const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
   if (!name) return { reason: 'apt knows no package linux-image-cloud-amd64 here (apt-get update may help)' };
   const made = path.join(CACHE, `${name}.elf`);
   const modules = path.join(CACHE, `${name}-modules`);
-  if (existsSync(made) && existsSync(modules)) return { path: made, modules };
+  const kept = path.join(CACHE, `${name}.vmlinuz`);
+  const guest = { path: made, image: kept, modules };
+  if (Object.values(guest).every((file) => existsSync(file))) return guest;
   const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-kernel-'));
   try {
     if (!output('apt-get', ['download', '-q', name], folder)) return { reason: `apt-get can't download ${name}` };
@@ -45,12 +50,13 @@ export function debianKernel(): { readonly path: string; readonly modules: strin
     const elf = image && kernelPayload(readFileSync(path.join(boot, image)));
     if (!elf) return { reason: `the kernel in ${deb} is not compressed by LZ4` };
     mkdirSync(modules, { recursive: true });
+    copyFileSync(path.join(boot, image), kept);
     const tree = path.join(folder, 'root/lib/modules');
     for (const file of readdirSync(tree, { recursive: true, encoding: 'utf8' }))
       if (MODULES.test(file)) copyFileSync(path.join(tree, file), path.join(modules, path.basename(file)));
     writeFileSync(`${made}.${process.pid}`, elf);
     renameSync(`${made}.${process.pid}`, made);
-    return { path: made, modules };
+    return guest;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

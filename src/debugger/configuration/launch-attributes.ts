@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { whyNoFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { GrantError, PRIVILEGE_WORDS, parsePorts, parsePrivileges } from '../../hypervisor/privileges/parse-grant.ts';
-import { PLATFORM_NAMES } from '../../platforms/configuration.ts';
+import { MACHINE_NAMES, PLATFORM_NAMES } from '../../platforms/configuration.ts';
 import { MOTION_SCOPES } from '../run-control/control.ts';
 
 const size = v.pipe(v.string(), v.regex(/^\d+[KMG]?$/i, 'must be a size such as 64M or 1G'));
@@ -73,7 +73,12 @@ const partitionAttributes = {
     default: 'emulated',
     description: 'Where guest code runs: on the emulated processor, or on /dev/kvm.',
   },
-  memory: { schema: size, default: '64M', description: 'RAM of the partition, for example 64M.' },
+  machine: {
+    schema: v.picklist(MACHINE_NAMES),
+    description:
+      'Which devices the machine has: `microvm`, with virtio devices at places in memory, or `pc`, with a PCI bus. Without it: a microvm with what the program looks for.',
+  },
+  memory: { schema: size, description: 'RAM of the partition, for example 64M, which is usual; for a Linux kernel 256M.' },
   vcpus: {
     schema: wholeNumber(1, 64),
     default: 1,

@@ -1,6 +1,6 @@
 import type { Processor } from '../../processor/processor.ts';
 import { IDTR_BASE } from '../../processor/state/layout.ts';
-import { LowPages } from '../../programs/boot/boot-image.ts';
+import { LowPages } from '../../programs/boot/low-pages.ts';
 import { interruptTargets } from '../inspection/interrupt-table.ts';
 import { deliveryFailure } from './delivery-failure.ts';
 

@@ -4,6 +4,7 @@ import { PortBus } from '../bus/port-bus.ts';
 import { DebugConsole } from '../debug-console/device.ts';
 import { DebugExit } from '../debug-exit/device.ts';
 import type { Clock, Device, InterruptLine } from '../device.ts';
+import type { DmaMemory } from '../dma.ts';
 import { I8042 } from '../i8042/device.ts';
 import { KEYBOARD_IRQ } from '../i8042/registers.ts';
 import type { InspectNode } from '../inspect.ts';
@@ -19,7 +20,8 @@ import { TestDevice } from '../test-device/device.ts';
 import { Uart16550 } from '../uart16550/device.ts';
 import { COM1 } from '../uart16550/registers.ts';
 import type { VirtioConsole } from '../virtio/console/device.ts';
-import { type VirtioMachine, VirtioSlots } from '../virtio/slots.ts';
+import { type VirtioConfiguration, VirtioParts } from '../virtio/machine-devices.ts';
+import { placeInSlots } from '../virtio/slots.ts';
 
 /** What the machine around the devices gives them. */
 export interface PcWorld {
@@ -36,8 +38,8 @@ export interface PcWorld {
   readonly debugExit: (value: number) => void;
   /** The machine has the test device. */
   readonly testDevice?: boolean;
-  /** The machine has virtio devices. */
-  readonly virtio?: VirtioMachine;
+  /** The machine has virtio devices, and what they reach. */
+  readonly virtio?: VirtioConfiguration & { readonly dma: DmaMemory };
   /** Rules for messages between processors; none when missing. */
   readonly messages?: MessageRules;
 }
@@ -61,7 +63,9 @@ export class PcDevices {
   readonly localApics: readonly LocalApic[];
   readonly uart: Uart16550;
   readonly rtc: RtcCmos;
-  private readonly virtio: VirtioSlots | undefined;
+  /** How many virtio devices are in the machine's slots. */
+  readonly usedSlots: number;
+  private readonly virtio: VirtioParts | undefined;
   private readonly all: readonly Device[];
 
   constructor(world: PcWorld) {
@@ -93,9 +97,11 @@ export class PcDevices {
     const testDevices = world.testDevice ? [new TestDevice({ line: (number) => this.isaLine(number) })] : [];
     for (const device of [this.pic, this.pit, this.uart, this.rtc, keyboard, acpi, control, debugExit, debugConsole])
       this.ports.attach(device);
-    this.virtio =
-      world.virtio && new VirtioSlots({ ...world.virtio, line: (number) => this.isaLine(number), consoleOut: world.serialOut });
-    const virtioDevices = this.virtio?.devices ?? [];
+    const { virtio } = world;
+    this.virtio = virtio && new VirtioParts(virtio, { consoleOut: world.serialOut });
+    const virtioDevices =
+      virtio && this.virtio ? placeInSlots(this.virtio.all, { dma: virtio.dma, line: (number) => this.isaLine(number) }) : [];
+    this.usedSlots = virtioDevices.length;
     for (const device of [this.ioApic, ...virtioDevices]) this.mmio.attach(device);
     for (const device of testDevices) {
       this.ports.attach(device);

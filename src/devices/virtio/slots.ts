@@ -1,9 +1,6 @@
 import type { InterruptLine } from '../device.ts';
 import type { DmaMemory } from '../dma.ts';
-import { VirtioBlock } from './block/device.ts';
-import { VirtioConsole } from './console/device.ts';
-import { VirtioEntropy } from './entropy/device.ts';
-import type { VirtioModel } from './model.ts';
+import type { VirtioPart } from './machine-devices.ts';
 import { VirtioMmio } from './transport/mmio.ts';
 import { LENGTH } from './transport/registers.ts';
 
@@ -16,43 +13,20 @@ const OTHERS = 2;
 /** Disks that a machine can have beside them. */
 export const MOST_DISKS = SLOTS - OTHERS;
 
-/** Virtio devices that a machine with so many disks has; none without disks. */
-export const virtioDevicesBeside = (disks: number): number => (disks > 0 ? disks + OTHERS : 0);
-
 /** Where a slot is. */
 export function slotPlace(slot: number): { readonly base: bigint; readonly line: number } {
   return { base: SLOTS_BASE + BigInt(slot) * LENGTH, line: FIRST_LINE + slot };
 }
 
-/** What a machine's virtio devices are made of. */
-export interface VirtioMachine {
+interface SlotsWorld {
   readonly dma: DmaMemory;
-  /** Images of at most {@link MOST_DISKS} disks: whole sectors. They are not changed. */
-  readonly disks: readonly Uint8Array[];
-}
-
-interface SlotsWorld extends VirtioMachine {
   readonly line: (number: number) => InterruptLine;
-  /** The guest prints on the console. */
-  readonly consoleOut: (byte: number) => void;
 }
 
-/** The virtio devices of a machine, in their slots: its disks, an entropy device, a console. */
-export class VirtioSlots {
-  readonly devices: readonly VirtioMmio[];
-  readonly console: VirtioConsole;
-
-  constructor(world: SlotsWorld) {
-    const { dma, disks } = world;
-    this.console = new VirtioConsole({ transmit: world.consoleOut });
-    const blocks = disks.map((image, index) => new VirtioBlock({ image, serial: `hyperscope-disk${index}` }));
-    const models: readonly VirtioModel[] = [...blocks, new VirtioEntropy(), this.console];
-    this.devices = models.map((model, slot) => {
-      const { base, line } = slotPlace(slot);
-      // Disks have both kinds of rings to choose from, the others split ones: so a guest that takes packed rings shows both.
-      const isDisk = slot < blocks.length;
-      const name = isDisk && slot > 0 ? `${model.name}-${slot}` : model.name;
-      return new VirtioMmio(model, { base, line: world.line(line), dma, offersPacked: isDisk, name });
-    });
-  }
+/** Puts devices behind virtio-mmio, into the slots from the first one on. */
+export function placeInSlots(parts: readonly VirtioPart[], { dma, line: wire }: SlotsWorld): readonly VirtioMmio[] {
+  return parts.map(({ model, name, offersPacked }, slot) => {
+    const { base, line } = slotPlace(slot);
+    return new VirtioMmio(model, { base, line: wire(line), dma, offersPacked, name });
+  });
 }

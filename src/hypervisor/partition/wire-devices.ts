@@ -3,6 +3,7 @@ import type { DmaMemory } from '../../devices/dma.ts';
 import type { InterruptMessage } from '../../devices/local-apic/apic-bus.ts';
 import { DELIVERY_NAMES, Delivery } from '../../devices/local-apic/registers.ts';
 import { PcDevices } from '../../devices/pc/pc.ts';
+import type { VirtioConfiguration } from '../../devices/virtio/machine-devices.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { MSR_APIC_BASE, TSC_OFFSET } from '../../processor/state/layout.ts';
 import { hex } from '../../x86/address.ts';
@@ -33,17 +34,16 @@ export interface DeviceConfiguration {
   readonly startSeconds: bigint;
   /** The machine has the device for tests of processors and hypervisors. */
   readonly testDevice?: boolean;
-  /** Images of its disks. With any it has the virtio devices; none when missing. */
-  readonly disks?: readonly Uint8Array[];
+  /** What virtio devices the machine has; none when missing. */
+  readonly virtio?: VirtioConfiguration;
 }
 
 /** Makes the devices of a partition. What they do to the world outside goes through the partition's door. */
 export function wireDevices(configuration: DeviceConfiguration, host: DeviceHost): PcDevices {
   const { clock, door, memory, output } = host;
-  const { disks = [] } = configuration;
   return new PcDevices({
     ...configuration,
-    virtio: disks.length > 0 ? { dma: memory, disks } : undefined,
+    virtio: configuration.virtio && { ...configuration.virtio, dma: memory },
     clock: {
       now: () => clock.now(),
       cancel: (handle) => clock.cancel(handle),

@@ -2,7 +2,7 @@ import type { LoadSegment } from '../../programs/program.ts';
 import { checksum, dsdt, facs, fadt, madt, table } from './tables.ts';
 
 /** Where firmware leaves the root pointer for systems that search for it (ACPI 6.5, 5.2.5.1), and the tables behind it. */
-const ROOT = 0xe_0000n;
+export const ROOT = 0xe_0000n;
 const TABLES = ROOT + 0x40n;
 const ALIGNMENT = 0x40n;
 const HEADER = 36;

@@ -1,5 +1,7 @@
 import type { BootImage, EntryState } from '../boot-image.ts';
 import type { LoadSegment, Program } from '../program.ts';
+import { linuxImage } from './linux.ts';
+import { identityMap, LowPages, segment, words } from './low-pages.ts';
 import { multibootImage } from './multiboot.ts';
 import { pvhImage } from './pvh.ts';
 import { realModeImage } from './real-mode.ts';
@@ -8,29 +10,18 @@ import { FLAT_CODE_32, FLAT_CODE_64, FLAT_DATA, NULL_SEGMENT, TSS_BUSY } from '.
 export interface BootOptions {
   /** First address after the RAM below 4 GiB. */
   readonly ramTop: bigint;
+  /** Bytes of RAM from 4 GiB on. */
+  readonly highMemory?: bigint;
   readonly commandLine?: string;
   readonly initrd?: Uint8Array;
+  /** Where firmware left ACPI's root pointer. */
+  readonly rootPointer?: bigint;
 }
-
-/** Fixed pages below the stack that the 64-bit entry state uses; all within the first 640 KiB. */
-export const LowPages = {
-  GDT: 0x1000n,
-  IDT: 0x2000n,
-  /** 256 stubs of 16 bytes: the handlers of the IDT, which halt for good. */
-  EXCEPTION_STUBS: 0x3000n,
-  PML4: 0x9000n,
-  PDPT: 0xa000n,
-  /** Four page directories with 2 MiB pages: the first 4 GiB. */
-  PAGE_DIRECTORIES: 0xb000n,
-  STACK_TOP: 0x8_0000n,
-} as const;
 
 const GDT_ENTRIES = [0n, 0n, 0x00cf_9b00_0000_ffffn, 0x00cf_9300_0000_ffffn, 0x00af_9b00_0000_ffffn];
 const CODE_64_SELECTOR = 0x20;
 const CODE_32_SELECTOR = 0x10;
 const DATA_SELECTOR = 0x18;
-const PAGE_LARGE = 0x83n;
-const PAGE_TABLE = 3n;
 
 /** Puts together what must be in memory and in the boot vCPU before the program's first instruction. */
 export function bootImage(program: Program, options: BootOptions): BootImage {
@@ -42,17 +33,10 @@ export function bootImage(program: Program, options: BootOptions): BootImage {
     case 'boot-sector':
       return realModeImage(program, options);
     default:
+      if (program.linux) return linuxImage(program, program.linux, options);
       if (program.mode === 16) return realModeImage(program, options);
       return program.mode === 32 ? flat32(program) : long64(program);
   }
-}
-
-function words(values: readonly bigint[]): Uint8Array {
-  return new Uint8Array(BigUint64Array.from(values).buffer);
-}
-
-function segment(gpa: bigint, bytes: Uint8Array): LoadSegment {
-  return { gpa, bytes, size: bytes.length };
 }
 
 const gdtSegment = (): LoadSegment => segment(LowPages.GDT, words(GDT_ENTRIES));
@@ -90,8 +74,6 @@ function flat32(program: Program): BootImage {
 
 /** Long mode: 4 GiB mapped to themselves, an IDT whose handlers halt on a page with a name of its own. */
 function long64(program: Program): BootImage {
-  const directories = words(Array.from({ length: 2048 }, (_, index) => (BigInt(index) << 21n) | PAGE_LARGE));
-  const pdpt = words([0n, 1n, 2n, 3n].map((index) => (LowPages.PAGE_DIRECTORIES + index * 0x1000n) | PAGE_TABLE));
   const gates: bigint[] = [];
   const stubs = new Uint8Array(256 * 16);
   for (let vector = 0; vector < 256; vector++) {
@@ -128,9 +110,7 @@ function long64(program: Program): BootImage {
       gdtSegment(),
       segment(LowPages.IDT, words(gates)),
       segment(LowPages.EXCEPTION_STUBS, stubs),
-      segment(LowPages.PML4, words([LowPages.PDPT | PAGE_TABLE])),
-      segment(LowPages.PDPT, pdpt),
-      segment(LowPages.PAGE_DIRECTORIES, directories),
+      ...identityMap(),
       ...program.segments,
     ],
   };

@@ -38,7 +38,7 @@ export function multibootImage(program: Program, options: BootOptions): BootImag
     info.setUint32(24, Number(modules.gpa), true);
     segments.push(place, modules);
   }
-  const ranges = ramRanges(options.ramTop);
+  const ranges = ramRanges(options.ramTop, options.highMemory);
   const map = new DataView(new ArrayBuffer(ranges.length * 24));
   ranges.forEach(({ start, size, type }, index) => {
     map.setUint32(index * 24, 20, true);

@@ -10,17 +10,22 @@ const MODULES = 0x6040n;
 const MEMORY_MAP = 0x7000n;
 const COMMAND_LINE = 0x2_0000n;
 const MAGIC = 0x336e_c578;
+const FOUR_GIB = 0x1_0000_0000n;
 const E820_RAM = 1;
 const E820_RESERVED = 2;
 
-/** RAM as the guest is told of it: conventional memory, then from 1 MiB. */
-export function ramRanges(ramTop: bigint): readonly { readonly start: bigint; readonly size: bigint; readonly type: number }[] {
+/** RAM as the guest is told of it: conventional memory, then from 1 MiB, then from 4 GiB. */
+export function ramRanges(
+  ramTop: bigint,
+  highMemory = 0n,
+): readonly { readonly start: bigint; readonly size: bigint; readonly type: number }[] {
   const low = ramTop < 0xa_0000n ? ramTop : 0xa_0000n;
   const ranges = [{ start: 0n, size: low, type: E820_RAM }];
   if (ramTop > 0x10_0000n) {
     ranges.push({ start: 0xa_0000n, size: 0x6_0000n, type: E820_RESERVED });
     ranges.push({ start: 0x10_0000n, size: ramTop - 0x10_0000n, type: E820_RAM });
   }
+  if (highMemory > 0n) ranges.push({ start: FOUR_GIB, size: highMemory, type: E820_RAM });
   return ranges;
 }
 
@@ -48,12 +53,13 @@ export function pvhImage(program: Program, options: BootOptions): BootImage {
   const segments: LoadSegment[] = [...program.segments];
   const room = new LowMemory(program);
   const commandLine = room.segment(COMMAND_LINE, terminated(options.commandLine ?? ''));
-  const ranges = ramRanges(options.ramTop);
+  const ranges = ramRanges(options.ramTop, options.highMemory);
   const info = new DataView(new ArrayBuffer(56));
   info.setUint32(0, MAGIC, true);
   info.setUint32(4, 1, true);
   info.setUint32(12, options.initrd ? 1 : 0, true);
   info.setBigUint64(24, commandLine.gpa, true);
+  info.setBigUint64(32, options.rootPointer ?? 0n, true);
   info.setUint32(48, ranges.length, true);
   if (options.initrd) {
     const place = placeInitrd(program, options.initrd, options.ramTop);
