@@ -8,6 +8,7 @@ import type { ShownVariable } from '../debugger/inspection/shown.ts';
 import { type Guest, launchGuests } from '../debugger/launch-guest.ts';
 import type { StopEvent } from '../debugger/run-control/events.ts';
 import type { HostEvent } from '../hypervisor/host/host-journal.ts';
+import type { IdlePace } from '../hypervisor/partition/idle-pace.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { grantedBy } from '../hypervisor/privileges/request-door.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
@@ -34,6 +35,8 @@ export interface AdapterOptions {
   readonly openJournal?: OpenJournal;
   /** Writes a file that the user named in the Debug Console. Throws ExpressionError. */
   readonly writeFile?: (path: string, text: string) => void;
+  /** How time passes for an idle guest that somebody may type to, one for each; skipped when missing. */
+  readonly pace?: () => IdlePace;
 }
 
 /** Bytes of assembly that take about half a second. */
@@ -236,7 +239,9 @@ export class AdapterSession {
         const title = `Loading ${path.split(/[\\/]/).at(-1)}`;
         this.event('progressStart', { progressId, title, cancellable: false, message: `${Math.round(size / 1024)} KiB` });
       };
-      return launchGuests(raw, this.options.files, onLoad, before);
+      const group = launchGuests(raw, this.options.files, onLoad, before);
+      for (const { partition } of group.guests) partition.idlePace = this.options.pace?.();
+      return group;
     } finally {
       if (isShown) this.event('progressEnd', { progressId });
     }
@@ -291,6 +296,11 @@ export class AdapterSession {
       this.terminate();
     }
     return this.hasWork;
+  }
+
+  /** Another slice has nothing to do in the next milliseconds, unless a message comes. */
+  get isWaiting(): boolean {
+    return this.queue.isEmpty && this.group?.isWaiting === true;
   }
 
   private get hasWork(): boolean {

@@ -2,6 +2,7 @@ import { createServer, type Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { FramingError, frame, MessageReader } from './dap-framing.ts';
 import { parse } from './options.ts';
+import { soon } from './real-time.ts';
 import { UsageError } from './usage.ts';
 
 /** The adapter's session as its transport sees it: messages in, messages out, and a call that does a slice of the work. */
@@ -11,6 +12,8 @@ export interface DapSession {
   onMessage(listener: (message: unknown) => void): void;
   /** Handles one message or runs the guest for a few milliseconds; true when there is more to do. */
   slice(): boolean;
+  /** There is more to do, but not in the next milliseconds. */
+  readonly isWaiting: boolean;
 }
 
 /** `hyperscope dap`: resolves when the client has gone. */
@@ -70,7 +73,7 @@ export function serve(input: Readable, output: Writable, session: DapSession): P
     const schedule = () => {
       if (scheduled || closed) return;
       scheduled = true;
-      setImmediate(() => {
+      soon(session.isWaiting, () => {
         scheduled = false;
         if (!closed) guarded(() => session.slice() && schedule());
       });

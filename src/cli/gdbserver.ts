@@ -5,6 +5,7 @@ import { portsText } from '../hypervisor/privileges/parse-grant.ts';
 import { writeAll } from './journal-file.ts';
 import { nodeFiles } from './node-files.ts';
 import { parseRunOptions } from './options.ts';
+import { RealTime, soon } from './real-time.ts';
 import { tellRefusals } from './refusals.ts';
 import { UsageError } from './usage.ts';
 
@@ -68,6 +69,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
   );
   tellRefusals(host);
   guest.session.stopAtEntry();
+  guest.partition.idlePace = new RealTime();
   guest.partition.onConsole((source, bytes) => writeAll(source === 'serial' ? STDOUT : STDERR, bytes));
   return listen(port, (socket) => new GdbSession(guest, (text) => socket.write(text, 'latin1')));
 }
@@ -113,7 +115,7 @@ function serve(socket: Socket, session: GdbSession): Promise<number | undefined>
     const schedule = () => {
       if (scheduled || closed) return;
       scheduled = true;
-      setImmediate(() => {
+      soon(session.isWaiting, () => {
         scheduled = false;
         if (closed) return;
         if (session.slice()) schedule();

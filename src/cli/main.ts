@@ -10,6 +10,7 @@ import { exitsCommand } from './exits.ts';
 import { gdbserverCommand } from './gdbserver.ts';
 import { JournalFile } from './journal-file.ts';
 import { nodeFiles, writeText } from './node-files.ts';
+import { RealTime } from './real-time.ts';
 import { runCommand } from './run.ts';
 import { shippedSources } from './shipped-sources.ts';
 import { helpText, UsageError } from './usage.ts';
@@ -36,7 +37,14 @@ async function main(args: readonly string[]): Promise<number> {
     case 'dap':
       return dapCommand(
         rest,
-        () => new AdapterSession({ files: nodeFiles, sourceRoot: shippedSources(), openJournal, writeFile }),
+        () =>
+          new AdapterSession({
+            files: nodeFiles,
+            sourceRoot: shippedSources(),
+            openJournal,
+            writeFile,
+            pace: () => new RealTime(),
+          }),
       );
     case undefined:
     case 'help':

@@ -9,6 +9,7 @@ import { openSymbols } from '../symbols/open-symbols.ts';
 import { JournalFile, writeAll } from './journal-file.ts';
 import { nodeFiles, writeText } from './node-files.ts';
 import { parseRunOptions, type RunOptions } from './options.ts';
+import { RealTime, soon, WAIT } from './real-time.ts';
 import { tellRefusals } from './refusals.ts';
 
 /** Milliseconds between two looks at the clock, at stdin and at what the guest prints; and the instructions that this may be. */
@@ -84,7 +85,8 @@ async function runToEnd(
       if (stop.kind === 'ended') return { status: stop.end.status, message: stop.end.message, end: stop.end };
       if (options.timeout !== undefined && now - started >= options.timeout * 1000)
         return { status: TIMEOUT_STATUS, message: `The guest still ran after ${options.timeout} seconds (--timeout).` };
-      if (stop.kind !== 'idle') await input.turn();
+      if (stop.kind === 'waiting') begin += WAIT;
+      if (stop.kind !== 'idle') await input.turn(stop.kind === 'waiting');
       else if (!(await input.wait(options.timeout === undefined ? undefined : started + options.timeout * 1000)))
         return { status: 0, message: 'The guest waits for input, and no more can come.' };
     }
@@ -105,8 +107,11 @@ class StandardInput {
       partition.sendConsole(chunk);
       this.wake?.();
     };
+    partition.idlePace = new RealTime();
     this.onEnd = () => {
       this.ended = true;
+      // Nobody can type any more.
+      partition.idlePace = undefined;
       this.wake?.();
     };
     process.stdin.on('data', this.onData);
@@ -115,8 +120,8 @@ class StandardInput {
   }
 
   /** Lets events of this process happen. */
-  turn(): Promise<void> {
-    return new Promise((resolve) => setImmediate(resolve));
+  turn(isWaiting: boolean): Promise<void> {
+    return new Promise((resolve) => soon(isWaiting, resolve));
   }
 
   /** Waits for input, at most until `deadline`; false when none can come any more. */

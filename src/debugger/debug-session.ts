@@ -40,6 +40,8 @@ export class DebugSession implements RunControl {
   running = false;
   /** Nothing can go on until input comes from outside. */
   idle = false;
+  /** The guest waits for time to pass outside: another slice has nothing to do in the next milliseconds. */
+  isWaiting = false;
   lastStop: StopEvent | undefined;
   interruptsWhileStepping = false;
   private readonly rules = new StopRules(this);
@@ -371,11 +373,13 @@ export class DebugSession implements RunControl {
 
   after(stop: RunStop): SessionEvent | undefined {
     this.idle = stop.kind === 'idle';
+    this.isWaiting = stop.kind === 'waiting';
     switch (stop.kind) {
       case 'budget':
       case 'time':
       case 'stop-requested':
       case 'idle':
+      case 'waiting':
       case 'entry':
         return undefined;
       case 'stage':

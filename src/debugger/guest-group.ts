@@ -62,6 +62,11 @@ export class GuestGroup {
     return this.guests.every(({ session }) => session.isOver);
   }
 
+  /** What moves only waits for time to pass outside. */
+  get isWaiting(): boolean {
+    return this.guests.every(({ session }) => !session.hasWork || (session.isWaiting && !session.hasEvents));
+  }
+
   /** True when another slice has something to do at once. */
   get hasWork(): boolean {
     return this.guests.some(({ session }) => session.hasWork);

@@ -72,6 +72,11 @@ export class GdbSession {
     return session.hasWork;
   }
 
+  /** Another slice has nothing to do in the next milliseconds, unless a packet comes. */
+  get isWaiting(): boolean {
+    return this.guest.session.isWaiting;
+  }
+
   private report(event: SessionEvent): void {
     if (event.kind === 'log') this.reply(consoleOutput(`${event.text}\n`));
     else if (event.kind === 'stopped') this.stopped(event.stop);

@@ -7,6 +7,7 @@ import { frame, MessageReader } from '../../src/cli/dap-framing.ts';
 class EchoSession implements DapSession {
   slices = 0;
   running = false;
+  isWaiting = false;
   private listener: (message: unknown) => void = () => {};
 
   receive(message: unknown): void {

@@ -27,6 +27,7 @@ import { PartitionClock } from './clock.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
 import { haltedEnd, internalErrorEnd, tripleFaultEnd } from './ends.ts';
 import { GuestBuses } from './guest-buses.ts';
+import type { IdlePace } from './idle-pace.ts';
 import { InputDoor } from './input-door.ts';
 import { inspectMachine } from './inspect-machine.ts';
 import type { ConsoleSource, HostedPartition } from './partition.ts';
@@ -84,6 +85,7 @@ export class GuestPartition implements HostedPartition, Machine {
   readonly door: RequestDoor;
   readonly buses: GuestBuses;
   workDone = 0;
+  idlePace: IdlePace | undefined;
 
   private readonly timers = new PartitionClock(() => this.ticks);
   private readonly output = new ConsoleBuffer();
@@ -314,7 +316,12 @@ export class GuestPartition implements HostedPartition, Machine {
     const next = timer === undefined ? replayed : replayed === undefined ? timer : smaller(timer, replayed);
     if (next !== undefined) {
       const until = request.until === undefined ? next : smaller(next, request.until);
-      if (until > this.ticks) this.ticks = until;
+      if (until <= this.ticks) return undefined;
+      if (this.idlePace === undefined || isPart || !this.devices.listensForInput) this.ticks = until;
+      else {
+        this.ticks += this.idlePace.take(until - this.ticks);
+        if (this.ticks < until) return { kind: 'waiting' };
+      }
       return undefined;
     }
     if (this.devices.listensForInput || isPart) return { kind: 'idle' };

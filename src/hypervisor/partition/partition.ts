@@ -10,6 +10,7 @@ import type { PartitionGrant } from '../privileges/privileges.ts';
 import type { DirtyLog } from '../second-level/dirty-log.ts';
 import type { SecondLevelMap } from '../second-level/second-level-map.ts';
 import type { TableWalk } from '../second-level/table-walk.ts';
+import type { IdlePace } from './idle-pace.ts';
 import type { DebugHooks, PartitionEnd, RunRequest, RunStop } from './run.ts';
 
 /** A vCPU as the hypervisor sees it. */
@@ -55,6 +56,8 @@ export interface Partition {
   onConsole(listener: (source: ConsoleSource, bytes: Uint8Array) => void): void;
   /** The door for input from outside: bytes for the serial console, stamped with the instruction count. */
   sendConsole(bytes: Uint8Array): void;
+  /** How time passes while the guest is idle and listens for input; undefined: it is skipped. */
+  idlePace: IdlePace | undefined;
   /** Back to the state before the first instruction: same program, same configuration. */
   reset(): void;
   /** Devices, memory map, vCPUs as live trees. */

@@ -48,4 +48,6 @@ export type RunStop =
   | { readonly kind: 'stop-requested' }
   /** All vCPUs wait and no timer runs: only input from outside (`Partition.sendConsole`) can go on. */
   | { readonly kind: 'idle' }
+  /** All vCPUs wait for a timer, whose time hasn't come in the world outside either ({@link IdlePace}). */
+  | { readonly kind: 'waiting' }
   | { readonly kind: 'ended'; readonly end: PartitionEnd };
