@@ -12,7 +12,7 @@ const floors = [
   ['platforms'],
   ['hypervisor', 'programs', 'symbols'],
   ['devices', 'processor'],
-  ['x86'],
+  ['x86', 'stages'],
 ];
 const rooms = floors.flat();
 const floorOf = (room: string) => floors.findIndex((floor) => floor.includes(room));

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { InspectNode } from '../../src/devices/inspect.ts';
 import type { ExitContext } from '../../src/hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../src/hypervisor/exits/stage.ts';
 import { journalLine } from '../../src/hypervisor/journal/ring-journal.ts';
 import { GuestPartition } from '../../src/hypervisor/partition/guest-partition.ts';
 import type { Machine, Platform } from '../../src/hypervisor/partition/platform.ts';
@@ -9,6 +8,7 @@ import type { RunStop } from '../../src/hypervisor/partition/run.ts';
 import type { ExitDetail } from '../../src/processor/exit.ts';
 import { PartitionMemory } from '../../src/processor/memory/partition-memory.ts';
 import type { Processor } from '../../src/processor/processor.ts';
+import { type Handler, inFrame, stage } from '../../src/stages/stage.ts';
 import { FakeProcessor, type Step } from './fake-processor.ts';
 
 const out = (port: number, value: number, size: 1 | 2 | 4 = 1): ExitDetail => ({

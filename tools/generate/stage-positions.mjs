@@ -46,7 +46,7 @@ export default async function generate() {
     .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
     .map((entry) => path.join(entry.parentPath, entry.name))
     // The definition of stage() itself shows an example in its comment.
-    .filter((file) => !file.includes(`${path.sep}generated${path.sep}`) && !file.endsWith(path.join('exits', 'stage.ts')))
+    .filter((file) => !file.includes(`${path.sep}generated${path.sep}`) && !file.endsWith(path.join('stages', 'stage.ts')))
     .sort()
     .map((file) => ({ file: path.relative(root, file).split(path.sep).join('/'), text: readFileSync(file, 'utf8') }));
   const rows = collectStages(files).map(

@@ -1,8 +1,8 @@
-import type { StageValue } from '../../hypervisor/exits/stage.ts';
 import type { VirtualCpu } from '../../hypervisor/partition/partition.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import { msrReference, readMsr } from '../../processor/models/msr-table.ts';
 import type { Processor } from '../../processor/processor.ts';
+import type { StageValue } from '../../stages/stage.ts';
 import type { SymbolSource } from '../../symbols/symbol-source.ts';
 import { hex } from '../../x86/address.ts';
 import { exitVariable } from '../breakpoints/exit-filters.ts';

@@ -1,6 +1,6 @@
 import type { VmExit } from '../../processor/exit.ts';
+import type { Handler, HandlerFrame, StageValue } from '../../stages/stage.ts';
 import type { ExitContext } from './exit-context.ts';
-import type { Handler, HandlerFrame, StageValue } from './stage.ts';
 
 /** A frame of a running exit handler, and the stage that it is at. */
 export interface ActiveFrame {

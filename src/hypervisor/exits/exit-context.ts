@@ -1,8 +1,8 @@
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
+import type { ServedBy } from '../../stages/stage.ts';
 import type { ExitEntry, ResultFormat } from '../journal/exit-entry.ts';
 import { describeFault } from './describe.ts';
-import type { ServedBy } from './stage.ts';
 
 const CR0_PE = 1n;
 

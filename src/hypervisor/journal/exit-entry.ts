@@ -1,9 +1,9 @@
 import type { ExitReason, VmExit } from '../../processor/exit.ts';
+import type { ServedBy } from '../../stages/stage.ts';
 import { hex } from '../../x86/address.ts';
 import { describeRequest } from '../exits/describe.ts';
 import { svmExitInfo, vmxQualification } from '../exits/qualification.ts';
 import { exitNumbers } from '../exits/reasons.ts';
-import type { ServedBy } from '../exits/stage.ts';
 import { type ExitRecord, plainRecord } from './exit-journal.ts';
 
 /**

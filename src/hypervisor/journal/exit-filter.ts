@@ -1,6 +1,6 @@
 import { EXIT_REASONS } from '../../processor/exit.ts';
+import { SERVED_BY } from '../../stages/stage.ts';
 import { nearestName } from '../../x86/nearest-name.ts';
-import { SERVED_BY } from '../exits/stage.ts';
 import { FACET_NAMES, type Facet, type FacetName, facetByName } from './exit-facets.ts';
 import type { ExitRecord } from './exit-journal.ts';
 

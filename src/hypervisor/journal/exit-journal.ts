@@ -1,5 +1,5 @@
 import type { ExitReason } from '../../processor/exit.ts';
-import type { ServedBy } from '../exits/stage.ts';
+import type { ServedBy } from '../../stages/stage.ts';
 import type { Facet } from './exit-facets.ts';
 import type { ExitFilter } from './exit-filter.ts';
 import type { ExitProfile } from './exit-profile.ts';

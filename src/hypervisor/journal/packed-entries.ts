@@ -1,5 +1,5 @@
 import { EXIT_REASONS, type ExitPlace } from '../../processor/exit.ts';
-import type { ServedBy } from '../exits/stage.ts';
+import type { ServedBy } from '../../stages/stage.ts';
 import { ExitEntry, type ResultFormat } from './exit-entry.ts';
 import { DETAIL_NUMBERS, DETAIL_WIDE, packDetail, unpackDetail } from './packed-exit.ts';
 

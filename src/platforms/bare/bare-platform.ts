@@ -1,13 +1,13 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import { accessPort } from '../../hypervisor/exits/pass-through.ts';
-import type { Handler } from '../../hypervisor/exits/stage.ts';
 import { forbiddenAccessEnd, internalErrorEnd, tripleFaultEnd } from '../../hypervisor/partition/ends.ts';
 import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
 import { resolveViolation } from '../../hypervisor/second-level/resolve.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import { Vector } from '../../processor/faults/guest-fault.ts';
 import type { Processor } from '../../processor/processor.ts';
+import type { Handler } from '../../stages/stage.ts';
 import { clearIntercepts } from '../intercepts.ts';
 import {
   concernsLocalApic,

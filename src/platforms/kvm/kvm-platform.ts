@@ -1,10 +1,10 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
-import { type Handler, type HandlerFrame, inFrame } from '../../hypervisor/exits/stage.ts';
 import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
 import type { ExitDetail, VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
+import { type Handler, type HandlerFrame, inFrame } from '../../stages/stage.ts';
 import { hex } from '../../x86/address.ts';
 import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';

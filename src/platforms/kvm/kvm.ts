@@ -1,9 +1,9 @@
 import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
-import type { HandlerFrame } from '../../hypervisor/exits/stage.ts';
 import type { Machine } from '../../hypervisor/partition/platform.ts';
 import type { ExitDetail, ExitPlace, VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
+import type { HandlerFrame } from '../../stages/stage.ts';
 
 /** An exit of one reason. */
 export type ExitOf<Reason extends ExitDetail['reason']> = ExitPlace & Extract<ExitDetail, { readonly reason: Reason }>;

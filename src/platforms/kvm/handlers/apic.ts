@@ -1,6 +1,6 @@
 import { hexOf } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
 
 /** An access to the local APIC's page (VMX reason 44; on AMD, AVIC's 0x402). The APIC is in the kernel. */

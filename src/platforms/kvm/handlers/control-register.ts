@@ -1,6 +1,6 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import { CR0, CR2, CR3, CR4, EFER } from '../../../processor/state/layout.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { type ExitOf, kernelFrame } from '../kvm.ts';
 
 const SLOTS = { 0: CR0, 2: CR2, 3: CR3, 4: CR4 } as const;

@@ -1,6 +1,6 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import * as Cpuid from '../abi/cpuid.ts';
 import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';

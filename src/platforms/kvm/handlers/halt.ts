@@ -1,6 +1,6 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import { Flag } from '../../../processor/state/cpu-state.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { type Kvm, kernelFrame } from '../kvm.ts';
 
 /** HLT (VMX reason 12, SVM 0x78): with the in-kernel interrupt chip the vCPU sleeps in the kernel, no exit to the VMM. */

@@ -1,9 +1,9 @@
 import { Delivery } from '../../../devices/local-apic/registers.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, type StageValue, stage } from '../../../hypervisor/exits/stage.ts';
 import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
 import type { Processor } from '../../../processor/processor.ts';
 import { ACTIVITY } from '../../../processor/state/layout.ts';
+import { type Handler, inFrame, type StageValue, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import {
   CLOCK_PAIRING_WALLCLOCK,

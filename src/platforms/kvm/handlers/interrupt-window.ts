@@ -1,5 +1,5 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { type Kvm, kernelFrame } from '../kvm.ts';
 
 /** The guest can take an interrupt now (VMX reason 7, SVM 0x64 VINTR). It is injected at the entry that follows. */

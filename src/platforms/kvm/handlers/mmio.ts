@@ -1,6 +1,6 @@
 import { hexOfSize } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import { InternalError, KvmExit } from '../abi/kvm-run.ts';
 import { deviceFrame, type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';

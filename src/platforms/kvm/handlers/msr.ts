@@ -1,7 +1,7 @@
 import { hexOf } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import {
   concernsLocalApic,
   isLocalApicMsr,

@@ -1,7 +1,7 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import { forbiddenAccessEnd } from '../../../hypervisor/partition/ends.ts';
 import { describeResolution, resolveViolation } from '../../../hypervisor/second-level/resolve.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import { KvmExit } from '../abi/kvm-run.ts';
 import { type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';

@@ -1,6 +1,6 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import type { Handler } from '../../../hypervisor/exits/stage.ts';
 import type { VmExit } from '../../../processor/exit.ts';
+import type { Handler } from '../../../stages/stage.ts';
 import { isTrap, type Kvm } from '../kvm.ts';
 import { handleApicAccess } from './apic.ts';
 import { handleControlRegister } from './control-register.ts';

@@ -1,7 +1,7 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import { internalErrorEnd } from '../../../hypervisor/partition/ends.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { InternalError, KvmExit } from '../abi/kvm-run.ts';
 import { type ExitOf, type Kvm, vmmFrame } from '../kvm.ts';
 

@@ -1,7 +1,7 @@
 import { describeFault } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import { type Handler, inFrame, stage } from '../../../hypervisor/exits/stage.ts';
 import { tripleFaultEnd } from '../../../hypervisor/partition/ends.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { KvmExit } from '../abi/kvm-run.ts';
 import { type ExitOf, type Kvm, vmmFrame } from '../kvm.ts';
 
