@@ -1,3 +1,4 @@
+import type { Handler } from '../stages/stage.ts';
 import type { InspectNode } from './inspect.ts';
 
 /** Guest time: what a device may know of the clock. 1 tick = 1 ns, derived from retired instructions. */
@@ -20,6 +21,8 @@ export interface PortDevice {
   readonly byteWide?: boolean;
   readPort(port: number, size: 1 | 2 | 4): number;
   writePort(port: number, size: 1 | 2 | 4, value: number): void;
+  /** The same in stages, where a debugger can step through what the device does. */
+  writePortInStages?(port: number, size: 1 | 2 | 4, value: number): Handler;
 }
 
 /** A device that answers at guest physical addresses. */
@@ -27,6 +30,8 @@ export interface MmioDevice {
   readonly mmio: readonly { readonly base: bigint; readonly length: bigint }[];
   readMmio(gpa: bigint, size: 1 | 2 | 4 | 8): bigint;
   writeMmio(gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): void;
+  /** The same in stages, where a debugger can step through what the device does. */
+  writeMmioInStages?(gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): Handler;
 }
 
 /**

@@ -18,8 +18,8 @@ export type StageValue = string | number | bigint | boolean;
 export interface HandlerFrame {
   /** Name as an engineer of that platform knows it: `handle_cpuid`, `kvm_emulate_hypercall`, `serial8250 write`. */
   readonly name: string;
-  /** The component it belongs to: `kvm-intel`, `kvm.ko`, `VMM process`. */
-  readonly component: string;
+  /** The component it belongs to: `kvm-intel`, `kvm.ko`, `VMM process`. Missing: that of the frame which entered it. */
+  readonly component?: string;
   readonly servedBy: ServedBy;
 }
 
@@ -39,6 +39,11 @@ export type Handler<Result = void> = Generator<HandlerStep, Result, void>;
 /** Names a stage of the running frame. Use as `yield stage('kvm-cpuid.lookup', { leaf })`. */
 export function stage(id: string, values: Readonly<Record<string, StageValue>> = {}): HandlerStep {
   return { kind: 'stage', id, values };
+}
+
+/** A frame of a device model, which doesn't know who runs it. */
+export function modelFrame(name: string): HandlerFrame {
+  return { name, servedBy: 'device' };
 }
 
 /** Runs `body` as a frame of its own on the call stack. Use as `yield* inFrame(FRAME, body)`. */

@@ -121,6 +121,11 @@ describe('handlers without stages', () => {
     );
   });
 
+  test('call the twins of methods that have stages', () => {
+    const body = "  yield stage('x.a');\n  yield* bus.devices.writeInStages(1, 2);\n";
+    expect(handler(body)).toContain('\n  bus.devices.write(1, 2);\n');
+  });
+
   test('are refused where they are written in a way that can’t be taken apart', () => {
     expect(() => handler("  const x = yield stage('x.a');\n")).toThrow(/^x.ts: this can't be said without stages: .*const x = /);
     expect(() => handler("  yield stage('x.a'), f();\n")).toThrow('x.ts: a stage is no statement of its own: yield stage(.');

@@ -1,17 +1,21 @@
-// Makes plain functions of the exit handlers, which are generators so that a debugger can stop in them: the same statements without
-// the stages. They serve the exits that nobody steps through, several times as fast.
+// Makes plain functions of the exit handlers and of what devices do in stages, which are generators so that a debugger can stop in them:
+// the same statements without the stages. They serve what nobody steps through, several times as fast.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const HANDLERS = 'src/platforms/kvm/handlers';
-/** As deep as the handlers, so that relative imports mean the same. */
-const TARGET = 'src/platforms/kvm/generated';
+/** Folders, each with one as deep for what is made of it, so that relative imports mean the same. */
+const HANDLERS = [
+  { source: 'src/platforms/kvm/handlers', target: 'src/platforms/kvm/generated', servesExits: true },
+  { source: 'src/devices/virtio/handlers', target: 'src/devices/virtio/generated', servesExits: false },
+];
 
 /** What brackets inside mean nothing: comments, strings, templates (without nested ones). */
 const OPAQUE = /\/\/.*|\/\*[\s\S]*?\*\/|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`/g;
 const OPAQUE_HERE = new RegExp(OPAQUE, 'y');
+
+const EXPORTED_HANDLER = /^export function\* (\w+)\(([^)]*)\): Handler {\n/gm;
 
 /** Where the arguments behind a bracket end, and where each of them begins. */
 function argumentsAt(text, open) {
@@ -63,18 +67,23 @@ function withoutFrames(text) {
   }
 }
 
+/** The head of an exported function that serves exits: it says in the record what it would have begun with. */
+function exitServer(text, name, parameters) {
+  if (!/\bcontext: /.test(parameters)) throw new Error(`${name} has no parameter 'context'`);
+  return `export function ${name}(${parameters}): void {\n  context.record.stage = '${firstStage(text, name)}';\n`;
+}
+
 /**
- * The source of a file of handlers without their stages. An exported handler, which must have its exit as `context`, says in the
- * record which stage it would have begun with. Throws one sentence where a handler isn't written as it must be.
+ * The source of a file of handlers without their stages. A method `xInStages` has a twin `x` that does the same without. An exported
+ * handler of exits, which must have its exit as `context`, says in the record which stage it would have begun with. Throws one sentence
+ * where a handler isn't written as it must be.
  */
-export function unstaged(text, file) {
+export function unstaged(text, file, servesExits = true) {
   try {
     const plain = withoutFrames(withoutStages(text))
+      .replaceAll(/\byield\* ([\w.]+)InStages\(/g, '$1(')
       .replaceAll(/\byield\* /g, '')
-      .replaceAll(/^export function\* (\w+)\(([^)]*)\): Handler {\n/gm, (_, name, parameters) => {
-        if (!/\bcontext: /.test(parameters)) throw new Error(`${name} has no parameter 'context'`);
-        return `export function ${name}(${parameters}): void {\n  context.record.stage = '${firstStage(text, name)}';\n`;
-      })
+      .replaceAll(EXPORTED_HANDLER, (head, name, parameters) => (servesExits ? exitServer(text, name, parameters) : head))
       .replaceAll(/\bfunction\* /g, 'function ')
       .replaceAll(/\): Handler<([^>]+)> {$/gm, '): $1 {')
       .replaceAll(/\): Handler {$/gm, '): void {');
@@ -87,12 +96,13 @@ export function unstaged(text, file) {
 }
 
 export default async function generate() {
-  const target = path.join(root, TARGET);
-  rmSync(target, { recursive: true, force: true });
-  mkdirSync(target, { recursive: true });
-  for (const file of readdirSync(path.join(root, HANDLERS)).sort()) {
-    const text = readFileSync(path.join(root, HANDLERS, file), 'utf8');
-    const head = `// Made of ${HANDLERS}/${file} by tools/generate/unstaged-handlers.mjs. Do not edit.\n`;
-    writeFileSync(path.join(target, file), head + unstaged(text, `${HANDLERS}/${file}`));
+  for (const { source, target, servesExits } of HANDLERS) {
+    rmSync(path.join(root, target), { recursive: true, force: true });
+    mkdirSync(path.join(root, target), { recursive: true });
+    for (const file of readdirSync(path.join(root, source)).sort()) {
+      const text = readFileSync(path.join(root, source, file), 'utf8');
+      const head = `// Made of ${source}/${file} by tools/generate/unstaged-handlers.mjs. Do not edit.\n`;
+      writeFileSync(path.join(root, target, file), head + unstaged(text, `${source}/${file}`, servesExits));
+    }
   }
 }

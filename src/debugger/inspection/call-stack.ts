@@ -103,7 +103,7 @@ function handlerEntry(frame: ActiveFrame): StackEntry {
   const position = frame.stage ? stagePosition(frame.stage.id) : undefined;
   return {
     kind: 'handler',
-    name: `${frame.frame.component}: ${frame.frame.name}`,
+    name: frame.frame.component === undefined ? frame.frame.name : `${frame.frame.component}: ${frame.frame.name}`,
     source: position && { path: position.path, line: position.line, shipped: true },
     handler: frame,
   };

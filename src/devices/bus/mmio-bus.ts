@@ -1,3 +1,4 @@
+import type { Handler } from '../../stages/stage.ts';
 import { hex } from '../../x86/address.ts';
 import type { MmioDevice } from '../device.ts';
 
@@ -34,6 +35,12 @@ export class MmioBus {
 
   write(gpa: bigint, size: Size, value: bigint): void {
     this.find(gpa)?.writeMmio(gpa, size, value);
+  }
+
+  *writeInStages(gpa: bigint, size: Size, value: bigint): Handler {
+    const device = this.find(gpa);
+    if (device?.writeMmioInStages) yield* device.writeMmioInStages(gpa, size, value);
+    else device?.writeMmio(gpa, size, value);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Handler } from '../../stages/stage.ts';
 import { hex } from '../../x86/address.ts';
 import type { PortDevice } from '../device.ts';
 
@@ -47,6 +48,12 @@ export class PortBus {
         const at = (port + index) & 0xffff;
         this.owners.get(at)?.writePort(at, 1, (value >>> (8 * index)) & 0xff);
       }
+  }
+
+  *writeInStages(port: number, size: 1 | 2 | 4, value: number): Handler {
+    const device = this.whole(port, size);
+    if (device?.writePortInStages) yield* device.writePortInStages(port, size, value);
+    else this.write(port, size, value);
   }
 
   /** The device that takes the access as one; undefined when it must be split into bytes. */

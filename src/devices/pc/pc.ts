@@ -1,3 +1,4 @@
+import type { Handler } from '../../stages/stage.ts';
 import { AcpiPm } from '../acpi-pm/device.ts';
 import { allOnes, MmioBus } from '../bus/mmio-bus.ts';
 import { PortBus } from '../bus/port-bus.ts';
@@ -175,6 +176,11 @@ export class PcDevices {
     const apic = this.localApics[cpu];
     if (apic?.answersAt(gpa)) apic.writeMmio(gpa, size, value);
     else this.mmio.write(gpa, size, value);
+  }
+  *writeMmioInStages(cpu: number, gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): Handler {
+    const apic = this.localApics[cpu];
+    if (apic?.answersAt(gpa)) apic.writeMmio(gpa, size, value);
+    else yield* this.mmio.writeInStages(gpa, size, value);
   }
 
   reset(): void {

@@ -1,3 +1,4 @@
+import type { Handler } from '../../stages/stage.ts';
 import type { InspectNode } from '../inspect.ts';
 import type { Virtqueue } from './queue/virtqueue.ts';
 
@@ -9,6 +10,8 @@ export interface DriverSide {
   queue(index: number): Virtqueue | undefined;
   /** Interrupts the driver for what was given back to a queue, where it wants that. */
   signal(index: number): void;
+  /** The same in stages. */
+  signalInStages(index: number): Handler;
   /** The configuration changed: a new generation, and an interrupt. */
   configurationChanged(): void;
   /** Does what reaches queues outside of `notified`: errors of the driver become NEEDS_RESET. */
@@ -39,6 +42,11 @@ export interface VirtioModel<State extends { readonly version: number } = { read
   configuration(): Uint8Array;
   /** The driver put buffers into a queue, or has just started. */
   notified(queue: number): void;
+  /**
+   * The same in stages, for a debugger to step through; missing where that can't be done. Whatever a driver may do can happen between
+   * two stages; the session resumes it only while the queue is as it was.
+   */
+  notifiedInStages?(queue: number): Handler;
   /** The driver reset the device: what belongs to its connection is forgotten. */
   disconnect(): void;
   /** The machine is switched on anew. */

@@ -52,7 +52,7 @@ export class ExitActivity {
         return false;
       }
       const step = next.value;
-      if (step.kind === 'enter') this.frames.push({ frame: step.frame });
+      if (step.kind === 'enter') this.enter(step.frame);
       else if (step.kind === 'leave') this.frames.pop();
       else {
         const top = this.frames.at(-1);
@@ -62,6 +62,11 @@ export class ExitActivity {
       }
     }
     return false;
+  }
+
+  private enter(frame: HandlerFrame): void {
+    const component = frame.component ?? this.frames.at(-1)?.frame.component;
+    this.frames.push({ frame: { ...frame, component } });
   }
 
   /** Serves the exit to its end without stopping: nobody looks at its frames any more. */

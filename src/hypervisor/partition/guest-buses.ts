@@ -1,4 +1,5 @@
 import type { PcDevices } from '../../devices/pc/pc.ts';
+import type { Handler } from '../../stages/stage.ts';
 import { hex } from '../../x86/address.ts';
 import type { RequestDoor } from '../privileges/request-door.ts';
 
@@ -19,7 +20,13 @@ export class GuestBuses {
     return isReached ? this.devices.ports.read(port, size) : 0xffff_ffff >>> (32 - size * 8);
   }
   writePort(port: number, size: 1 | 2 | 4, value: number): void {
-    if (this.door.askForPorts(port, size, () => `to write port ${hex(port)}`)) this.devices.ports.write(port, size, value);
+    if (this.mayWrite(port, size)) this.devices.ports.write(port, size, value);
+  }
+  *writePortInStages(port: number, size: 1 | 2 | 4, value: number): Handler {
+    if (this.mayWrite(port, size)) yield* this.devices.ports.writeInStages(port, size, value);
+  }
+  private mayWrite(port: number, size: 1 | 2 | 4): boolean {
+    return this.door.askForPorts(port, size, () => `to write port ${hex(port)}`);
   }
 
   readMmio(vcpu: number, gpa: bigint, size: Size): bigint {
@@ -29,6 +36,10 @@ export class GuestBuses {
   writeMmio(vcpu: number, gpa: bigint, size: Size, value: bigint): void {
     this.look(vcpu, gpa, 'write');
     this.devices.writeMmio(vcpu, gpa, size, value);
+  }
+  *writeMmioInStages(vcpu: number, gpa: bigint, size: Size, value: bigint): Handler {
+    this.look(vcpu, gpa, 'write');
+    yield* this.devices.writeMmioInStages(vcpu, gpa, size, value);
   }
 
   /** Enters that a processor looked for page tables or instructions at an address without RAM. It finds nothing there. */

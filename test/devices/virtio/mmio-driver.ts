@@ -2,6 +2,7 @@ import { Feature, featureBits, Status } from '../../../src/devices/virtio/abi.ts
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
 import { VirtioMmio } from '../../../src/devices/virtio/transport/mmio.ts';
 import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
+import type { Handler } from '../../../src/stages/stage.ts';
 import { FakeLine } from '../fake-clock.ts';
 import { type Buffer, type Driver, PackedDriver, SplitDriver, type Used } from './drivers.ts';
 import { FakeDma } from './fake-dma.ts';
@@ -94,6 +95,9 @@ export class MmioDriver {
   }
   notify(index = 0): void {
     this.write(R.QUEUE_NOTIFY, index);
+  }
+  notifyInStages(index = 0): Handler {
+    return this.device.writeMmioInStages(this.base + BigInt(R.QUEUE_NOTIFY), 4, BigInt(index));
   }
 
   /**

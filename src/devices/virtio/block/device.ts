@@ -1,12 +1,13 @@
+import type { Handler } from '../../../stages/stage.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { requireVersion } from '../../state.ts';
 import { DeviceId, featureBit, featureBits } from '../abi.ts';
+import { serveRequests as serveRequestsAtOnce } from '../generated/block.ts';
+import { type BlockWork, serveRequests } from '../handlers/block.ts';
 import type { DriverSide, VirtioModel } from '../model.ts';
-import type { ChainPart, DescriptorChain } from '../queue/chain.ts';
-import { QueueError } from '../queue/queue-error.ts';
-import { serveQueue } from '../queue/serve.ts';
 import { OverlaidImage, type OverlayState } from './overlay.ts';
 import * as R from './registers.ts';
+import type { Answer, BlockRequest } from './request.ts';
 
 export interface VirtioBlockState {
   readonly version: 1;
@@ -26,29 +27,12 @@ const REQUESTS = 0;
 const QUEUE_SIZE = 128;
 const LONGEST_DATA = R.LONGEST_SEGMENT * R.MOST_SEGMENTS;
 
-/** A request without its frame: what is between its header and its status. */
-interface BlockRequest {
-  readonly type: number;
-  readonly sector: bigint;
-  /** What the driver hands over, behind the header. */
-  readonly readable: ChainPart;
-  readonly writable: ChainPart;
-  /** Bytes that the device may write, before the status. */
-  readonly room: number;
-}
-
-/** How a request ended, and how many bytes were written before its status. */
-interface Answer {
-  readonly outcome: number;
-  readonly written: number;
-}
-
 const failed: Answer = { outcome: R.Outcome.IO_ERROR, written: 0 };
 const unsupported: Answer = { outcome: R.Outcome.UNSUPPORTED, written: 0 };
 const done = (written = 0): Answer => ({ outcome: R.Outcome.OK, written });
 
 /** The block device (virtio 1.2, 5.2) on an image in memory. What is written is kept in an overlay, which is a part of the state. */
-export class VirtioBlock implements VirtioModel<VirtioBlockState> {
+export class VirtioBlock implements VirtioModel<VirtioBlockState>, BlockWork {
   readonly name = 'virtio-blk';
   readonly id = DeviceId.BLOCK;
   readonly queues = [{ name: 'requests', size: QUEUE_SIZE }];
@@ -74,7 +58,7 @@ export class VirtioBlock implements VirtioModel<VirtioBlockState> {
     this.driver = driver;
   }
 
-  private get sectors(): number {
+  get sectors(): number {
     return this.disk.size / R.SECTOR;
   }
 
@@ -95,22 +79,13 @@ export class VirtioBlock implements VirtioModel<VirtioBlockState> {
   }
 
   notified(): void {
-    const queue = this.driver?.queue(REQUESTS);
-    if (queue === undefined) return;
-    serveQueue(queue, (chain) => this.serve(chain));
-    this.driver?.signal(REQUESTS);
+    if (this.driver) serveRequestsAtOnce(this, this.driver, REQUESTS);
+  }
+  *notifiedInStages(): Handler {
+    if (this.driver) yield* serveRequests(this, this.driver, REQUESTS);
   }
 
-  /** Serves one request; its parts may be cut into descriptors in any way (2.7.4). */
-  private serve({ readable, writable }: DescriptorChain): number {
-    if (readable.length < R.HEADER_SIZE)
-      throw new QueueError(`a request has ${readable.length} bytes for the device to read, but its header has ${R.HEADER_SIZE}`);
-    if (writable.length === 0) throw new QueueError('a request has no room for its status');
-    const header = readable.read(0, R.HEADER_SIZE);
-    const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
-    const room = writable.length - 1;
-    const type = view.getUint32(0, true);
-    const { outcome, written } = this.perform({ type, sector: view.getBigUint64(8, true), readable, writable, room });
+  conclude({ writable, room }: BlockRequest, { outcome, written }: Answer): number {
     this.requests++;
     if (outcome !== R.Outcome.OK) this.errors++;
     writable.write(room, Uint8Array.of(outcome));
@@ -118,7 +93,7 @@ export class VirtioBlock implements VirtioModel<VirtioBlockState> {
     return written === room ? room + 1 : written;
   }
 
-  private perform(request: BlockRequest): Answer {
+  perform(request: BlockRequest): Answer {
     switch (request.type) {
       case R.Request.IN:
         return this.read(request);

@@ -1,8 +1,10 @@
+import type { Handler } from '../../../stages/stage.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { requireVersion } from '../../state.ts';
 import { DeviceId, featureBits } from '../abi.ts';
+import { fillBuffers as fillBuffersAtOnce, printBuffers as printBuffersAtOnce } from '../generated/console.ts';
+import { type ConsoleWork, fillBuffers, printBuffers } from '../handlers/console.ts';
 import type { DriverSide, VirtioModel } from '../model.ts';
-import { serveQueue } from '../queue/serve.ts';
 import { COLUMNS, CONFIGURATION_SIZE, ConsoleFeature, Queue, ROWS } from './registers.ts';
 
 export interface VirtioConsoleState {
@@ -19,11 +21,9 @@ export interface VirtioConsoleWorld {
 
 /** Bytes from outside that wait for a buffer; more are dropped, as a cable would. */
 const BACKLOG_LIMIT = 1 << 20;
-/** Bytes of one buffer that are printed; a longer one is cut. */
-const LONGEST_PRINT = 1 << 20;
 
 /** The console device (virtio 1.2, 5.3) with one port, of 80 columns and 25 rows. */
-export class VirtioConsole implements VirtioModel<VirtioConsoleState> {
+export class VirtioConsole implements VirtioModel<VirtioConsoleState>, ConsoleWork {
   readonly name = 'virtio-console';
   readonly id = DeviceId.CONSOLE;
   readonly queues = [
@@ -65,12 +65,20 @@ export class VirtioConsole implements VirtioModel<VirtioConsoleState> {
   }
 
   notified(queue: number): void {
-    if (queue === Queue.RECEIVE) this.deliver();
-    else this.print();
+    if (queue === Queue.RECEIVE) fillBuffersAtOnce(this);
+    else if (this.driver) printBuffersAtOnce(this, this.driver, queue);
+  }
+  *notifiedInStages(queue: number): Handler {
+    if (queue === Queue.RECEIVE) yield* fillBuffers(this);
+    else if (this.driver) yield* printBuffers(this, this.driver, queue);
+  }
+
+  get waiting(): number {
+    return this.backlog.length;
   }
 
   /** Fills the driver's buffers with what has come. */
-  private deliver(): void {
+  deliver(): void {
     const queue = this.driver?.queue(Queue.RECEIVE);
     if (queue === undefined) return;
     // While nothing waits, new buffers are no news.
@@ -87,17 +95,10 @@ export class VirtioConsole implements VirtioModel<VirtioConsoleState> {
     this.driver?.signal(Queue.RECEIVE);
   }
 
-  private print(): void {
-    const queue = this.driver?.queue(Queue.TRANSMIT);
-    if (queue === undefined) return;
-    serveQueue(queue, ({ readable }) => {
-      const bytes = readable.read(0, LONGEST_PRINT);
-      for (const byte of bytes) this.world.transmit(byte);
-      this.printed += bytes.length;
-      this.isInFront = true;
-      return 0;
-    });
-    this.driver?.signal(Queue.TRANSMIT);
+  print(bytes: Uint8Array): void {
+    for (const byte of bytes) this.world.transmit(byte);
+    this.printed += bytes.length;
+    this.isInFront = true;
   }
 
   disconnect(): void {}

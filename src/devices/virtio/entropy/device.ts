@@ -1,9 +1,11 @@
+import type { Handler } from '../../../stages/stage.ts';
 import { mixedSeed, nextSeed } from '../../../x86/split-mix.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { requireVersion } from '../../state.ts';
 import { DeviceId } from '../abi.ts';
+import { fillRequests as fillRequestsAtOnce } from '../generated/entropy.ts';
+import { type EntropyWork, fillRequests } from '../handlers/entropy.ts';
 import type { DriverSide, VirtioModel } from '../model.ts';
-import { serveQueue } from '../queue/serve.ts';
 
 export interface VirtioEntropyState {
   readonly version: 1;
@@ -12,12 +14,10 @@ export interface VirtioEntropyState {
 }
 
 const REQUESTS = 0;
-/** Bytes that one buffer gets at most: the device may give less than there is room for (virtio 1.2, 5.4.6). */
-const MOST_AT_ONCE = 0x1000;
 const WORD = 8;
 
 /** The entropy device (virtio 1.2, 5.4): the same bytes in every run, since their source is a part of the state. */
-export class VirtioEntropy implements VirtioModel<VirtioEntropyState> {
+export class VirtioEntropy implements VirtioModel<VirtioEntropyState>, EntropyWork {
   readonly name = 'virtio-rng';
   readonly id = DeviceId.ENTROPY;
   readonly queues = [{ name: 'requests', size: 64 }];
@@ -35,18 +35,14 @@ export class VirtioEntropy implements VirtioModel<VirtioEntropyState> {
   }
 
   notified(): void {
-    const queue = this.driver?.queue(REQUESTS);
-    if (queue === undefined) return;
-    serveQueue(queue, ({ writable }) => {
-      const bytes = this.draw(Math.min(writable.length, MOST_AT_ONCE));
-      writable.write(0, bytes);
-      this.given += bytes.length;
-      return bytes.length;
-    });
-    this.driver?.signal(REQUESTS);
+    if (this.driver) fillRequestsAtOnce(this, this.driver, REQUESTS);
+  }
+  *notifiedInStages(): Handler {
+    if (this.driver) yield* fillRequests(this, this.driver, REQUESTS);
   }
 
-  private draw(length: number): Uint8Array {
+  draw(length: number): Uint8Array {
+    this.given += length;
     const view = new DataView(new ArrayBuffer(Math.ceil(length / WORD) * WORD));
     for (let at = 0; at < length; at += WORD) {
       this.seed = nextSeed(this.seed);

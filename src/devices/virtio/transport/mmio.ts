@@ -1,3 +1,4 @@
+import { type Handler, inFrame, modelFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import type { Device, InterruptLine, MmioDevice } from '../../device.ts';
 import type { DmaMemory } from '../../dma.ts';
@@ -30,6 +31,7 @@ export interface VirtioMmioWorld {
 
 type AreaName = Exclude<keyof QueueSetup, 'size'>;
 
+const CAUSES = { queue: Interrupt.QUEUE, configuration: Interrupt.CONFIGURATION } as const;
 const LOW = 0xffff_ffffn;
 const HIGH_SHIFT = 32n;
 
@@ -53,10 +55,15 @@ export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
     this.session = new VirtioSession(model, {
       dma,
       offersPacked,
-      interrupt: (cause) => this.raise(cause === 'queue' ? Interrupt.QUEUE : Interrupt.CONFIGURATION),
+      interrupt: (cause) => this.raise(CAUSES[cause]),
+      interruptInStages: (cause) => inFrame(modelFrame('virtio-mmio interrupt'), this.raiseInStages(CAUSES[cause])),
     });
   }
 
+  private *raiseInStages(bit: number): Handler {
+    yield stage('virtio-mmio.interrupt', { interrupt_status: this.interruptStatus | bit, line: 'high until acknowledged' });
+    this.raise(bit);
+  }
   private raise(bit: number): void {
     this.setInterrupts(this.interruptStatus | bit);
   }
@@ -120,6 +127,12 @@ export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
     const offset = Number(gpa - this.world.base);
     // No device here has configuration that can be written.
     if (offset < R.CONFIG && size === 4 && offset % 4 === 0) this.writeRegister(offset, Number(value & LOW));
+  }
+
+  /** Work that is worth to be stepped through begins with QueueNotify. */
+  *writeMmioInStages(gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): Handler {
+    if (Number(gpa - this.world.base) !== R.QUEUE_NOTIFY || size !== 4) this.writeMmio(gpa, size, value);
+    else yield* inFrame(modelFrame('virtio-mmio QueueNotify'), this.session.notifyInStages(Number(value & LOW)));
   }
 
   private writeRegister(offset: number, value: number): void {

@@ -1,3 +1,4 @@
+import { type Handler, type HandlerStep, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import { DmaError, type DmaMemory } from '../../dma.ts';
 import type { InspectNode } from '../../inspect.ts';
@@ -29,6 +30,8 @@ export interface SessionWorld {
   readonly dma: DmaMemory;
   /** The driver is to be interrupted: for a queue, or because the configuration changed or the device needs a reset. */
   readonly interrupt: (cause: 'queue' | 'configuration') => void;
+  /** The same in stages; missing where there is nothing to see. */
+  readonly interruptInStages?: (cause: 'queue' | 'configuration') => Handler;
   /** The device offers packed rings too. */
   readonly offersPacked?: boolean;
 }
@@ -62,6 +65,9 @@ export class VirtioSession implements DriverSide {
   private generationCount = 0;
   private problem: string | undefined;
   private readonly queues: Queue[];
+  /** What the device does in stages, while a debugger steps through it; queues that were notified meanwhile wait for its end. */
+  private staged: Handler | undefined;
+  private readonly waiting = new Set<number>();
 
   constructor(
     readonly model: VirtioModel,
@@ -180,7 +186,56 @@ export class VirtioSession implements DriverSide {
   }
 
   notify(index: number): void {
-    if (this.queue(index)) this.attempt(() => this.model.notified(index));
+    if (this.staged) this.waiting.add(index);
+    else if (this.queue(index)) this.attempt(() => this.model.notified(index));
+  }
+
+  /**
+   * The same in stages. Between two of them another vCPU may do what it likes with the device: where the queue is no longer the one that
+   * was notified, its requests are given up, as they would be in a device that is reset while it works.
+   */
+  *notifyInStages(index: number): Handler {
+    yield stage('virtio-session.notify', { queue: index, name: this.model.queues[index]?.name ?? 'none' });
+    const ring = this.queue(index);
+    const work = this.staged || ring === undefined ? undefined : this.model.notifiedInStages?.(index);
+    if (work === undefined) {
+      this.notify(index);
+      return;
+    }
+    this.staged = work;
+    yield* this.whileHeld(work, () => this.staged === work && this.queue(index) === ring);
+    if (this.problem !== undefined) yield stage('virtio-session.needs-reset', { reason: this.problem });
+    if (this.staged === work) this.endStages();
+  }
+
+  /** Goes on with `work` as long as its queue is there, and leaves the frames that it is in where it is given up. */
+  private *whileHeld(work: Handler, isHeld: () => boolean): Handler {
+    let depth = 0;
+    while (isHeld()) {
+      const step = this.resume(work);
+      if (step === undefined) break;
+      if (step.kind !== 'stage') depth += step.kind === 'enter' ? 1 : -1;
+      yield step;
+    }
+    for (; depth > 0; depth--) yield { kind: 'leave' };
+  }
+
+  /** The next step; undefined at the end, and where the driver did what it must not do. */
+  private resume(work: Handler): HandlerStep | undefined {
+    try {
+      const { done, value } = work.next();
+      return done ? undefined : value;
+    } catch (error) {
+      this.failFor(error);
+      return undefined;
+    }
+  }
+
+  private endStages(): void {
+    this.staged = undefined;
+    const waiting = [...this.waiting];
+    this.waiting.clear();
+    for (const index of waiting) this.notify(index);
   }
 
   // --- the driver as the device sees it -------------------------------------------------------------------------------
@@ -192,6 +247,14 @@ export class VirtioSession implements DriverSide {
   signal(index: number): void {
     if (this.queue(index)?.needsInterrupt()) this.world.interrupt('queue');
   }
+  *signalInStages(index: number): Handler {
+    const ring = this.queue(index);
+    if (ring === undefined) return;
+    yield stage('virtio-session.signal', { queue: index, used: ring.position.used, given_back: ring.position.unsignalled });
+    if (!ring.needsInterrupt()) yield stage('virtio-session.no-interrupt', { note: 'the driver wants none yet' });
+    else if (this.world.interruptInStages) yield* this.world.interruptInStages('queue');
+    else this.world.interrupt('queue');
+  }
 
   configurationChanged(): void {
     this.generationCount = (this.generationCount + 1) >>> 0;
@@ -202,9 +265,14 @@ export class VirtioSession implements DriverSide {
     try {
       action();
     } catch (error) {
-      if (!(error instanceof QueueError) && !(error instanceof DmaError)) throw error;
-      this.fail(error.message);
+      this.failFor(error);
     }
+  }
+
+  /** The device needs a reset where the driver is at fault; other errors are thrown on. */
+  private failFor(error: unknown): void {
+    if (!(error instanceof QueueError) && !(error instanceof DmaError)) throw error;
+    this.fail(error.message);
   }
 
   /** `reason`: what the driver did, as a part of a sentence. */
@@ -222,11 +290,17 @@ export class VirtioSession implements DriverSide {
     this.statusBits = 0;
     this.chosen = 0n;
     this.problem = undefined;
+    this.forgetStages();
     this.queues.forEach((queue, index) => {
       queue.ring = undefined;
       queue.setup = freshSetup(this.largestSize(index));
     });
     this.model.disconnect();
+  }
+
+  private forgetStages(): void {
+    this.staged = undefined;
+    this.waiting.clear();
   }
 
   /** The machine is switched on anew. */
@@ -247,6 +321,7 @@ export class VirtioSession implements DriverSide {
     this.chosen = state.features;
     this.generationCount = state.generation;
     this.problem = state.problem;
+    this.forgetStages();
     this.queues.forEach((queue, index) => {
       const saved = state.queues[index];
       queue.setup = saved?.setup ?? freshSetup(this.largestSize(index));

@@ -54,7 +54,7 @@ function* access(kvm: Kvm, context: IoContext, device: string): Handler<number> 
   const { buses } = kvm.machine;
   if (write) {
     yield stage('kvm-io.device-write', { device, port, value: value >>> 0, text: printable(value) });
-    buses.writePort(port, size, value);
+    yield* buses.writePortInStages(port, size, value);
     return 0;
   }
   const answer = buses.readPort(port, size);

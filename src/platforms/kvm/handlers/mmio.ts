@@ -54,7 +54,7 @@ function* access(kvm: Kvm, context: MmioContext, device: string): Handler<bigint
   const { buses } = kvm.machine;
   if (exit.write) {
     yield stage('kvm-mmio.device-write', { device, gpa: exit.gpa, value: exit.value });
-    buses.writeMmio(processor.index, exit.gpa, exit.size, exit.value);
+    yield* buses.writeMmioInStages(processor.index, exit.gpa, exit.size, exit.value);
     return 0n;
   }
   const answer = buses.readMmio(processor.index, exit.gpa, exit.size);

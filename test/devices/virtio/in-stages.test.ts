@@ -1,0 +1,195 @@
+import { describe, expect, test } from 'vitest';
+import { Feature, featureBits, Status } from '../../../src/devices/virtio/abi.ts';
+import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
+import { Request } from '../../../src/devices/virtio/block/registers.ts';
+import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
+import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
+import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
+import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
+import type { Handler, HandlerStep } from '../../../src/stages/stage.ts';
+import type { Buffer } from './drivers.ts';
+import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+
+const ROOM = BUFFERS + 0x1000;
+const EVENTS = featureBits(Feature.EVENT_IDX);
+
+/** A header of a block request, as bytes at BUFFERS; the buffers that a read of one sector needs. */
+function offerRead(driver: MmioDriver, sector: number): number {
+  const { view } = driver.dma;
+  const at = BUFFERS + sector * 16;
+  view.setUint32(at, Request.IN, true);
+  view.setBigUint64(at + 8, BigInt(sector), true);
+  const room = ROOM + sector * 1024;
+  return driver.ring().offer([
+    { gpa: at, length: 16 },
+    { gpa: room, length: 512, writable: true },
+    { gpa: room + 512, length: 1, writable: true },
+  ]);
+}
+
+function disk(): VirtioBlock {
+  return new VirtioBlock({ image: Uint8Array.from({ length: 8 * 512 }, (_, index) => 1 + (index >> 9)), serial: 'disk' });
+}
+
+/** Runs to the stage with this id, or to the end; gives all steps. */
+function runTo(work: Handler, id?: string): HandlerStep[] {
+  const steps: HandlerStep[] = [];
+  for (let next = work.next(); !next.done; next = work.next()) {
+    steps.push(next.value);
+    if (next.value.kind === 'stage' && next.value.id === id) return steps;
+  }
+  return steps;
+}
+const idsOf = (steps: readonly HandlerStep[]) => steps.flatMap((step) => (step.kind === 'stage' ? [step.id] : []));
+const depthOf = (steps: readonly HandlerStep[]) =>
+  steps.reduce((depth, { kind }) => depth + (kind === 'enter' ? 1 : kind === 'leave' ? -1 : 0), 0);
+
+const someRoom: readonly Buffer[] = [{ gpa: ROOM, length: 0x40, writable: true }];
+const KINDS: readonly (readonly [string, () => VirtioModel, (driver: MmioDriver) => number])[] = [
+  [
+    'disk',
+    disk,
+    (driver) => {
+      offerRead(driver, 1);
+      offerRead(driver, 2);
+      return 0;
+    },
+  ],
+  [
+    'entropy device',
+    () => new VirtioEntropy(),
+    (driver) => {
+      driver.ring().offer(someRoom);
+      return 0;
+    },
+  ],
+  [
+    'console that prints',
+    () => new VirtioConsole({ transmit: () => {} }),
+    (driver) => {
+      driver.dma.bytes.fill(0x41, BUFFERS, BUFFERS + 9);
+      driver.ring(1).offer([{ gpa: BUFFERS, length: 9 }]);
+      return 1;
+    },
+  ],
+  [
+    'console that is typed to',
+    () => {
+      const model = new VirtioConsole({ transmit: () => {} });
+      model.receive(Uint8Array.of(1, 2, 3));
+      return model;
+    },
+    (driver) => {
+      driver.ring(0).offer(someRoom);
+      return 0;
+    },
+  ],
+  [
+    'disk with a bad chain',
+    disk,
+    (driver) => {
+      driver.ring().offer([{ gpa: BUFFERS, length: 3 }]);
+      return 0;
+    },
+  ],
+];
+
+describe.each([
+  ['split', SPLIT],
+  ['split with event index', SPLIT | EVENTS],
+  ['packed', PACKED],
+])('%s rings', (_format, features) => {
+  test.each(KINDS)('a %s does in stages what it does at once', (_name, model, offer) => {
+    const [inStages, atOnce] = [true, false].map((isStaged) => {
+      const driver = new MmioDriver(model()).start(features);
+      const queue = offer(driver);
+      const steps = isStaged ? runTo(driver.notifyInStages(queue)) : [];
+      if (!isStaged) driver.notify(queue);
+      return { memory: driver.dma.bytes, state: driver.device.save(), line: driver.line.level, steps };
+    });
+    if (inStages === undefined || atOnce === undefined) throw new Error('there are two');
+    expect(inStages.state).toEqual(atOnce.state);
+    expect(inStages.line).toEqual(atOnce.line);
+    expect(Buffer.compare(inStages.memory, atOnce.memory)).toBe(0);
+    expect(idsOf(inStages.steps).length).toBeGreaterThan(1);
+    expect(depthOf(inStages.steps)).toBe(0);
+  });
+});
+
+describe('a disk in the middle of a request', () => {
+  const start = () => {
+    const driver = new MmioDriver(disk()).start();
+    offerRead(driver, 1);
+    offerRead(driver, 2);
+    const work = driver.notifyInStages();
+    const steps = runTo(work, 'virtio-blk.perform');
+    return { driver, work, steps };
+  };
+  const sector = (driver: MmioDriver, number: number) => driver.dma.bytes[ROOM + number * 1024];
+
+  test('has taken the chain and moved nothing', () => {
+    const { driver, work, steps } = start();
+    expect(steps.at(-1)).toMatchObject({ values: { offset: 512n, bytes: 512, capacity: 4096n } });
+    expect(driver.ring().collect()).toEqual([]);
+    expect([sector(driver, 1), depthOf(steps)]).toEqual([0, 2]);
+    runTo(work, 'virtio-blk.status');
+    expect(sector(driver, 1)).toBe(2);
+    expect(driver.ring().collect()).toEqual([]);
+    runTo(work);
+    expect(driver.ring().collect()).toEqual([
+      { id: 0, written: 513 },
+      { id: 3, written: 513 },
+    ]);
+  });
+
+  test.each([
+    ['resets the device', (driver: MmioDriver) => driver.write(R.STATUS, 0)],
+    ['stops the queue', (driver: MmioDriver) => driver.write(R.QUEUE_READY, 0)],
+    ['is switched off and on', (driver: MmioDriver) => driver.device.reset()],
+    ['is put back to an earlier state', (driver: MmioDriver) => driver.device.restore(driver.device.save())],
+    ['starts anew', (driver: MmioDriver) => driver.start()],
+  ])('touches nothing more where the machine %s', (_name, act) => {
+    const { driver, work, steps } = start();
+    act(driver);
+    const before = driver.dma.bytes.slice();
+    const rest = runTo(work);
+    expect(idsOf(rest)).toEqual([]);
+    expect(depthOf([...steps, ...rest])).toBe(0);
+    expect(Buffer.compare(driver.dma.bytes, before)).toBe(0);
+  });
+
+  test('works again after a reset', () => {
+    const { driver } = start();
+    driver.start();
+    offerRead(driver, 3);
+    driver.notify();
+    expect(sector(driver, 3)).toBe(4);
+  });
+
+  test('serves what is notified meanwhile behind it, in order', () => {
+    const { driver, work } = start();
+    offerRead(driver, 3);
+    driver.notify();
+    runTo(driver.notifyInStages());
+    expect([sector(driver, 3), driver.ring().collect()]).toEqual([0, []]);
+    runTo(work);
+    expect(sector(driver, 3)).toBe(4);
+    expect(
+      driver
+        .ring()
+        .collect()
+        .map(({ id }) => id),
+    ).toEqual([0, 3, 6]);
+  });
+
+  test('says that it needs a reset, and why', () => {
+    const { driver, work } = start();
+    driver.dma.view.setUint16(Number(driver.ring().layout.descriptorArea) + 3 * 16 + 14, 99, true);
+    const rest = runTo(work);
+    expect(rest.at(-2)).toMatchObject({
+      id: 'virtio-session.needs-reset',
+      values: { reason: 'descriptor 99 is wanted, but there are 8' },
+    });
+    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).not.toBe(0);
+  });
+});
