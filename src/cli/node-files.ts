@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type FileAccess, ProgramError } from '../programs/program.ts';
 import { UsageError } from './usage.ts';
@@ -27,14 +27,43 @@ export function writeText(file: string, text: string, name: string): void {
   }
 }
 
+function reading<Result>(file: string, action: () => Result): Result {
+  try {
+    return action();
+  } catch (error) {
+    throw new ProgramError(`${file} can't be read: ${fileProblem(error)}.`, file);
+  }
+}
+
+/** A file is open only while it is read: nobody would say when it isn't wanted any more. */
+function readRange(file: string, offset: number, length: number): Uint8Array {
+  const descriptor = openSync(file, 'r');
+  try {
+    const bytes = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const count = readSync(descriptor, bytes, done, length - done, offset + done);
+      if (count === 0) break;
+      done += count;
+    }
+    return bytes.subarray(0, done);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /** The file system of this machine, as the engine may see it. */
 export const nodeFiles: FileAccess = {
-  read(file) {
-    try {
-      return new Uint8Array(readFileSync(file));
-    } catch (error) {
-      throw new ProgramError(`${file} can't be read: ${fileProblem(error)}.`, file);
-    }
+  read: (file) => reading(file, () => new Uint8Array(readFileSync(file))),
+  open: (file) => {
+    const size = reading(file, () => {
+      // Who may not read it is to know now.
+      closeSync(openSync(file, 'r'));
+      const stats = statSync(file);
+      if (stats.isDirectory()) throw new Error(REASONS.EISDIR);
+      return stats.size;
+    });
+    return { size, read: (offset, length) => reading(file, () => readRange(file, offset, length)) };
   },
   exists: (file) => existsSync(file),
   resolve: (from, relative) => (path.isAbsolute(relative) ? relative : path.join(path.dirname(from), relative)),

@@ -3,6 +3,7 @@ import { type ExitFilter, ExitFilterError, parseExitFilter } from '../hypervisor
 import { GrantError, parsePorts, parsePrivileges } from '../hypervisor/privileges/parse-grant.ts';
 import { MACHINE_NAMES, type PartitionConfiguration, PLATFORM_NAMES, type PlatformName } from '../platforms/configuration.ts';
 import { vendorOf } from '../platforms/create-partition.ts';
+import type { DiskRequest } from '../platforms/open-disk.ts';
 import { parseAddress } from '../x86/address.ts';
 import { UsageError } from './usage.ts';
 
@@ -11,8 +12,8 @@ export interface RunOptions {
   readonly program: string;
   readonly configuration: Omit<PartitionConfiguration, 'initrd' | 'disks'>;
   readonly initrd?: string;
-  /** Files. */
-  readonly disks: readonly string[];
+  /** Files, by their names or with more. */
+  readonly disks: readonly (string | DiskRequest)[];
   readonly loadAddress?: bigint;
   readonly mode?: 16 | 32 | 64;
   readonly exits?: string;
@@ -83,6 +84,22 @@ function oneOf<Value extends string>(text: string, option: string, values: reado
   const value = values.find((candidate) => candidate === text);
   if (value === undefined) throw new UsageError(`--${option} takes ${values.join(', ')}, not "${text}".`);
   return value;
+}
+
+/** `FILE`, `FILE,ro`, `FILE,serial=ABC,queues=2`. Throws UsageError. */
+function parseDisk(text: string): string | DiskRequest {
+  const request: { file: string; serial?: string; readOnly?: boolean; queues?: number } = { file: text };
+  // From the end, so that a file's name may have commas, too.
+  for (;;) {
+    const [, file, word, value] = /^(.+),(?:ro|(\w+)=([^,]*))$/.exec(request.file) ?? [];
+    if (file === undefined) break;
+    if (word === undefined) request.readOnly = true;
+    else if (word === 'serial') request.serial = value;
+    else if (word === 'queues') request.queues = Number(parseCount(value ?? '', 'disk queues'));
+    else throw new UsageError(`--disk takes a file and behind it ro, serial=TEXT or queues=N with commas, not "${word}=".`);
+    request.file = file;
+  }
+  return request.file === text ? text : request;
 }
 
 /** Reads an option that is a list with commas; undefined where it isn't given. Throws UsageError. */
@@ -182,7 +199,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       intercepts: values.intercept,
     },
     initrd: values.initrd,
-    disks: values.disk ?? [],
+    disks: values.disk?.map(parseDisk) ?? [],
     loadAddress,
     mode: mode === undefined ? undefined : mode === '16' ? 16 : mode === '32' ? 32 : 64,
     exits: values.exits,

@@ -4,6 +4,7 @@ import { Host } from '../hypervisor/host/host.ts';
 import type { Partition } from '../hypervisor/partition/partition.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { createPartition } from '../platforms/create-partition.ts';
+import { openDisk } from '../platforms/open-disk.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import { openSymbols } from '../symbols/open-symbols.ts';
 import { JournalFile, writeAll } from './journal-file.ts';
@@ -38,7 +39,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     nodeFiles,
   );
   const initrd = options.initrd === undefined ? undefined : nodeFiles.read(options.initrd);
-  const disks = options.disks.map((file) => ({ path: file, bytes: nodeFiles.read(file) }));
+  const disks = options.disks.map((disk) => openDisk(disk, nodeFiles));
   const host = new Host();
   tellRefusals(host);
   const partition = createPartition({ ...options.configuration, initrd, disks }, program, host);

@@ -35,7 +35,8 @@ sector, a disk image or a flat binary.
   --translator SIZE|off   how much translated code each vCPU keeps (default 16M), or none: it changes only the speed
   --append TEXT           command line for the guest, as its boot protocol has it
   --initrd FILE           initial RAM disk or module
-  --disk FILE             a disk as a raw image, for virtio; once for each disk. What is written stays in memory
+  --disk FILE[,ro][,serial=TEXT][,queues=N]
+                          a disk for virtio, raw or qcow2; once for each disk. What is written stays in memory
   --load-address ADDRESS  where a flat binary goes
   --mode 16|32|64         mode in which a flat binary starts
   --exits FILE            write the exit journal as JSON lines

@@ -2,6 +2,7 @@ import { Host } from '../hypervisor/host/host.ts';
 import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { createPartition, vendorOf } from '../platforms/create-partition.ts';
+import { openDisk } from '../platforms/open-disk.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import type { FileAccess, Program } from '../programs/program.ts';
 import { openSymbols } from '../symbols/open-symbols.ts';
@@ -88,7 +89,7 @@ function makeGuest(
       testDevice: member.testDevice,
       intercepts: member.intercepts,
       initrd: member.initrd === undefined ? undefined : files.read(member.initrd),
-      disks: member.disk?.map((path) => ({ path, bytes: files.read(path) })),
+      disks: member.disk?.map((disk) => openDisk(disk, files)),
     },
     program,
     host,

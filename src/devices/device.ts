@@ -44,6 +44,8 @@ export interface Device<State extends { readonly version: number } = { readonly 
   save(): State;
   /** Throws a plain sentence when `version` is unknown. */
   restore(state: State): void;
+  /** What the guest keeps in the device besides its memory, such as a disk, for the state hash; nothing at switch-on. */
+  contents?(): Iterable<Uint8Array>;
   inspect(): InspectNode;
 }
 

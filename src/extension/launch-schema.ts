@@ -11,6 +11,9 @@ export interface AttributeSchema {
   readonly maximum?: number;
   readonly pattern?: string;
   readonly items?: AttributeSchema;
+  readonly anyOf?: readonly AttributeSchema[];
+  readonly required?: readonly string[];
+  readonly additionalProperties?: boolean;
   readonly properties?: Readonly<Record<string, AttributeSchema>>;
   readonly default?: unknown;
   readonly markdownDescription?: string;
@@ -52,9 +55,26 @@ function describe(schema: v.GenericSchema): AttributeSchema {
       return { enum: 'options' in schema && Array.isArray(schema.options) ? schema.options : [] };
     case 'array':
       return { type: 'array', items: 'item' in schema ? describe(schema.item as v.GenericSchema) : {} };
+    case 'union':
+      return { anyOf: 'options' in schema && Array.isArray(schema.options) ? schema.options.map(describe) : [] };
+    case 'optional':
+      return 'wrapped' in schema ? describe(schema.wrapped as v.GenericSchema) : {};
+    case 'strict_object':
+      return describeObject('entries' in schema ? (schema.entries as v.ObjectEntries) : {});
     default:
       throw new Error(`launch-schema.ts can't describe a valibot schema of type ${schema.type}; teach it to.`);
   }
+}
+
+/** An object that has these entries and no others. */
+function describeObject(entries: v.ObjectEntries): AttributeSchema {
+  const named = Object.entries(entries);
+  return {
+    type: 'object',
+    properties: Object.fromEntries(named.map(([name, entry]) => [name, describe(entry as v.GenericSchema)])),
+    required: named.filter(([, { type }]) => type !== 'optional').map(([name]) => name),
+    additionalProperties: false,
+  };
 }
 
 function refinement(action: unknown): AttributeSchema {

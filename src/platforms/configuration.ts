@@ -1,4 +1,6 @@
+import { LONGEST_SERIAL, MOST_QUEUES } from '../devices/virtio/block/device.ts';
 import { SECTOR } from '../devices/virtio/block/registers.ts';
+import type { VirtioDisk } from '../devices/virtio/machine-devices.ts';
 import { MOST_DISKS } from '../devices/virtio/slots.ts';
 import { changeIntercepts, InterceptChangeError } from '../hypervisor/intercepts/changes.ts';
 import { interceptSettings } from '../hypervisor/intercepts/settings.ts';
@@ -20,11 +22,9 @@ export type PlatformName = (typeof PLATFORM_NAMES)[number];
 export const MACHINE_NAMES = ['microvm', 'pc'] as const;
 export type MachineName = (typeof MACHINE_NAMES)[number];
 
-/** A raw image of a disk. */
-export interface DiskImage {
-  /** What the user knows it by. */
+/** A disk, by what the user calls its image. */
+export interface PartitionDisk extends VirtioDisk {
   readonly path: string;
-  readonly bytes: Uint8Array;
 }
 
 /** What a partition is to be: plain data, from a command line or a launch configuration. */
@@ -44,7 +44,7 @@ export interface PartitionConfiguration {
   /** Which devices the machine has. Without a name: a microvm that has only what its program looks for. */
   readonly machine?: MachineName;
   /** Disks, which the guest reaches by virtio. What it writes stays in the partition. */
-  readonly disks?: readonly DiskImage[];
+  readonly disks?: readonly PartitionDisk[];
   /** What the real-time clock shows at switch-on, in seconds since 1970. The same start gives the same run. */
   readonly startSeconds?: bigint;
   /** Records that the exit journal keeps in memory: 0 (exits are only counted) to 1,000,000, 4096 when missing. */
@@ -124,9 +124,18 @@ function checkDisks({ disks = [], platform }: PartitionConfiguration): void {
     throw new ConfigurationError('Disks are virtio devices, which platform bare has not; use platform kvm, or leave them out.');
   if (disks.length > MOST_DISKS)
     throw new ConfigurationError(`A partition can have ${MOST_DISKS} disks; ${disks.length} were asked for.`);
-  for (const { path, bytes } of disks)
-    if (bytes.length === 0 || bytes.length % SECTOR !== 0)
-      throw new ConfigurationError(
-        `The disk image ${path} has ${bytes.length} bytes, which is no whole number of sectors of ${SECTOR} bytes; lengthen it with \`truncate --size=%${SECTOR}\`.`,
-      );
+  for (const disk of disks) checkDisk(disk);
+}
+
+function checkDisk({ path, image, serial = '', queues = 1 }: PartitionDisk): void {
+  if (image.size === 0 || image.size % SECTOR !== 0)
+    throw new ConfigurationError(
+      `The disk image ${path} has ${image.size} bytes, which is no whole number of sectors of ${SECTOR} bytes; lengthen it with \`truncate --size=%${SECTOR}\`.`,
+    );
+  if (!/^[\x20-\x7e]*$/.test(serial) || serial.length > LONGEST_SERIAL)
+    throw new ConfigurationError(
+      `The serial number "${serial}" of disk ${path} can't be: it takes up to ${LONGEST_SERIAL} characters of ASCII.`,
+    );
+  if (!Number.isInteger(queues) || queues < 1 || queues > MOST_QUEUES)
+    throw new ConfigurationError(`A disk can have 1 to ${MOST_QUEUES} queues; ${queues} were asked for ${path}.`);
 }

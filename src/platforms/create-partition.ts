@@ -81,7 +81,7 @@ export function createPartition(
     exitsKept: configuration.exitsKept,
     exitOrder: host.exitOrder,
     testDevice: configuration.testDevice,
-    virtio: hasTables && platform !== 'bare' ? { disks: configuration.disks?.map(({ bytes }) => bytes) ?? [] } : undefined,
+    virtio: hasTables && platform !== 'bare' ? { disks: configuration.disks ?? [] } : undefined,
     grant: grantOf(configuration),
     onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),
     load: (devices) => {

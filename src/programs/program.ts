@@ -71,10 +71,20 @@ export class ProgramError extends Error {
   }
 }
 
+/** A file whose bytes are read where they are wanted, so that it may be larger than memory. */
+export interface OpenFile {
+  /** Bytes that it had when it was opened. */
+  readonly size: number;
+  /** Up to `length` bytes from `offset` on; fewer where it ends. Throws ProgramError. */
+  read(offset: number, length: number): Uint8Array;
+}
+
 /** The one way to read files below cli/: given to whoever needs it. Paths are as the user or a source file has them. */
 export interface FileAccess {
   /** Throws ProgramError with a plain sentence when the file can't be read. */
   read(path: string): Uint8Array;
+  /** The same for a file that is read in parts; who has not got it reads the whole. Throws as `read` does. */
+  open?(path: string): OpenFile;
   exists(path: string): boolean;
   /** `relative` as seen from the folder of `from`. */
   resolve(from: string, relative: string): string;

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { imageOfBytes } from '../../src/devices/disk-image/raw-image.ts';
 import { acpiTables } from '../../src/platforms/acpi/acpi.ts';
 import { guest } from './run-guest.ts';
 
@@ -62,7 +63,7 @@ test('a machine has them when it has disks, and else none', () => {
   const source = 'bits 64\n_start: hlt\n';
   const without = guest(source);
   expect(without.memory.read(0xe_0000n, 0x2_0000).every((byte) => byte === 0)).toBe(true);
-  const disks = [{ path: 'disk.img', bytes: new Uint8Array(512) }];
+  const disks = [{ path: 'disk.img', image: imageOfBytes(new Uint8Array(512)) }];
   const { memory } = guest(source, { disks });
   expect(new TextDecoder().decode(memory.read(0xe_0000n, 8))).toBe('RSD PTR ');
 });

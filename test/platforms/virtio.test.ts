@@ -1,17 +1,20 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { DiskImage } from '../../src/devices/disk-image/disk-image.ts';
+import { imageOfBytes } from '../../src/devices/disk-image/raw-image.ts';
 import type { GuestPartition } from '../../src/hypervisor/partition/guest-partition.ts';
+import { stateHash } from '../../src/hypervisor/partition/state-hash.ts';
 import { ConfigurationError, type PartitionConfiguration } from '../../src/platforms/configuration.ts';
 import { guest, runToEnd } from './run-guest.ts';
 
 const SAMPLE = readFileSync(path.resolve(import.meta.dirname, '../../samples/kvm/virtio-blk.asm'), 'utf8');
 const TEXT = 'Hello from a sector\n';
 
-function disk(sectors = 64): { readonly path: string; readonly bytes: Uint8Array } {
+function disk(sectors = 64): { readonly path: string; readonly image: DiskImage } {
   const bytes = new Uint8Array(sectors * 512);
   bytes.set(new TextEncoder().encode(TEXT));
-  return { path: 'disk.img', bytes };
+  return { path: 'disk.img', image: imageOfBytes(bytes) };
 }
 
 const withDisk = (configuration: Partial<PartitionConfiguration> = {}): GuestPartition =>
@@ -68,12 +71,20 @@ describe.each(['intel', 'amd'] as const)('a guest with a disk, %s', (vendor) => 
 
 test('two guests of one image have their own of what they write', () => {
   const shared = disk();
-  const before = shared.bytes.slice();
+  const before = shared.image.read(0, shared.image.size);
   const first = withDisk({ disks: [shared] });
   const second = withDisk({ disks: [shared] });
   runToEnd(first);
-  expect(Buffer.compare(shared.bytes, before)).toBe(0);
+  expect(Buffer.compare(shared.image.read(0, shared.image.size), before)).toBe(0);
   expect(runToEnd(second).text).toBe(TEXT);
+});
+
+test('what is on a disk is a part of the state hash, and nothing changes it where nothing was written', () => {
+  const withoutDisks = ({ processors, memory }: GuestPartition) => stateHash(processors, memory);
+  const partition = withDisk();
+  expect(partition.stateHash()).toBe(withoutDisks(partition));
+  runToEnd(partition);
+  expect(partition.stateHash()).not.toBe(withoutDisks(partition));
 });
 
 test('a guest without disks has no virtio devices', () => {
@@ -103,8 +114,8 @@ test('six disks, entropy and console fill the slots, and save and restore', () =
 });
 
 test.each<[Partial<PartitionConfiguration>, string]>([
-  [{ disks: [{ path: 'odd.img', bytes: new Uint8Array(513) }] }, 'The disk image odd.img has 513 bytes'],
-  [{ disks: [{ path: 'empty.img', bytes: new Uint8Array(0) }] }, 'The disk image empty.img has 0 bytes'],
+  [{ disks: [{ path: 'odd.img', image: imageOfBytes(new Uint8Array(513)) }] }, 'The disk image odd.img has 513 bytes'],
+  [{ disks: [{ path: 'empty.img', image: imageOfBytes(new Uint8Array(0)) }] }, 'The disk image empty.img has 0 bytes'],
   [{ disks: Array.from({ length: 7 }, () => disk()) }, 'A partition can have 6 disks; 7 were asked for.'],
   [{ platform: 'bare' }, 'use platform kvm, or leave them out'],
 ])('a configuration that can not be is refused', (configuration, message) => {

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { MOST_QUEUES } from '../../devices/virtio/block/device.ts';
 import { whyNoFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { GrantError, PRIVILEGE_WORDS, parsePorts, parsePrivileges } from '../../hypervisor/privileges/parse-grant.ts';
 import { MACHINE_NAMES, PLATFORM_NAMES } from '../../platforms/configuration.ts';
@@ -45,6 +46,14 @@ export interface LaunchAttribute {
   readonly words?: readonly { readonly word: string; readonly meaning: string }[];
 }
 
+/** A disk with more than its file. */
+const diskObject = v.strictObject({
+  file: v.string(),
+  serial: v.optional(v.string()),
+  readOnly: v.optional(v.boolean()),
+  queues: v.optional(wholeNumber(1, MOST_QUEUES)),
+});
+const NO_DISK = `must be a list of files such as ["disk.img"], or of objects with "file", "serial", "readOnly" and "queues" (1 to ${MOST_QUEUES})`;
 const NO_FILES = 'must be a list of files such as ["disk.img"]';
 
 /** What a partition is made from. */
@@ -111,9 +120,9 @@ const partitionAttributes = {
   append: { schema: v.string(), default: '', description: 'The command line that the boot protocol hands to the guest.' },
   initrd: { schema: v.string(), description: 'A file that the boot protocol hands to the guest as its initial RAM disk.' },
   disk: {
-    schema: v.array(v.string(NO_FILES), NO_FILES),
+    schema: v.array(v.union([v.string(), diskObject], NO_DISK), NO_FILES),
     description:
-      'Disks of the machine: files that are raw images, such as `["disk.img"]`. The guest reaches them by virtio; what it writes stays in memory, and the files are not changed.',
+      'Disks of the machine: images, raw or qcow2, such as `["disk.img"]`, or objects with more: `{ "file": "disk.qcow2", "serial": "A1", "readOnly": true, "queues": 2 }`. The guest reaches them by virtio; what it writes stays in memory, and the files are not changed.',
   },
   loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
   mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },

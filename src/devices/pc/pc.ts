@@ -198,6 +198,10 @@ export class PcDevices {
       device.restore(state);
     }
   }
+  /** What guests keep in devices besides their memory. */
+  *contents(): Iterable<Uint8Array> {
+    for (const device of this.all) yield* device.contents?.() ?? [];
+  }
   inspect(): InspectNode {
     return { name: 'devices', children: this.all.map((device) => device.inspect()) };
   }

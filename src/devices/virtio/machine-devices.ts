@@ -1,13 +1,16 @@
-import { VirtioBlock } from './block/device.ts';
+import { VirtioBlock, type VirtioBlockWorld } from './block/device.ts';
 import { VirtioConsole } from './console/device.ts';
 import { VirtioEntropy } from './entropy/device.ts';
 import type { VirtioModel } from './model.ts';
 
 /** What is configured of a machine's virtio devices. */
 export interface VirtioConfiguration {
-  /** Images of its disks: whole sectors. They are not changed. */
-  readonly disks: readonly Uint8Array[];
+  /** Of whole sectors. Their images are not changed. */
+  readonly disks: readonly VirtioDisk[];
 }
+
+/** A disk; without a serial number it has one of its place. */
+export type VirtioDisk = Omit<VirtioBlockWorld, 'serial'> & Partial<Pick<VirtioBlockWorld, 'serial'>>;
 
 /** A device of a machine, before it has a place in it. */
 export interface VirtioPart {
@@ -31,8 +34,8 @@ export class VirtioParts {
   constructor({ disks }: VirtioConfiguration, world: PartsWorld) {
     this.console = new VirtioConsole({ transmit: world.consoleOut });
     // Disks have both kinds of rings to choose from, the others split ones: so a guest that takes packed rings shows both.
-    const blocks = disks.map((image, index): VirtioPart => {
-      const model = new VirtioBlock({ image, serial: `hyperscope-disk${index}` });
+    const blocks = disks.map((disk, index): VirtioPart => {
+      const model = new VirtioBlock({ ...disk, serial: disk.serial ?? `hyperscope-disk${index}` });
       return { model, name: numbered(model.name, index), offersPacked: true };
     });
     const others = [new VirtioEntropy(), this.console];

@@ -54,5 +54,7 @@ export interface VirtioModel<State extends { readonly version: number } = { read
   save(): State;
   /** Throws a plain sentence when `version` is unknown. */
   restore(state: State): void;
+  /** What the guest keeps in the device besides its memory, for the state hash; nothing while it is as it was at switch-on. */
+  contents?(): Iterable<Uint8Array>;
   inspect(): readonly InspectNode[];
 }

@@ -462,7 +462,7 @@ export class GuestPartition implements HostedPartition, Machine {
   }
   stateHash(): string {
     if (this.isDestroyed) return '0'.repeat(16);
-    return stateHash(this.processors, this.memory);
+    return stateHash(this.processors, this.memory, this.devices.contents());
   }
 }
 

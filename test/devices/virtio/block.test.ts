@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { ImageError } from '../../../src/devices/disk-image/disk-image.ts';
+import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
 import { Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { BlockFeature, Outcome, Request } from '../../../src/devices/virtio/block/registers.ts';
 import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
-import { MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
 
 const SECTORS = 100;
 const DISCARDS = 1n << BigInt(BlockFeature.DISCARD);
@@ -40,7 +42,7 @@ describe.each([
 ])('a block device, %s', (_name, features, indirect) => {
   const start = () => {
     const source = image();
-    const driver = new MmioDriver(new VirtioBlock({ image: source, serial: 'a-serial-number' })).start(features);
+    const driver = new MmioDriver(new VirtioBlock({ image: imageOfBytes(source), serial: 'a-serial-number' })).start(features);
     /** Sends a request; gives its status, what was written, and the length that came back. */
     const send = (type: number, sector: bigint | number, data: Uint8Array = new Uint8Array(0), room = 0, piece?: number) => {
       const { bytes, used } = driver.request(header(type, sector, data), room + 1, { piece, indirect });
@@ -135,7 +137,7 @@ describe.each([
     send(Request.OUT, 1, new Uint8Array(512).fill(0x55));
     send(Request.DISCARD, 0, range(8, 8));
     const saved = structuredClone(driver.device.save());
-    const other = new MmioDriver(new VirtioBlock({ image: image(), serial: 'a-serial-number' }));
+    const other = new MmioDriver(new VirtioBlock({ image: imageOfBytes(image()), serial: 'a-serial-number' }));
     other.dma.bytes.set(driver.dma.bytes);
     other.device.restore(saved);
     expect(other.device.save()).toEqual(saved);
@@ -146,7 +148,7 @@ describe.each([
 });
 
 test('discarding is unsupported where it was not negotiated', () => {
-  const model = new VirtioBlock({ image: image(), serial: '' });
+  const model = new VirtioBlock({ image: imageOfBytes(image()), serial: '' });
   const driver = new MmioDriver(model);
   driver.start();
   driver.negotiate((model.features | SPLIT) & ~DISCARDS);
@@ -156,7 +158,7 @@ test('discarding is unsupported where it was not negotiated', () => {
 });
 
 test('the configuration has the size and the limits', () => {
-  const driver = new MmioDriver(new VirtioBlock({ image: image(), serial: '' }));
+  const driver = new MmioDriver(new VirtioBlock({ image: imageOfBytes(image()), serial: '' }));
   expect([driver.config(0, 8), driver.config(8, 4), driver.config(12, 4), driver.config(20, 4)]).toEqual([
     100n,
     0x8000n,
@@ -165,4 +167,54 @@ test('the configuration has the size and the limits', () => {
   ]);
   expect([36, 40, 44, 48, 52].map((offset) => driver.config(offset, 4))).toEqual([0x4000n, 1n, 1n, 0x4000n, 1n]);
   expect(driver.config(56, 1)).toBe(1n);
+});
+
+test('a disk that is only read refuses to be written, and offers nothing that would', () => {
+  const model = new VirtioBlock({ image: imageOfBytes(image()), serial: '', isReadOnly: true });
+  const driver = new MmioDriver(model).start();
+  const status = (type: number, data: Uint8Array) => driver.request(header(type, 0, data), 1).bytes[0];
+  expect(status(Request.OUT, new Uint8Array(512).fill(9))).toBe(Outcome.IO_ERROR);
+  expect(status(Request.WRITE_ZEROES, range(1, 1))).toBe(Outcome.UNSUPPORTED);
+  expect(driver.request(header(Request.IN, 1), 513).bytes.subarray(0, 512)).toEqual(new Uint8Array(512).fill(1));
+  expect([...model.contents()]).toEqual([]);
+  expect(model.features & DISCARDS).toBe(0n);
+});
+
+test('each queue of several serves requests', () => {
+  const driver = new MmioDriver(new VirtioBlock({ image: imageOfBytes(image()), serial: '', queues: 3 })).start();
+  expect(driver.config(34, 2)).toBe(3n);
+  for (const queue of [2, 0, 1]) {
+    driver.write(R.INTERRUPT_ACKNOWLEDGE, 3);
+    expect(driver.request(header(Request.IN, 7 + queue), 513, { queue }).bytes[0]).toBe(7 + queue);
+    expect(driver.line.level).toBe(true);
+  }
+});
+
+test('what can not be read of an image is an error to the guest, and is shown', () => {
+  const broken = {
+    size: SECTORS * 512,
+    read: (): Uint8Array => {
+      throw new ImageError('The disk image is damaged.');
+    },
+  };
+  const driver = new MmioDriver(new VirtioBlock({ image: broken, serial: '' })).start();
+  expect(driver.request(header(Request.IN, 0), 513)).toMatchObject({ used: { written: 0 } });
+  expect(driver.dma.bytes[BUFFERS + 16 + 512]).toBe(Outcome.IO_ERROR);
+  expect(driver.shown('image')?.detail).toBe('The disk image is damaged.');
+  expect(driver.request(header(Request.OUT, 0, new Uint8Array(512)), 1).bytes[0]).toBe(Outcome.IO_ERROR);
+  // A whole cluster needs nothing of the image.
+  expect(driver.request(header(Request.WRITE_ZEROES, 0, range(0, 8)), 1).bytes[0]).toBe(Outcome.OK);
+  expect(driver.request(header(Request.IN, 0), 513).bytes[512]).toBe(Outcome.IO_ERROR);
+});
+
+test('what was written tells itself for the state hash, whatever the order', () => {
+  const written = (sectors: readonly number[]) => {
+    const model = new VirtioBlock({ image: imageOfBytes(image()), serial: '' });
+    const driver = new MmioDriver(model).start();
+    for (const sector of sectors) driver.request(header(Request.OUT, sector, new Uint8Array(512).fill(sector)), 1);
+    return [...model.contents()];
+  };
+  expect(written([])).toEqual([]);
+  expect(written([1, 80, 40])).toEqual(written([80, 40, 1]));
+  expect(written([1, 80])).not.toEqual(written([1, 40]));
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
 import { PcDevices } from '../../../src/devices/pc/pc.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { slotPlace } from '../../../src/devices/virtio/slots.ts';
@@ -26,7 +27,7 @@ function machine() {
     powerOff: () => {},
     reset: () => {},
     debugExit: () => {},
-    virtio: { dma, disks: [new Uint8Array(512)] },
+    virtio: { dma, disks: [{ image: imageOfBytes(new Uint8Array(512)) }] },
   });
   const device = pc.mmio.find(slotPlace(2).base);
   if (!(device instanceof VirtioMmio)) throw new Error('no console is in slot 2');

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
 import { Feature, featureBits, Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { Request } from '../../../src/devices/virtio/block/registers.ts';
@@ -28,7 +29,8 @@ function offerRead(driver: MmioDriver, sector: number): number {
 }
 
 function disk(): VirtioBlock {
-  return new VirtioBlock({ image: Uint8Array.from({ length: 8 * 512 }, (_, index) => 1 + (index >> 9)), serial: 'disk' });
+  const image = imageOfBytes(Uint8Array.from({ length: 8 * 512 }, (_, index) => 1 + (index >> 9)));
+  return new VirtioBlock({ image, serial: 'disk' });
 }
 
 /** Runs to the stage with this id, or to the end; gives all steps. */

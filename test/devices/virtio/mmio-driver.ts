@@ -8,8 +8,9 @@ import { type Buffer, type Driver, PackedDriver, SplitDriver, type Used } from '
 import { FakeDma } from './fake-dma.ts';
 
 const BASE = 0xfeb0_0000n;
-/** Places of the queues, and of the buffers that the helper makes. */
-const ORIGINS = [0x2_0000, 0x3_0000] as const;
+/** Places of up to 8 queues, and of the buffers that the helper makes. */
+const FIRST_ORIGIN = 0x2_0000;
+const ORIGIN_STEP = 0x6000;
 export const BUFFERS = 0x5_0000;
 /** Entries of each queue. */
 const SIZE = 8;
@@ -77,9 +78,10 @@ export class MmioDriver {
     if (!this.negotiate(features | this.model.features)) throw new Error('the features were refused');
     const isPacked = (features & featureBits(Feature.RING_PACKED)) !== 0n;
     this.rings.length = 0;
-    this.dma.bytes.fill(0, ORIGINS[0], BUFFERS);
+    this.dma.bytes.fill(0, FIRST_ORIGIN, BUFFERS);
     for (const [index] of this.model.queues.entries()) {
-      const options = { size: SIZE, origin: ORIGINS[index], hasEventIndex: (features & featureBits(Feature.EVENT_IDX)) !== 0n };
+      const origin = FIRST_ORIGIN + index * ORIGIN_STEP;
+      const options = { size: SIZE, origin, hasEventIndex: (features & featureBits(Feature.EVENT_IDX)) !== 0n };
       const ring = isPacked ? new PackedDriver(this.dma, options) : new SplitDriver(this.dma, options);
       this.rings.push(ring);
       this.setUp(index, ring.layout);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
 import { Feature, featureBit, featureBits, Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
@@ -44,7 +45,7 @@ describe('the registers', () => {
   });
 
   test('of the configuration are read in any size, and zero beyond its end', () => {
-    const driver = new MmioDriver(new VirtioBlock({ image: new Uint8Array(0x300 * 512), serial: 'x' }));
+    const driver = new MmioDriver(new VirtioBlock({ image: imageOfBytes(new Uint8Array(0x300 * 512)), serial: 'x' }));
     expect([driver.config(0, 8), driver.config(0, 4), driver.config(1, 1), driver.config(0, 2)]).toEqual([
       0x300n,
       0x300n,

@@ -1,3 +1,4 @@
+import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
 import { Feature, featureBit, Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
@@ -11,7 +12,7 @@ import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
 /** The devices that are fuzzed. */
 export const FUZZED: readonly (readonly [string, () => VirtioModel])[] = [
   ['virtio-rng', () => new VirtioEntropy()],
-  ['virtio-blk', () => new VirtioBlock({ image: new Uint8Array(64 * 512), serial: 'fuzzed' })],
+  ['virtio-blk', () => new VirtioBlock({ image: imageOfBytes(new Uint8Array(64 * 512)), serial: 'fuzzed' })],
   ['virtio-console', () => new VirtioConsole({ transmit: () => {} })],
 ];
 

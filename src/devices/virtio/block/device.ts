@@ -1,10 +1,11 @@
 import type { Handler } from '../../../stages/stage.ts';
+import { type DiskImage, ImageError } from '../../disk-image/disk-image.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { requireVersion } from '../../state.ts';
 import { DeviceId, featureBit, featureBits } from '../abi.ts';
 import { serveRequests as serveRequestsAtOnce } from '../generated/block.ts';
 import { type BlockWork, serveRequests } from '../handlers/block.ts';
-import type { DriverSide, VirtioModel } from '../model.ts';
+import type { DriverSide, QueueKind, VirtioModel } from '../model.ts';
 import { OverlaidImage, type OverlayState } from './overlay.ts';
 import * as R from './registers.ts';
 import type { Answer, BlockRequest } from './request.ts';
@@ -17,41 +18,52 @@ export interface VirtioBlockState {
 }
 
 export interface VirtioBlockWorld {
-  /** The disk: whole sectors, at least one. It is read, never written. */
-  readonly image: Uint8Array;
+  /** The disk: whole sectors, at least one. */
+  readonly image: DiskImage;
   /** What the device answers when it is asked for its id: up to 20 characters of ASCII. */
   readonly serial: string;
+  /** Nothing can be written. */
+  readonly isReadOnly?: boolean;
+  /** Queues that requests may be put into: 1 when missing. */
+  readonly queues?: number;
 }
 
-const REQUESTS = 0;
 const QUEUE_SIZE = 128;
+/** Queues of a disk. */
+export const MOST_QUEUES = 16;
+export const LONGEST_SERIAL = R.ID_SIZE;
 const LONGEST_DATA = R.LONGEST_SEGMENT * R.MOST_SEGMENTS;
 
 const failed: Answer = { outcome: R.Outcome.IO_ERROR, written: 0 };
 const unsupported: Answer = { outcome: R.Outcome.UNSUPPORTED, written: 0 };
 const done = (written = 0): Answer => ({ outcome: R.Outcome.OK, written });
 
-/** The block device (virtio 1.2, 5.2) on an image in memory. What is written is kept in an overlay, which is a part of the state. */
+/** The block device (virtio 1.2, 5.2) on an image. What is written is kept in an overlay, which is a part of the state. */
 export class VirtioBlock implements VirtioModel<VirtioBlockState>, BlockWork {
   readonly name = 'virtio-blk';
   readonly id = DeviceId.BLOCK;
-  readonly queues = [{ name: 'requests', size: QUEUE_SIZE }];
-  readonly features = featureBits(
-    R.BlockFeature.SIZE_MAX,
-    R.BlockFeature.SEG_MAX,
-    R.BlockFeature.BLK_SIZE,
-    R.BlockFeature.FLUSH,
-    R.BlockFeature.DISCARD,
-    R.BlockFeature.WRITE_ZEROES,
-  );
+  readonly queues: readonly QueueKind[];
+  readonly features: bigint;
   readonly featureBits = R.BlockFeature;
   private driver: DriverSide | undefined;
   private readonly disk: OverlaidImage;
   private requests = 0;
   private errors = 0;
+  /** Why a part of the image couldn't be read, the last time. */
+  private damage: string | undefined;
 
   constructor(private readonly world: VirtioBlockWorld) {
-    this.disk = new OverlaidImage(world.image);
+    const { image, isReadOnly = false, queues = 1 } = world;
+    this.disk = new OverlaidImage(image);
+    this.queues = Array.from({ length: queues }, (_, index) => ({
+      name: queues === 1 ? 'requests' : `requests ${index}`,
+      size: QUEUE_SIZE,
+    }));
+    const { SIZE_MAX, SEG_MAX, BLK_SIZE, FLUSH, DISCARD, WRITE_ZEROES, READ_ONLY, MULTIQUEUE } = R.BlockFeature;
+    this.features =
+      featureBits(SIZE_MAX, SEG_MAX, BLK_SIZE, FLUSH) |
+      (isReadOnly ? featureBit(READ_ONLY) : featureBits(DISCARD, WRITE_ZEROES)) |
+      (queues > 1 ? featureBit(MULTIQUEUE) : 0n);
   }
 
   connect(driver: DriverSide): void {
@@ -69,6 +81,7 @@ export class VirtioBlock implements VirtioModel<VirtioBlockState>, BlockWork {
     set(R.Place.SIZE_MAX, R.LONGEST_SEGMENT);
     set(R.Place.SEG_MAX, R.MOST_SEGMENTS);
     set(R.Place.BLK_SIZE, R.SECTOR);
+    view.setUint16(R.Place.NUM_QUEUES, this.queues.length > 1 ? this.queues.length : 0, true);
     set(R.Place.MAX_DISCARD_SECTORS, R.MOST_CLEARED);
     set(R.Place.MAX_DISCARD_SEG, R.MOST_RANGES);
     set(R.Place.DISCARD_ALIGNMENT, 1);
@@ -78,11 +91,11 @@ export class VirtioBlock implements VirtioModel<VirtioBlockState>, BlockWork {
     return new Uint8Array(view.buffer);
   }
 
-  notified(): void {
-    if (this.driver) serveRequestsAtOnce(this, this.driver, REQUESTS);
+  notified(index: number): void {
+    if (this.driver) serveRequestsAtOnce(this, this.driver, index);
   }
-  *notifiedInStages(): Handler {
-    if (this.driver) yield* serveRequests(this, this.driver, REQUESTS);
+  *notifiedInStages(index: number): Handler {
+    if (this.driver) yield* serveRequests(this, this.driver, index);
   }
 
   conclude({ writable, room }: BlockRequest, { outcome, written }: Answer): number {
@@ -93,7 +106,18 @@ export class VirtioBlock implements VirtioModel<VirtioBlockState>, BlockWork {
     return written === room ? room + 1 : written;
   }
 
+  /** A part of the image that can't be read is a bad sector to the guest. */
   perform(request: BlockRequest): Answer {
+    try {
+      return this.move(request);
+    } catch (error) {
+      if (!(error instanceof ImageError)) throw error;
+      this.damage = error.message;
+      return failed;
+    }
+  }
+
+  private move(request: BlockRequest): Answer {
     switch (request.type) {
       case R.Request.IN:
         return this.read(request);
@@ -133,7 +157,7 @@ export class VirtioBlock implements VirtioModel<VirtioBlockState>, BlockWork {
   private write({ sector, readable }: BlockRequest): Answer {
     const length = readable.length - R.HEADER_SIZE;
     const offset = length > LONGEST_DATA ? undefined : this.offsetOf(sector, length);
-    if (offset === undefined) return failed;
+    if (offset === undefined || this.world.isReadOnly) return failed;
     this.disk.write(offset, readable.read(R.HEADER_SIZE, length));
     return done();
   }
@@ -165,6 +189,10 @@ export class VirtioBlock implements VirtioModel<VirtioBlockState>, BlockWork {
     this.disk.reset();
     this.requests = 0;
     this.errors = 0;
+    this.damage = undefined;
+  }
+  contents(): Iterable<Uint8Array> {
+    return this.disk.contents();
   }
   save(): VirtioBlockState {
     return { version: 1, overlay: this.disk.save(), requests: this.requests, errors: this.errors };
@@ -178,6 +206,8 @@ export class VirtioBlock implements VirtioModel<VirtioBlockState>, BlockWork {
   inspect(): readonly InspectNode[] {
     return [
       { name: 'capacity', value: `${this.sectors} sectors`, detail: `${this.disk.size} bytes, id ${this.world.serial}` },
+      ...(this.world.isReadOnly ? [{ name: 'access', value: 'read only' }] : []),
+      ...(this.damage === undefined ? [] : [{ name: 'image', value: 'not readable', detail: this.damage }]),
       { name: 'overlay', value: `${this.disk.written} bytes`, detail: 'written by the guest, kept in memory' },
       { name: 'requests', value: String(this.requests), detail: `${this.errors} of them not done` },
     ];

@@ -1,3 +1,5 @@
+import type { DiskImage } from '../../disk-image/disk-image.ts';
+
 /** Bytes that are kept together once one of them was written. */
 const CLUSTER = 4096;
 /** A cluster that is all zeroes takes no room. */
@@ -15,18 +17,19 @@ export interface OverlayState {
 export class OverlaidImage {
   private clusters = new Map<number, Uint8Array>();
 
-  constructor(private readonly image: Uint8Array) {}
+  constructor(private readonly image: DiskImage) {}
 
   get size(): number {
-    return this.image.length;
+    return this.image.size;
   }
   /** Bytes of the image that no longer count. */
   get written(): number {
     return this.clusters.size * CLUSTER;
   }
 
+  /** Throws ImageError, as all do that need what is in the image. */
   read(offset: number, length: number): Uint8Array {
-    const bytes = this.image.slice(offset, offset + length);
+    const bytes = this.image.read(offset, length);
     this.each(offset, length, (number, within, done, count) => {
       const cluster = this.clusters.get(number);
       if (cluster === ZEROES) bytes.fill(0, done, done + count);
@@ -69,9 +72,18 @@ export class OverlaidImage {
     const known = this.clusters.get(number);
     if (known && known !== ZEROES) return known;
     const made = new Uint8Array(CLUSTER);
-    if (known === undefined) made.set(this.image.subarray(number * CLUSTER, (number + 1) * CLUSTER));
+    const start = number * CLUSTER;
+    if (known === undefined) made.set(this.image.read(start, Math.min(CLUSTER, this.size - start)));
     this.clusters.set(number, made);
     return made;
+  }
+
+  /** What was written, for the state hash: the same bytes for the same contents, in whatever order they came. Nothing at first. */
+  *contents(): Iterable<Uint8Array> {
+    for (const number of [...this.clusters.keys()].sort((a, b) => a - b)) {
+      yield new Uint8Array(Float64Array.of(number).buffer);
+      yield this.clusters.get(number) ?? ZEROES;
+    }
   }
 
   /** Forgets what was written. */

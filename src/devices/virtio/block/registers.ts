@@ -5,6 +5,7 @@ export const BlockFeature = {
   READ_ONLY: 5,
   BLK_SIZE: 6,
   FLUSH: 9,
+  MULTIQUEUE: 12,
   DISCARD: 13,
   WRITE_ZEROES: 14,
 } as const;
@@ -36,6 +37,7 @@ export const Place = {
   SIZE_MAX: 8,
   SEG_MAX: 12,
   BLK_SIZE: 20,
+  NUM_QUEUES: 34,
   MAX_DISCARD_SECTORS: 36,
   MAX_DISCARD_SEG: 40,
   DISCARD_ALIGNMENT: 44,

@@ -231,6 +231,10 @@ export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
     this.session.restore(state.session);
   }
 
+  contents(): Iterable<Uint8Array> {
+    return this.model.contents?.() ?? [];
+  }
+
   inspect(): InspectNode {
     const { session, model, interruptStatus } = this;
     const causes = [
