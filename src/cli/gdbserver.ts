@@ -43,6 +43,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
     exitsKept,
     testDevice,
     intercepts,
+    virtio = {},
   } = options.configuration;
   const { first: guest, host } = launchGuests(
     {
@@ -62,6 +63,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       intercepts,
       initrd: options.initrd,
       disk: options.disks,
+      channels: virtio.channels,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,
       mode: options.mode,
     },

@@ -18,6 +18,15 @@ export function fileProblem(error: unknown): string {
   return REASONS[code] ?? (error instanceof Error ? error.message : String(error));
 }
 
+/** Opens a file that the user named, empty, to be written; its descriptor. Throws UsageError. */
+export function openForWriting(file: string, name: string): number {
+  try {
+    return openSync(file, 'w');
+  } catch (error) {
+    throw new UsageError(`${name} ${file} can't be written: ${fileProblem(error)}.`);
+  }
+}
+
 /** Writes a file that the user named; `name` is what it is called when it can't be written. Throws UsageError. */
 export function writeText(file: string, text: string, name: string): void {
   try {

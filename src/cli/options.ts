@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly initrd?: string;
   /** Files, by their names or with more. */
   readonly disks: readonly (string | DiskRequest)[];
+  /** Files that get what the guest writes to channels, by the channel's name. */
+  readonly channelFiles: ReadonlyMap<string, string>;
   readonly loadAddress?: bigint;
   readonly mode?: 16 | 32 | 64;
   readonly exits?: string;
@@ -144,6 +146,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       initrd: { type: 'string' },
       append: { type: 'string' },
       disk: { type: 'string', multiple: true },
+      channel: { type: 'string', multiple: true },
       net: { type: 'string' },
       'load-address': { type: 'string' },
       mode: { type: 'string' },
@@ -180,6 +183,11 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
     throw new UsageError(`--load-address takes an address such as 0x100000, not "${values['load-address']}".`);
   const mode = values.mode === undefined ? undefined : oneOf(values.mode, 'mode', ['16', '32', '64']);
   const commandLine = [values.append, ...guestArguments].filter((part) => part !== undefined).join(' ');
+  // NAME or NAME=FILE.
+  const channels = (values.channel ?? []).map((text): [string, string] => {
+    const at = text.indexOf('=');
+    return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+  });
   const platform: PlatformName = oneOf(values.platform, 'platform', PLATFORM_NAMES);
   return {
     program,
@@ -197,9 +205,11 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       exitsKept: values['exits-kept'] === undefined ? undefined : Number(parseCount(values['exits-kept'], 'exits-kept')),
       testDevice: values['test-device'],
       intercepts: values.intercept,
+      virtio: { channels: channels.map(([name]) => name) },
     },
     initrd: values.initrd,
     disks: values.disk?.map(parseDisk) ?? [],
+    channelFiles: new Map(channels.filter(([, file]) => file !== '')),
     loadAddress,
     mode: mode === undefined ? undefined : mode === '16' ? 16 : mode === '32' ? 32 : 64,
     exits: values.exits,

@@ -8,7 +8,7 @@ import { openDisk } from '../platforms/open-disk.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import { openSymbols } from '../symbols/open-symbols.ts';
 import { JournalFile, writeAll } from './journal-file.ts';
-import { nodeFiles, writeText } from './node-files.ts';
+import { nodeFiles, openForWriting, writeText } from './node-files.ts';
 import { parseRunOptions, type RunOptions } from './options.ts';
 import { RealTime, soon, WAIT } from './real-time.ts';
 import { tellRefusals } from './refusals.ts';
@@ -47,7 +47,10 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const { exitsFilter = () => true } = options;
   if (journal) partition.journal.onRecord((record) => exitsFilter(record) && journal.write(record));
   // Straight to the descriptor: what the guest printed must be out even when the process is killed.
-  partition.onConsole((source, bytes) => writeAll(source === 'serial' ? STDOUT : STDERR, bytes));
+  const channels = new Map(
+    [...options.channelFiles].map(([name, file]) => [`channel ${name}`, openForWriting(file, '--channel')]),
+  );
+  partition.onConsole((source, bytes) => writeAll(channels.get(source) ?? (source === 'serial' ? STDOUT : STDERR), bytes));
   const started = performance.now();
   // Sees crashes before they change anything.
   const session = options.crashReport === undefined ? undefined : new DebugSession(partition, openSymbols(program));

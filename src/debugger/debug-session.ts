@@ -273,6 +273,13 @@ export class DebugSession implements RunControl {
     this.idle = false;
   }
 
+  /** The same for a device that takes input by a name of its own; false where none has it. */
+  inputTo(device: string, bytes: Uint8Array): boolean {
+    if (!this.partition.sendToDevice(device, bytes)) return false;
+    this.idle = false;
+    return true;
+  }
+
   /** Stands still at the first instruction: what a launch with a stop on entry begins with. */
   stopAtEntry(): StopEvent {
     this.lastStop = { reason: 'entry', vcpu: 0, description: 'Entry' };

@@ -1,6 +1,7 @@
 import { LONGEST_SERIAL, MOST_QUEUES } from '../devices/virtio/block/device.ts';
 import { SECTOR } from '../devices/virtio/block/registers.ts';
-import type { VirtioDisk } from '../devices/virtio/machine-devices.ts';
+import { MOST_CHANNELS } from '../devices/virtio/console/device.ts';
+import type { VirtioConfiguration, VirtioDisk } from '../devices/virtio/machine-devices.ts';
 import { MOST_DISKS } from '../devices/virtio/slots.ts';
 import { changeIntercepts, InterceptChangeError } from '../hypervisor/intercepts/changes.ts';
 import { interceptSettings } from '../hypervisor/intercepts/settings.ts';
@@ -45,6 +46,8 @@ export interface PartitionConfiguration {
   readonly machine?: MachineName;
   /** Disks, which the guest reaches by virtio. What it writes stays in the partition. */
   readonly disks?: readonly PartitionDisk[];
+  /** Virtio devices and ports that a machine has only for who asks. */
+  readonly virtio?: Omit<VirtioConfiguration, 'disks'>;
   /** What the real-time clock shows at switch-on, in seconds since 1970. The same start gives the same run. */
   readonly startSeconds?: bigint;
   /** Records that the exit journal keeps in memory: 0 (exits are only counted) to 1,000,000, 4096 when missing. */
@@ -111,6 +114,7 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
     throw new ConfigurationError('A bare machine has no hypervisor that could intercept anything; choose another platform.');
   checkIntercepts(intercepts, vendor);
   checkDisks(configuration);
+  checkVirtio(configuration);
   if (configuration.machine === 'pc') throw new ConfigurationError('Machine pc comes with a later version; choose microvm.');
   const room = ADDRESSABLE - vcpus * VCPU_SIZE;
   if (memory > room)
@@ -125,6 +129,22 @@ function checkDisks({ disks = [], platform }: PartitionConfiguration): void {
   if (disks.length > MOST_DISKS)
     throw new ConfigurationError(`A partition can have ${MOST_DISKS} disks; ${disks.length} were asked for.`);
   for (const disk of disks) checkDisk(disk);
+}
+
+function checkVirtio({ platform, virtio = {} }: PartitionConfiguration): void {
+  const { channels = [] } = virtio;
+  if (platform === 'bare' && channels.length > 0)
+    throw new ConfigurationError('Channels are ports of a virtio console, which platform bare has not; use platform kvm.');
+  if (channels.length > MOST_CHANNELS)
+    throw new ConfigurationError(`A console can have ${MOST_CHANNELS} channels; ${channels.length} were asked for.`);
+  for (const [index, name] of channels.entries()) {
+    if (!/^[\w.-]{1,64}$/.test(name))
+      throw new ConfigurationError(
+        `A channel can't have the name "${name}"; it takes up to 64 letters, digits, ".", "_" and "-".`,
+      );
+    if (channels.indexOf(name) !== index)
+      throw new ConfigurationError(`Two channels have the name "${name}"; give each one of its own.`);
+  }
 }
 
 function checkDisk({ path, image, serial = '', queues = 1 }: PartitionDisk): void {

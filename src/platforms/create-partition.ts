@@ -1,3 +1,4 @@
+import { asksForMore } from '../devices/virtio/machine-devices.ts';
 import { Host } from '../hypervisor/host/host.ts';
 import { HostRefusal } from '../hypervisor/host/host-memory.ts';
 import { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
@@ -81,7 +82,7 @@ export function createPartition(
     exitsKept: configuration.exitsKept,
     exitOrder: host.exitOrder,
     testDevice: configuration.testDevice,
-    virtio: hasTables && platform !== 'bare' ? { disks: configuration.disks ?? [] } : undefined,
+    virtio: hasTables && platform !== 'bare' ? { ...configuration.virtio, disks: configuration.disks ?? [] } : undefined,
     grant: grantOf(configuration),
     onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),
     load: (devices) => {
@@ -100,8 +101,8 @@ export function createPartition(
 }
 
 /** Programs that look for ACPI tables find them: Linux, others that boot by PVH, and whoever was given a device that only they tell of. */
-function hasFirmwareTables({ disks = [], machine }: PartitionConfiguration, { protocol }: Program): boolean {
-  return protocol === 'linux' || protocol === 'pvh' || machine !== undefined || disks.length > 0;
+function hasFirmwareTables({ disks = [], machine, virtio = {} }: PartitionConfiguration, { protocol }: Program): boolean {
+  return protocol === 'linux' || protocol === 'pvh' || machine !== undefined || disks.length > 0 || asksForMore(virtio);
 }
 
 /** Throws ConfigurationError where the host has no room. */

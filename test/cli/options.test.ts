@@ -25,6 +25,9 @@ describe('the options of run', () => {
     expect(parseRunOptions(['a.asm', '--disk', 'a,b.img,ro,serial=A 1,queues=4']).disks).toEqual([
       { file: 'a,b.img', readOnly: true, serial: 'A 1', queues: 4 },
     ]);
+    const { configuration, channelFiles } = parseRunOptions(['a.asm', '--channel', 'a', '--channel', 'b=out.txt']);
+    expect(configuration.virtio).toEqual({ channels: ['a', 'b'] });
+    expect([...channelFiles]).toEqual([['b', 'out.txt']]);
     expect(() => parseRunOptions(['a.asm', '--disk', 'a.img,seriel=1'])).toThrow('not "seriel="');
   });
 

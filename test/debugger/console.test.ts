@@ -32,6 +32,8 @@ describe('a console command', () => {
       'gdt',
       'report',
       'input',
+      'channel',
+      'resize',
       'partitions',
       'privileges',
       'host',

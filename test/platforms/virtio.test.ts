@@ -116,6 +116,8 @@ test('six disks, entropy and console fill the slots, and save and restore', () =
 test.each<[Partial<PartitionConfiguration>, string]>([
   [{ disks: [{ path: 'odd.img', image: imageOfBytes(new Uint8Array(513)) }] }, 'The disk image odd.img has 513 bytes'],
   [{ disks: [{ path: 'empty.img', image: imageOfBytes(new Uint8Array(0)) }] }, 'The disk image empty.img has 0 bytes'],
+  [{ virtio: { channels: ['a b'] } }, 'A channel can\'t have the name "a b"'],
+  [{ virtio: { channels: ['a', 'a'] } }, 'Two channels have the name "a"'],
   [{ disks: Array.from({ length: 7 }, () => disk()) }, 'A partition can have 6 disks; 7 were asked for.'],
   [{ platform: 'bare' }, 'use platform kvm, or leave them out'],
 ])('a configuration that can not be is refused', (configuration, message) => {

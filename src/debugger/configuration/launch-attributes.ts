@@ -54,6 +54,7 @@ const diskObject = v.strictObject({
   queues: v.optional(wholeNumber(1, MOST_QUEUES)),
 });
 const NO_DISK = `must be a list of files such as ["disk.img"], or of objects with "file", "serial", "readOnly" and "queues" (1 to ${MOST_QUEUES})`;
+const NO_NAMES = 'must be a list of names such as ["org.hyperscope.agent"]';
 const NO_FILES = 'must be a list of files such as ["disk.img"]';
 
 /** What a partition is made from. */
@@ -123,6 +124,11 @@ const partitionAttributes = {
     schema: v.array(v.union([v.string(), diskObject], NO_DISK), NO_FILES),
     description:
       'Disks of the machine: images, raw or qcow2, such as `["disk.img"]`, or objects with more: `{ "file": "disk.qcow2", "serial": "A1", "readOnly": true, "queues": 2 }`. The guest reaches them by virtio; what it writes stays in memory, and the files are not changed.',
+  },
+  channels: {
+    schema: v.array(v.string(NO_NAMES), NO_NAMES),
+    description:
+      'Named ports of the virtio console, such as `["org.hyperscope.agent"]`: `/dev/virtio-ports/NAME` in Linux. What the guest writes there is shown in the Debug Console, and the command `channel` answers.',
   },
   loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
   mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },

@@ -2,6 +2,7 @@ import type { DebugSession } from '../debug-session.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import type { GuestGroup } from '../guest-group.ts';
 import { type ConsoleCommand, type ConsoleSession, columns, type WriteFile } from './command.ts';
+import { deviceCommands } from './devices.ts';
 import { exitCommands } from './exits.ts';
 import { findCommands } from './find.ts';
 import { inputCommands } from './input.ts';
@@ -30,6 +31,7 @@ const commands: readonly ConsoleCommand[] = [
   ...tableCommands,
   ...reportCommands,
   ...inputCommands,
+  ...deviceCommands,
   ...partitionCommands,
   help,
 ];
@@ -56,6 +58,7 @@ export function runConsoleCommand(
     vcpu: () => session.vcpu(vcpu),
     evaluate: (expression) => session.evaluate(expression, vcpu, session.vcpu(vcpu).activity?.exit),
     input: (bytes) => session.input(bytes),
+    inputTo: (device, bytes) => session.inputTo(device, bytes),
     get crash() {
       return session.crash;
     },

@@ -13,10 +13,14 @@ function unescaped(text: string): string {
   });
 }
 
-function input(session: ConsoleSession, rest: string): string {
+/** What a command that takes `[-n] TEXT` types. Throws ExpressionError. */
+export function typedBytes(rest: string): Uint8Array {
   const [, bare, text = ''] = /^(-n(?:\s|$))?(.*)$/s.exec(rest) ?? [];
-  const typed = unescaped(text) + (bare === undefined ? '\n' : '');
-  session.input(new TextEncoder().encode(typed));
+  return new TextEncoder().encode(unescaped(text) + (bare === undefined ? '\n' : ''));
+}
+
+function input(session: ConsoleSession, rest: string): string {
+  session.input(typedBytes(rest));
   return '';
 }
 

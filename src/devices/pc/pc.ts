@@ -33,6 +33,8 @@ export interface PcWorld {
   readonly highMemory: bigint;
   readonly serialOut: (byte: number) => void;
   readonly debugOut: (byte: number) => void;
+  /** The guest wrote to a channel. */
+  readonly channelOut?: (name: string, bytes: Uint8Array) => void;
   readonly powerOff: () => void;
   /** `source` names what asked for it. */
   readonly reset: (source: string) => void;
@@ -99,7 +101,7 @@ export class PcDevices {
     for (const device of [this.pic, this.pit, this.uart, this.rtc, keyboard, acpi, control, debugExit, debugConsole])
       this.ports.attach(device);
     const { virtio } = world;
-    this.virtio = virtio && new VirtioParts(virtio, { consoleOut: world.serialOut });
+    this.virtio = virtio && new VirtioParts(virtio, { consoleOut: world.serialOut, channelOut: world.channelOut });
     const virtioDevices =
       virtio && this.virtio ? placeInSlots(this.virtio.all, { dma: virtio.dma, line: (number) => this.isaLine(number) }) : [];
     this.usedSlots = virtioDevices.length;
@@ -130,9 +132,15 @@ export class PcDevices {
     if (this.virtio) this.virtio.console.isInFront = false;
   }
 
-  /** Bytes from outside, for the console that the guest printed on last. */
-  receive(bytes: Uint8Array): void {
-    (this.frontConsole ?? this.uart).receive(bytes);
+  /** Bytes from outside, for a device that is named in `inputs`, or for the console that the guest printed on last. */
+  receive(bytes: Uint8Array, to?: string): void {
+    if (to !== undefined) this.virtio?.inputs.get(to)?.(bytes);
+    else (this.frontConsole ?? this.uart).receive(bytes);
+  }
+
+  /** Names of what takes input from outside besides the console. */
+  get inputs(): readonly string[] {
+    return [...(this.virtio?.inputs.keys() ?? [])];
   }
 
   /** Whether a byte from outside would raise an interrupt. */

@@ -1,12 +1,20 @@
 import { VirtioBlock, type VirtioBlockWorld } from './block/device.ts';
 import { VirtioConsole } from './console/device.ts';
 import { VirtioEntropy } from './entropy/device.ts';
+import { CONSOLE_SIZE, channelInput, decodeConsoleSize } from './inputs.ts';
 import type { VirtioModel } from './model.ts';
 
 /** What is configured of a machine's virtio devices. */
 export interface VirtioConfiguration {
   /** Of whole sectors. Their images are not changed. */
   readonly disks: readonly VirtioDisk[];
+  /** Names of ports that the console has besides. */
+  readonly channels?: readonly string[];
+}
+
+/** Whether there is anything besides what a machine with virtio always has. */
+export function asksForMore({ channels = [] }: Omit<VirtioConfiguration, 'disks'>): boolean {
+  return channels.length > 0;
 }
 
 /** A disk; without a serial number it has one of its place. */
@@ -24,15 +32,26 @@ export interface VirtioPart {
 interface PartsWorld {
   /** The guest prints on the console. */
   readonly consoleOut: (byte: number) => void;
+  /** The guest writes to a channel; nobody hears it when missing. */
+  readonly channelOut?: (name: string, bytes: Uint8Array) => void;
 }
 
 /** The virtio devices that a machine has, whatever their transport: its disks, an entropy device, a console. */
 export class VirtioParts {
   readonly all: readonly VirtioPart[];
   readonly console: VirtioConsole;
+  /** What takes input from outside, by name. */
+  readonly inputs: ReadonlyMap<string, (bytes: Uint8Array) => void>;
 
-  constructor({ disks }: VirtioConfiguration, world: PartsWorld) {
-    this.console = new VirtioConsole({ transmit: world.consoleOut });
+  constructor({ disks, channels = [] }: VirtioConfiguration, world: PartsWorld) {
+    this.console = new VirtioConsole({
+      transmit: world.consoleOut,
+      channels: channels.map((name) => ({ name, transmit: (bytes) => world.channelOut?.(name, bytes) })),
+    });
+    this.inputs = new Map([
+      [CONSOLE_SIZE, (bytes) => this.console.resize(decodeConsoleSize(bytes))],
+      ...channels.map((name) => [channelInput(name), (bytes: Uint8Array) => this.console.receive(bytes, name)] as const),
+    ]);
     // Disks have both kinds of rings to choose from, the others split ones: so a guest that takes packed rings shows both.
     const blocks = disks.map((disk, index): VirtioPart => {
       const model = new VirtioBlock({ ...disk, serial: disk.serial ?? `hyperscope-disk${index}` });

@@ -40,6 +40,8 @@ export interface VirtioModel<State extends { readonly version: number } = { read
   connect(driver: DriverSide): void;
   /** The device configuration space as it is now, little-endian. */
   configuration(): Uint8Array;
+  /** The driver wrote 1 to 8 bytes of the configuration space. Without it, nothing there can be written. */
+  writeConfiguration?(offset: number, value: number, size: number): void;
   /** The driver put buffers into a queue, or has just started. */
   notified(queue: number): void;
   /**

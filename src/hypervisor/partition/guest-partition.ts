@@ -133,7 +133,7 @@ export class GuestPartition implements HostedPartition, Machine {
       processor.givesWay = parts.processors.length > 1;
       return new Vcpu(index, processor, apic);
     });
-    this.input = new InputDoor((bytes) => this.devices.receive(bytes));
+    this.input = new InputDoor((bytes, to) => this.devices.receive(bytes, to));
     this.server = parts.platform(this);
     this.reset();
   }
@@ -423,6 +423,11 @@ export class GuestPartition implements HostedPartition, Machine {
   }
   sendConsole(bytes: Uint8Array): void {
     this.input.enter(this.icount, this.ticks, bytes);
+  }
+  sendToDevice(to: string, bytes: Uint8Array): boolean {
+    if (!this.devices.inputs.includes(to)) return false;
+    this.input.enter(this.icount, this.ticks, bytes, to);
+    return true;
   }
 
   reset(): void {

@@ -5,6 +5,8 @@ export interface StampedInput {
   /** Guest time, which tells inputs apart that came while the guest was idle. */
   readonly ticks: bigint;
   readonly bytes: Uint8Array;
+  /** Which device it is for; the console when missing. */
+  readonly to?: string;
 }
 
 /**
@@ -15,16 +17,16 @@ export class InputDoor {
   private recorded: StampedInput[] = [];
   private pending: StampedInput[] = [];
 
-  constructor(private readonly deliver: (bytes: Uint8Array) => void) {}
+  constructor(private readonly deliver: (bytes: Uint8Array, to?: string) => void) {}
 
   get log(): readonly StampedInput[] {
     return this.recorded;
   }
 
-  enter(icount: bigint, ticks: bigint, bytes: Uint8Array): void {
-    const input = { icount, ticks, bytes: bytes.slice() };
+  enter(icount: bigint, ticks: bigint, bytes: Uint8Array, to?: string): void {
+    const input = { icount, ticks, bytes: bytes.slice(), ...(to === undefined ? {} : { to }) };
     this.recorded.push(input);
-    this.deliver(input.bytes);
+    this.deliver(input.bytes, to);
   }
 
   /** Inputs of an earlier run, to be delivered where they came then. */
@@ -44,7 +46,7 @@ export class InputDoor {
       if (first === undefined || first.icount > icount || first.ticks > ticks) return;
       this.pending.shift();
       this.recorded.push(first);
-      this.deliver(first.bytes);
+      this.deliver(first.bytes, first.to);
     }
   }
 

@@ -25,7 +25,7 @@ export interface VirtualCpu {
 }
 
 /** Where console output came from. */
-export type ConsoleSource = 'serial' | 'debug-console';
+export type ConsoleSource = 'serial' | 'debug-console' | `channel ${string}`;
 
 /** The unit of isolation: memory, vCPUs, devices, and the platform that serves their exits. */
 export interface Partition {
@@ -58,6 +58,8 @@ export interface Partition {
   sendConsole(bytes: Uint8Array): void;
   /** How time passes while the guest is idle and listens for input; undefined: it is skipped. */
   idlePace: IdlePace | undefined;
+  /** The same door for a device that takes input by a name of its own (devices/virtio/inputs.ts); false where none has it. */
+  sendToDevice(to: string, bytes: Uint8Array): boolean;
   /** Back to the state before the first instruction: same program, same configuration. */
   reset(): void;
   /** Devices, memory map, vCPUs as live trees. */

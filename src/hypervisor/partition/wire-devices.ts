@@ -71,6 +71,10 @@ export function wireDevices(configuration: DeviceConfiguration, host: DeviceHost
     debugOut: (byte) => {
       if (door.ask('debug-console', () => 'to print on the debug console')) output.put('debug-console', byte);
     },
+    // Who gives a guest a channel lets it write there.
+    channelOut: (name, bytes) => {
+      for (const byte of bytes) output.put(`channel ${name}`, byte);
+    },
     powerOff: () => {
       if (door.ask('power', () => 'to be switched off'))
         host.finish({ kind: 'power-off', status: 0, message: 'The guest powered off.' });

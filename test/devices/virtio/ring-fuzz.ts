@@ -14,6 +14,10 @@ export const FUZZED: readonly (readonly [string, () => VirtioModel])[] = [
   ['virtio-rng', () => new VirtioEntropy()],
   ['virtio-blk', () => new VirtioBlock({ image: imageOfBytes(new Uint8Array(64 * 512)), serial: 'fuzzed' })],
   ['virtio-console', () => new VirtioConsole({ transmit: () => {} })],
+  [
+    'virtio-console with a channel',
+    () => new VirtioConsole({ transmit: () => {}, channels: [{ name: 'a', transmit: () => {} }] }),
+  ],
 ];
 
 /** What one notification may do at most: 8 chains of 8 descriptors, each read in few pieces, and 1 MiB of data for each chain. */
@@ -48,7 +52,8 @@ export function fuzzRings(make: () => VirtioModel, random: Random, count: number
     driver.dma.accesses = 0;
     driver.dma.moved = 0;
     if (random.below(16) === 0) driver.write(random.below(0x100) & ~3, random.next());
-    if (driver.model instanceof VirtioConsole && random.below(2) === 0) driver.model.receive(random.bytes(random.below(100)));
+    if (driver.model instanceof VirtioConsole && random.below(2) === 0)
+      driver.model.receive(random.bytes(random.below(100)), random.pick(['', 'a']) || undefined);
     driver.notify(queue);
     if (driver.dma.accesses > MOST_ACCESSES || driver.dma.moved > MOST_MOVED)
       throw new Error(`ring state ${index}: ${driver.dma.accesses} accesses moved ${driver.dma.moved} bytes`);

@@ -125,8 +125,8 @@ export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
 
   writeMmio(gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): void {
     const offset = Number(gpa - this.world.base);
-    // No device here has configuration that can be written.
-    if (offset < R.CONFIG && size === 4 && offset % 4 === 0) this.writeRegister(offset, Number(value & LOW));
+    if (offset >= R.CONFIG) this.session.writeConfiguration(offset - R.CONFIG, size, value);
+    else if (size === 4 && offset % 4 === 0) this.writeRegister(offset, Number(value & LOW));
   }
 
   /** Work that is worth to be stepped through begins with QueueNotify. */

@@ -134,6 +134,11 @@ export class VirtioSession implements DriverSide {
     this.chosen = (this.chosen & ~(MASK << shift)) | (BigInt(value) << shift);
   }
 
+  /** The driver writes `size` bytes of the configuration space. */
+  writeConfiguration(offset: number, size: 1 | 2 | 4 | 8, value: bigint): void {
+    this.attempt(() => this.model.writeConfiguration?.(offset, Number(value & MASK), size));
+  }
+
   // --- queues ---------------------------------------------------------------------------------------------------------
 
   /** Entries that a queue can have; 0 for one that isn't there. */

@@ -1,0 +1,15 @@
+import type { ConsoleSize } from './console/control.ts';
+
+/** Names of inputs from outside for virtio devices, and what is in them: the input door knows bytes. */
+
+export const CONSOLE_SIZE = 'console-size';
+export const channelInput = (name: string): string => `channel ${name}`;
+
+/** What shows the console has this size now. */
+export function encodeConsoleSize({ columns, rows }: ConsoleSize): Uint8Array {
+  return new Uint8Array(Uint16Array.of(columns, rows).buffer);
+}
+export function decodeConsoleSize(bytes: Uint8Array): ConsoleSize {
+  const word = (at: number) => (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+  return { columns: word(0), rows: word(2) };
+}

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { runConsoleCommand } from '../../src/debugger/console/console.ts';
+import { launchGuest } from '../../src/debugger/launch-guest.ts';
+import { oneFile } from '../support/files.ts';
+
+const SOURCE = new TextEncoder().encode('bits 64\n_start: hlt\n');
+const start = (more: object) => launchGuest({ program: 'a.asm', memory: '16M', ...more }, oneFile('a.asm', SOURCE));
+const shown = ({ partition }: ReturnType<typeof start>, name: string) =>
+  partition.devices
+    .inspect()
+    .children?.find((device) => device.name === 'virtio-console')
+    ?.children?.find((node) => node.name === name);
+
+test('channel sends to a port, through the input door', () => {
+  const guest = start({ channels: ['org.hyperscope.agent'] });
+  expect(runConsoleCommand(guest.session, 'channel org.hyperscope.agent ping\\t')).toBe('');
+  expect(shown(guest, 'port 1: org.hyperscope.agent')?.detail).toBe('0 bytes came, 6 wait outside');
+  expect(guest.partition.input.log).toMatchObject([{ to: 'channel org.hyperscope.agent', bytes: { length: 6 } }]);
+  expect(() => runConsoleCommand(guest.session, 'channel other x')).toThrow('"channels": ["other"] in launch.json');
+  expect(() => runConsoleCommand(guest.session, 'channel')).toThrow('The name of a channel is missing');
+});
+
+test('inputs of devices are repeated where they came', () => {
+  const first = start({ channels: ['a'] });
+  runConsoleCommand(first.session, 'resize 132x43');
+  const second = start({ channels: ['a'] });
+  second.partition.input.replay(first.partition.input.log);
+  second.partition.run({ instructions: 1 });
+  expect(shown(second, 'size')?.value).toBe('132 × 43');
+});
+
+test('resize is refused for what is no size, and where no console is', () => {
+  expect(() => runConsoleCommand(start({ channels: ['a'] }).session, 'resize big')).toThrow('"big" is no size such as 132x43');
+  expect(() => runConsoleCommand(start({}).session, 'resize 80x25')).toThrow('The machine has no virtio console');
+});
