@@ -64,6 +64,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       initrd: options.initrd,
       disk: options.disks,
       channels: virtio.channels,
+      balloon: virtio.balloon,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,
       mode: options.mode,
     },

@@ -38,6 +38,7 @@ sector, a disk image or a flat binary.
   --disk FILE[,ro][,serial=TEXT][,queues=N]
                           a disk for virtio, raw or qcow2; once for each disk. What is written stays in memory
   --channel NAME[=FILE]   a named port of the virtio console; what the guest writes there goes to FILE, or to stderr
+  --balloon               a virtio memory balloon, by which the guest reports pages that it doesn't use
   --load-address ADDRESS  where a flat binary goes
   --mode 16|32|64         mode in which a flat binary starts
   --exits FILE            write the exit journal as JSON lines

@@ -89,7 +89,7 @@ function makeGuest(
       testDevice: member.testDevice,
       intercepts: member.intercepts,
       initrd: member.initrd === undefined ? undefined : files.read(member.initrd),
-      virtio: { channels: member.channels },
+      virtio: { channels: member.channels, balloon: member.balloon },
       disks: member.disk?.map((disk) => openDisk(disk, files)),
     },
     program,

@@ -1,8 +1,8 @@
 import { LONGEST_SERIAL, MOST_QUEUES } from '../devices/virtio/block/device.ts';
 import { SECTOR } from '../devices/virtio/block/registers.ts';
 import { MOST_CHANNELS } from '../devices/virtio/console/device.ts';
-import type { VirtioConfiguration, VirtioDisk } from '../devices/virtio/machine-devices.ts';
-import { MOST_DISKS } from '../devices/virtio/slots.ts';
+import { asksForMore, type VirtioConfiguration, type VirtioDisk, virtioDeviceCount } from '../devices/virtio/machine-devices.ts';
+import { MOST_DISKS, SLOTS } from '../devices/virtio/slots.ts';
 import { changeIntercepts, InterceptChangeError } from '../hypervisor/intercepts/changes.ts';
 import { interceptSettings } from '../hypervisor/intercepts/settings.ts';
 import {
@@ -131,10 +131,15 @@ function checkDisks({ disks = [], platform }: PartitionConfiguration): void {
   for (const disk of disks) checkDisk(disk);
 }
 
-function checkVirtio({ platform, virtio = {} }: PartitionConfiguration): void {
+function checkVirtio({ platform, virtio = {}, disks = [] }: PartitionConfiguration): void {
+  const wanted = virtioDeviceCount({ ...virtio, disks });
+  if (wanted > SLOTS)
+    throw new ConfigurationError(
+      `A microvm has places for ${SLOTS} virtio devices, but ${wanted} were asked for (an entropy device and a console are among them); leave some out.`,
+    );
   const { channels = [] } = virtio;
-  if (platform === 'bare' && channels.length > 0)
-    throw new ConfigurationError('Channels are ports of a virtio console, which platform bare has not; use platform kvm.');
+  if (platform === 'bare' && asksForMore(virtio))
+    throw new ConfigurationError('Channels and balloons are those of virtio, which platform bare has not; use platform kvm.');
   if (channels.length > MOST_CHANNELS)
     throw new ConfigurationError(`A console can have ${MOST_CHANNELS} channels; ${channels.length} were asked for.`);
   for (const [index, name] of channels.entries()) {

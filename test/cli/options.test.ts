@@ -26,7 +26,7 @@ describe('the options of run', () => {
       { file: 'a,b.img', readOnly: true, serial: 'A 1', queues: 4 },
     ]);
     const { configuration, channelFiles } = parseRunOptions(['a.asm', '--channel', 'a', '--channel', 'b=out.txt']);
-    expect(configuration.virtio).toEqual({ channels: ['a', 'b'] });
+    expect(configuration.virtio).toEqual({ channels: ['a', 'b'], balloon: false });
     expect([...channelFiles]).toEqual([['b', 'out.txt']]);
     expect(() => parseRunOptions(['a.asm', '--disk', 'a.img,seriel=1'])).toThrow('not "seriel="');
   });

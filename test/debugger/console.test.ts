@@ -34,6 +34,7 @@ describe('a console command', () => {
       'input',
       'channel',
       'resize',
+      'balloon',
       'partitions',
       'privileges',
       'host',

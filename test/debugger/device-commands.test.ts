@@ -29,6 +29,19 @@ test('inputs of devices are repeated where they came', () => {
   expect(shown(second, 'size')?.value).toBe('132 × 43');
 });
 
+test('balloon asks for memory and shows what was given back', () => {
+  const guest = start({ balloon: true });
+  expect(runConsoleCommand(guest.session, 'balloon 32M')).toBe('');
+  expect(runConsoleCommand(guest.session, 'balloon hints')).toBe('');
+  expect(runConsoleCommand(guest.session, 'balloon')?.split('\n')).toEqual([
+    'target  32 MiB                  that the guest is asked to give back',
+    'actual  0 MiB                   that it says it has given back',
+    'pages   0 inflated, 0 deflated  0 reported free, 0 hinted',
+  ]);
+  expect(() => runConsoleCommand(guest.session, 'balloon 5')).toThrow('"5" is no size of whole pages such as 32M');
+  expect(() => runConsoleCommand(start({}).session, 'balloon')).toThrow('The machine has no memory balloon');
+});
+
 test('resize is refused for what is no size, and where no console is', () => {
   expect(() => runConsoleCommand(start({ channels: ['a'] }).session, 'resize big')).toThrow('"big" is no size such as 132x43');
   expect(() => runConsoleCommand(start({}).session, 'resize 80x25')).toThrow('The machine has no virtio console');

@@ -130,6 +130,12 @@ const partitionAttributes = {
     description:
       'Named ports of the virtio console, such as `["org.hyperscope.agent"]`: `/dev/virtio-ports/NAME` in Linux. What the guest writes there is shown in the Debug Console, and the command `channel` answers.',
   },
+  balloon: {
+    schema: v.boolean(),
+    default: false,
+    description:
+      'The machine has a virtio memory balloon: `balloon 32M` in the Debug Console asks the guest to give memory back.',
+  },
   loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
   mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },
   testDevice: {

@@ -1,8 +1,19 @@
-import { CONSOLE_SIZE, channelInput, encodeConsoleSize } from '../../devices/virtio/inputs.ts';
+import { PAGE } from '../../devices/virtio/balloon/registers.ts';
+import {
+  BALLOON_HINTS,
+  BALLOON_STATISTICS,
+  BALLOON_TARGET,
+  CONSOLE_SIZE,
+  channelInput,
+  encodeConsoleSize,
+  encodePages,
+} from '../../devices/virtio/inputs.ts';
+import { sizeInBytes } from '../configuration/launch-configuration.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
-import type { ConsoleCommand, ConsoleSession } from './command.ts';
+import { type ConsoleCommand, type ConsoleSession, columns } from './command.ts';
 import { typedBytes } from './input.ts';
 
+const BALLOON_NAME = 'virtio-balloon';
 const CHANNEL_USAGE = 'channel NAME [-n] TEXT';
 const SIZE_USAGE = 'resize COLUMNSxROWS';
 
@@ -27,6 +38,30 @@ function consoleSize(session: ConsoleSession, rest: string): string {
   return send(session, CONSOLE_SIZE, size, 'The machine has no virtio console, which alone can be told a size.');
 }
 
+const BALLOON_USAGE = 'balloon [SIZE|hints]';
+
+function balloon(session: ConsoleSession, rest: string): string {
+  const lacks = 'The machine has no memory balloon; give it one with "balloon": true in launch.json.';
+  if (rest === '') {
+    send(session, BALLOON_STATISTICS, new Uint8Array(0), lacks);
+    return shown(session, BALLOON_NAME);
+  }
+  if (rest === 'hints') return send(session, BALLOON_HINTS, new Uint8Array(0), lacks);
+  const bytes = /^\d{1,9}[KMG]?$/i.test(rest) ? sizeInBytes(rest) : undefined;
+  if (bytes === undefined || bytes % PAGE !== 0)
+    throw new ExpressionError(`"${rest}" is no size of whole pages such as 32M; the command is ${BALLOON_USAGE}.`);
+  return send(session, BALLOON_TARGET, encodePages(bytes / PAGE), lacks);
+}
+
+/** What a device shows of itself, without its queues. */
+function shown({ partition }: ConsoleSession, name: string): string {
+  const devices = partition.inspect().children?.find((node) => node.name === 'devices');
+  const nodes = devices?.children?.find((node) => node.name === name)?.children ?? [];
+  const from = nodes.findIndex((node) => node.name === 'target');
+  const rows = nodes.slice(from).flatMap((node) => [node, ...(node.children ?? [])]);
+  return columns(rows.map(({ name: label, value = '', detail = '' }) => [label, value, detail])).join('\n');
+}
+
 /** Commands for what devices of the machine take from outside. */
 export const deviceCommands: readonly ConsoleCommand[] = [
   {
@@ -44,5 +79,16 @@ export const deviceCommands: readonly ConsoleCommand[] = [
     details: ['For example: resize 132x43'],
     whileRunning: true,
     run: consoleSize,
+  },
+  {
+    name: 'balloon',
+    usage: BALLOON_USAGE,
+    summary: 'asks the guest to give back SIZE of its memory, or shows what it has given back',
+    details: [
+      'Without a size it shows the balloon and asks the guest for new statistics, which the next call shows; with hints it asks for free pages.',
+      'For example: balloon 32M, balloon 0',
+    ],
+    whileRunning: true,
+    run: balloon,
   },
 ];

@@ -20,6 +20,7 @@ import { SystemControl } from '../system-control/device.ts';
 import { TestDevice } from '../test-device/device.ts';
 import { Uart16550 } from '../uart16550/device.ts';
 import { COM1 } from '../uart16550/registers.ts';
+import type { VirtioBalloonWorld } from '../virtio/balloon/device.ts';
 import type { VirtioConsole } from '../virtio/console/device.ts';
 import { type VirtioConfiguration, VirtioParts } from '../virtio/machine-devices.ts';
 import { placeInSlots } from '../virtio/slots.ts';
@@ -42,7 +43,7 @@ export interface PcWorld {
   /** The machine has the test device. */
   readonly testDevice?: boolean;
   /** The machine has virtio devices, and what they reach. */
-  readonly virtio?: VirtioConfiguration & { readonly dma: DmaMemory };
+  readonly virtio?: VirtioConfiguration & { readonly dma: DmaMemory; readonly balloonWorld?: VirtioBalloonWorld };
   /** Rules for messages between processors; none when missing. */
   readonly messages?: MessageRules;
 }
@@ -101,7 +102,9 @@ export class PcDevices {
     for (const device of [this.pic, this.pit, this.uart, this.rtc, keyboard, acpi, control, debugExit, debugConsole])
       this.ports.attach(device);
     const { virtio } = world;
-    this.virtio = virtio && new VirtioParts(virtio, { consoleOut: world.serialOut, channelOut: world.channelOut });
+    this.virtio =
+      virtio &&
+      new VirtioParts(virtio, { consoleOut: world.serialOut, channelOut: world.channelOut, balloon: virtio.balloonWorld });
     const virtioDevices =
       virtio && this.virtio ? placeInSlots(this.virtio.all, { dma: virtio.dma, line: (number) => this.isaLine(number) }) : [];
     this.usedSlots = virtioDevices.length;

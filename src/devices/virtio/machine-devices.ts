@@ -1,7 +1,16 @@
+import { VirtioBalloon, type VirtioBalloonWorld } from './balloon/device.ts';
 import { VirtioBlock, type VirtioBlockWorld } from './block/device.ts';
 import { VirtioConsole } from './console/device.ts';
 import { VirtioEntropy } from './entropy/device.ts';
-import { CONSOLE_SIZE, channelInput, decodeConsoleSize } from './inputs.ts';
+import {
+  BALLOON_HINTS,
+  BALLOON_STATISTICS,
+  BALLOON_TARGET,
+  CONSOLE_SIZE,
+  channelInput,
+  decodeConsoleSize,
+  decodePages,
+} from './inputs.ts';
 import type { VirtioModel } from './model.ts';
 
 /** What is configured of a machine's virtio devices. */
@@ -10,11 +19,18 @@ export interface VirtioConfiguration {
   readonly disks: readonly VirtioDisk[];
   /** Names of ports that the console has besides. */
   readonly channels?: readonly string[];
+  /** It has a memory balloon. */
+  readonly balloon?: boolean;
 }
 
 /** Whether there is anything besides what a machine with virtio always has. */
-export function asksForMore({ channels = [] }: Omit<VirtioConfiguration, 'disks'>): boolean {
-  return channels.length > 0;
+export function asksForMore({ channels = [], balloon = false }: Omit<VirtioConfiguration, 'disks'>): boolean {
+  return channels.length > 0 || balloon;
+}
+
+/** Virtio devices of a machine that has any: its disks, the entropy device and the console, and what it was asked to have besides. */
+export function virtioDeviceCount({ disks, balloon = false }: VirtioConfiguration): number {
+  return disks.length + 2 + (balloon ? 1 : 0);
 }
 
 /** A disk; without a serial number it has one of its place. */
@@ -33,6 +49,8 @@ interface PartsWorld {
   /** The guest prints on the console. */
   readonly consoleOut: (byte: number) => void;
   /** The guest writes to a channel; nobody hears it when missing. */
+  /** What a balloon takes memory from; there is no balloon when missing. */
+  readonly balloon?: VirtioBalloonWorld;
   readonly channelOut?: (name: string, bytes: Uint8Array) => void;
 }
 
@@ -43,21 +61,23 @@ export class VirtioParts {
   /** What takes input from outside, by name. */
   readonly inputs: ReadonlyMap<string, (bytes: Uint8Array) => void>;
 
-  constructor({ disks, channels = [] }: VirtioConfiguration, world: PartsWorld) {
+  constructor({ disks, channels = [], balloon: hasBalloon = false }: VirtioConfiguration, world: PartsWorld) {
     this.console = new VirtioConsole({
       transmit: world.consoleOut,
       channels: channels.map((name) => ({ name, transmit: (bytes) => world.channelOut?.(name, bytes) })),
     });
+    const balloon = hasBalloon && world.balloon ? new VirtioBalloon(world.balloon) : undefined;
     this.inputs = new Map([
       [CONSOLE_SIZE, (bytes) => this.console.resize(decodeConsoleSize(bytes))],
       ...channels.map((name) => [channelInput(name), (bytes: Uint8Array) => this.console.receive(bytes, name)] as const),
+      ...(balloon ? balloonInputs(balloon) : []),
     ]);
     // Disks have both kinds of rings to choose from, the others split ones: so a guest that takes packed rings shows both.
     const blocks = disks.map((disk, index): VirtioPart => {
       const model = new VirtioBlock({ ...disk, serial: disk.serial ?? `hyperscope-disk${index}` });
       return { model, name: numbered(model.name, index), offersPacked: true };
     });
-    const others = [new VirtioEntropy(), this.console];
+    const others: readonly VirtioModel[] = [new VirtioEntropy(), this.console, ...(balloon ? [balloon] : [])];
     this.all = [...blocks, ...others.map((model): VirtioPart => ({ model, name: model.name, offersPacked: false }))];
   }
 }
@@ -65,4 +85,12 @@ export class VirtioParts {
 /** The second one of a name has the number 1. */
 function numbered(name: string, index: number): string {
   return index === 0 ? name : `${name}-${index}`;
+}
+
+function balloonInputs(balloon: VirtioBalloon): readonly (readonly [string, (bytes: Uint8Array) => void])[] {
+  return [
+    [BALLOON_TARGET, (bytes) => balloon.inflateTo(decodePages(bytes))],
+    [BALLOON_STATISTICS, () => balloon.askStatistics()],
+    [BALLOON_HINTS, () => balloon.askHints()],
+  ];
 }

@@ -49,6 +49,8 @@ export interface VirtioModel<State extends { readonly version: number } = { read
    * two stages; the session resumes it only while the queue is as it was.
    */
   notifiedInStages?(queue: number): Handler;
+  /** The driver stopped or reset one queue: what was taken of it is forgotten. */
+  queueStopped?(queue: number): void;
   /** The driver reset the device: what belongs to its connection is forgotten. */
   disconnect(): void;
   /** The machine is switched on anew. */

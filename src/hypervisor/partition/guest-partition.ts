@@ -16,6 +16,7 @@ import type { ExitOrder } from '../journal/exit-order.ts';
 import { RingJournal } from '../journal/ring-journal.ts';
 import { type PartitionGrant, USUAL_GRANT } from '../privileges/privileges.ts';
 import { type Refusal, RequestDoor } from '../privileges/request-door.ts';
+import { balloonOf } from '../second-level/balloon.ts';
 import { DeviceMemory } from '../second-level/device-memory.ts';
 import { DirtyLog } from '../second-level/dirty-log.ts';
 import { eptWalk } from '../second-level/ept.ts';
@@ -118,6 +119,7 @@ export class GuestPartition implements HostedPartition, Machine {
     this.devices = wireDevices(parts, {
       clock: this.timers,
       memory: new DeviceMemory(this.secondLevel),
+      balloon: balloonOf(this.secondLevel),
       processors: parts.processors,
       output: this.output,
       door: this.door,

@@ -3,6 +3,7 @@ import type { DmaMemory } from '../../devices/dma.ts';
 import type { InterruptMessage } from '../../devices/local-apic/apic-bus.ts';
 import { DELIVERY_NAMES, Delivery } from '../../devices/local-apic/registers.ts';
 import { PcDevices } from '../../devices/pc/pc.ts';
+import type { VirtioBalloonWorld } from '../../devices/virtio/balloon/device.ts';
 import type { VirtioConfiguration } from '../../devices/virtio/machine-devices.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { MSR_APIC_BASE, TSC_OFFSET } from '../../processor/state/layout.ts';
@@ -17,6 +18,8 @@ export interface DeviceHost {
   readonly clock: Clock;
   /** Guest memory, for devices that reach it by themselves. */
   readonly memory: DmaMemory;
+  /** The same memory, for a balloon to take pages of it away. */
+  readonly balloon: VirtioBalloonWorld;
   readonly processors: readonly Processor[];
   readonly output: ConsoleBuffer;
   readonly door: RequestDoor;
@@ -43,7 +46,7 @@ export function wireDevices(configuration: DeviceConfiguration, host: DeviceHost
   const { clock, door, memory, output } = host;
   return new PcDevices({
     ...configuration,
-    virtio: configuration.virtio && { ...configuration.virtio, dma: memory },
+    virtio: configuration.virtio && { ...configuration.virtio, dma: memory, balloonWorld: host.balloon },
     clock: {
       now: () => clock.now(),
       cancel: (handle) => clock.cancel(handle),

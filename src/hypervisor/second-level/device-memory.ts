@@ -4,16 +4,16 @@ import { GPA_BITS } from './host-place.ts';
 import type { PageState } from './page-word.ts';
 import type { SecondLevelMap } from './second-level-map.ts';
 
-const WHAT_IS_THERE: Readonly<Record<Exclude<PageState, 'present'>, string>> = {
+const WHAT_IS_THERE: Readonly<Record<Exclude<PageState, 'present' | 'unbacked'>, string>> = {
   mmio: 'no RAM is there',
   ballooned: 'the guest gave that page back',
-  unbacked: 'that page has no memory',
   misconfigured: 'the second-level entry of that page is misconfigured',
 };
 
 /**
  * The RAM of a partition as its devices reach it: through the hypervisor's own mapping, so that rights of the second level don't count,
- * but only where a page has memory. Nothing is given back to the guest behind its back: a page that it ballooned stays away.
+ * but only where a page has memory or gets it by being touched. Nothing is given back behind the guest's back: a page that it ballooned stays
+ * away until it deflates the balloon.
  */
 export class DeviceMemory implements DmaMemory {
   constructor(private readonly map: SecondLevelMap) {}
@@ -42,7 +42,9 @@ export class DeviceMemory implements DmaMemory {
     const end = gpa + BigInt(length);
     for (let at = gpa; at < end; at = (at & ~0xfffn) + 0x1000n) {
       const state = at >> GPA_BITS === 0n ? this.map.stateAt(at) : 'mmio';
-      if (state !== 'present')
+      // A page that nobody promised to leave alone gets memory, as the VMM's own access would give it.
+      if (state === 'unbacked') this.map.deflate(at & ~0xfffn, 0x1000n);
+      else if (state !== 'present')
         throw new DmaError(`${hex(length)} bytes at ${hex(gpa)} can't be reached: at ${hex(at)} ${WHAT_IS_THERE[state]}`);
     }
   }

@@ -1,5 +1,6 @@
 import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
 import { Feature, featureBit, Status } from '../../../src/devices/virtio/abi.ts';
+import { VirtioBalloon } from '../../../src/devices/virtio/balloon/device.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
@@ -13,12 +14,19 @@ import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
 export const FUZZED: readonly (readonly [string, () => VirtioModel])[] = [
   ['virtio-rng', () => new VirtioEntropy()],
   ['virtio-blk', () => new VirtioBlock({ image: imageOfBytes(new Uint8Array(64 * 512)), serial: 'fuzzed' })],
+  ['virtio-balloon', () => new VirtioBalloon({ take: checkPages, give: checkPages })],
   ['virtio-console', () => new VirtioConsole({ transmit: () => {} })],
   [
     'virtio-console with a channel',
     () => new VirtioConsole({ transmit: () => {}, channels: [{ name: 'a', transmit: () => {} }] }),
   ],
 ];
+
+/** Whole pages of the first 4 GiB, since that is all that page numbers can name. */
+function checkPages(gpa: bigint, size: bigint): void {
+  if (gpa % 0x1000n !== 0n || size % 0x1000n !== 0n || size <= 0n || gpa < 0n)
+    throw new Error(`${size} bytes at ${gpa} are no pages`);
+}
 
 /** What one notification may do at most: 8 chains of 8 descriptors, each read in few pieces, and 1 MiB of data for each chain. */
 const MOST_ACCESSES = 8 * 8 * 8;
@@ -52,8 +60,7 @@ export function fuzzRings(make: () => VirtioModel, random: Random, count: number
     driver.dma.accesses = 0;
     driver.dma.moved = 0;
     if (random.below(16) === 0) driver.write(random.below(0x100) & ~3, random.next());
-    if (driver.model instanceof VirtioConsole && random.below(2) === 0)
-      driver.model.receive(random.bytes(random.below(100)), random.pick(['', 'a']) || undefined);
+    fromOutside(driver.model, random);
     driver.notify(queue);
     if (driver.dma.accesses > MOST_ACCESSES || driver.dma.moved > MOST_MOVED)
       throw new Error(`ring state ${index}: ${driver.dma.accesses} accesses moved ${driver.dma.moved} bytes`);
@@ -65,6 +72,14 @@ export function fuzzRings(make: () => VirtioModel, random: Random, count: number
     }
   }
   return outcome;
+}
+
+/** Something that a device is told from outside, now and then. */
+function fromOutside(model: VirtioModel, random: Random): void {
+  if (model instanceof VirtioConsole && random.below(2) === 0)
+    model.receive(random.bytes(random.below(100)), random.pick(['', 'a']) || undefined);
+  if (model instanceof VirtioBalloon && random.below(2) === 0)
+    random.pick([() => model.inflateTo(random.below(9)), () => model.askStatistics(), () => model.askHints()])();
 }
 
 /** Chains as a driver makes them, some of them odd. */

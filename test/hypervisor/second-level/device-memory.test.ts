@@ -58,6 +58,15 @@ describe.each(TIERS)('guest memory as devices reach it, %s', (_name, tier) => {
     expect([...memory.read(PAGE, 1)]).toEqual([5]);
   });
 
+  test('gives memory to a page that has none without having been ballooned', () => {
+    const { partition, memory } = stopped();
+    partition.secondLevel.balloon(PAGE, 0x2000n, 'unbacked');
+    expect(memory.read(PAGE + 0xfffn, 1)).toEqual(Uint8Array.of(0));
+    memory.write(PAGE + 0x1000n, Uint8Array.of(9));
+    expect([0n, 0x1000n].map((offset) => partition.secondLevel.stateAt(PAGE + offset))).toEqual(['present', 'present']);
+    expect([...memory.read(PAGE + 0x1000n, 1)]).toEqual([9]);
+  });
+
   test.each([
     ['was ballooned', 'the guest gave that page back'],
     ['became device memory', 'no RAM is there'],

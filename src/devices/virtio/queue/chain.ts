@@ -4,7 +4,7 @@ import { DESCRIPTOR_SIZE, type Descriptor, DescriptorFlag } from './descriptor.t
 import { QueueError } from './queue-error.ts';
 
 /** A piece of guest memory that a descriptor names. */
-interface Segment {
+export interface Segment {
   readonly gpa: bigint;
   readonly length: number;
 }
@@ -18,7 +18,7 @@ export class ChainPart {
 
   constructor(
     private readonly dma: DmaMemory,
-    private readonly segments: readonly Segment[],
+    readonly segments: readonly Segment[],
   ) {
     this.length = segments.reduce((sum, segment) => sum + segment.length, 0);
   }
@@ -54,12 +54,16 @@ export class ChainPart {
   }
 }
 
-/** A buffer that the driver made available: what the device reads, then what it writes. Held only while the device is being notified. */
-export interface DescriptorChain {
+/** What a buffer is given back by. A device may keep it, also as a part of its state. */
+export interface RingPlace {
   /** Split ring: number of its first descriptor. Packed ring: its buffer id. */
   readonly id: number;
   /** Entries of the ring that it takes, for a packed ring to go past. */
   readonly ringEntries: number;
+}
+
+/** A buffer that the driver made available: what the device reads, then what it writes. Held only while the device is being notified. */
+export interface DescriptorChain extends RingPlace {
   readonly readable: ChainPart;
   readonly writable: ChainPart;
 }

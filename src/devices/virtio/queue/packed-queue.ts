@@ -1,7 +1,7 @@
 import { hex } from '../../../x86/address.ts';
 import type { DmaMemory } from '../../dma.ts';
 import type { InspectNode } from '../../inspect.ts';
-import { ChainBuilder, type DescriptorChain, indirectEntries } from './chain.ts';
+import { ChainBuilder, type DescriptorChain, indirectEntries, type RingPlace } from './chain.ts';
 import { DESCRIPTOR_SIZE, type Descriptor, DescriptorFlag, readPackedDescriptor } from './descriptor.ts';
 import { GuestWords } from './guest-words.ts';
 import { QueueError } from './queue-error.ts';
@@ -106,7 +106,7 @@ export class PackedQueue implements Virtqueue {
     }
   }
 
-  giveBack(chain: DescriptorChain, written: number): void {
+  giveBack(chain: RingPlace, written: number): void {
     const at = this.layout.descriptorArea + BigInt(this.used * DESCRIPTOR_SIZE);
     this.words.set32(at + LENGTH, written, chain.id);
     const wrap = this.usedWrap ? DescriptorFlag.AVAILABLE | DescriptorFlag.USED : 0;

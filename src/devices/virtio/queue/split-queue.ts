@@ -1,7 +1,7 @@
 import { hex } from '../../../x86/address.ts';
 import type { DmaMemory } from '../../dma.ts';
 import type { InspectNode } from '../../inspect.ts';
-import { ChainBuilder, type DescriptorChain, indirectEntries } from './chain.ts';
+import { ChainBuilder, type DescriptorChain, indirectEntries, type RingPlace } from './chain.ts';
 import { DESCRIPTOR_SIZE, DescriptorFlag, readSplitDescriptor } from './descriptor.ts';
 import { GuestWords } from './guest-words.ts';
 import { QueueError } from './queue-error.ts';
@@ -92,7 +92,7 @@ export class SplitQueue implements Virtqueue {
     }
   }
 
-  giveBack(chain: DescriptorChain, written: number): void {
+  giveBack(chain: RingPlace, written: number): void {
     const { size, deviceArea } = this.layout;
     this.words.set32(deviceArea + RING + BigInt((this.used % size) * USED_ENTRY), chain.id, written);
     this.used = (this.used + 1) & 0xffff;

@@ -1,7 +1,7 @@
 import { hex } from '../../../x86/address.ts';
 import type { DmaMemory } from '../../dma.ts';
 import type { InspectNode } from '../../inspect.ts';
-import type { DescriptorChain } from './chain.ts';
+import type { DescriptorChain, RingPlace } from './chain.ts';
 import { QueueError } from './queue-error.ts';
 
 /** Entries that a queue can have at most (virtio 1.2, 2.7 and 2.8). */
@@ -50,7 +50,7 @@ export interface Virtqueue {
   /** The next buffer that the driver made available. */
   take(): DescriptorChain | undefined;
   /** Returns a buffer with the number of bytes written into it: the oldest one first, so that VIRTIO_F_IN_ORDER holds by itself. */
-  giveBack(chain: DescriptorChain, written: number): void;
+  giveBack(chain: RingPlace, written: number): void;
   /** Whether the driver wants an interrupt for what was given back since the last call. */
   needsInterrupt(): boolean;
   /** Says whether the driver is to notify the device of new buffers. */

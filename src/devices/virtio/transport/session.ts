@@ -162,7 +162,7 @@ export class VirtioSession implements DriverSide {
   setReady(index: number, isReady: boolean): void {
     const queue = this.queues[index];
     if (queue === undefined || isReady === (queue.ring !== undefined)) return;
-    if (!isReady) queue.ring = undefined;
+    if (!isReady) this.stop(index, queue);
     else if (this.has(Status.FEATURES_OK) && this.problem === undefined)
       this.attempt(() => {
         const largest = this.largestSize(index);
@@ -186,8 +186,13 @@ export class VirtioSession implements DriverSide {
   resetQueue(index: number): void {
     const queue = this.queues[index];
     if (queue === undefined || !this.accepted(Feature.RING_RESET)) return;
-    queue.ring = undefined;
+    this.stop(index, queue);
     queue.setup = freshSetup(this.largestSize(index));
+  }
+
+  private stop(index: number, queue: Queue): void {
+    if (queue.ring !== undefined) this.model.queueStopped?.(index);
+    queue.ring = undefined;
   }
 
   notify(index: number): void {
