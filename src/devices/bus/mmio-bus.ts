@@ -5,11 +5,21 @@ import type { MmioDevice } from '../device.ts';
 /** A device on the memory bus, with the name that errors and frames show. */
 export type NamedMmioDevice = MmioDevice & { readonly name: string };
 
+/** Devices that the guest moves: who of them answers at an address now. */
+export interface MmioDecoder {
+  find(gpa: bigint): NamedMmioDevice | undefined;
+}
+
 type Size = 1 | 2 | 4 | 8;
 
-/** Which device answers at which guest physical addresses. Addresses nobody answers at read as ones. */
+/**
+ * Which device answers at which guest physical addresses. Addresses nobody answers at read as ones. Where a device that can be moved
+ * lies over one that can't, the latter answers; accesses to RAM don't come here at all.
+ */
 export class MmioBus {
   private readonly ranges: { readonly base: bigint; readonly end: bigint; readonly device: NamedMmioDevice }[] = [];
+  /** Asked where no device has a place of its own. */
+  movable: MmioDecoder | undefined;
 
   /** Throws a sentence that names both devices when ranges overlap. */
   attach(device: NamedMmioDevice): void {
@@ -25,7 +35,7 @@ export class MmioBus {
   }
 
   find(gpa: bigint): NamedMmioDevice | undefined {
-    return this.ranges.find((range) => gpa >= range.base && gpa < range.end)?.device;
+    return this.ranges.find((range) => gpa >= range.base && gpa < range.end)?.device ?? this.movable?.find(gpa);
   }
 
   read(gpa: bigint, size: Size): bigint {
