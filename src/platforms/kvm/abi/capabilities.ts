@@ -1,0 +1,53 @@
+/** KVM_CAP_*: what KVM_CHECK_EXTENSION is asked for (Linux include/uapi/linux/kvm.h). */
+export const Cap = {
+  IRQCHIP: 0,
+  HLT: 1,
+  USER_MEMORY: 3,
+  SET_TSS_ADDR: 4,
+  EXT_CPUID: 7,
+  CLOCKSOURCE: 8,
+  NR_VCPUS: 9,
+  NR_MEMSLOTS: 10,
+  PIT: 11,
+  MP_STATE: 14,
+  SYNC_MMU: 16,
+  SET_GUEST_DEBUG: 23,
+  IRQ_ROUTING: 25,
+  IRQFD: 32,
+  PIT2: 33,
+  IOEVENTFD: 36,
+  SET_IDENTITY_MAP_ADDR: 37,
+  XEN_HVM: 38,
+  ADJUST_CLOCK: 39,
+  INTERNAL_ERROR_DATA: 40,
+  VCPU_EVENTS: 41,
+  HYPERV: 44,
+  DEBUGREGS: 50,
+  X86_ROBUST_SINGLESTEP: 51,
+  ENABLE_CAP: 54,
+  XSAVE: 55,
+  XCRS: 56,
+  GET_TSC_KHZ: 61,
+  MAX_VCPUS: 66,
+  TSC_DEADLINE_TIMER: 72,
+  SYNC_REGS: 74,
+  SIGNAL_MSI: 77,
+  READONLY_MEM: 81,
+  ENABLE_CAP_VM: 98,
+  SPLIT_IRQCHIP: 121,
+  MAX_VCPU_ID: 128,
+  IMMEDIATE_EXIT: 136,
+  EXCEPTION_PAYLOAD: 164,
+  MANUAL_DIRTY_LOG_PROTECT2: 168,
+  X86_USER_SPACE_MSR: 188,
+  X86_MSR_FILTER: 189,
+  DIRTY_LOG_RING: 192,
+  SET_GUEST_DEBUG2: 195,
+  EXIT_HYPERCALL: 201,
+} as const;
+
+/** What KVM_GET_API_VERSION has said since 2007. */
+export const API_VERSION = 12;
+
+/** KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: reading the log leaves pages writable until it is cleared; it begins with all pages set. */
+export const ManualProtect = { ENABLE: 1, INITIALLY_SET: 2 } as const;
