@@ -12,8 +12,8 @@ export type DirtyLogMethod = 'flags' | 'write-protection' | 'pml';
 export const PML_ENTRIES = 512;
 
 /**
- * The pages of a partition that were written since somebody asked last, by its vCPUs, by devices or by the hypervisor. Pages are of
- * 4 KiB as long as it runs.
+ * The pages of a partition that were written since somebody asked last, by its vCPUs, by devices or by the hypervisor; not by the process
+ * whose memory it is. Pages are of 4 KiB as long as it runs.
  */
 export class DirtyLog {
   private running: DirtyLogMethod | undefined;
@@ -26,7 +26,7 @@ export class DirtyLog {
 
   constructor(private readonly map: SecondLevelMap) {
     map.memory.onWrite((gpa, length, cause) => {
-      if (this.running === undefined || cause === 'walk') return;
+      if (this.running === undefined || cause !== 'other') return;
       const last = (gpa + BigInt(length) - 1n) >> 12n;
       for (let page = gpa >> 12n; page <= last; page++) this.pages.add(Number(page));
     });

@@ -25,10 +25,12 @@ export const ALL_RIGHTS = PageBit.READ | PageBit.WRITE | PageBit.EXECUTE;
 export const FLAGS = PageBit.ACCESSED | PageBit.DIRTY;
 /** The right to write is withheld until the dirty log has seen the first write. */
 export const WITHHELD = 0x20;
+/** Whoever emulates devices answers writes: they have no effect on the page's memory. */
+export const READ_ONLY = 0x4000;
 
 /**
  * All that is known of a page of RAM, in 16 bits: {@link PageBit} in bits 4:0, WITHHELD, memory type in bits 8:6, state in 11:9, size
- * of its leaf in 13:12.
+ * of its leaf in 13:12, READ_ONLY in 14.
  */
 const TYPE_SHIFT = 6;
 const STATE_SHIFT = 9;
@@ -53,10 +55,11 @@ export const withMemoryType = (word: number, type: MemoryType): number =>
 
 /** A page without memory: no rights, no flags. Its leaf keeps its size. */
 export const withoutMemory = (word: number, state: Exclude<PageState, 'present'>): number =>
-  withSizeClass(PAGE_STATES.indexOf(state) << STATE_SHIFT, sizeClassOf(word));
+  withSizeClass((PAGE_STATES.indexOf(state) << STATE_SHIFT) | (word & READ_ONLY), sizeClassOf(word));
 
 /** A page that gets memory, as at the beginning. */
-export const withMemory = (word: number): number => withSizeClass(PRESENT_PAGE, sizeClassOf(word));
+export const withMemory = (word: number): number =>
+  withSizeClass(word & READ_ONLY ? (PRESENT_PAGE & ~PageBit.WRITE) | READ_ONLY : PRESENT_PAGE, sizeClassOf(word));
 
 export function permissionsOf(word: number): Permissions {
   return {
@@ -68,10 +71,11 @@ export function permissionsOf(word: number): Permissions {
 
 /** Changes the rights. `withholds`: the dirty log does so with rights to write, until it has seen the first write. */
 export function withPermissions(word: number, { read, write, execute }: Permissions, withholds: boolean): number {
-  const withheld = write && withholds && (word & PageBit.WRITE) === 0;
+  const writes = write && (word & READ_ONLY) === 0;
+  const withheld = writes && withholds && (word & PageBit.WRITE) === 0;
   const rights =
     (read ? PageBit.READ : 0) |
-    (write && !withheld ? PageBit.WRITE : 0) |
+    (writes && !withheld ? PageBit.WRITE : 0) |
     (execute ? PageBit.EXECUTE : 0) |
     (withheld ? WITHHELD : 0);
   return (word & ~(ALL_RIGHTS | WITHHELD)) | rights;

@@ -1,5 +1,5 @@
 import type { ExitDetail, SecondLevelAccess } from '../../processor/exit.ts';
-import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
+import type { PartitionMemory, PlacedRegion } from '../../processor/memory/partition-memory.ts';
 import { Need, PageBit, type RefusedAccess, type SecondLevel } from '../../processor/memory/second-level.ts';
 import { tableRegistry } from '../../processor/memory/table-registry.ts';
 import { hex } from '../../x86/address.ts';
@@ -16,6 +16,7 @@ import {
   type PageState,
   type Permissions,
   permissionsOf,
+  READ_ONLY,
   sizeClassOf,
   stateOf,
   WITHHELD,
@@ -151,6 +152,7 @@ export class SecondLevelMap implements SecondLevel {
     const state = word === undefined ? this.holes.stateAt(gpa) : stateOf(word);
     const access = accessOf(need);
     if (state === 'mmio' && !duringWalk && (access !== 'execute' || word === undefined)) return 'device';
+    if (word !== undefined && (word & READ_ONLY) !== 0 && access === 'write' && !duringWalk) return 'device';
     if (state === 'misconfigured') return { reason: 'second-level-misconfiguration', gpa, gva, access, duringWalk };
     const rights = need & ALL_RIGHTS;
     if (word !== undefined && (word & rights) === rights) return { reason: 'dirty-log', gpa, gva };
@@ -276,6 +278,36 @@ export class SecondLevelMap implements SecondLevel {
     this.change(gpa, size, (word) => (isPresent(word) ? withMemoryType(word, type) : word));
   }
 
+  /**
+   * Makes a part of the memory RAM of the guest, as at the beginning. `readOnly`: devices answer writes to it. The range and the bytes are
+   * no RAM yet, and made of whole pages.
+   */
+  addRam(region: PlacedRegion, readOnly = false): void {
+    const { gpa, length } = region;
+    checkRange(gpa, BigInt(length));
+    this.memory.placeAnew([...this.memory.regions, region]);
+    const first = this.pages.pageAt(region.offset);
+    this.words.fill(this.given(readOnly ? READ_ONLY : 0), first, first + length / 0x1000);
+    if (!this.withholds) this.enlarge(gpa, BigInt(length));
+    this.contentChanged(region);
+  }
+
+  /** Undoes {@link addRam}: devices answer there from now on. What is in the memory stays. */
+  removeRam(gpa: bigint): void {
+    const { regions } = this.memory;
+    const region = regions.find((each) => each.gpa === gpa);
+    if (!region) return;
+    this.memory.placeAnew(regions.filter((each) => each !== region));
+    const first = this.pages.pageAt(region.offset);
+    this.words.fill(withoutMemory(0, 'mmio'), first, first + region.length / 0x1000);
+    this.contentChanged(region);
+  }
+
+  private contentChanged({ gpa, length }: PlacedRegion): void {
+    this.memory.notifyWrite(gpa, length, 'owner');
+    this.flush();
+  }
+
   /** Has devices answer in a range, whether there is RAM or not. */
   setMmio(gpa: bigint, size: bigint): void {
     this.setWithoutMemory(gpa, size, 'mmio');
@@ -307,7 +339,7 @@ export class SecondLevelMap implements SecondLevel {
   /** A page that gets memory. Without flags nobody may be kept waiting for them. */
   private given(word: number): number {
     const given = withMemory(word) | (this.hasFlags ? 0 : FLAGS);
-    return this.withholds ? (given & ~PageBit.WRITE) | WITHHELD : given;
+    return this.withholds && (given & PageBit.WRITE) !== 0 ? (given & ~PageBit.WRITE) | WITHHELD : given;
   }
 
   private setWithoutMemory(gpa: bigint, size: bigint, state: 'mmio' | 'misconfigured'): void {

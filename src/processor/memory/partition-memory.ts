@@ -12,7 +12,7 @@ export interface RamRegion {
 }
 
 /** A region with its byte offset in the memory. */
-type PlacedRegion = RamRegion & { readonly offset: number };
+export type PlacedRegion = RamRegion & { readonly offset: number };
 
 /**
  * Puts the regions behind the vCPUs' blocks, one after the other. Small holes keep their size, so that what lies in one large page of
@@ -31,8 +31,11 @@ function placeRegions(ram: readonly RamRegion[], vcpuCount: number): readonly Pl
   });
 }
 
-/** A page walk sets accessed and dirty bits; all else is `other`. */
-export type WriteCause = 'walk' | 'other';
+/**
+ * A page walk sets accessed and dirty bits; `owner` is whoever the memory is of, a process that keeps no log of its own writes; all else is
+ * `other`.
+ */
+export type WriteCause = 'walk' | 'owner' | 'other';
 
 /** Told of every write that did not come from the guest's own instructions. */
 export type WriteListener = (gpa: bigint, length: number, cause: WriteCause) => void;
@@ -45,9 +48,9 @@ export class PartitionMemory {
   readonly wasm: WebAssembly.Memory;
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  readonly regions: readonly PlacedRegion[];
+  private placed: readonly PlacedRegion[];
   /** Where the regions start, as numbers. */
-  private readonly starts: readonly number[];
+  private starts: readonly number[];
   private readonly listeners: WriteListener[] = [];
 
   /** Second-level translation; without one all RAM may be accessed in all ways. */
@@ -78,8 +81,21 @@ export class PartitionMemory {
     this.wasm = used ?? new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.bytes = new Uint8Array(this.wasm.buffer);
     this.view = new DataView(this.wasm.buffer);
-    this.regions = placeRegions(ram, vcpuCount);
-    this.starts = this.regions.map(({ gpa }) => Number(gpa));
+    this.placed = placeRegions(ram, vcpuCount);
+    this.starts = this.placed.map(({ gpa }) => Number(gpa));
+  }
+
+  get regions(): readonly PlacedRegion[] {
+    return this.placed;
+  }
+
+  /**
+   * Has other parts of the memory be RAM of the guest, at other addresses. No two regions have a byte or an address in common, and all lie
+   * within the first ones. Whoever calls this has translations and decoded code dropped.
+   */
+  placeAnew(regions: readonly PlacedRegion[]): void {
+    this.placed = [...regions].sort((a, b) => (a.gpa < b.gpa ? -1 : 1));
+    this.starts = this.placed.map(({ gpa }) => Number(gpa));
   }
 
   /** Byte offset of a vCPU's state block in `wasm`. */
@@ -104,10 +120,10 @@ export class PartitionMemory {
 
   /** The same for an address as a number (at most 52 bits): 0 in a hole. What lies in one page is in one region. */
   offsetOf(gpa: number): number {
-    const { regions, starts } = this;
-    for (let index = 0; index < regions.length; index++) {
+    const { placed, starts } = this;
+    for (let index = 0; index < placed.length; index++) {
       const distance = gpa - (starts[index] ?? 0);
-      const region = regions[index];
+      const region = placed[index];
       if (region && distance >= 0 && distance < region.length) return region.offset + distance;
     }
     return 0;
@@ -127,8 +143,8 @@ export class PartitionMemory {
     return parts.subarray(0, done);
   }
 
-  /** Writes as a device or the debugger does; returns how many bytes had RAM to go to. */
-  write(gpa: bigint, data: Uint8Array): number {
+  /** Writes as a device or the debugger does, or as its owner; returns how many bytes had RAM to go to. */
+  write(gpa: bigint, data: Uint8Array, cause: WriteCause = 'other'): number {
     let done = 0;
     while (done < data.length) {
       const place = this.locate(gpa + BigInt(done));
@@ -137,7 +153,7 @@ export class PartitionMemory {
       this.bytes.set(data.subarray(done, done + count), place.offset);
       done += count;
     }
-    if (done > 0) this.notifyWrite(gpa, done);
+    if (done > 0) this.notifyWrite(gpa, done, cause);
     return done;
   }
 

@@ -39,6 +39,48 @@ describe('a second-level map', () => {
     expect(map.lookUp(0x80_0000_0000n).size).toBe(0x80_0000_0000n);
   });
 
+  test('can have other parts of its memory as RAM, at other addresses', () => {
+    const map = mapOf(4 * MIB);
+    const { memory } = map;
+    const start = memory.regions[0]?.offset ?? 0;
+    for (const { gpa } of memory.regions) map.removeRam(gpa);
+    expect(map.lookUp(0n).state).toBe('mmio');
+    map.addRam({ gpa: 0x1000_0000n, offset: start + 0x1000, length: 0x2000 });
+    map.addRam({ gpa: 0xffff_f000n, offset: start + 0x4000, length: 0x1000 }, true);
+    memory.write(0x1000_0004n, Uint8Array.of(7));
+    expect(memory.bytes[start + 0x1004]).toBe(7);
+    expect(map.lookUp(0x1000_1000n)).toMatchObject({ state: 'present', spa: place.ram + 0x2000n, permissions: ALL });
+    expect(map.lookUp(0x1000_2000n).state).toBe('mmio');
+    map.removeRam(0x1000_0000n);
+    expect(map.lookUp(0x1000_0000n).state).toBe('mmio');
+    expect(memory.bytes[start + 0x1004]).toBe(7);
+  });
+
+  test('has devices answer writes to what may only be read, whatever is done to it', () => {
+    const map = mapOf(4 * MIB);
+    const start = map.memory.regions[0]?.offset ?? 0;
+    for (const { gpa } of map.memory.regions) map.removeRam(gpa);
+    const gpa = 0xffff_f000n;
+    map.addRam({ gpa, offset: start, length: 0x1000 }, true);
+    const refused = () => map.refusal({ gpa, need: Need.WRITE, gva: gpa, duringWalk: false });
+    expect(map.grants(start, Need.READ)).toBe(true);
+    for (const change of [
+      () => {},
+      () => map.setPermissions(gpa, 0x1000n, ALL),
+      () => {
+        map.balloon(gpa, 0x1000n);
+        map.deflate(gpa, 0x1000n);
+      },
+    ]) {
+      change();
+      expect(map.grants(start, Need.WRITE)).toBe(false);
+      expect(refused()).toBe('device');
+    }
+    expect(map.refusal({ gpa, need: Need.WALK, gva: gpa, duringWalk: true })).toMatchObject({
+      reason: 'second-level-violation',
+    });
+  });
+
   test('splits a page of 1 GiB no further than it must', () => {
     const map = mapOf(2048 * MIB);
     map.setPermissions(0x4020_3000n, 0x2000n, { ...ALL, write: false });
