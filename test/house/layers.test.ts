@@ -10,7 +10,7 @@ const floors = [
   ['adapter', 'gdb-remote', 'language-server', 'webview'],
   ['debugger'],
   ['platforms'],
-  ['hypervisor', 'programs', 'symbols'],
+  ['hypervisor', 'network', 'programs', 'symbols'],
   ['devices', 'processor'],
   ['x86', 'stages'],
 ];
