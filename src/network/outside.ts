@@ -1,0 +1,69 @@
+import { joined, viewOf } from './packets/bytes.ts';
+
+/** Protocols that reach services outside. */
+export type FlowKind = 'tcp' | 'udp';
+
+/**
+ * The services and clients on the user's machine that a guest may talk with: on its loopback address, at ports that the user named. A
+ * flow is one conversation, by a number: even ones were begun by the guest, odd ones outside. Calls have no answer; what comes of them
+ * enters through the partition's input door as an {@link OutsideEvent}.
+ */
+export interface Outside {
+  /** Begins a flow with a service: `connected` or `closed` follows; nothing for UDP. */
+  open(flow: number, kind: FlowKind, port: number): void;
+  /** Sends bytes of a stream, or one datagram; `taken` follows for a stream. */
+  send(flow: number, bytes: Uint8Array): void;
+  /** No more bytes will be sent in this stream. */
+  finish(flow: number): void;
+  /** The flow is over: a stream that wasn't finished by both sides is reset. Nothing follows. */
+  close(flow: number): void;
+  /** Whether more bytes may come, for a guest that takes them slowly. */
+  setFlowing(flow: number, isFlowing: boolean): void;
+}
+
+/** What happened outside. */
+export type OutsideEvent =
+  /** A client is at the port of a forward, the one with this number. */
+  | { readonly kind: 'accepted'; readonly flow: number; readonly forward: number }
+  | { readonly kind: 'connected'; readonly flow: number }
+  | { readonly kind: 'data'; readonly flow: number; readonly bytes: Uint8Array }
+  /** So many more bytes of those that were sent have been taken. */
+  | { readonly kind: 'taken'; readonly flow: number; readonly count: number }
+  /** No more bytes will come in this stream. */
+  | { readonly kind: 'finished'; readonly flow: number }
+  /** The flow is over: refused, reset, or closed by an error. */
+  | { readonly kind: 'closed'; readonly flow: number };
+
+/** Numbers of kinds, which recorded inputs have. */
+const KINDS = ['accepted', 'connected', 'data', 'taken', 'finished', 'closed'] as const;
+/** Kind and flow, then a number or bytes. */
+const HEADER = 5;
+
+/** An event as bytes, for an input door to record. */
+export function encodeEvent(event: OutsideEvent): Uint8Array {
+  const header = new Uint8Array(HEADER);
+  header[0] = KINDS.indexOf(event.kind);
+  viewOf(header).setUint32(1, event.flow);
+  if (event.kind === 'data') return joined(header, event.bytes);
+  const value = event.kind === 'accepted' ? event.forward : event.kind === 'taken' ? event.count : undefined;
+  if (value === undefined) return header;
+  const number = new Uint8Array(4);
+  viewOf(number).setUint32(0, value);
+  return joined(header, number);
+}
+
+/** Undefined for bytes that are no event. */
+export function decodeEvent(bytes: Uint8Array): OutsideEvent | undefined {
+  const kind = KINDS[bytes[0] ?? KINDS.length];
+  if (kind === undefined || bytes.length < HEADER) return undefined;
+  const view = viewOf(bytes);
+  const flow = view.getUint32(1);
+  if (kind === 'data') return { kind, flow, bytes: bytes.slice(HEADER) };
+  if (kind === 'connected' || kind === 'finished' || kind === 'closed') return { kind, flow };
+  if (bytes.length < HEADER + 4) return undefined;
+  const value = view.getUint32(HEADER);
+  return kind === 'accepted' ? { kind, flow, forward: value } : { kind, flow, count: value };
+}
+
+/** An outside in which nothing is: for networks of which nothing leads out, and for runs that are repeated from their inputs. */
+export const NOWHERE: Outside = { open() {}, send() {}, finish() {}, close() {}, setFlowing() {} };
