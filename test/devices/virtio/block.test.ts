@@ -4,8 +4,8 @@ import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
 import { Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { BlockFeature, Outcome, Request } from '../../../src/devices/virtio/block/registers.ts';
-import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
 import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+import { TRANSPORTS } from './transports.ts';
 
 const SECTORS = 100;
 const DISCARDS = 1n << BigInt(BlockFeature.DISCARD);
@@ -34,15 +34,20 @@ function range(sector: number, count: number, flags = 0): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-describe.each([
+const RINGS = [
   ['split', SPLIT, false],
   ['split, indirect', SPLIT, true],
   ['packed', PACKED, false],
   ['packed, indirect', PACKED, true],
-])('a block device, %s', (_name, features, indirect) => {
+] as const;
+const EACH = TRANSPORTS.flatMap(([transport, make]) =>
+  RINGS.map(([name, features, indirect]) => [`${transport}, ${name}`, make, features, indirect] as const),
+);
+
+describe.each(EACH)('a block device, %s', (_name, make, features, indirect) => {
   const start = () => {
     const source = image();
-    const driver = new MmioDriver(new VirtioBlock({ image: imageOfBytes(source), serial: 'a-serial-number' })).start(features);
+    const driver = make(new VirtioBlock({ image: imageOfBytes(source), serial: 'a-serial-number' })).start(features);
     /** Sends a request; gives its status, what was written, and the length that came back. */
     const send = (type: number, sector: bigint | number, data: Uint8Array = new Uint8Array(0), room = 0, piece?: number) => {
       const { bytes, used } = driver.request(header(type, sector, data), room + 1, { piece, indirect });
@@ -109,7 +114,7 @@ describe.each([
   ])('answers %s with a status', (_what, type, sector, data, room, expected) => {
     const { driver, send, read } = start();
     expect(send(type, sector, data, room)).toMatchObject({ status: expected, length: room === 0 ? 1 : 0 });
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(0);
+    expect(driver.status & Status.NEEDS_RESET).toBe(0);
     expect(read(SECTORS - 1)).toEqual(new Uint8Array(512).fill(SECTORS - 1));
   });
 
@@ -119,7 +124,7 @@ describe.each([
   ])('needs a reset after a request with %s', (_what, readable, room) => {
     const { driver } = start();
     driver.request(new Uint8Array(readable), room, { indirect });
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
+    expect(driver.status & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
   });
 
   test('keeps what was written when its driver resets it, and forgets it when the machine is reset', () => {
@@ -137,7 +142,7 @@ describe.each([
     send(Request.OUT, 1, new Uint8Array(512).fill(0x55));
     send(Request.DISCARD, 0, range(8, 8));
     const saved = structuredClone(driver.device.save());
-    const other = new MmioDriver(new VirtioBlock({ image: imageOfBytes(image()), serial: 'a-serial-number' }));
+    const other = make(new VirtioBlock({ image: imageOfBytes(image()), serial: 'a-serial-number' }));
     other.dma.bytes.set(driver.dma.bytes);
     other.device.restore(saved);
     expect(other.device.save()).toEqual(saved);
@@ -153,7 +158,7 @@ test('discarding is unsupported where it was not negotiated', () => {
   driver.start();
   driver.negotiate((model.features | SPLIT) & ~DISCARDS);
   driver.setUp(0, driver.ring().layout);
-  driver.write(R.STATUS, driver.read(R.STATUS) | Status.DRIVER_OK);
+  driver.status |= Status.DRIVER_OK;
   expect(driver.request(header(Request.DISCARD, 0, range(0, 1)), 1).bytes[0]).toBe(Outcome.UNSUPPORTED);
 });
 
@@ -184,7 +189,7 @@ test('each queue of several serves requests', () => {
   const driver = new MmioDriver(new VirtioBlock({ image: imageOfBytes(image()), serial: '', queues: 3 })).start();
   expect(driver.config(34, 2)).toBe(3n);
   for (const queue of [2, 0, 1]) {
-    driver.write(R.INTERRUPT_ACKNOWLEDGE, 3);
+    driver.acknowledge();
     expect(driver.request(header(Request.IN, 7 + queue), 513, { queue }).bytes[0]).toBe(7 + queue);
     expect(driver.line.level).toBe(true);
   }

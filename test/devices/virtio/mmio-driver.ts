@@ -1,8 +1,10 @@
+import type { Device } from '../../../src/devices/device.ts';
 import { Feature, featureBits, Status } from '../../../src/devices/virtio/abi.ts';
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
 import { VirtioMmio } from '../../../src/devices/virtio/transport/mmio.ts';
 import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
 import type { Handler } from '../../../src/stages/stage.ts';
+import type { Random } from '../../support/random.ts';
 import { FakeLine } from '../fake-clock.ts';
 import { type Buffer, type Driver, PackedDriver, SplitDriver, type Used } from './drivers.ts';
 import { FakeDma } from './fake-dma.ts';
@@ -18,59 +20,40 @@ const SIZE = 8;
 export const SPLIT = featureBits(Feature.VERSION_1, Feature.INDIRECT_DESC);
 export const PACKED = SPLIT | featureBits(Feature.RING_PACKED);
 
-/** A driver of a virtio-mmio device, with the machine around the device. */
-export class MmioDriver {
-  readonly line = new FakeLine();
-  readonly device: VirtioMmio;
-  private readonly base: bigint;
-  readonly rings: Driver[] = [];
+type Places = Pick<Driver['layout'], 'size' | 'descriptorArea' | 'driverArea' | 'deviceArea'>;
 
-  /** `device`: one that is in a machine already, of the kind that `model` is. */
+/** A driver of a virtio device, with the machine around the device, whatever the transport. */
+export abstract class VirtioDriver {
+  readonly rings: Driver[] = [];
+  abstract readonly device: Device;
+  /** High while the device wants an interrupt. */
+  abstract readonly line: FakeLine;
+
   constructor(
     readonly model: VirtioModel,
-    readonly dma = new FakeDma(),
-    device?: VirtioMmio,
-  ) {
-    this.device = device ?? new VirtioMmio(model, { base: BASE, line: this.line, dma, offersPacked: true });
-    this.base = this.device.mmio[0]?.base ?? BASE;
-  }
+    readonly dma: FakeDma,
+  ) {}
 
-  read(register: number): number {
-    return Number(this.device.readMmio(this.base + BigInt(register), 4));
-  }
-  write(register: number, value: number): void {
-    this.device.writeMmio(this.base + BigInt(register), 4, BigInt(value >>> 0));
-  }
-  config(offset: number, size: 1 | 2 | 4 | 8): bigint {
-    return this.device.readMmio(this.base + BigInt(R.CONFIG + offset), size);
-  }
+  abstract get status(): number;
+  abstract set status(bits: number);
+  /** Chooses 32 of the features. */
+  abstract choose(word: number, features: number): void;
+  abstract setUp(index: number, layout: Places): void;
+  abstract notify(index?: number): void;
+  /** Takes note of all interrupts. */
+  abstract acknowledge(): void;
+  abstract config(offset: number, size: 1 | 2 | 4 | 8): bigint;
+  /** Writes something into any register. */
+  abstract disturb(random: Random): void;
 
   /** Goes through the status up to agreed features (virtio 1.2, 3.1.1); whether the device accepts them. */
   negotiate(features: bigint): boolean {
-    this.write(R.STATUS, 0);
-    this.write(R.STATUS, Status.ACKNOWLEDGE);
-    this.write(R.STATUS, Status.ACKNOWLEDGE | Status.DRIVER);
-    for (const word of [0, 1, 2, 3]) {
-      this.write(R.DRIVER_FEATURES_SELECT, word);
-      this.write(R.DRIVER_FEATURES, Number((features >> BigInt(32 * word)) & 0xffff_ffffn));
-    }
-    this.write(R.STATUS, Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK);
-    return (this.read(R.STATUS) & Status.FEATURES_OK) !== 0;
-  }
-
-  setUp(index: number, layout: Pick<Driver['layout'], 'size' | 'descriptorArea' | 'driverArea' | 'deviceArea'>): void {
-    this.write(R.QUEUE_SELECT, index);
-    this.write(R.QUEUE_SIZE, layout.size);
-    const places = [
-      [R.QUEUE_DESCRIPTOR_LOW, layout.descriptorArea],
-      [R.QUEUE_DRIVER_LOW, layout.driverArea],
-      [R.QUEUE_DEVICE_LOW, layout.deviceArea],
-    ] as const;
-    for (const [register, address] of places) {
-      this.write(register, Number(address & 0xffff_ffffn));
-      this.write(register + 4, Number(address >> 32n));
-    }
-    this.write(R.QUEUE_READY, 1);
+    this.status = 0;
+    this.status = Status.ACKNOWLEDGE;
+    this.status = Status.ACKNOWLEDGE | Status.DRIVER;
+    for (const word of [0, 1, 2, 3]) this.choose(word, Number((features >> BigInt(32 * word)) & 0xffff_ffffn));
+    this.status = Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK;
+    return (this.status & Status.FEATURES_OK) !== 0;
   }
 
   /** All of it: features, queues, DRIVER_OK. */
@@ -86,7 +69,7 @@ export class MmioDriver {
       this.rings.push(ring);
       this.setUp(index, ring.layout);
     }
-    this.write(R.STATUS, this.read(R.STATUS) | Status.DRIVER_OK);
+    this.status |= Status.DRIVER_OK;
     return this;
   }
 
@@ -94,12 +77,6 @@ export class MmioDriver {
     const ring = this.rings[index];
     if (ring === undefined) throw new Error(`there is no queue ${index}`);
     return ring;
-  }
-  notify(index = 0): void {
-    this.write(R.QUEUE_NOTIFY, index);
-  }
-  notifyInStages(index = 0): Handler {
-    return this.device.writeMmioInStages(this.base + BigInt(R.QUEUE_NOTIFY), 4, BigInt(index));
   }
 
   /**
@@ -130,4 +107,65 @@ export class MmioDriver {
 export interface Answer {
   readonly bytes: Uint8Array;
   readonly used: Used | undefined;
+}
+
+/** A driver of a virtio-mmio device. */
+export class MmioDriver extends VirtioDriver {
+  readonly line = new FakeLine();
+  readonly device: VirtioMmio;
+  private readonly base: bigint;
+
+  /** `device`: one that is in a machine already, of the kind that `model` is. */
+  constructor(model: VirtioModel, dma = new FakeDma(), device?: VirtioMmio) {
+    super(model, dma);
+    this.device = device ?? new VirtioMmio(model, { base: BASE, line: this.line, dma, offersPacked: true });
+    this.base = this.device.mmio[0]?.base ?? BASE;
+  }
+
+  read(register: number): number {
+    return Number(this.device.readMmio(this.base + BigInt(register), 4));
+  }
+  write(register: number, value: number): void {
+    this.device.writeMmio(this.base + BigInt(register), 4, BigInt(value >>> 0));
+  }
+
+  get status(): number {
+    return this.read(R.STATUS);
+  }
+  set status(bits: number) {
+    this.write(R.STATUS, bits);
+  }
+  choose(word: number, features: number): void {
+    this.write(R.DRIVER_FEATURES_SELECT, word);
+    this.write(R.DRIVER_FEATURES, features);
+  }
+  setUp(index: number, layout: Places): void {
+    this.write(R.QUEUE_SELECT, index);
+    this.write(R.QUEUE_SIZE, layout.size);
+    const places = [
+      [R.QUEUE_DESCRIPTOR_LOW, layout.descriptorArea],
+      [R.QUEUE_DRIVER_LOW, layout.driverArea],
+      [R.QUEUE_DEVICE_LOW, layout.deviceArea],
+    ] as const;
+    for (const [register, address] of places) {
+      this.write(register, Number(address & 0xffff_ffffn));
+      this.write(register + 4, Number(address >> 32n));
+    }
+    this.write(R.QUEUE_READY, 1);
+  }
+  notify(index = 0): void {
+    this.write(R.QUEUE_NOTIFY, index);
+  }
+  notifyInStages(index = 0): Handler {
+    return this.device.writeMmioInStages(this.base + BigInt(R.QUEUE_NOTIFY), 4, BigInt(index));
+  }
+  acknowledge(): void {
+    this.write(R.INTERRUPT_ACKNOWLEDGE, this.read(R.INTERRUPT_STATUS));
+  }
+  disturb(random: Random): void {
+    this.write(random.below(0x100) & ~3, random.next());
+  }
+  config(offset: number, size: 1 | 2 | 4 | 8): bigint {
+    return this.device.readMmio(this.base + BigInt(R.CONFIG + offset), size);
+  }
 }

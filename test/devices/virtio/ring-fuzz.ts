@@ -5,10 +5,10 @@ import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
-import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
 import type { Random } from '../../support/random.ts';
 import type { Buffer } from './drivers.ts';
-import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+import { BUFFERS, PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
+import type { DriverMaker } from './transports.ts';
 
 /** The devices that are fuzzed. */
 export const FUZZED: readonly (readonly [string, () => VirtioModel])[] = [
@@ -47,19 +47,19 @@ export interface FuzzOutcome {
 }
 
 /** Has a device served many ring states that were made by a driver and then damaged. Throws when it does what it must not. */
-export function fuzzRings(make: () => VirtioModel, random: Random, count: number): FuzzOutcome {
+export function fuzzRings(makeDriver: DriverMaker, make: () => VirtioModel, random: Random, count: number): FuzzOutcome {
   const outcome: FuzzOutcome = { served: 0, refused: 0, reasons: new Set() };
-  const driver = new MmioDriver(make());
+  const driver = makeDriver(make());
   for (let index = 0; index < count; index++) {
     // A queue goes on with what the one before left, now and then.
-    if (index % 4 === 0 || driver.read(R.STATUS) & Status.NEEDS_RESET) driver.start(random.pick(FORMATS));
+    if (index % 4 === 0 || driver.status & Status.NEEDS_RESET) driver.start(random.pick(FORMATS));
     driver.dma.ballooned = random.below(8) === 0 ? BigInt(random.pick(PLACES) & ~0xfff) : undefined;
     const queue = random.below(driver.rings.length);
     offerSome(driver, random, queue);
     damage(driver, random, queue);
     driver.dma.accesses = 0;
     driver.dma.moved = 0;
-    if (random.below(16) === 0) driver.write(random.below(0x100) & ~3, random.next());
+    if (random.below(16) === 0) driver.disturb(random);
     fromOutside(driver.model, random);
     driver.notify(queue);
     if (driver.dma.accesses > MOST_ACCESSES || driver.dma.moved > MOST_MOVED)
@@ -83,7 +83,7 @@ function fromOutside(model: VirtioModel, random: Random): void {
 }
 
 /** Chains as a driver makes them, some of them odd. */
-function offerSome(driver: MmioDriver, random: Random, queue: number): void {
+function offerSome(driver: VirtioDriver, random: Random, queue: number): void {
   driver.dma.view.setUint32(BUFFERS, random.pick(REQUEST_TYPES), true);
   driver.dma.view.setUint32(BUFFERS + 8, random.below(70), true);
   for (let chains = random.between(1, 3); chains > 0; chains--) {
@@ -100,7 +100,7 @@ function offerSome(driver: MmioDriver, random: Random, queue: number): void {
 }
 
 /** Changes bytes of the rings, and of the tables behind them. */
-function damage({ dma, rings }: MmioDriver, random: Random, queue: number): void {
+function damage({ dma, rings }: VirtioDriver, random: Random, queue: number): void {
   const layout = rings[queue]?.layout;
   if (layout === undefined || random.below(3) === 0) return;
   const { descriptorArea, driverArea, deviceArea } = layout;

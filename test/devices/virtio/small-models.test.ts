@@ -2,20 +2,25 @@ import { describe, expect, test } from 'vitest';
 import { Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
-import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
-import { MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+import { PACKED, SPLIT } from './mmio-driver.ts';
+import { TRANSPORTS } from './transports.ts';
 
 const NONE = new Uint8Array(0);
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const encoded = (words: string) => new TextEncoder().encode(words);
 
-describe.each([
+const RINGS = [
   ['split', SPLIT],
   ['packed', PACKED],
-])('an entropy device, %s', (_name, features) => {
+] as const;
+const EACH = TRANSPORTS.flatMap(([transport, make]) =>
+  RINGS.map(([name, features]) => [`${transport}, ${name}`, make, features] as const),
+);
+
+describe.each(EACH)('an entropy device, %s', (_name, make, features) => {
   test('fills what there is room for with the same bytes in every run', () => {
     const [first, second] = [0, 1].map(() => {
-      const driver = new MmioDriver(new VirtioEntropy()).start(features);
+      const driver = make(new VirtioEntropy()).start(features);
       return [driver.request(NONE, 13).bytes, driver.request(NONE, 32).bytes];
     });
     expect(first).toEqual(second);
@@ -23,7 +28,7 @@ describe.each([
   });
 
   test('gives less than a huge buffer has room for', () => {
-    const driver = new MmioDriver(new VirtioEntropy()).start(features);
+    const driver = make(new VirtioEntropy()).start(features);
     driver.ring().offer([{ gpa: 0x6_0000, length: 0x8_0000, writable: true }]);
     driver.notify();
     expect(driver.ring().collect()).toMatchObject([{ written: 0x1000 }]);
@@ -31,22 +36,19 @@ describe.each([
   });
 
   test('goes on after a restore with the bytes that come next', () => {
-    const first = new MmioDriver(new VirtioEntropy()).start(features);
+    const first = make(new VirtioEntropy()).start(features);
     first.request(NONE, 16);
-    const second = new MmioDriver(new VirtioEntropy());
+    const second = make(new VirtioEntropy());
     second.model.restore(first.model.save());
     expect(second.start(features).request(NONE, 16).bytes).toEqual(first.request(NONE, 16).bytes);
   });
 });
 
-describe.each([
-  ['split', SPLIT],
-  ['packed', PACKED],
-])('a console, %s', (_name, features) => {
+describe.each(EACH)('a console, %s', (_name, make, features) => {
   const start = () => {
     let printed = '';
     const model = new VirtioConsole({ transmit: (byte) => (printed += String.fromCharCode(byte)) });
-    const driver = new MmioDriver(model);
+    const driver = make(model);
     return { model, driver, printed: () => printed };
   };
 
@@ -64,10 +66,10 @@ describe.each([
     model.receive(encoded('before'));
     driver.start(features);
     expect(text(driver.request(NONE, 4).bytes)).toBe('befo');
-    driver.write(R.INTERRUPT_ACKNOWLEDGE, 3);
+    driver.acknowledge();
     expect(driver.request(NONE, 4)).toMatchObject({ used: { written: 2 } });
     expect(driver.line.level).toBe(true);
-    driver.write(R.INTERRUPT_ACKNOWLEDGE, 3);
+    driver.acknowledge();
     const empty = driver.request(NONE, 8);
     expect(empty.used).toBeUndefined();
     expect([driver.line.level, driver.ring().notifications().suppressed]).toEqual([false, true]);
@@ -81,7 +83,7 @@ describe.each([
     expect(model.listensForInput).toBe(false);
     driver.start(features);
     expect(model.listensForInput).toBe(true);
-    driver.write(R.STATUS, 0);
+    driver.status = 0;
     expect(model.listensForInput).toBe(false);
   });
 
@@ -90,9 +92,9 @@ describe.each([
     driver.start(features);
     driver.ring().offer([{ gpa: 0xfff_0000, length: 8, writable: true }]);
     driver.notify();
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(0);
+    expect(driver.status & Status.NEEDS_RESET).toBe(0);
     model.receive(encoded('x'));
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
+    expect(driver.status & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
   });
 
   test('keeps what waits in its state', () => {

@@ -31,9 +31,11 @@ export interface VirtioMmioWorld {
 
 type AreaName = Exclude<keyof QueueSetup, 'size'>;
 
-const CAUSES = { queue: Interrupt.QUEUE, configuration: Interrupt.CONFIGURATION } as const;
 const LOW = 0xffff_ffffn;
 const HIGH_SHIFT = 32n;
+
+const bitOf = (source: number | 'configuration'): number =>
+  source === 'configuration' ? Interrupt.CONFIGURATION : Interrupt.QUEUE;
 
 /** A virtio device behind registers in memory: virtio-mmio, version 2 (virtio 1.2, 4.2). */
 export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
@@ -55,8 +57,8 @@ export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
     this.session = new VirtioSession(model, {
       dma,
       offersPacked,
-      interrupt: (cause) => this.raise(CAUSES[cause]),
-      interruptInStages: (cause) => inFrame(modelFrame('virtio-mmio interrupt'), this.raiseInStages(CAUSES[cause])),
+      interrupt: (source) => this.raise(bitOf(source)),
+      interruptInStages: (source) => inFrame(modelFrame('virtio-mmio interrupt'), this.raiseInStages(bitOf(source))),
     });
   }
 
@@ -76,7 +78,7 @@ export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
 
   readMmio(gpa: bigint, size: 1 | 2 | 4 | 8): bigint {
     const offset = Number(gpa - this.world.base);
-    if (offset >= R.CONFIG) return this.readConfiguration(offset - R.CONFIG, size);
+    if (offset >= R.CONFIG) return this.session.readConfiguration(offset - R.CONFIG, size);
     // All other registers are of 32 bits and are read so (4.2.2.2).
     return size === 4 && offset % 4 === 0 ? BigInt(this.readRegister(offset)) : 0n;
   }
@@ -114,13 +116,6 @@ export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
         // What is written only, reserved, or done at once, as the reset of a queue is.
         return 0;
     }
-  }
-
-  private readConfiguration(offset: number, size: number): bigint {
-    const bytes = this.model.configuration();
-    let value = 0n;
-    for (let index = 0; index < size; index++) value |= BigInt(bytes[offset + index] ?? 0) << BigInt(8 * index);
-    return value;
   }
 
   writeMmio(gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): void {

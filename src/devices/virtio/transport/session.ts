@@ -28,10 +28,10 @@ export interface SessionState {
 
 export interface SessionWorld {
   readonly dma: DmaMemory;
-  /** The driver is to be interrupted: for a queue, or because the configuration changed or the device needs a reset. */
-  readonly interrupt: (cause: 'queue' | 'configuration') => void;
+  /** The driver is to be interrupted: for a queue, by its number, or because the configuration changed or the device needs a reset. */
+  readonly interrupt: (source: number | 'configuration') => void;
   /** The same in stages; missing where there is nothing to see. */
-  readonly interruptInStages?: (cause: 'queue' | 'configuration') => Handler;
+  readonly interruptInStages?: (source: number | 'configuration') => Handler;
   /** The device offers packed rings too. */
   readonly offersPacked?: boolean;
 }
@@ -127,6 +127,11 @@ export class VirtioSession implements DriverSide {
     return word < 4 ? Number((this.offered >> (BigInt(word) * WORD)) & MASK) : 0;
   }
 
+  /** 32 of the features that the driver wrote, accepted or not. */
+  chosenWord(word: number): number {
+    return word < 4 ? Number((this.chosen >> (BigInt(word) * WORD)) & MASK) : 0;
+  }
+
   /** The driver chooses 32 of the features. Without effect once they are agreed on. */
   chooseWord(word: number, value: number): void {
     if (word >= 4 || this.has(Status.FEATURES_OK)) return;
@@ -182,12 +187,13 @@ export class VirtioSession implements DriverSide {
     return new (layout.isPacked ? PackedQueue : SplitQueue)(this.world.dma, layout, position);
   }
 
-  /** Resets one queue, where that was agreed on (2.6.1). */
-  resetQueue(index: number): void {
+  /** Resets one queue, where that was agreed on (2.6.1); whether it did. */
+  resetQueue(index: number): boolean {
     const queue = this.queues[index];
-    if (queue === undefined || !this.accepted(Feature.RING_RESET)) return;
+    if (queue === undefined || !this.accepted(Feature.RING_RESET)) return false;
     this.stop(index, queue);
     queue.setup = freshSetup(this.largestSize(index));
+    return true;
   }
 
   private stop(index: number, queue: Queue): void {
@@ -248,6 +254,14 @@ export class VirtioSession implements DriverSide {
     for (const index of waiting) this.notify(index);
   }
 
+  /** The device configuration space, in any size; zero beyond its end. */
+  readConfiguration(offset: number, size: number): bigint {
+    const bytes = this.model.configuration();
+    let value = 0n;
+    for (let index = 0; index < size; index++) value |= BigInt(bytes[offset + index] ?? 0) << BigInt(8 * index);
+    return value;
+  }
+
   // --- the driver as the device sees it -------------------------------------------------------------------------------
 
   queue(index: number): Virtqueue | undefined {
@@ -255,15 +269,15 @@ export class VirtioSession implements DriverSide {
   }
 
   signal(index: number): void {
-    if (this.queue(index)?.needsInterrupt()) this.world.interrupt('queue');
+    if (this.queue(index)?.needsInterrupt()) this.world.interrupt(index);
   }
   *signalInStages(index: number): Handler {
     const ring = this.queue(index);
     if (ring === undefined) return;
     yield stage('virtio-session.signal', { queue: index, used: ring.position.used, given_back: ring.position.unsignalled });
     if (!ring.needsInterrupt()) yield stage('virtio-session.no-interrupt', { note: 'the driver wants none yet' });
-    else if (this.world.interruptInStages) yield* this.world.interruptInStages('queue');
-    else this.world.interrupt('queue');
+    else if (this.world.interruptInStages) yield* this.world.interruptInStages(index);
+    else this.world.interrupt(index);
   }
 
   configurationChanged(): void {
