@@ -36,7 +36,9 @@ const rows: readonly (readonly [first: number, last: number, device: string, des
   [0x600, 0x603, 'acpi-pm', 'ACPI PM1a status and enable'],
   [0x604, 0x605, 'acpi-pm', 'ACPI PM1a control: 0x2000 powers off'],
   [0x608, 0x60b, 'acpi-pm', 'ACPI PM timer, 3.579545 MHz, 24 bits'],
+  [0xcf8, 0xcf8, 'pci-configuration', 'PCI configuration address, 32 bits, in a machine with PCI'],
   [0xcf9, 0xcf9, 'acpi-pm', 'reset control: 6 resets the machine'],
+  [0xcfc, 0xcff, 'pci-configuration', 'PCI configuration data: the register that port 0xCF8 names'],
 ];
 
 export const PORT_REFERENCE: readonly PortReference[] = rows.map(([first, last, device, description]) => ({

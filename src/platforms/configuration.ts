@@ -115,7 +115,6 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
   checkIntercepts(intercepts, vendor);
   checkDisks(configuration);
   checkVirtio(configuration);
-  if (configuration.machine === 'pc') throw new ConfigurationError('Machine pc comes with a later version; choose microvm.');
   const room = ADDRESSABLE - vcpus * VCPU_SIZE;
   if (memory > room)
     throw new ConfigurationError(

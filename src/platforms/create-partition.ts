@@ -25,7 +25,7 @@ import {
   type PlatformName,
   usualMemory,
 } from './configuration.ts';
-import { initializeLikeBios } from './firmware.ts';
+import { connectPciInterrupts, initializeLikeBios } from './firmware.ts';
 import { KvmPlatform } from './kvm/kvm-platform.ts';
 import { memoryMap } from './memory-map.ts';
 import { unhandledException } from './unhandled-exception.ts';
@@ -83,12 +83,14 @@ export function createPartition(
     exitOrder: host.exitOrder,
     testDevice: configuration.testDevice,
     virtio: hasTables && platform !== 'bare' ? { ...configuration.virtio, disks: configuration.disks ?? [] } : undefined,
+    hasPci: configuration.machine === 'pc',
     grant: grantOf(configuration),
     onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),
     load: (devices) => {
       if (program.mode === 16) initializeLikeBios(devices);
+      if (devices.pciBus) connectPciInterrupts(devices);
       // A program is written over tables in its place.
-      const tables = hasTables ? acpiTables({ vcpus, virtioDevices: devices.usedSlots }) : [];
+      const tables = hasTables ? acpiTables({ vcpus, virtioDevices: devices.usedSlots, pciBus: devices.pciBus }) : [];
       for (const segment of [...tables, ...image.segments]) memory.write(segment.gpa, segment.bytes);
       processors.forEach((processor, index) => {
         if (index === 0) applyEntry(processor, image.entry);

@@ -1,4 +1,5 @@
 import type { PcDevices } from '../devices/pc/pc.ts';
+import { LEVEL_IRQS } from '../devices/pci/places.ts';
 import * as Pic from '../devices/pic8259/registers.ts';
 
 /** Vectors that a PC's BIOS gives IRQ 0–7 and 8–15. */
@@ -19,4 +20,9 @@ export function initializeLikeBios({ ports }: PcDevices): void {
   write(Pic.MASTER_DATA, BIOS_VECTORS.master, 1 << Pic.CASCADE, MODE_8086, ALL_MASKED);
   write(Pic.SLAVE_COMMAND, NEEDS_ICW4_CASCADED);
   write(Pic.SLAVE_DATA, BIOS_VECTORS.slave, Pic.CASCADE, MODE_8086, ALL_MASKED);
+}
+
+/** Makes the interrupts of the PICs that PCI has level-triggered, as a BIOS does. */
+export function connectPciInterrupts({ ports }: PcDevices): void {
+  ports.write(Pic.ELCR_SLAVE, 1, LEVEL_IRQS);
 }

@@ -206,6 +206,7 @@ test('each port of the reference has the device that answers there', () => {
     powerOff: () => {},
     reset: () => {},
     debugExit: () => {},
+    hasPci: true,
   });
   for (const { first, last, device } of PORT_REFERENCE)
     for (let port = first; port <= last; port++)

@@ -9,7 +9,25 @@ import { debianKernel } from '../linux/kernel.ts';
 const CLI = path.resolve(import.meta.dirname, '../../dist/cli.js');
 const SOURCE = path.resolve(import.meta.dirname, '../linux/virtio-init.c');
 const COMMAND_LINE = 'console=ttyS0 panic=-1 cryptomgr.notests rdinit=/init';
-const MODULES = ['virtio_ring', 'virtio', 'virtio_mmio', 'virtio_blk', 'virtio-rng', 'virtio_console'];
+const DEVICE_MODULES = ['virtio_ring', 'virtio', 'virtio_blk', 'virtio-rng', 'virtio_console'];
+/** Modules of the transport, and interrupts of the devices, as Linux names them. */
+const MACHINES = {
+  microvm: {
+    transport: ['virtio_mmio'],
+    // Features by bit, the first one first: SIZE_MAX, SEG_MAX, BLK_SIZE … INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED.
+    features: '0110001001000110000000000000110010100000000000000000000000000000',
+    interrupts: ['pin virtio0', 'pin virtio1', 'pin virtio2'],
+  },
+  pc: {
+    transport: ['virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci'],
+    // RING_RESET too.
+    features: '0110001001000110000000000000110010100000100000000000000000000000',
+    interrupts: ['0-config', '0-req.0', '1-config', '1-input', '2-config', '2-input', '2-output'].map(
+      (name) => `message virtio${name}`,
+    ),
+  },
+} as const;
+const MODULES = [...DEVICE_MODULES, ...MACHINES.microvm.transport, ...MACHINES.pc.transport];
 const SECTOR = 512;
 const SECTORS = 8192;
 /** Sectors whose bytes the guest knows. */
@@ -37,33 +55,55 @@ function diskImage(): Uint8Array {
   return image;
 }
 
-test("the drivers of Debian's kernel bind to disk, entropy and console, and their data are right", (context) => {
-  const guest = prepare();
-  if ('reason' in guest) {
-    console.log(`skipped: ${guest.reason}`);
-    return context.skip(guest.reason);
-  }
-  const { kernel, modules, init } = guest;
-  const [initrd, disk] = [path.join(folder, 'initramfs.cpio'), path.join(folder, 'disk.img')];
-  const files = MODULES.map((name) => ({ name: `${name}.ko`, bytes: readFileSync(path.join(modules, `${name}.ko`)) }));
-  const image = diskImage();
-  writeFileSync(initrd, initramfs([{ name: 'init', bytes: readFileSync(init) }, ...files]));
-  writeFileSync(disk, image);
-  const options = ['--memory', '256M', '--vcpus', '2', '--initrd', initrd, '--disk', disk, '--append', COMMAND_LINE];
-  const run = spawnSync(process.execPath, [CLI, 'run', kernel, ...options], { encoding: 'latin1', maxBuffer: 64 << 20 });
-  const lines = run.stdout.replaceAll('\r', '').split('BEGIN\n')[1]?.split('\n') ?? [];
-  // Features by bit, the first one first: SIZE_MAX, SEG_MAX, BLK_SIZE … INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED.
-  const features = '0110001001000110000000000000110010100000000000000000000000000000';
-  expect(lines.filter((line) => !/^(\[ *\d|END$|$)/.test(line))).toEqual([
-    `/sys/bus/virtio/devices/virtio0/features ${features}`,
-    `/sys/block/vda/size ${SECTORS}`,
-    '/sys/block/vda/serial hyperscope-disk0',
-    '/sys/class/misc/hw_random/rng_current virtio_rng.0',
-    'disk: 0 bytes are not what they should be',
-    'disk: written and read back alike',
-    'entropy: 64 bytes, random',
-    'hello through hvc0',
-  ]);
-  expect([run.status, run.stderr]).toEqual([0, '']);
-  expect(Buffer.compare(readFileSync(disk), image)).toBe(0);
-});
+test.for(['microvm', 'pc'] as const)(
+  "the drivers of Debian's kernel bind to disk, entropy and console of a %s, and their data are right",
+  (machine, context) => {
+    const guest = prepare();
+    if ('reason' in guest) {
+      console.log(`skipped: ${guest.reason}`);
+      return context.skip(guest.reason);
+    }
+    const { kernel, modules, init } = guest;
+    const [initrd, disk] = [path.join(folder, 'initramfs.cpio'), path.join(folder, 'disk.img')];
+    const { transport, features, interrupts } = MACHINES[machine];
+    const files = [...DEVICE_MODULES, ...transport].map((name) => ({
+      name: `${name}.ko`,
+      bytes: readFileSync(path.join(modules, `${name}.ko`)),
+    }));
+    const image = diskImage();
+    writeFileSync(initrd, initramfs([{ name: 'init', bytes: readFileSync(init) }, ...files]));
+    writeFileSync(disk, image);
+    const options = [
+      '--machine',
+      machine,
+      '--stats',
+      '--memory',
+      '256M',
+      '--vcpus',
+      '2',
+      '--initrd',
+      initrd,
+      '--disk',
+      disk,
+      '--append',
+      COMMAND_LINE,
+    ];
+    const run = spawnSync(process.execPath, [CLI, 'run', kernel, ...options], { encoding: 'latin1', maxBuffer: 64 << 20 });
+    const lines = run.stdout.replaceAll('\r', '').split('BEGIN\n')[1]?.split('\n') ?? [];
+    expect(lines.filter((line) => !/^(\[ *\d|END$|$)/.test(line))).toEqual([
+      `/sys/bus/virtio/devices/virtio0/features ${features}`,
+      `/sys/block/vda/size ${SECTORS}`,
+      '/sys/block/vda/serial hyperscope-disk0',
+      '/sys/class/misc/hw_random/rng_current virtio_rng.0',
+      'disk: 0 bytes are not what they should be',
+      'disk: written and read back alike',
+      'entropy: 64 bytes, random',
+      'hello through hvc0',
+      ...interrupts.map((name) => `interrupt: ${name}`),
+    ]);
+    const { instructions, exits, end }: Record<string, unknown> = JSON.parse(run.stderr);
+    console.log(`${machine}: ${instructions} instructions, ${exits} exits to the power-off`);
+    expect([run.status, end]).toEqual([0, 'power-off']);
+    expect(Buffer.compare(readFileSync(disk), image)).toBe(0);
+  },
+);

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { imageOfBytes } from '../../src/devices/disk-image/raw-image.ts';
+import { PciBus } from '../../src/devices/pci/bus.ts';
+import { HostBridge } from '../../src/devices/pci/host-bridge.ts';
+import { BAR_WINDOW, irqOf } from '../../src/devices/pci/places.ts';
+import { VirtioEntropy } from '../../src/devices/virtio/entropy/device.ts';
+import { VirtioPci } from '../../src/devices/virtio/transport/pci.ts';
 import { acpiTables } from '../../src/platforms/acpi/acpi.ts';
+import { FakeDma } from '../devices/virtio/fake-dma.ts';
 import { guest } from './run-guest.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-acpi-'));
@@ -56,6 +62,39 @@ describe('the tables', () => {
     const processors = readFileSync(path.join(folder, 'APIC.dsl'), 'latin1');
     expect(processors.match(/\[Processor Local APIC\]/g)).toHaveLength(3);
     expect(processors).toMatch(/Bus : 00.*Source : 09.*Interrupt : 00000009.*Polarity : 1.*Trigger Mode : 3/s);
+  });
+});
+
+describe('the tables of a PC', () => {
+  const bus = new PciBus({ line: () => ({ set() {} }), irq: () => ({ set() {} }), window: BAR_WINDOW, irqOf });
+  const world = { dma: new FakeDma(), send: () => {} };
+  for (const device of [new HostBridge(), ...[0, 1].map(() => new VirtioPci(new VirtioEntropy(), world))]) bus.add(device);
+  const tables = acpiTables({ vcpus: 2, virtioDevices: 0, pciBus: bus });
+  const tableOf = (name: string) => tables.find(({ bytes }) => signature(bytes) === name)?.bytes ?? new Uint8Array(0);
+
+  test('let messages be used, and are all listed', () => {
+    expect([view(tableOf('FACP')).getUint16(109, true), sum(tableOf('MCFG')), sum(tableOf('DSDT'))]).toEqual([0x07, 0, 0]);
+    expect(view(tableOf('XSDT')).getUint32(4, true)).toBe(36 + 3 * 8);
+  });
+
+  test.skipIf(!hasIasl)('are what the ACPI compiler reads them as', () => {
+    for (const name of ['DSDT', 'MCFG']) {
+      const file = path.join(folder, `pc-${name}.dat`);
+      writeFileSync(file, tableOf(name));
+      const { stdout, stderr } = spawnSync('iasl', ['-d', file], { encoding: 'latin1' });
+      expect(`${stdout}${stderr}`).not.toMatch(/error|warning|invalid|incorrect/i);
+    }
+    const source = readFileSync(path.join(folder, 'pc-DSDT.dsl'), 'latin1');
+    expect(source).toMatch(/Device \(PCI0\)\s+\{\s+Name \(_HID, EisaId \("PNP0A03"\)/);
+    expect(source).toMatch(/DWordMemory \(.*MinFixed, MaxFixed,.*\n.*\n\s+0xC0000000,.*\n\s+0xDFFFFFFF,.*\n.*\n\s+0x20000000,/);
+    expect(source).toMatch(/WordIO \(.*MinFixed, MaxFixed,.*EntireRange,\s.*\n\s+0x0D00,.*\n\s+0xFFFF,/);
+    expect(source).toMatch(/IRQNoFlags \(\)\s+\{4\}/);
+    // One route for each pin that there is.
+    expect([...source.matchAll(/(0x000.FFFF), \s+(\w+), \s+Zero, \s+(\w+)\s/g)].map(([, ...route]) => route)).toEqual([
+      ['0x0001FFFF', '0x00', '0x11'],
+      ['0x0002FFFF', '0x00', '0x12'],
+    ]);
+    expect(readFileSync(path.join(folder, 'pc-MCFG.dsl'), 'latin1')).toMatch(/Base Address : 00000000E0000000/);
   });
 });
 

@@ -12,6 +12,8 @@ import type { InspectNode } from '../inspect.ts';
 import { IoApic } from '../io-apic/device.ts';
 import { ApicBus, type MessageRules } from '../local-apic/apic-bus.ts';
 import { LocalApic, type LocalApicWorld } from '../local-apic/device.ts';
+import type { PciBus } from '../pci/bus.ts';
+import { PcPci } from '../pci/pc-pci.ts';
 import { Pic8259 } from '../pic8259/device.ts';
 import { Pit8254 } from '../pit8254/device.ts';
 import { RtcCmos } from '../rtc-cmos/device.ts';
@@ -23,6 +25,7 @@ import { COM1 } from '../uart16550/registers.ts';
 import type { VirtioBalloonWorld } from '../virtio/balloon/device.ts';
 import type { VirtioConsole } from '../virtio/console/device.ts';
 import { type VirtioConfiguration, VirtioParts } from '../virtio/machine-devices.ts';
+import { makeFunctions } from '../virtio/pci-functions.ts';
 import { placeInSlots } from '../virtio/slots.ts';
 
 /** What the machine around the devices gives them. */
@@ -44,6 +47,8 @@ export interface PcWorld {
   readonly testDevice?: boolean;
   /** The machine has virtio devices, and what they reach. */
   readonly virtio?: VirtioConfiguration & { readonly dma: DmaMemory; readonly balloonWorld?: VirtioBalloonWorld };
+  /** The machine has a PCI bus, and its virtio devices on it. */
+  readonly hasPci?: boolean;
   /** Rules for messages between processors; none when missing. */
   readonly messages?: MessageRules;
 }
@@ -69,6 +74,8 @@ export class PcDevices {
   readonly rtc: RtcCmos;
   /** How many virtio devices are in the machine's slots. */
   readonly usedSlots: number;
+  /** Where the machine has one. */
+  readonly pciBus: PciBus | undefined;
   private readonly virtio: VirtioParts | undefined;
   private readonly all: readonly Device[];
 
@@ -105,9 +112,13 @@ export class PcDevices {
     this.virtio =
       virtio &&
       new VirtioParts(virtio, { consoleOut: world.serialOut, channelOut: world.channelOut, balloon: virtio.balloonWorld });
+    const { hasPci } = world;
+    const parts = this.virtio?.all ?? [];
     const virtioDevices =
-      virtio && this.virtio ? placeInSlots(this.virtio.all, { dma: virtio.dma, line: (number) => this.isaLine(number) }) : [];
+      virtio && !hasPci ? placeInSlots(parts, { dma: virtio.dma, line: (number) => this.isaLine(number) }) : [];
     this.usedSlots = virtioDevices.length;
+    const pci = hasPci ? this.makePci(virtio ? makeFunctions(parts, { dma: virtio.dma, apics: this.apicBus }) : []) : undefined;
+    this.pciBus = pci?.bus;
     for (const device of [this.ioApic, ...virtioDevices]) this.mmio.attach(device);
     for (const device of testDevices) {
       this.ports.attach(device);
@@ -127,7 +138,15 @@ export class PcDevices {
       debugConsole,
       ...testDevices,
       ...virtioDevices,
+      ...(pci?.devices ?? []),
     ];
+  }
+
+  private makePci(functions: ConstructorParameters<typeof PcPci>[1]): PcPci {
+    const { ports, mmio, pic, ioApic } = this;
+    const pin = (number: number) => ({ set: (level: boolean) => ioApic.setLine(number, level) });
+    const irq = (number: number) => ({ set: (level: boolean) => pic.setLine(number, level) });
+    return new PcPci({ ports, mmio, pin, irq }, functions);
   }
 
   private printSerially(byte: number, { serialOut }: PcWorld): void {

@@ -10,10 +10,12 @@ import { SLOTS } from './registers.ts';
 export interface PciBusWorld {
   /** Interrupt lines of the bus, numbered from 0: see {@link lineOf}. */
   readonly line: (number: number) => InterruptLine;
+  /** Interrupts of the PICs, which several lines share. */
+  readonly irq: (number: number) => InterruptLine;
   /** Addresses for BARs, as a firmware would give them out. */
   readonly window: { readonly base: bigint; readonly length: bigint };
-  /** What a firmware writes into the interrupt line register of a function on that line: its interrupt at the PICs. */
-  readonly interruptOf: (line: number) => number;
+  /** The interrupt of the PICs that a line leads to, which a firmware writes into the interrupt line registers. */
+  readonly irqOf: (line: number) => number;
 }
 
 export interface PciBusState {
@@ -62,7 +64,7 @@ export class PciBus implements Device<PciBusState> {
       interruptChanged: () => this.driveLine(line),
     });
     const bars = new Map(configuration.bars.map((bar) => [bar.index, this.takeAddress(bar, device)]));
-    configuration.configure({ bars, interruptLine: this.world.interruptOf(line) });
+    configuration.configure({ bars, interruptLine: this.world.irqOf(line) });
     return slot;
   }
 
@@ -77,8 +79,14 @@ export class PciBus implements Device<PciBusState> {
   }
 
   private driveLine(line: number): void {
-    const isHigh = this.slots.some(({ configuration }, slot) => lineOf(slot, 1) === line && configuration.drivesPin);
-    this.world.line(line).set(isHigh);
+    const { irqOf } = this.world;
+    const irq = irqOf(line);
+    this.world.line(line).set(this.isHigh((other) => other === line));
+    this.world.irq(irq).set(this.isHigh((other) => irqOf(other) === irq));
+  }
+  /** Whether a function drives one of these lines. */
+  private isHigh(isOne: (line: number) => boolean): boolean {
+    return this.slots.some(({ configuration }, slot) => configuration.drivesPin && isOne(lineOf(slot, 1)));
   }
 
   private decode(): void {

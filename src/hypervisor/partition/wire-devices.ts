@@ -39,6 +39,8 @@ export interface DeviceConfiguration {
   readonly testDevice?: boolean;
   /** What virtio devices the machine has; none when missing. */
   readonly virtio?: VirtioConfiguration;
+  /** The machine has a PCI bus, and its virtio devices on it. */
+  readonly hasPci?: boolean;
 }
 
 /** Makes the devices of a partition. What they do to the world outside goes through the partition's door. */

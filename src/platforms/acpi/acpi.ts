@@ -1,4 +1,6 @@
+import type { PciBus } from '../../devices/pci/bus.ts';
 import type { LoadSegment } from '../../programs/program.ts';
+import { mcfg, pcDevices } from './pci.ts';
 import { checksum, dsdt, facs, fadt, madt, table } from './tables.ts';
 
 /** Where firmware leaves the root pointer for systems that search for it (ACPI 6.5, 5.2.5.1), and the tables behind it. */
@@ -11,10 +13,15 @@ const HEADER = 36;
 export interface AcpiMachine {
   readonly vcpus: number;
   readonly virtioDevices: number;
+  /** Where it has one. */
+  readonly pciBus?: PciBus;
 }
 
-/** ACPI tables of a machine, as a firmware leaves them below 1 MiB: the root pointer at 0xE0000, then XSDT, FADT, MADT, DSDT, FACS. */
-export function acpiTables({ vcpus, virtioDevices }: AcpiMachine): readonly LoadSegment[] {
+/**
+ * ACPI tables of a machine, as a firmware leaves them below 1 MiB: the root pointer at 0xE0000, then
+ * XSDT, FADT, MADT, DSDT, FACS, and MCFG in a machine with PCI.
+ */
+export function acpiTables({ vcpus, virtioDevices, pciBus }: AcpiMachine): readonly LoadSegment[] {
   const segments: LoadSegment[] = [];
   let end = TABLES;
   const place = (bytes: Uint8Array): bigint => {
@@ -23,8 +30,9 @@ export function acpiTables({ vcpus, virtioDevices }: AcpiMachine): readonly Load
     segments.push({ gpa, bytes, size: bytes.length });
     return gpa;
   };
-  const fixed = place(fadt({ facs: place(facs()), dsdt: place(dsdt(virtioDevices)) }));
-  const entries = [fixed, place(madt(vcpus))];
+  const described = pciBus ? pcDevices(pciBus) : [];
+  const fixed = place(fadt({ facs: place(facs()), dsdt: place(dsdt(virtioDevices, described)) }, pciBus !== undefined));
+  const entries = [fixed, place(madt(vcpus)), ...(pciBus ? [place(mcfg())] : [])];
   const extended = place(
     table('XSDT', 1, HEADER + 8 * entries.length, (view) => {
       entries.forEach((gpa, index) => {

@@ -57,8 +57,8 @@ function words(...values: readonly number[]): number[] {
   return values.flatMap((value) => [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff));
 }
 
-/** The table of all that is no standard (5.2.11.1): power-off, and the virtio devices in their slots. */
-export function dsdt(virtioDevices: number): Uint8Array {
+/** The table of all that is no standard (5.2.11.1): power-off, the virtio devices in their slots, and what else is described. */
+export function dsdt(virtioDevices: number, others: readonly aml.Aml[] = []): Uint8Array {
   const devices = Array.from({ length: virtioDevices }, (_, slot) => {
     const { base, line } = slotPlace(slot);
     return aml.device(
@@ -68,7 +68,10 @@ export function dsdt(virtioDevices: number): Uint8Array {
       aml.name('_CRS', aml.resources(aml.memory32(Number(base), Number(LENGTH)), aml.levelInterrupt(line))),
     );
   });
-  const code = [...aml.name('_S5_', aml.packageOf(aml.zero, aml.zero, aml.zero, aml.zero)), ...aml.scope('_SB_', ...devices)];
+  const code = [
+    ...aml.name('_S5_', aml.packageOf(aml.zero, aml.zero, aml.zero, aml.zero)),
+    ...aml.scope('_SB_', ...devices, ...others),
+  ];
   return table('DSDT', 2, HEADER + code.length, (view) => {
     code.forEach((value, index) => {
       view.setUint8(HEADER + index, value);
@@ -91,7 +94,7 @@ const IN_PORTS = 1;
 const ACCESS_SIZES: Readonly<Record<number, number>> = { 8: 1, 16: 2, 32: 3 };
 
 /** Fixed ACPI description table (5.2.9): the ports of power management. ACPI is on from the start, so there is no SMI command. */
-export function fadt(places: { readonly facs: bigint; readonly dsdt: bigint }): Uint8Array {
+export function fadt(places: { readonly facs: bigint; readonly dsdt: bigint }, hasMsi = false): Uint8Array {
   return table('FACP', 5, 268, (view) => {
     const port = (at: number, number: number, bits: 8 | 16 | 32) => {
       view.setUint8(at, IN_PORTS);
@@ -112,8 +115,8 @@ export function fadt(places: { readonly facs: bigint; readonly dsdt: bigint }): 
     view.setUint16(96, 0xffff, true);
     view.setUint16(98, 0xffff, true);
     view.setUint8(108, 0x32);
-    // There are devices of a PC and a keyboard controller, but no VGA and no MSIs.
-    view.setUint16(109, 0x0f, true);
+    // There are devices of a PC and a keyboard controller, but no VGA; MSIs come with PCI.
+    view.setUint16(109, hasMsi ? 0x07 : 0x0f, true);
     // WBINVD works, no buttons, the reset register counts.
     view.setUint32(112, 1 | (1 << 4) | (1 << 5) | (1 << 10), true);
     port(116, RESET_CONTROL, 8);

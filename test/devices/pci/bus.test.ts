@@ -47,6 +47,22 @@ describe('the configuration ports', () => {
   });
 });
 
+test('configuration spaces are memory too', () => {
+  const machine = machineWith(small());
+  const at = 0xe000_8000n;
+  expect([machine.mmio.read(at, 4), machine.mmio.read(at + 0x2en, 2), machine.mmio.read(at + 8n, 8)]).toEqual([
+    0x5678_1234n,
+    0xbbbbn,
+    0x0102_0309n,
+  ]);
+  machine.mmio.write(at + 4n, 1, 6n);
+  machine.mmio.write(at + 0x20n, 8, 0x1234_5000_ffff_ffffn);
+  expect([machine.read(1, 4, 2), machine.read(1, 0x20, 4), machine.read(1, 0x24, 4)]).toEqual([6, 0, 0x1234_5000]);
+  expect([0xe000_8100n, 0xe000_8ffcn, 0xe001_0000n, 0xe000_9000n].map((gpa) => machine.mmio.read(gpa, 4))).toEqual(
+    Array.from({ length: 4 }, () => 0xffff_ffffn),
+  );
+});
+
 describe('a configuration space', () => {
   test('tells sizes of BARs by what can be written', () => {
     const machine = machineWith(
@@ -151,6 +167,20 @@ describe('interrupt pins', () => {
     expect(machine.lines[1]?.level).toBe(true);
     ninth?.configuration.raise(false);
     expect(machine.lines[1]?.level).toBe(false);
+  });
+
+  test('share interrupts of the PICs', () => {
+    const devices = Array.from({ length: 3 }, (_, index) => small(`device ${index}`));
+    const machine = machineWith(...devices);
+    const irqs = () => [10, 11].map((irq) => machine.irqs.get(irq)?.level);
+    devices[0]?.configuration.raise(true);
+    devices[2]?.configuration.raise(true);
+    expect(irqs()).toEqual([false, true]);
+    devices[0]?.configuration.raise(false);
+    expect(irqs()).toEqual([false, true]);
+    devices[2]?.configuration.raise(false);
+    devices[1]?.configuration.raise(true);
+    expect(irqs()).toEqual([true, false]);
   });
 
   test('are shown in the status, and can be switched off', () => {

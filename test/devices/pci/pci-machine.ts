@@ -3,29 +3,34 @@ import { PortBus } from '../../../src/devices/bus/port-bus.ts';
 import { LINES, PciBus } from '../../../src/devices/pci/bus.ts';
 import { ConfigurationPorts } from '../../../src/devices/pci/configuration-ports.ts';
 import { type BarKind, ConfigurationSpace } from '../../../src/devices/pci/configuration-space.ts';
+import { Ecam } from '../../../src/devices/pci/ecam.ts';
 import type { PciFunction } from '../../../src/devices/pci/function.ts';
 import { HostBridge } from '../../../src/devices/pci/host-bridge.ts';
 import type { MessageSignal } from '../../../src/devices/pci/message.ts';
 import { Msix } from '../../../src/devices/pci/msix.ts';
+import { BAR_WINDOW, irqOf } from '../../../src/devices/pci/places.ts';
 import { FakeLine } from '../fake-clock.ts';
 
-export const WINDOW = { base: 0xc000_0000n, length: 0x2000_0000n };
+export const WINDOW = BAR_WINDOW;
 
 /** A bus with its host bridge, reached as a guest reaches it. */
 export class PciMachine {
   readonly ports = new PortBus();
   readonly mmio = new MmioBus();
   readonly lines = Array.from({ length: LINES }, () => new FakeLine());
+  readonly irqs = new Map([10, 11].map((number) => [number, new FakeLine()]));
   readonly bus = new PciBus({
     line: (number) => this.lines[number] ?? new FakeLine(),
     window: WINDOW,
-    interruptOf: (line) => 10 + (line % 2),
+    irq: (number) => this.irqs.get(number) ?? new FakeLine(),
+    irqOf,
   });
   readonly bridge = new HostBridge();
 
   constructor() {
     this.bus.add(this.bridge);
     this.ports.attach(new ConfigurationPorts(this.bus));
+    this.mmio.attach(new Ecam(this.bus));
     this.mmio.movable = this.bus;
   }
 
