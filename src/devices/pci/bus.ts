@@ -1,3 +1,4 @@
+import type { Handler } from '../../stages/stage.ts';
 import type { NamedMmioDevice } from '../bus/mmio-bus.ts';
 import type { Device, InterruptLine } from '../device.ts';
 import type { InspectNode } from '../inspect.ts';
@@ -139,6 +140,11 @@ function decodedAt(start: bigint, region: BarRegion): Decoded {
     mmio: [{ base, length }],
     readMmio: (gpa, size) => region.read(Number(gpa - base), size),
     writeMmio: (gpa, size, value) => region.write(Number(gpa - base), size, value),
+    *writeMmioInStages(gpa, size, value): Handler {
+      const offset = Number(gpa - base);
+      if (region.writeInStages) yield* region.writeInStages(offset, size, value);
+      else region.write(offset, size, value);
+    },
   };
   return { base, end: base + length, device };
 }

@@ -1,3 +1,4 @@
+import type { Handler } from '../../stages/stage.ts';
 import type { InspectNode } from '../inspect.ts';
 import type { ConfigurationSpace } from './configuration-space.ts';
 
@@ -10,6 +11,8 @@ export interface BarRegion {
   readonly name: string;
   read(offset: number, size: 1 | 2 | 4 | 8): bigint;
   write(offset: number, size: 1 | 2 | 4 | 8, value: bigint): void;
+  /** The same in stages, where a debugger can step through what the device does. */
+  writeInStages?(offset: number, size: 1 | 2 | 4 | 8, value: bigint): Handler;
 }
 
 /** A function on the bus (PCI Local Bus 3.0): what the bus needs of a device model. */

@@ -88,6 +88,12 @@ export class Msix {
     return this.pending.length;
   }
 
+  /** What an interrupt for a vector is, for a debugger. */
+  describe(vector: number): Readonly<Record<string, number | bigint | string>> {
+    if (vector >= this.vectors) return { note: 'no entry: nothing is sent' };
+    return { entry: vector, ...this.message(vector), masked: this.isMasked(vector) ? 'yes: it stays pending' : 'no' };
+  }
+
   private isMasked(vector: number): boolean {
     const control = this.view.getUint32(vector * MsixEntry.LENGTH + MsixEntry.CONTROL, true);
     return (this.control & MsixControl.MASK_ALL) !== 0 || (control & ENTRY_MASKED) !== 0;

@@ -1,6 +1,7 @@
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
 import { VirtioPci } from '../../../src/devices/virtio/transport/pci.ts';
 import { Common as C, Field, NO_VECTOR, Structure } from '../../../src/devices/virtio/transport/pci-registers.ts';
+import type { Handler } from '../../../src/stages/stage.ts';
 import type { Random } from '../../support/random.ts';
 import { FakeLine } from '../fake-clock.ts';
 import { PciMachine } from '../pci/pci-machine.ts';
@@ -94,6 +95,10 @@ export class PciDriver extends VirtioDriver {
     this.write(C.QUEUE_SELECT, 2, index);
     const place = Number(this.read(C.QUEUE_NOTIFY_OFFSET, 2)) * this.multiplier;
     this.write(place, 2, index, Structure.NOTIFY);
+  }
+  notifyInStages(index = 0): Handler {
+    const place = this.place(Structure.NOTIFY) + BigInt(index * this.multiplier);
+    return this.machine.mmio.writeInStages(place, 2, BigInt(index));
   }
   acknowledge(): void {
     this.read(0, 1, Structure.ISR);

@@ -328,6 +328,29 @@ describe.each([
   });
 });
 
+test.each([
+  ['messages', (driver: PciDriver) => driver.useMessages(), 'MSI-X'],
+  ['its pin', () => {}, 'INTA'],
+])('a device with %s does in stages what it does at once', (_name, prepare, by) => {
+  const [inStages, atOnce] = [true, false].map((isStaged) => {
+    const driver = entropy().start();
+    prepare(driver);
+    driver.ring().offer([{ gpa: 0x5_0000, length: 8, writable: true }]);
+    const steps = isStaged ? [...driver.notifyInStages()] : [];
+    if (!isStaged) driver.notify();
+    return { driver, steps, state: driver.device.save() };
+  });
+  expect(inStages?.state).toEqual(atOnce?.state);
+  expect([inStages?.driver.messages, inStages?.driver.line.level]).toEqual([atOnce?.driver.messages, atOnce?.driver.line.level]);
+  expect(inStages?.steps.flatMap((step) => (step.kind === 'enter' ? [step.frame.name] : []))).toEqual([
+    'virtio-pci notify',
+    'virtio-rng request',
+    'virtio-pci interrupt',
+  ]);
+  const stage = inStages?.steps.find((step) => step.kind === 'stage' && step.id === 'virtio-pci.interrupt');
+  expect(stage).toMatchObject({ values: by === 'INTA' ? { by } : { by, entry: 1, data: 0x41, masked: 'no' } });
+});
+
 test('the device is shown with its place, its queues and its vectors', () => {
   const driver = console().start();
   driver.useMessages();

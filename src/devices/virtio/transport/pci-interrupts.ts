@@ -1,3 +1,4 @@
+import { type Handler, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import type { InspectNode } from '../../inspect.ts';
 import type { ConfigurationSpace } from '../../pci/configuration-space.ts';
@@ -54,6 +55,14 @@ export class PciInterrupts {
     else if (!this.msix.isEnabled) this.statusBits |= Interrupt.QUEUE;
     if (this.msix.isEnabled) this.msix.raise(isQueue ? this.queueVector(source) : this.configurationVector);
     this.drivePin();
+  }
+
+  /** The same in stages. */
+  *raiseInStages(source: number | 'configuration'): Handler {
+    const { isEnabled } = this.msix;
+    const entry = source === 'configuration' ? this.configurationVector : this.queueVector(source);
+    yield stage('virtio-pci.interrupt', { by: isEnabled ? 'MSI-X' : 'INTA', ...(isEnabled ? this.msix.describe(entry) : {}) });
+    this.raise(source);
   }
 
   private drivePin(): void {

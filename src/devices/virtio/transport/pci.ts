@@ -1,3 +1,4 @@
+import { inFrame, modelFrame } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import type { Device } from '../../device.ts';
 import { DmaError, type DmaMemory } from '../../dma.ts';
@@ -78,6 +79,7 @@ export class VirtioPci implements Device<VirtioPciState>, PciFunction {
       dma: onlyAsMaster(world.dma, this.configuration),
       offersPacked: world.offersPacked,
       interrupt: (source) => this.interrupts.raise(source),
+      interruptInStages: (source) => inFrame(modelFrame('virtio-pci interrupt'), this.interrupts.raiseInStages(source)),
     });
     this.common = new PciCommon(this.session, this.interrupts);
     const structures = this.structures();
@@ -87,16 +89,18 @@ export class VirtioPci implements Device<VirtioPciState>, PciFunction {
 
   private structures(): readonly BarRegion[] {
     const { session, common, interrupts } = this;
-    const region = (what: string, offset: number, access: Pick<BarRegion, 'read' | 'write'>): BarRegion => ({
+    type Access = Pick<BarRegion, 'read' | 'write' | 'writeInStages'>;
+    const region = (what: string, offset: number, access: Access): BarRegion => ({
       bar: STRUCTURES_BAR.index,
       offset,
       length: PLACE_LENGTH,
       name: `${this.name} ${what}`,
       ...access,
     });
-    const notify = (offset: number) => {
-      if (offset % NOTIFY_MULTIPLIER === 0) session.notify(offset / NOTIFY_MULTIPLIER);
-    };
+    // Whatever is written anywhere in a queue's place.
+    const queueAt = (offset: number) => Math.floor(offset / NOTIFY_MULTIPLIER);
+    const notify = (offset: number) => session.notify(queueAt(offset));
+    const notifyInStages = (offset: number) => inFrame(modelFrame('virtio-pci notify'), session.notifyInStages(queueAt(offset)));
     return [
       region('common configuration', Place.COMMON, common),
       region('ISR status', Place.ISR, {
@@ -108,8 +112,7 @@ export class VirtioPci implements Device<VirtioPciState>, PciFunction {
         read: (offset, size) => session.readConfiguration(offset, size),
         write: () => {},
       }),
-      // What is written is the queue's number, which the place tells too.
-      region('notify', Place.NOTIFY, { read: () => 0n, write: notify }),
+      region('notify', Place.NOTIFY, { read: () => 0n, write: notify, writeInStages: notifyInStages }),
     ];
   }
 
