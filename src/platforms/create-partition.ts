@@ -26,6 +26,7 @@ import {
   usualMemory,
 } from './configuration.ts';
 import { connectPciInterrupts, initializeLikeBios } from './firmware.ts';
+import { itemsOfFirmware } from './items-of-firmware.ts';
 import { KvmPlatform } from './kvm/kvm-platform.ts';
 import { memoryMap } from './memory-map.ts';
 import { unhandledException } from './unhandled-exception.ts';
@@ -84,6 +85,7 @@ export function createPartition(
     testDevice: configuration.testDevice,
     virtio: hasTables && platform !== 'bare' ? { ...configuration.virtio, disks: configuration.disks ?? [] } : undefined,
     hasPci: configuration.machine === 'pc',
+    firmware: configuration.machine === 'pc' ? itemsOfFirmware(configuration, program, image, map) : undefined,
     grant: grantOf(configuration),
     onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),
     load: (devices) => {

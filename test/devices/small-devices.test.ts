@@ -10,6 +10,7 @@ import { RtcCmos } from '../../src/devices/rtc-cmos/device.ts';
 import { SystemControl } from '../../src/devices/system-control/device.ts';
 import { TestDevice } from '../../src/devices/test-device/device.ts';
 import { FakeClock, FakeLine } from './fake-clock.ts';
+import { FakeDma } from './virtio/fake-dma.ts';
 
 describe('the calendar', () => {
   test.each([
@@ -207,6 +208,7 @@ test('each port of the reference has the device that answers there', () => {
     reset: () => {},
     debugExit: () => {},
     hasPci: true,
+    firmware: { dma: new FakeDma(), items: new Map() },
   });
   for (const { first, last, device } of PORT_REFERENCE)
     for (let port = first; port <= last; port++)

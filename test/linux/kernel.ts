@@ -15,7 +15,9 @@ import path from 'node:path';
 import { kernelPayload } from './lz4.ts';
 
 /** Modules that tests load. */
-const MODULES = /\/virtio[^/]*\.ko$/;
+const MODULES = /\/(virtio[^/]*|qemu_fw_cfg)\.ko$/;
+/** One that a folder of before doesn't have. */
+const NEWEST_MODULE = 'qemu_fw_cfg.ko';
 
 const CACHE = path.resolve(import.meta.dirname, '../../build/linux');
 
@@ -39,7 +41,7 @@ export function debianKernel():
   const modules = path.join(CACHE, `${name}-modules`);
   const kept = path.join(CACHE, `${name}.vmlinuz`);
   const guest = { path: made, image: kept, modules };
-  if (Object.values(guest).every((file) => existsSync(file))) return guest;
+  if ([...Object.values(guest), path.join(modules, NEWEST_MODULE)].every((file) => existsSync(file))) return guest;
   const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-kernel-'));
   try {
     if (!output('apt-get', ['download', '-q', name], folder)) return { reason: `apt-get can't download ${name}` };

@@ -113,13 +113,17 @@ int main(void)
 	mount("proc", "/proc", "proc", 0, "");
 	puts("BEGIN");
 	const char *modules[] = { "virtio_ring", "virtio", "virtio_mmio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev",
-		"virtio_pci", "virtio_blk", "virtio-rng", "virtio_console" };
+		"virtio_pci", "qemu_fw_cfg", "virtio_blk", "virtio-rng", "virtio_console" };
 	for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++)
 		load(modules[i]);
 	show("/sys/bus/virtio/devices/virtio0/features");
 	show("/sys/block/vda/size");
 	show("/sys/block/vda/serial");
 	show("/sys/class/misc/hw_random/rng_current");
+	if (access("/sys/firmware/qemu_fw_cfg", F_OK) == 0) {
+		show("/sys/firmware/qemu_fw_cfg/rev");
+		show("/sys/firmware/qemu_fw_cfg/by_name/etc/e820/size");
+	}
 	try_disk();
 	try_entropy();
 	fflush(stdout);

@@ -16,12 +16,15 @@ const MACHINES = {
     transport: ['virtio_mmio'],
     // Features by bit, the first one first: SIZE_MAX, SEG_MAX, BLK_SIZE … INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED.
     features: '0110001001000110000000000000110010100000000000000000000000000000',
+    others: [],
     interrupts: ['pin virtio0', 'pin virtio1', 'pin virtio2'],
   },
   pc: {
-    transport: ['virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci'],
+    transport: ['virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci', 'qemu_fw_cfg'],
     // RING_RESET too.
     features: '0110001001000110000000000000110010100000100000000000000000000000',
+    // The map of memory has three ranges of 20 bytes.
+    others: ['/sys/firmware/qemu_fw_cfg/rev 3', '/sys/firmware/qemu_fw_cfg/by_name/etc/e820/size 60'],
     interrupts: ['0-config', '0-req.0', '1-config', '1-input', '2-config', '2-input', '2-output'].map(
       (name) => `message virtio${name}`,
     ),
@@ -65,7 +68,7 @@ test.for(['microvm', 'pc'] as const)(
     }
     const { kernel, modules, init } = guest;
     const [initrd, disk] = [path.join(folder, 'initramfs.cpio'), path.join(folder, 'disk.img')];
-    const { transport, features, interrupts } = MACHINES[machine];
+    const { transport, features, others, interrupts } = MACHINES[machine];
     const files = [...DEVICE_MODULES, ...transport].map((name) => ({
       name: `${name}.ko`,
       bytes: readFileSync(path.join(modules, `${name}.ko`)),
@@ -95,6 +98,7 @@ test.for(['microvm', 'pc'] as const)(
       `/sys/block/vda/size ${SECTORS}`,
       '/sys/block/vda/serial hyperscope-disk0',
       '/sys/class/misc/hw_random/rng_current virtio_rng.0',
+      ...others,
       'disk: 0 bytes are not what they should be',
       'disk: written and read back alike',
       'entropy: 64 bytes, random',

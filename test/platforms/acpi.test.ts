@@ -89,6 +89,7 @@ describe('the tables of a PC', () => {
     expect(source).toMatch(/DWordMemory \(.*MinFixed, MaxFixed,.*\n.*\n\s+0xC0000000,.*\n\s+0xDFFFFFFF,.*\n.*\n\s+0x20000000,/);
     expect(source).toMatch(/WordIO \(.*MinFixed, MaxFixed,.*EntireRange,\s.*\n\s+0x0D00,.*\n\s+0xFFFF,/);
     expect(source).toMatch(/IRQNoFlags \(\)\s+\{4\}/);
+    expect(source).toMatch(/Device \(FWCF\)\s+\{\s+Name \(_HID, "QEMU0002"\).*?0x0510,.*?0x0510,.*?0x0C,/s);
     // One route for each pin that there is.
     expect([...source.matchAll(/(0x000.FFFF), \s+(\w+), \s+Zero, \s+(\w+)\s/g)].map(([, ...route]) => route)).toEqual([
       ['0x0001FFFF', '0x00', '0x11'],

@@ -84,7 +84,7 @@ test('the devices are shown with the bus', () => {
     pc()
       .devices.inspect()
       .children?.map(({ name }) => name) ?? [];
-  expect(names.slice(-7)).toEqual([
+  expect(names.slice(-8)).toEqual([
     'pci',
     'pci-configuration',
     'pci-ecam',
@@ -92,6 +92,7 @@ test('the devices are shown with the bus', () => {
     'virtio-blk-pci',
     'virtio-rng-pci',
     'virtio-console-pci',
+    'fw-cfg',
   ]);
   const bus = pc()
     .devices.inspect()

@@ -6,6 +6,7 @@ import { DebugConsole } from '../debug-console/device.ts';
 import { DebugExit } from '../debug-exit/device.ts';
 import type { Clock, Device, InterruptLine } from '../device.ts';
 import type { DmaMemory } from '../dma.ts';
+import { FwCfg, type FwCfgWorld } from '../fw-cfg/device.ts';
 import { I8042 } from '../i8042/device.ts';
 import { KEYBOARD_IRQ } from '../i8042/registers.ts';
 import type { InspectNode } from '../inspect.ts';
@@ -49,6 +50,8 @@ export interface PcWorld {
   readonly virtio?: VirtioConfiguration & { readonly dma: DmaMemory; readonly balloonWorld?: VirtioBalloonWorld };
   /** The machine has a PCI bus, and its virtio devices on it. */
   readonly hasPci?: boolean;
+  /** The machine has a firmware configuration device. */
+  readonly firmware?: FwCfgWorld;
   /** Rules for messages between processors; none when missing. */
   readonly messages?: MessageRules;
 }
@@ -124,6 +127,8 @@ export class PcDevices {
       this.ports.attach(device);
       this.mmio.attach(device);
     }
+    const firmware = world.firmware ? [new FwCfg(world.firmware)] : [];
+    for (const device of firmware) this.ports.attach(device);
     this.all = [
       ...this.localApics,
       this.ioApic,
@@ -139,6 +144,7 @@ export class PcDevices {
       ...testDevices,
       ...virtioDevices,
       ...(pci?.devices ?? []),
+      ...firmware,
     ];
   }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../../devices/device.ts';
 import type { DmaMemory } from '../../devices/dma.ts';
+import type { FirmwareItems } from '../../devices/fw-cfg/items.ts';
 import type { InterruptMessage } from '../../devices/local-apic/apic-bus.ts';
 import { DELIVERY_NAMES, Delivery } from '../../devices/local-apic/registers.ts';
 import { PcDevices } from '../../devices/pc/pc.ts';
@@ -41,6 +42,8 @@ export interface DeviceConfiguration {
   readonly virtio?: VirtioConfiguration;
   /** The machine has a PCI bus, and its virtio devices on it. */
   readonly hasPci?: boolean;
+  /** What the machine tells its firmware; it has no firmware configuration device when missing. */
+  readonly firmware?: FirmwareItems;
 }
 
 /** Makes the devices of a partition. What they do to the world outside goes through the partition's door. */
@@ -49,6 +52,7 @@ export function wireDevices(configuration: DeviceConfiguration, host: DeviceHost
   return new PcDevices({
     ...configuration,
     virtio: configuration.virtio && { ...configuration.virtio, dma: memory, balloonWorld: host.balloon },
+    firmware: configuration.firmware && { items: configuration.firmware, dma: memory },
     clock: {
       now: () => clock.now(),
       cancel: (handle) => clock.cancel(handle),

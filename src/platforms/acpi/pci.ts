@@ -1,3 +1,4 @@
+import { SELECTOR as FW_CFG, PORTS as FW_CFG_PORTS } from '../../devices/fw-cfg/registers.ts';
 import { KEYBOARD_IRQ } from '../../devices/i8042/registers.ts';
 import { lineOf, type PciBus } from '../../devices/pci/bus.ts';
 import { BAR_WINDOW, ECAM, pinOf } from '../../devices/pci/places.ts';
@@ -18,6 +19,13 @@ export function pcDevices(bus: PciBus): readonly aml.Aml[] {
     hostBridge(bus),
     // Its memory belongs to no device, and systems use it only where somebody says that it is taken.
     aml.device('ECAM', ...identity('PNP0C02'), resources(aml.memory32(Number(ECAM.base), Number(ECAM.length)))),
+    aml.device(
+      'FWCF',
+      aml.name('_HID', aml.string('QEMU0002')),
+      // Present and working, but nothing for a user to see.
+      aml.name('_STA', aml.byte(0x0b)),
+      resources(aml.ports(FW_CFG, FW_CFG_PORTS)),
+    ),
     aml.device('RTC_', ...identity('PNP0B00'), resources(aml.ports(0x70, 2), aml.isaInterrupt(RTC_IRQ))),
     aml.device('KBD_', ...identity('PNP0303'), resources(aml.ports(0x60, 1), aml.ports(0x64, 1), aml.isaInterrupt(KEYBOARD_IRQ))),
     aml.device('COM1', ...identity('PNP0501'), resources(aml.ports(COM1.base, 8), aml.isaInterrupt(COM1.irq))),

@@ -35,6 +35,8 @@ const NO_SECTIONS: Program['sections'] = new Map();
 export interface LinuxHeader {
   /** The header's bytes as they go into boot_params, at {@link Header.START}. */
   readonly bytes: Uint8Array;
+  /** The setup code before the protected-mode part, which firmware would run in real mode. */
+  readonly setup: Uint8Array;
   /** Bytes that the kernel needs from where it is loaded on, until it reads the memory map. */
   readonly initSize: number;
   /** Last address that the initial RAM disk may have. */
@@ -80,6 +82,7 @@ export function linuxProgram(bytes: Uint8Array, path: string): Program {
     sections: NO_SECTIONS,
     linux: {
       bytes: bytes.subarray(Header.START, end),
+      setup: bytes.subarray(0, start),
       initSize: view.getUint32(Header.INIT_SIZE, true),
       initrdLast: view.getUint32(Header.INITRD_LAST, true),
       commandLineLongest: view.getUint32(Header.COMMAND_LINE_LONGEST, true),
