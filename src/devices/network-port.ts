@@ -13,4 +13,6 @@ export interface NetworkPort {
 export interface NetworkCard {
   /** A frame comes for the guest. It is dropped where the card has no room for it. */
   receive(frame: Uint8Array): void;
+  /** The cable is plugged in or pulled out. */
+  setLink(isUp: boolean): void;
 }

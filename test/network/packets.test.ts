@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { foldChecksum, wordSum } from '../../src/devices/checksum.ts';
 import { formatIp, formatMac, isGroupMac, parseIp, parseMac } from '../../src/network/packets/addresses.ts';
 import { buildArp, parseArp } from '../../src/network/packets/arp.ts';
-import { foldChecksum, wordSum } from '../../src/network/packets/checksum.ts';
 import { buildDhcpReply, DhcpOption, DhcpType, numberOption, parseDhcp, word } from '../../src/network/packets/dhcp.ts';
 import { buildDnsAnswer, buildDnsProblem, DnsCode, DnsType, encodeName, parseDns } from '../../src/network/packets/dns.ts';
 import { buildEthernet, EtherType, parseEthernet } from '../../src/network/packets/ethernet.ts';

@@ -1,5 +1,5 @@
+import { foldChecksum, wordSum } from '../../devices/checksum.ts';
 import { viewOf, withHeader } from './bytes.ts';
-import { foldChecksum, wordSum } from './checksum.ts';
 
 export const IcmpType = { ECHO_REPLY: 0, DESTINATION_UNREACHABLE: 3, ECHO_REQUEST: 8 } as const;
 /** Codes of "destination unreachable" (RFC 792, RFC 1812 5.2.7.1). */

@@ -1,5 +1,5 @@
+import { foldChecksum, wordSum } from '../../devices/checksum.ts';
 import { viewOf, withHeader } from './bytes.ts';
-import { foldChecksum, wordSum } from './checksum.ts';
 
 export const Protocol = { ICMP: 1, TCP: 6, UDP: 17 } as const;
 

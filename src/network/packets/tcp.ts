@@ -1,5 +1,5 @@
+import { foldChecksum, pseudoHeaderSum, wordSum } from '../../devices/checksum.ts';
 import { viewOf, withHeader } from './bytes.ts';
-import { foldChecksum, pseudoHeaderSum, wordSum } from './checksum.ts';
 import { Protocol } from './ipv4.ts';
 import type { IpPair } from './udp.ts';
 

@@ -5,6 +5,7 @@ import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
+import { VirtioNetwork } from '../../../src/devices/virtio/network/device.ts';
 import type { Random } from '../../support/random.ts';
 import type { Buffer } from './drivers.ts';
 import { BUFFERS, PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
@@ -20,6 +21,7 @@ export const FUZZED: readonly (readonly [string, () => VirtioModel])[] = [
     'virtio-console with a channel',
     () => new VirtioConsole({ transmit: () => {}, channels: [{ name: 'a', transmit: () => {} }] }),
   ],
+  ['virtio-net', () => new VirtioNetwork({ mac: 0x5254_0012_3456, port: { connect() {}, transmit() {} } })],
 ];
 
 /** Whole pages of the first 4 GiB, since that is all that page numbers can name. */
@@ -78,6 +80,7 @@ export function fuzzRings(makeDriver: DriverMaker, make: () => VirtioModel, rand
 function fromOutside(model: VirtioModel, random: Random): void {
   if (model instanceof VirtioConsole && random.below(2) === 0)
     model.receive(random.bytes(random.below(100)), random.pick(['', 'a']) || undefined);
+  if (model instanceof VirtioNetwork && random.below(2) === 0) model.receive(random.bytes(random.below(1600)));
   if (model instanceof VirtioBalloon && random.below(2) === 0)
     random.pick([() => model.inflateTo(random.below(9)), () => model.askStatistics(), () => model.askHints()])();
 }

@@ -106,6 +106,13 @@ export class PackedQueue implements Virtqueue {
     }
   }
 
+  putBack({ ringEntries }: RingPlace): void {
+    this.available -= ringEntries;
+    if (this.available >= 0) return;
+    this.available += this.layout.size;
+    this.availableWrap = !this.availableWrap;
+  }
+
   giveBack(chain: RingPlace, written: number): void {
     const at = this.layout.descriptorArea + BigInt(this.used * DESCRIPTOR_SIZE);
     this.words.set32(at + LENGTH, written, chain.id);

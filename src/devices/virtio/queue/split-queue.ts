@@ -92,6 +92,10 @@ export class SplitQueue implements Virtqueue {
     }
   }
 
+  putBack(): void {
+    this.available = (this.available - 1) & 0xffff;
+  }
+
   giveBack(chain: RingPlace, written: number): void {
     const { size, deviceArea } = this.layout;
     this.words.set32(deviceArea + RING + BigInt((this.used % size) * USED_ENTRY), chain.id, written);

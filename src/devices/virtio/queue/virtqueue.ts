@@ -49,6 +49,8 @@ export interface Virtqueue {
   readonly layout: QueueLayout;
   /** The next buffer that the driver made available. */
   take(): DescriptorChain | undefined;
+  /** Undoes the last `take` whose buffer was neither given back nor put back: it is the next one again. */
+  putBack(chain: RingPlace): void;
   /** Returns a buffer with the number of bytes written into it: the oldest one first, so that VIRTIO_F_IN_ORDER holds by itself. */
   giveBack(chain: RingPlace, written: number): void;
   /** Whether the driver wants an interrupt for what was given back since the last call. */

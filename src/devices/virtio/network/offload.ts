@@ -1,0 +1,92 @@
+import { foldChecksum, pseudoHeaderSum, wordSum } from '../../checksum.ts';
+import { Gso, Header, HeaderFlag } from './registers.ts';
+
+const ETHERNET_HEADER = 14;
+const ETHERTYPE_IPV4 = 0x0800;
+const IPV4_HEADER = 20;
+const TCP_HEADER = 20;
+const TCP = 6;
+/** Flags of TCP that only the last segment has, and only the first one. */
+const FIN_AND_PSH = 0x09;
+const CWR = 0x80;
+/** What a frame is cut into at most: 64 KiB in pieces of 512 bytes. */
+const MOST_SEGMENTS = 128;
+
+/** What a driver asks for: a checksum of the bytes from `start` on, that goes to `offset` behind it. */
+interface ChecksumWish {
+  readonly start: number;
+  readonly offset: number;
+}
+
+/** The header that a driver puts before a frame (virtio 1.2, 5.1.6.2), as far as it says what is to be done. */
+export interface TransmitHeader {
+  readonly checksum: ChecksumWish | undefined;
+  readonly gsoType: number;
+  readonly gsoSize: number;
+}
+
+export function parseTransmitHeader(bytes: Uint8Array): TransmitHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const wants = (view.getUint8(Header.FLAGS) & HeaderFlag.NEEDS_CHECKSUM) !== 0;
+  return {
+    checksum: wants
+      ? { start: view.getUint16(Header.CHECKSUM_START, true), offset: view.getUint16(Header.CHECKSUM_OFFSET, true) }
+      : undefined,
+    gsoType: view.getUint8(Header.GSO_TYPE),
+    gsoSize: view.getUint16(Header.GSO_SIZE, true),
+  };
+}
+
+/** Does what the driver left to the device, and gives the frames that go out; undefined for what makes no sense. */
+export function finishFrame({ checksum, gsoType, gsoSize }: TransmitHeader, frame: Uint8Array): Uint8Array[] | undefined {
+  if (gsoType === Gso.TCPV4) return checksum && cutTcp(frame, gsoSize);
+  if (gsoType !== Gso.NONE) return undefined;
+  if (checksum === undefined) return [frame];
+  const { start, offset } = checksum;
+  if (start + offset + 2 > frame.length) return undefined;
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  // The driver has put the sum over the pseudo header there. Zero would mean that there is no checksum.
+  view.setUint16(start + offset, foldChecksum(wordSum(frame.subarray(start))) || 0xffff);
+  return [frame];
+}
+
+/** Cuts a frame with a long TCP segment over IPv4 into frames with `size` bytes each. */
+function cutTcp(frame: Uint8Array, size: number): Uint8Array[] | undefined {
+  const places = tcpPlaces(frame);
+  if (places === undefined || size === 0) return undefined;
+  const { tcp, data } = places;
+  const payload = frame.subarray(data, places.end);
+  const count = Math.max(1, Math.ceil(payload.length / size));
+  if (count > MOST_SEGMENTS) return undefined;
+  return Array.from({ length: count }, (_, index) => {
+    const piece = payload.subarray(index * size, (index + 1) * size);
+    const bytes = new Uint8Array(data + piece.length);
+    bytes.set(frame.subarray(0, data));
+    bytes.set(piece, data);
+    const view = new DataView(bytes.buffer);
+    const ip = ETHERNET_HEADER;
+    view.setUint16(ip + 2, bytes.length - ip);
+    view.setUint16(ip + 4, view.getUint16(ip + 4) + index);
+    view.setUint16(ip + 10, 0);
+    view.setUint16(ip + 10, foldChecksum(wordSum(bytes.subarray(ip, tcp))));
+    view.setUint32(tcp + 4, view.getUint32(tcp + 4) + index * size);
+    const others = (index < count - 1 ? FIN_AND_PSH : 0) | (index > 0 ? CWR : 0);
+    view.setUint8(tcp + 13, view.getUint8(tcp + 13) & ~others);
+    view.setUint16(tcp + 16, 0);
+    const pseudo = pseudoHeaderSum(view.getUint32(ip + 12), view.getUint32(ip + 16), TCP, bytes.length - tcp);
+    view.setUint16(tcp + 16, foldChecksum(wordSum(bytes.subarray(tcp), pseudo)));
+    return bytes;
+  });
+}
+
+/** Where TCP's header begins, where its data begins and ends; undefined for a frame without. */
+function tcpPlaces(frame: Uint8Array): { readonly tcp: number; readonly data: number; readonly end: number } | undefined {
+  const ip = ETHERNET_HEADER;
+  if (frame.length < ip + IPV4_HEADER) return undefined;
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  const tcp = ip + (view.getUint8(ip) & 15) * 4;
+  if (view.getUint16(12) !== ETHERTYPE_IPV4 || view.getUint8(ip) >> 4 !== 4 || tcp < ip + IPV4_HEADER) return undefined;
+  if (view.getUint8(ip + 9) !== TCP || frame.length < tcp + TCP_HEADER) return undefined;
+  const data = tcp + (view.getUint8(tcp + 12) >> 4) * 4;
+  return data < tcp + TCP_HEADER || data > frame.length ? undefined : { tcp, data, end: frame.length };
+}
