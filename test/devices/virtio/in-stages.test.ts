@@ -6,6 +6,7 @@ import { Request } from '../../../src/devices/virtio/block/registers.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
+import { VirtioNetwork } from '../../../src/devices/virtio/network/device.ts';
 import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
 import type { Handler, HandlerStep } from '../../../src/stages/stage.ts';
 import type { Buffer } from './drivers.ts';
@@ -32,6 +33,8 @@ function disk(): VirtioBlock {
   const image = imageOfBytes(Uint8Array.from({ length: 8 * 512 }, (_, index) => 1 + (index >> 9)));
   return new VirtioBlock({ image, serial: 'disk' });
 }
+
+const network = () => new VirtioNetwork({ mac: 0x5254_0012_3456, port: { connect() {}, transmit() {} } });
 
 /** Runs to the stage with this id, or to the end; gives all steps. */
 function runTo(work: Handler, id?: string): HandlerStep[] {
@@ -83,6 +86,33 @@ const KINDS: readonly (readonly [string, () => VirtioModel, (driver: MmioDriver)
     },
     (driver) => {
       driver.ring(0).offer(someRoom);
+      return 0;
+    },
+  ],
+  [
+    'network card that sends',
+    network,
+    (driver) => {
+      driver.dma.bytes.fill(0, BUFFERS, BUFFERS + 200);
+      driver.ring(1).offer([{ gpa: BUFFERS, length: 72 }]);
+      driver.ring(1).offer([{ gpa: BUFFERS, length: 100 }]);
+      return 1;
+    },
+  ],
+  [
+    'network card that is told something',
+    network,
+    (driver) => {
+      driver.ring(2).offer([{ gpa: BUFFERS, length: 3 }, ...someRoom]);
+      return 2;
+    },
+  ],
+  [
+    'network card that gets a frame',
+    network,
+    (driver) => {
+      if (driver.model instanceof VirtioNetwork) driver.model.receive(new Uint8Array(60));
+      driver.ring(0).offer([{ gpa: BUFFERS, length: 100, writable: true }]);
       return 0;
     },
   ],

@@ -1,3 +1,5 @@
+import type { DescriptorChain } from '../queue/chain.ts';
+import { QueueError } from '../queue/queue-error.ts';
 import type { ReceiveFilter } from './receive-filter.ts';
 import { ControlClass, MAC_SIZE, MacCommand, NetworkFeature, RxCommand, VlanCommand } from './registers.ts';
 
@@ -12,16 +14,32 @@ const MOST_ADDRESSES = 64;
 const VLANS = 4096;
 const COUNT_SIZE = 4;
 
-/** A command: its class and number, and what belongs to it. `has` tells which features were agreed on. */
+/** Bytes of a command that are read; what is longer can't be followed. */
+const LONGEST_COMMAND = 0x4000;
+const HEADER_SIZE = 2;
+
+/** A command: its class and number, and what belongs to it. */
 export interface ControlCommand {
   readonly kind: number;
   readonly command: number;
   readonly data: Uint8Array;
-  readonly has: (feature: number) => boolean;
 }
 
-/** The state after a command of the driver; undefined for one that can't be followed. */
-export function control(state: ControlledState, { kind, command, data, has }: ControlCommand): ControlledState | undefined {
+/** Reads a command. Throws QueueError for a chain without room for one, or for its outcome. */
+export function readCommand({ readable, writable }: DescriptorChain): ControlCommand {
+  if (readable.length < HEADER_SIZE)
+    throw new QueueError(`a command has ${readable.length} bytes, but its header has ${HEADER_SIZE}`);
+  if (writable.length === 0) throw new QueueError('a command has no room for its outcome');
+  const [kind = 0, command = 0] = readable.read(0, HEADER_SIZE);
+  return { kind, command, data: readable.read(HEADER_SIZE, LONGEST_COMMAND) };
+}
+
+/** The state after a command of the driver; undefined for one that can't be followed. `has`: which features were agreed on. */
+export function control(
+  state: ControlledState,
+  { kind, command, data }: ControlCommand,
+  has: (feature: number) => boolean,
+): ControlledState | undefined {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const change = (filter: Partial<ReceiveFilter>) => ({ ...state, filter: { ...state.filter, ...filter } });
   switch (kind) {

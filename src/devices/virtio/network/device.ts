@@ -1,14 +1,20 @@
+import type { Handler } from '../../../stages/stage.ts';
 import type { InspectNode } from '../../inspect.ts';
 import type { NetworkCard, NetworkPort } from '../../network-port.ts';
 import { requireVersion } from '../../state.ts';
 import { DeviceId, featureBit, featureBits } from '../abi.ts';
+import {
+  fillBuffers as fillBuffersAtOnce,
+  obeyCommands as obeyCommandsAtOnce,
+  sendFrames as sendFramesAtOnce,
+} from '../generated/network.ts';
+import { fillBuffers, type NetworkWork, obeyCommands, sendFrames } from '../handlers/network.ts';
 import type { DriverSide, VirtioModel } from '../model.ts';
 import type { DescriptorChain } from '../queue/chain.ts';
 import { QueueError } from '../queue/queue-error.ts';
-import { serveQueue } from '../queue/serve.ts';
 import type { Virtqueue } from '../queue/virtqueue.ts';
-import { control } from './control.ts';
-import { finishFrame, parseTransmitHeader } from './offload.ts';
+import { type ControlCommand, control } from './control.ts';
+import { finishFrame, type TransmitHeader } from './offload.ts';
 import { accepts, OPEN_FILTER, type ReceiveFilter } from './receive-filter.ts';
 import * as R from './registers.ts';
 
@@ -41,15 +47,12 @@ const CONTROL_SIZE = 64;
 export const MTU = 1500;
 /** Frames that wait for buffers at most. */
 const MOST_WAITING = 256;
-/** A frame with a long segment, for the device to cut: its IP packet has up to 64 KiB. */
-const LONGEST_FRAME = 0xffff + 14;
 /** Buffers that one frame may be spread over, however short they are. */
 const MOST_BUFFERS = 32;
-const LONGEST_COMMAND = 2 + 2 * (4 + 1024 * R.MAC_SIZE);
 const NO_COUNTS: Counts = { received: 0, sent: 0, lost: 0, refused: 0 };
 
 /** The network device (virtio 1.2, 5.1): one pair of queues, and a control queue. */
-export class VirtioNetwork implements VirtioModel<VirtioNetworkState>, NetworkCard {
+export class VirtioNetwork implements VirtioModel<VirtioNetworkState>, NetworkCard, NetworkWork {
   readonly name = 'virtio-net';
   readonly id = DeviceId.NETWORK;
   readonly queues = [
@@ -101,9 +104,22 @@ export class VirtioNetwork implements VirtioModel<VirtioNetworkState>, NetworkCa
   }
 
   notified(queue: number): void {
-    if (queue === R.Queue.RECEIVE) this.deliver();
-    else if (queue === R.Queue.TRANSMIT) this.transmit();
-    else this.obey();
+    const { driver } = this;
+    if (driver === undefined) return;
+    if (queue === R.Queue.RECEIVE) fillBuffersAtOnce(this);
+    else if (queue === R.Queue.TRANSMIT) sendFramesAtOnce(this, driver, queue);
+    else obeyCommandsAtOnce(this, driver, queue);
+  }
+  *notifiedInStages(queue: number): Handler {
+    const { driver } = this;
+    if (driver === undefined) return;
+    if (queue === R.Queue.RECEIVE) yield* fillBuffers(this);
+    else if (queue === R.Queue.TRANSMIT) yield* sendFrames(this, driver, queue);
+    else yield* obeyCommands(this, driver, queue);
+  }
+
+  get waiting(): number {
+    return this.backlog.length;
   }
 
   private count(change: Partial<Counts>): void {
@@ -131,7 +147,7 @@ export class VirtioNetwork implements VirtioModel<VirtioNetworkState>, NetworkCa
   }
 
   /** Fills the driver's buffers with frames that have come. */
-  private deliver(): void {
+  deliver(): void {
     const queue = this.driver?.queue(R.Queue.RECEIVE);
     if (queue === undefined) return;
     // While nothing waits, new buffers are no news.
@@ -182,52 +198,29 @@ export class VirtioNetwork implements VirtioModel<VirtioNetworkState>, NetworkCa
     return chains.length;
   }
 
-  // --- sending -----------------------------------------------------------------------------------------------------------
+  // --- sending, and what the driver wants --------------------------------------------------------------------------------
 
-  private transmit(): void {
-    const queue = this.driver?.queue(R.Queue.TRANSMIT);
-    if (queue === undefined) return;
-    serveQueue(queue, ({ readable }) => {
-      if (readable.length < R.HEADER_SIZE)
-        throw new QueueError(`a frame to send has ${readable.length} bytes, but its header has ${R.HEADER_SIZE}`);
-      const length = readable.length - R.HEADER_SIZE;
-      const header = parseTransmitHeader(readable.read(0, R.HEADER_SIZE));
-      const isKnown =
-        (header.checksum === undefined || this.has(R.NetworkFeature.CSUM)) &&
-        (header.gsoType === R.Gso.NONE || this.has(R.NetworkFeature.HOST_TSO4));
-      const frames = isKnown && length <= LONGEST_FRAME ? finishFrame(header, readable.read(R.HEADER_SIZE, length)) : undefined;
-      if (frames === undefined) this.count({ refused: 1 });
-      else if (this.isLinkUp) for (const frame of frames) this.send(frame);
-      return 0;
-    });
-    this.driver?.signal(R.Queue.TRANSMIT);
+  finish(header: TransmitHeader, frame: Uint8Array): readonly Uint8Array[] {
+    const isKnown =
+      (header.checksum === undefined || this.has(R.NetworkFeature.CSUM)) &&
+      (header.gsoType === R.Gso.NONE || this.has(R.NetworkFeature.HOST_TSO4));
+    const frames = isKnown ? finishFrame(header, frame) : undefined;
+    if (frames === undefined) this.count({ refused: 1 });
+    return frames ?? [];
   }
 
-  private send(frame: Uint8Array): void {
+  send(frame: Uint8Array): void {
+    if (!this.isLinkUp) return;
     this.count({ sent: 1 });
     this.world.port.transmit(frame);
   }
 
-  // --- the control queue -------------------------------------------------------------------------------------------------
-
-  private obey(): void {
-    const queue = this.driver?.queue(R.Queue.CONTROL);
-    if (queue === undefined) return;
-    serveQueue(queue, ({ readable, writable }) => {
-      if (readable.length < 2) throw new QueueError(`a command has ${readable.length} bytes, but its header has 2`);
-      if (writable.length === 0) throw new QueueError('a command has no room for its outcome');
-      const [kind = 0, command = 0] = readable.read(0, 2);
-      const data = readable.length > LONGEST_COMMAND ? undefined : readable.read(2, LONGEST_COMMAND);
-      const has = (feature: number) => this.has(feature);
-      const after = data && control({ filter: this.filter, mac: this.mac }, { kind, command, data, has });
-      if (after) {
-        this.filter = after.filter;
-        this.mac = after.mac;
-      }
-      writable.write(0, Uint8Array.of(after ? R.Ack.OK : R.Ack.ERROR));
-      return 1;
-    });
-    this.driver?.signal(R.Queue.CONTROL);
+  obey(command: ControlCommand): boolean {
+    const after = control({ filter: this.filter, mac: this.mac }, command, (feature) => this.has(feature));
+    if (after === undefined) return false;
+    this.filter = after.filter;
+    this.mac = after.mac;
+    return true;
   }
 
   // --- as a part of a machine --------------------------------------------------------------------------------------------

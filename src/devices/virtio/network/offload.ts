@@ -1,5 +1,7 @@
 import { foldChecksum, pseudoHeaderSum, wordSum } from '../../checksum.ts';
-import { Gso, Header, HeaderFlag } from './registers.ts';
+import type { DescriptorChain } from '../queue/chain.ts';
+import { QueueError } from '../queue/queue-error.ts';
+import { Gso, HEADER_SIZE, Header, HeaderFlag } from './registers.ts';
 
 const ETHERNET_HEADER = 14;
 const ETHERTYPE_IPV4 = 0x0800;
@@ -11,6 +13,8 @@ const FIN_AND_PSH = 0x09;
 const CWR = 0x80;
 /** What a frame is cut into at most: 64 KiB in pieces of 512 bytes. */
 const MOST_SEGMENTS = 128;
+/** An Ethernet header and an IP packet. */
+const LONGEST_FRAME = ETHERNET_HEADER + 0xffff;
 
 /** What a driver asks for: a checksum of the bytes from `start` on, that goes to `offset` behind it. */
 interface ChecksumWish {
@@ -25,7 +29,11 @@ export interface TransmitHeader {
   readonly gsoSize: number;
 }
 
-export function parseTransmitHeader(bytes: Uint8Array): TransmitHeader {
+/** Reads the header of a frame to send. Throws QueueError for a chain without room for one. */
+export function readTransmitHeader({ readable }: DescriptorChain): TransmitHeader {
+  if (readable.length < HEADER_SIZE)
+    throw new QueueError(`a frame to send has ${readable.length} bytes, but its header has ${HEADER_SIZE}`);
+  const bytes = readable.read(0, HEADER_SIZE);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const wants = (view.getUint8(Header.FLAGS) & HeaderFlag.NEEDS_CHECKSUM) !== 0;
   return {
@@ -39,6 +47,7 @@ export function parseTransmitHeader(bytes: Uint8Array): TransmitHeader {
 
 /** Does what the driver left to the device, and gives the frames that go out; undefined for what makes no sense. */
 export function finishFrame({ checksum, gsoType, gsoSize }: TransmitHeader, frame: Uint8Array): Uint8Array[] | undefined {
+  if (frame.length > LONGEST_FRAME) return undefined;
   if (gsoType === Gso.TCPV4) return checksum && cutTcp(frame, gsoSize);
   if (gsoType !== Gso.NONE) return undefined;
   if (checksum === undefined) return [frame];
