@@ -1,0 +1,133 @@
+/*
+ * A user space that loads modules of virtio and tries what the machine has besides disk and entropy: ports of the console, the balloon,
+ * sockets to the host, a shared folder. It says what it waits for, since the other side is in the test. Then it switches the machine off.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void load(const char *name)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/%s.ko", name);
+	int file = open(path, O_RDONLY);
+	if (file < 0 || syscall(SYS_finit_module, file, "", 0) != 0)
+		printf("module %s failed: %s\n", name, strerror(errno));
+	close(file);
+}
+
+/* Reads a small file; an empty text where there is none. */
+static const char *content(const char *path)
+{
+	static char text[4096];
+	int file = open(path, O_RDONLY);
+	ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
+	close(file);
+	text[length < 0 ? 0 : length] = 0;
+	return text;
+}
+
+static long free_mebibytes(void)
+{
+	const char *line = strstr(content("/proc/meminfo"), "MemFree:");
+	return line ? strtol(line + 8, NULL, 10) / 1024 : 0;
+}
+
+/* Waits up to ten seconds. */
+#define WAIT_FOR(condition) \
+	for (int waits = 0; waits < 1000 && !(condition); waits++) \
+		usleep(10000)
+
+static void try_channel(void)
+{
+	char path[300] = "", name[300];
+	struct dirent *entry;
+	DIR *folder = opendir("/sys/class/virtio-ports");
+	while (folder && (entry = readdir(folder)) != NULL) {
+		snprintf(name, sizeof name, "/sys/class/virtio-ports/%s/name", entry->d_name);
+		if (strncmp(content(name), "org.example.agent", 17) == 0)
+			snprintf(path, sizeof path, "/dev/%s", entry->d_name);
+	}
+	int port = open(path, O_RDWR);
+	if (port < 0) {
+		printf("channel: %s can't be opened: %s\n", path, strerror(errno));
+		return;
+	}
+	char answer[64] = "";
+	if (write(port, "hello from inside\n", 18) != 18)
+		puts("channel: can't be written");
+	ssize_t length = read(port, answer, sizeof answer - 1);
+	printf("channel: %zd bytes, %s", length, answer);
+	close(port);
+}
+
+static void try_console_size(void)
+{
+	struct winsize size = { 0 };
+	int console = open("/dev/hvc0", O_RDWR | O_NOCTTY);
+	ioctl(console, TIOCGWINSZ, &size);
+	printf("console: %d x %d\n", size.ws_col, size.ws_row);
+	puts("WAITS for another size");
+	fflush(stdout);
+	WAIT_FOR(ioctl(console, TIOCGWINSZ, &size) == 0 && size.ws_col == 132);
+	printf("console: %d x %d\n", size.ws_col, size.ws_row);
+	close(console);
+}
+
+static void try_balloon(void)
+{
+	long before = free_mebibytes();
+	puts("WAITS for an inflated balloon");
+	fflush(stdout);
+	WAIT_FOR(before - free_mebibytes() >= 30);
+	printf("balloon: %s\n", before - free_mebibytes() >= 30 ? "inflated" : "not inflated");
+	puts("WAITS for a deflated balloon");
+	fflush(stdout);
+	WAIT_FOR(before - free_mebibytes() < 4);
+	printf("balloon: %s\n", before - free_mebibytes() < 4 ? "deflated" : "not deflated");
+	/* All of the memory works, that which was given back too. */
+	size_t size = (size_t)(before - 24) << 20;
+	unsigned char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t wrong = 0;
+	for (size_t at = 0; at < size; at += 4096)
+		memory[at] = (unsigned char)(at >> 12);
+	for (size_t at = 0; at < size; at += 4096)
+		wrong += memory[at] != (unsigned char)(at >> 12);
+	munmap(memory, size);
+	printf("balloon: %zu pages are not what they should be\n", wrong);
+	/* Free pages are reported two seconds after they became free. */
+	sleep(5);
+}
+
+int main(int count, char **words)
+{
+	mkdir("/sys", 0755);
+	mkdir("/proc", 0755);
+	mount("devtmpfs", "/dev", "devtmpfs", 0, "");
+	mount("sysfs", "/sys", "sysfs", 0, "");
+	mount("proc", "/proc", "proc", 0, "");
+	puts("BEGIN");
+	char modules[1024];
+	snprintf(modules, sizeof modules, "%s", content("/modules"));
+	for (char *name = strtok(modules, "\n"); name; name = strtok(NULL, "\n"))
+		load(name);
+	try_channel();
+	try_console_size();
+	try_balloon();
+	puts("END");
+	fflush(stdout);
+	reboot(RB_POWER_OFF);
+	return count + (words != NULL);
+}
