@@ -1,5 +1,5 @@
 import { createServer, type Socket } from 'node:net';
-import { launchGuests } from '../debugger/launch-guest.ts';
+import { type Guest, launchGuests } from '../debugger/launch-guest.ts';
 import { GdbSession } from '../gdb-remote/gdb-session.ts';
 import { portsText } from '../hypervisor/privileges/parse-grant.ts';
 import { writeAll } from './journal-file.ts';
@@ -74,73 +74,91 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
   guest.session.stopAtEntry();
   guest.partition.idlePace = new RealTime();
   guest.partition.onConsole((source, bytes) => writeAll(source === 'serial' ? STDOUT : STDERR, bytes));
-  return listen(port, (socket) => new GdbSession(guest, (text) => socket.write(text, 'latin1')));
+  return new GdbServer(guest).listen(port);
 }
 
-/** Serves one client at a time; another may come when one has gone without a word. */
-function listen(port: number, open: (socket: Socket) => GdbSession): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let busy = false;
-    const server = createServer((socket) => {
-      if (busy) {
-        socket.destroy();
-        return;
-      }
-      busy = true;
-      socket.setNoDelay(true);
-      void serve(socket, open(socket)).then((status) => {
-        busy = false;
-        socket.end();
-        if (status === undefined) return;
+/** Serves one client at a time, moves bytes, and runs the guest in slices between them, whether a client is there or has detached. */
+class GdbServer {
+  private client: { readonly socket: Socket; readonly session: GdbSession } | undefined;
+  private scheduled = false;
+  private readonly server = createServer((socket) => this.accept(socket));
+  private finish: (status: number) => void = () => {};
+
+  constructor(private readonly guest: Guest) {}
+
+  /** Resolves with the exit status when a client has killed the guest, or the guest has ended and nobody looks at it any more. */
+  listen(port: number): Promise<number> {
+    const { server } = this;
+    return new Promise((resolve, reject) => {
+      this.finish = (status) => {
         server.close();
         resolve(status);
+      };
+      server.on('error', (error) => reject(new UsageError(`Port ${port} can't be opened: ${error.message}.`)));
+      server.listen(port, '127.0.0.1', () => {
+        const address = server.address();
+        const actual = typeof address === 'object' && address !== null ? address.port : port;
+        process.stderr.write(`hyperscope: waiting for gdb: target remote 127.0.0.1:${actual}\n`);
       });
     });
-    server.on('error', (error) => reject(new UsageError(`Port ${port} can't be opened: ${error.message}.`)));
-    server.listen(port, '127.0.0.1', () => {
-      const address = server.address();
-      const actual = typeof address === 'object' && address !== null ? address.port : port;
-      process.stderr.write(`hyperscope: waiting for gdb: target remote 127.0.0.1:${actual}\n`);
-    });
-  });
-}
+  }
 
-/** Moves bytes, and runs the guest in slices between them. Undefined when the client has gone and the guest waits. */
-function serve(socket: Socket, session: GdbSession): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const { guest } = session;
-    let scheduled = false;
-    let closed = false;
-    const finish = (status: number | undefined) => {
-      closed = true;
-      resolve(status);
-    };
-    const schedule = () => {
-      if (scheduled || closed) return;
-      scheduled = true;
-      soon(session.isWaiting, () => {
-        scheduled = false;
-        if (closed) return;
-        if (session.slice()) schedule();
-        else if (guest.partition.end && session.end === 'detached') finish(guest.partition.end.status);
-      });
-    };
+  private accept(socket: Socket): void {
+    if (this.client) {
+      socket.destroy();
+      return;
+    }
+    socket.setNoDelay(true);
+    const session = new GdbSession(this.guest, (text) => socket.write(text, 'latin1'));
+    this.client = { socket, session };
     socket.on('data', (chunk) => {
+      // What was under way when the client left is nobody's.
+      if (this.client?.session !== session) return;
       session.receive(chunk);
-      if (session.end === 'killed') finish(0);
-      else if (session.end === 'detached') {
-        guest.session.forgetStops();
-        if (!guest.session.running) guest.session.continue();
-      }
-      schedule();
+      if (session.end === 'killed') this.leave(socket, 0);
+      else if (session.end === 'detached') this.detach(socket);
+      this.schedule();
     });
-    const gone = () => {
-      if (session.end === 'detached' && !guest.partition.end) return schedule();
-      if (guest.partition.end) return finish(guest.partition.end.status);
-      guest.session.pause();
-      if (!closed) finish(undefined);
-    };
+    const gone = () => this.client?.session === session && this.lost(session);
     socket.on('close', gone);
     socket.on('error', gone);
-  });
+  }
+
+  /** The guest goes on without a debugger; another client may come. */
+  private detach(socket: Socket): void {
+    const { session, partition } = this.guest;
+    session.forgetStops();
+    if (!partition.end && !session.running) session.continue();
+    this.leave(socket, partition.end?.status);
+  }
+
+  private leave(socket: Socket, status: number | undefined): void {
+    this.client = undefined;
+    socket.end();
+    if (status !== undefined) this.finish(status);
+  }
+
+  /** A client that goes without a word leaves a guest that waits for the next one. */
+  private lost({ extendedMode }: GdbSession): void {
+    const { session, partition } = this.guest;
+    this.client = undefined;
+    session.halt();
+    if (partition.end && !extendedMode) this.finish(partition.end.status);
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    soon(this.guest.session.isWaiting, () => {
+      this.scheduled = false;
+      const { session, partition } = this.guest;
+      if (this.client) {
+        if (this.client.session.slice()) this.schedule();
+        return;
+      }
+      if (session.hasWork) session.slice();
+      if (partition.end) this.finish(partition.end.status);
+      else if (session.hasWork) this.schedule();
+    });
+  }
 }

@@ -1,17 +1,23 @@
+import type { DebugSession } from '../debugger/debug-session.ts';
 import { ExpressionError } from '../debugger/expressions/evaluator.ts';
 import type { Guest } from '../debugger/launch-guest.ts';
 import type { SessionEvent, StopEvent } from '../debugger/run-control/events.ts';
-import type { Processor } from '../processor/processor.ts';
-import { bytesOfHex, bytesOfText, hexOf, PACKET_SIZE, PacketReader, packet } from './packet.ts';
+import type { CodeMode, Processor } from '../processor/processor.ts';
+import { FAULT, MALFORMED, readMemory, writeMemory } from './memory.ts';
+import { begin, halt, type Motion, parseActions, parsePlain, type StepRange } from './motion.ts';
+import { bytesOfHex, hexOf, PacketReader, packet } from './packet.ts';
 import { Points } from './points.ts';
 import { answerQuery } from './queries.ts';
 import { consoleOutput, exited, stopReply, type WatchedAccess } from './stop-reply.ts';
 import { describeTarget, type GdbRegister, type TargetDescription } from './target-description.ts';
 
 const OK = 'OK';
-/** The client asked for something that isn't there (memory without a page, a register that can't be set). */
-const FAULT = 'E0e';
-const MALFORMED = 'E16';
+/** What a client stops at that it didn't ask for: where a guest without a debugger would be lost. */
+const FILTERS = new Map(['triple-fault', 'unhandled'].map((id) => [id, undefined]));
+const NO_TIME_TRAVEL = 'E.This guest is not recorded, so it can not run backwards; set a breakpoint earlier and run it again.';
+
+/** An error that a person can read (GDB manual, "Standard Replies"). */
+const failure = ({ message }: ExpressionError) => `E.${message}`;
 
 /** How a client ended a session. */
 export type SessionEnd = 'detached' | 'killed';
@@ -21,7 +27,12 @@ export type SessionEnd = 'detached' | 'killed';
  * bytes in, text out (latin-1), and a call that runs the guest for one slice. All-stop mode; vCPUs are threads.
  */
 export class GdbSession {
-  readonly target: TargetDescription;
+  /** The registers that the client knows, by their numbers. */
+  target: TargetDescription;
+  /** Whether registers are described for this mode, whatever the guest is in. */
+  wantedMode: CodeMode | undefined;
+  /** Addresses of memory packets: those of the vCPU's paging, or physical ones. */
+  memorySpace: 'gva' | 'gpa' = 'gva';
   /** The vCPU that registers and memory are read from. */
   vcpu = 0;
   /** Packets are acknowledged until the client asks for silence. */
@@ -34,14 +45,43 @@ export class GdbSession {
   private lastReply: string;
   /** A watched access is being made: the client is told of it behind the instruction. */
   private making: WatchedAccess | undefined;
+  /** The vCPU that a plain `s` steps; undefined for the one that stopped. */
+  private stepper: number | undefined;
+  private range: StepRange | undefined;
+  /** The client waits for a stop. */
+  private awaited = false;
+  /** The client may start the guest anew, and stays when that has ended. */
+  extendedMode = false;
+  /** The mode that the client has been told the guest is in. */
+  private toldMode: CodeMode;
 
   constructor(
     readonly guest: Guest,
     private readonly send: (text: string) => void,
   ) {
-    this.target = describeTarget(guest.session.vcpu(0).processor);
-    this.points = new Points(guest.session);
-    this.lastReply = stopReply(guest.session.lastStop ?? guest.session.stopAtEntry());
+    const { session, partition } = guest;
+    this.points = new Points(session);
+    this.points.clear();
+    session.setFilters(FILTERS);
+    const stop = standStill(session);
+    this.vcpu = session.current;
+    this.target = this.describe();
+    this.toldMode = this.target.mode;
+    this.lastReply = partition.end ? exited(partition.end.status) : stopReply(stop);
+  }
+
+  /**
+   * Describes the registers anew, for the mode that the vCPU is in now. A 64-bit program is one from its first instruction on: a client
+   * that has read it takes no other registers, although firmware enters it in another mode.
+   */
+  describe(): TargetDescription {
+    this.target = describeTarget(this.processor, this.describedMode);
+    this.toldMode = this.describedMode;
+    return this.target;
+  }
+
+  private get describedMode(): CodeMode {
+    return this.wantedMode ?? (this.guest.program.kind === 'elf64' ? 64 : this.processor.mode);
   }
 
   /** Takes bytes of the client. Whatever they are, nothing is thrown. */
@@ -69,36 +109,72 @@ export class GdbSession {
     if (!session.hasWork) return false;
     const event = session.slice();
     if (event) this.report(event);
+    else if (session.idle && session.alone) this.stuck();
     return session.hasWork;
   }
 
-  /** Another slice has nothing to do in the next milliseconds, unless a packet comes. */
-  get isWaiting(): boolean {
-    return this.guest.session.isWaiting;
+  /** What the client lets go waits for an interrupt, which only those that it holds could send. */
+  private stuck(): void {
+    const vcpu = this.guest.session.current;
+    halt(this.guest.session);
+    this.say(`vCPU ${vcpu} waits for an interrupt, and the vCPUs that could send one are locked.`);
+    this.tell(stopReply({ reason: 'step', vcpu, description: 'Waiting' }));
   }
 
   private report(event: SessionEvent): void {
-    if (event.kind === 'log') this.reply(consoleOutput(`${event.text}\n`));
+    if (event.kind === 'log') this.say(event.text);
     else if (event.kind === 'stopped') this.stopped(event.stop);
     else {
-      this.reply(consoleOutput(`${event.end.message}\n`));
-      this.lastReply = exited(event.end.status);
-      this.reply(this.lastReply);
+      this.say(event.end.message);
+      this.tell(exited(event.end.status));
     }
   }
 
   private stopped(stop: StopEvent): void {
-    this.vcpu = stop.vcpu;
+    const { session } = this.guest;
     const access = this.points.watched(stop);
+    this.vcpu = stop.vcpu;
     if (access) {
       // The engine stops before an access; a client compares what it watches with what was there, behind it.
       this.making = access;
-      this.guest.session.stepInstruction();
+      session.stepInstruction();
       return;
     }
-    this.lastReply = stopReply(stop, stop.reason === 'step' ? this.making : undefined);
+    const isStep = stop.reason === 'step';
+    if (isStep && !this.making && this.isInRange()) {
+      session.stepInstruction();
+      return;
+    }
+    halt(session);
+    this.tellMode();
+    this.tell(stopReply(stop, isStep ? this.making : this.points.reached(stop)));
+  }
+
+  private isInRange(): boolean {
+    const { range, processor } = this;
+    return range !== undefined && range.start <= processor.linearRip && processor.linearRip < range.end;
+  }
+
+  /** Answers the motion that the client waits for. */
+  private tell(reply: string): void {
+    this.lastReply = reply;
     this.making = undefined;
-    this.reply(this.lastReply);
+    this.range = undefined;
+    if (this.awaited) this.reply(reply);
+    this.awaited = false;
+  }
+
+  /** A line in the client's console. */
+  private say(text: string): void {
+    if (this.awaited) this.reply(consoleOutput(`${text}\n`));
+  }
+
+  /** Registers are described once; a guest that has changed its mode since has others. */
+  private tellMode(): void {
+    const mode = this.describedMode;
+    if (mode !== this.toldMode && mode !== this.target.mode)
+      this.say(`vCPU ${this.vcpu} runs ${mode}-bit code now; \`unset tdesc filename\` shows the registers of that mode.`);
+    this.toldMode = mode;
   }
 
   private get processor(): Processor {
@@ -110,7 +186,7 @@ export class GdbSession {
     try {
       return this.answer(text.charAt(0), text.slice(1), text);
     } catch (error) {
-      if (error instanceof ExpressionError) return FAULT;
+      if (error instanceof ExpressionError) return failure(error);
       throw error;
     }
   }
@@ -131,10 +207,11 @@ export class GdbSession {
       case 'P':
         return this.writeOne(rest);
       case 'm':
-        return this.readMemory(rest);
+      case 'x':
+        return readMemory(this.processor, this.memorySpace, kind, rest);
       case 'M':
       case 'X':
-        return this.writeMemory(kind, rest);
+        return writeMemory(this.processor, this.memorySpace, kind, rest);
       case 'Z':
       case 'z':
         return this.points.change(kind === 'Z', rest) ? OK : MALFORMED;
@@ -146,14 +223,22 @@ export class GdbSession {
       case 's':
       case 'C':
       case 'S':
-        return this.resume(kind.toLowerCase(), undefined);
+        return this.resume(parsePlain(kind, rest, this.guest.partition.vcpus.length, this.stepper ?? this.guest.session.current));
+      case 'b':
+        return rest === 's' || rest === 'c' ? NO_TIME_TRAVEL : '';
       case 'v':
         return this.extended(rest);
+      case '!':
+        this.extendedMode = true;
+        return OK;
+      case 'R':
+        this.restart();
+        return undefined;
       case 'D':
         this.leave('detached');
         return OK;
       case 'k':
-        this.leave('killed');
+        this.kill();
         return undefined;
       default:
         return '';
@@ -163,6 +248,24 @@ export class GdbSession {
   private leave(end: SessionEnd): void {
     this.points.clear();
     this.end = end;
+  }
+
+  /** In extended mode the guest can be run again, so it is set back instead of ended. */
+  private kill(): void {
+    if (this.extendedMode) this.restart();
+    else this.leave('killed');
+  }
+
+  /** Back to the first instruction, with all breakpoints. */
+  private restart(): void {
+    const { session } = this.guest;
+    session.restart();
+    this.awaited = false;
+    this.range = undefined;
+    this.making = undefined;
+    this.vcpu = 0;
+    this.stepper = undefined;
+    this.lastReply = stopReply(session.stopAtEntry());
   }
 
   // --- registers and memory ------------------------------------------------------------------------------------------------
@@ -199,56 +302,54 @@ export class GdbSession {
     return OK;
   }
 
-  private readMemory(text: string): string {
-    const [, address, length] = /^([0-9a-f]{1,16}),([0-9a-f]{1,8})$/i.exec(text) ?? [];
-    if (address === undefined || length === undefined) return MALFORMED;
-    const count = Math.min(Number.parseInt(length, 16), PACKET_SIZE / 2 - 8);
-    const bytes = this.processor.readMemory('gva', BigInt(`0x${address}`), count);
-    return bytes.length === 0 && count > 0 ? FAULT : hexOf(bytes);
-  }
-
-  private writeMemory(kind: string, text: string): string {
-    const [, address, data = ''] = /^([0-9a-f]{1,16}),[0-9a-f]{1,8}:([\s\S]*)$/i.exec(text) ?? [];
-    const bytes = kind === 'X' ? bytesOfText(data) : bytesOfHex(data);
-    if (address === undefined || !bytes) return MALFORMED;
-    return this.processor.writeMemory('gva', BigInt(`0x${address}`), bytes) === bytes.length ? OK : FAULT;
-  }
-
   // --- motions ---------------------------------------------------------------------------------------------------------------
 
-  /** `Hg` chooses the vCPU that is looked at; what goes on is said by each motion. */
+  /** `Hg` chooses the vCPU that is looked at, `Hc` the one that a plain step is for. 0 is any, -1 is all. */
   private selectThread(text: string): string {
     const id = Number.parseInt(text.slice(1), 16);
     const vcpu = id > 0 ? id - 1 : this.guest.session.current;
     if (!this.guest.partition.vcpus[vcpu]) return 'E01';
-    if (text.startsWith('g') || id > 0) this.vcpu = vcpu;
+    if (text.startsWith('g')) this.vcpu = vcpu;
+    else this.stepper = id > 0 ? vcpu : undefined;
     return OK;
   }
 
   private extended(text: string): string | undefined {
-    if (text === 'Cont?') return 'vCont;c;C;s;S';
+    const { session, partition } = this.guest;
+    if (text === 'Cont?') return 'vCont;c;C;s;S;r';
+    if (text.startsWith('Cont;')) return this.resume(parseActions(text.slice(5), partition.vcpus.length, session.current));
     if (text.startsWith('Kill')) {
-      this.leave('killed');
+      this.kill();
       return OK;
     }
-    if (!text.startsWith('Cont;')) return '';
-    // The first action is for the thread that it names; the others go on when it does.
-    const [, action = 'c', thread] = /^([cs])(?:[0-9a-f]{2})?(?::(-?[0-9a-f]+))?/i.exec(text.slice(5).toLowerCase()) ?? [];
-    return this.resume(action, thread);
+    if (text.startsWith('Run') && this.extendedMode) {
+      this.restart();
+      return this.lastReply;
+    }
+    return '';
   }
 
-  private resume(action: string, thread: string | undefined): undefined {
+  private resume(motion: Motion | undefined): string | undefined {
     const { session, partition } = this.guest;
-    const id = Number.parseInt(thread ?? '', 16) - 1;
-    if (partition.vcpus[id]) session.current = id;
-    if (partition.end) {
-      this.reply(this.lastReply);
-      return undefined;
-    }
-    if (action === 's') session.stepInstruction();
-    else session.continue();
+    if (!motion) return MALFORMED;
+    if (partition.end) return this.lastReply;
+    begin(session, motion);
+    this.range = motion.range;
+    this.making = undefined;
+    this.awaited = true;
     return undefined;
   }
+}
+
+/** The stop that a guest stands at; one that runs is paused. */
+function standStill(session: DebugSession): StopEvent {
+  const paused: StopEvent | undefined = session.running
+    ? { reason: 'pause', vcpu: session.current, description: 'Paused' }
+    : undefined;
+  halt(session);
+  // What nobody was there to hear.
+  while (session.hasEvents) session.slice();
+  return paused ?? session.lastStop ?? session.stopAtEntry();
 }
 
 function littleEndian(bytes: Uint8Array): bigint {

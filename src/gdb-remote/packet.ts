@@ -37,6 +37,11 @@ export class PacketReader {
       else if (byte === MINUS) return { kind: 'nack' };
       return undefined;
     }
+    // Data has no $ in it, so the end of the packet before was lost.
+    if (byte === DOLLAR) {
+      this.open = [];
+      return undefined;
+    }
     open.push(byte);
     // An unescaped # ends the data; two digits of checksum follow.
     if (open.at(-3) === HASH) {
@@ -55,7 +60,7 @@ function finish(bytes: readonly number[]): ClientMessage {
   const data = bytes.slice(0, -3);
   const digits = String.fromCharCode(...bytes.slice(-2));
   const isWhole = /^[0-9a-f]{2}$/i.test(digits) && Number(`0x${digits}`) === checksum(data);
-  return isWhole ? { kind: 'packet', text: unescaped(latin1(data)) } : { kind: 'damaged' };
+  return isWhole ? { kind: 'packet', text: unescaped(textOfBytes(data)) } : { kind: 'damaged' };
 }
 
 function checksum(bytes: readonly number[]): number {
@@ -73,7 +78,8 @@ export function packet(text: string): string {
   return `$${escaped}#${sum.toString(16).padStart(2, '0')}`;
 }
 
-function latin1(bytes: readonly number[]): string {
+/** Bytes as latin-1 text. */
+export function textOfBytes(bytes: Iterable<number>): string {
   let text = '';
   for (const byte of bytes) text += String.fromCharCode(byte);
   return text;

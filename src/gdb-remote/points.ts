@@ -1,6 +1,6 @@
 import type { DebugSession } from '../debugger/debug-session.ts';
 import type { StopEvent } from '../debugger/run-control/events.ts';
-import type { WatchedAccess } from './stop-reply.ts';
+import type { CodePoint, WatchedAccess } from './stop-reply.ts';
 
 /** A breakpoint or watchpoint of a client. */
 interface Point {
@@ -30,7 +30,8 @@ export class Points {
       address: BigInt(`0x${address}`),
       length: BigInt(`0x${kind}`) || 1n,
     };
-    const key = `${point.type < 2 ? 0 : point.type}:${point.address}:${point.type < 2 ? 0 : point.length}`;
+    // The length of a software breakpoint is that of the instruction to be written there, which nothing writes.
+    const key = `${point.type}:${point.address}:${point.type < 2 ? 0 : point.length}`;
     if (insert) this.points.set(key, point);
     else this.points.delete(key);
     this.apply();
@@ -62,11 +63,20 @@ export class Points {
     );
   }
 
-  /** The watchpoint that a stop is about; undefined when it is about none. */
-  watched({ reason, hitBreakpoints }: StopEvent): WatchedAccess | undefined {
+  /** The kind of breakpoint that a stop is about; undefined when it is about none. */
+  reached({ reason, hitBreakpoints }: StopEvent): CodePoint | undefined {
+    if (reason !== 'breakpoint') return undefined;
+    const hits = [...this.points.values()].filter(({ id }) => hitBreakpoints?.includes(id));
+    if (hits.length === 0) return undefined;
+    return hits.some(({ type }) => type === 0) ? 'swbreak' : 'hwbreak';
+  }
+
+  /** The watchpoint that a stop is about, with the first of its bytes that are accessed; undefined when it is about none. */
+  watched({ reason, hitBreakpoints, watch }: StopEvent): WatchedAccess | undefined {
     if (reason !== 'data breakpoint') return undefined;
     const point = [...this.points.values()].find(({ id }) => hitBreakpoints?.includes(id));
     const kind = KINDS[(point?.type ?? 0) - 2];
-    return point && kind ? { kind, address: point.address } : undefined;
+    if (!point || !kind) return undefined;
+    return { kind, address: watch && watch.address > point.address ? watch.address : point.address };
   }
 }

@@ -20,12 +20,14 @@ export interface WatchedAccess {
   readonly address: bigint;
 }
 
-/** A stop as a reply (GDB manual, "Stop Reply Packets"). */
-export function stopReply(stop: StopEvent, access?: WatchedAccess): string {
+/** The kind of breakpoint that was reached, as the client had it made. */
+export type CodePoint = 'swbreak' | 'hwbreak';
+
+/** A stop as a reply (GDB manual, "Stop Reply Packets"), with what it is about where that is known. */
+export function stopReply(stop: StopEvent, about?: WatchedAccess | CodePoint): string {
   const thread = `thread:${(stop.vcpu + 1).toString(16)};`;
   const signal = signalOf(stop).toString(16).padStart(2, '0');
-  const isCode = stop.reason === 'breakpoint' && stop.exit === undefined;
-  const reason = access ? `${access.kind}:${access.address.toString(16)};` : isCode ? 'hwbreak:;' : '';
+  const reason = typeof about === 'object' ? `${about.kind}:${about.address.toString(16)};` : about ? `${about}:;` : '';
   return `T${signal}${reason}${thread}`;
 }
 

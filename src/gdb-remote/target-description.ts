@@ -20,6 +20,7 @@ interface Feature {
 
 /** What a client is told of the processor, and the registers that its numbers mean. */
 export interface TargetDescription {
+  readonly mode: CodeMode;
   readonly xml: string;
   readonly registers: readonly GdbRegister[];
 }
@@ -104,7 +105,7 @@ function upperHalf(number: number): GdbRegister {
 }
 
 /** The vector registers of a processor that has any. */
-function vectorFeatures({ mode, model }: Processor): readonly Feature[] {
+function vectorFeatures({ model }: Processor, mode: CodeMode): readonly Feature[] {
   const numbers = Array.from({ length: mode === 64 ? 16 : 8 }, (_, index) => index);
   const sse = {
     name: 'org.gnu.gdb.i386.sse',
@@ -117,18 +118,17 @@ function vectorFeatures({ mode, model }: Processor): readonly Feature[] {
   return model.has('avx') ? [sse, avx] : model.has('sse') ? [sse] : [];
 }
 
-function features(processor: Processor): readonly Feature[] {
-  const { mode } = processor;
+function features(processor: Processor, mode: CodeMode): readonly Feature[] {
   const system: Feature = {
     name: 'org.hyperscope.system',
     registers: SYSTEM.map((name) => named(name, 64, 'uint64', name, 'system')),
   };
-  if (mode !== 64) return [coreFeature(mode), ...vectorFeatures(processor), system];
+  if (mode !== 64) return [coreFeature(mode), ...vectorFeatures(processor, mode), system];
   const bases: Feature = {
     name: 'org.gnu.gdb.i386.segments',
     registers: ['fs', 'gs'].map((name) => named(`${name}_base`, 64, 'int', `${name}.base`)),
   };
-  return [coreFeature(mode), ...vectorFeatures(processor), bases, system];
+  return [coreFeature(mode), ...vectorFeatures(processor, mode), bases, system];
 }
 
 const FLAGS: readonly (readonly [name: string, bit: number])[] = [
@@ -191,17 +191,22 @@ function featureXml({ name, registers }: Feature): string {
   return `<feature name="${name}">${TYPES[name]?.() ?? ''}${rows.join('')}</feature>`;
 }
 
-/** The architectures by the mode that a guest starts in; a client can't change its mind later. */
+/** The architectures by the mode that a description is for. */
 const ARCHITECTURES: Readonly<Record<CodeMode, string>> = { 16: 'i8086', 32: 'i386', 64: 'i386:x86-64' };
 
-/** The description of a processor, in the mode that its guest starts in (GDB manual, appendix "Target Descriptions"). */
-export function describeTarget(processor: Processor): TargetDescription {
-  const own = features(processor);
+/** The mode that an architecture's name is for; undefined for a name that is none. */
+export function modeOfArchitecture(name: string): CodeMode | undefined {
+  return ([16, 32, 64] as const).find((mode) => ARCHITECTURES[mode] === name);
+}
+
+/** The description of a processor as it is in one of its modes (GDB manual, appendix "Target Descriptions"). */
+export function describeTarget(processor: Processor, mode: CodeMode): TargetDescription {
+  const own = features(processor, mode);
   const xml = [
     '<?xml version="1.0"?><!DOCTYPE target SYSTEM "gdb-target.dtd">',
-    `<target version="1.0"><architecture>${ARCHITECTURES[processor.mode]}</architecture>`,
+    `<target version="1.0"><architecture>${ARCHITECTURES[mode]}</architecture>`,
     ...own.map(featureXml),
     '</target>',
   ].join('');
-  return { xml, registers: own.flatMap(({ registers }) => registers) };
+  return { mode, xml, registers: own.flatMap(({ registers }) => registers) };
 }

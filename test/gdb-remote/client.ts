@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { nodeFiles } from '../../src/cli/node-files.ts';
 import { launchGuest } from '../../src/debugger/launch-guest.ts';
 import { GdbSession } from '../../src/gdb-remote/gdb-session.ts';
@@ -49,4 +52,15 @@ export class RemoteClient {
     const bytes = bytesOfHex(this.ask(`p${number.toString(16)}`)) ?? new Uint8Array();
     return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
   }
+}
+
+let folder: string | undefined;
+let count = 0;
+
+/** A client of a guest in assembly. */
+export function guestClient(text: string, options: object = {}): RemoteClient {
+  folder ??= mkdtempSync(path.join(tmpdir(), 'hyperscope-gdb-'));
+  const file = path.join(folder, `guest${count++}.asm`);
+  writeFileSync(file, text);
+  return new RemoteClient(file, options);
 }

@@ -1,18 +1,7 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { bytesOfText, PACKET_SIZE, PacketReader, packet } from '../../src/gdb-remote/packet.ts';
 import { Random } from '../support/random.ts';
-import { RemoteClient } from './client.ts';
-
-const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-gdb-'));
-let count = 0;
-function guest(text: string, options: object = {}): RemoteClient {
-  const file = path.join(folder, `guest${count++}.asm`);
-  writeFileSync(file, text);
-  return new RemoteClient(file, options);
-}
+import { guestClient as guest, type RemoteClient } from './client.ts';
 
 const PROGRAM = `bits 64
 _start:
@@ -103,7 +92,7 @@ describe('a session of the remote protocol', () => {
     const client = guest(PROGRAM);
     const work = client.session.guest.session.evaluate('work').toString(16);
     expect(client.ask(`Z0,${work},1`)).toBe('OK');
-    expect(client.move('c')).toEqual(['T05hwbreak:;thread:1;']);
+    expect(client.move('c')).toEqual(['T05swbreak:;thread:1;']);
     expect(client.register('rip').toString(16)).toBe(work);
     const places: bigint[] = [];
     for (let step = 0; step < 5; step++) {

@@ -183,7 +183,7 @@ export class StopRules {
     }
     return hitBreakpoints.length === 0
       ? undefined
-      : { reason: 'data breakpoint', vcpu, description: 'Data breakpoint', text, hitBreakpoints };
+      : { reason: 'data breakpoint', vcpu, description: 'Data breakpoint', text, hitBreakpoints, watch: hit };
   }
 }
 

@@ -1,5 +1,5 @@
 import type { PartitionEnd } from '../../hypervisor/partition/run.ts';
-import type { VmExit } from '../../processor/exit.ts';
+import type { VmExit, WatchHit } from '../../processor/exit.ts';
 
 /** Why the guest stands still now. */
 export interface StopEvent {
@@ -11,6 +11,8 @@ export interface StopEvent {
   readonly text?: string;
   readonly hitBreakpoints?: readonly number[];
   readonly exit?: VmExit;
+  /** The access that a data breakpoint stops before. */
+  readonly watch?: WatchHit;
 }
 
 export type SessionEvent =
