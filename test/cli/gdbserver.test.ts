@@ -1,69 +1,26 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { cli, endServers, gdb, gdbCommands, lldb, missingTool, root, serve, skipped } from './real-gdb.ts';
 
-const root = path.resolve(import.meta.dirname, '../..');
-const cli = path.join(root, 'dist/cli.js');
-const has = (tool: string) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status === 0;
-const missing = ['gdb', 'gcc', 'make'].find((tool) => !has(tool));
+const missing = missingTool('gdb', 'gcc', 'make');
+const withoutLldb = missingTool('lldb', 'gcc', 'make');
 
-let server: ChildProcess | undefined;
-afterEach(() => {
-  server?.kill();
-  server = undefined;
-});
+afterEach(endServers);
 
-interface Served {
-  readonly port: string;
-  /** What the guest printed, and with which status the server ended. */
-  readonly ended: Promise<{ output: string; status: number | null }>;
+/** The sample in C, compiled into a folder of its own. */
+function sampleInC(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-gdbserver-'));
+  cpSync(path.join(root, 'samples/c'), folder, { recursive: true });
+  execFileSync('make', ['-s', '-C', folder]);
+  return path.join(folder, 'guest.elf');
 }
 
-/** Starts `gdbserver` on a free port. */
-async function serve(...args: string[]): Promise<Served> {
-  const child = spawn(process.execPath, [cli, 'gdbserver', ...args, '--port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] });
-  server = child;
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += chunk;
-  });
-  const ended = new Promise<{ output: string; status: number | null }>((resolve) =>
-    child.on('exit', (status) => resolve({ output, status })),
-  );
-  const port = await new Promise<string>((resolve, reject) => {
-    let text = '';
-    child.stderr.on('data', (chunk) => {
-      text += chunk;
-      const found = /127\.0\.0\.1:(\d+)/.exec(text)?.[1];
-      if (found) resolve(found);
-    });
-    child.on('exit', () => reject(new Error(text)));
-  });
-  return { port, ended };
-}
-
-/** Runs gdb's commands against a server; gives what it prints. */
-async function gdb(port: string, program: string | undefined, commands: readonly string[]): Promise<string> {
-  const all = ['set pagination off', 'set confirm off', `target remote 127.0.0.1:${port}`, ...commands];
-  const args = ['-nx', '-batch', ...all.flatMap((command) => ['-ex', command]), ...(program === undefined ? [] : [program])];
-  const child = spawn('gdb', args, { env: { ...process.env, LC_ALL: 'C' }, stdio: ['ignore', 'pipe', 'pipe'] });
-  let text = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk) => {
-      text += chunk;
-    });
-  await new Promise((resolve) => child.on('exit', resolve));
-  return text;
-}
-
-describe.skipIf(missing)(`the real gdb debugs a guest${missing ? ` (skipped: ${missing} is not installed)` : ''}`, () => {
+describe.skipIf(missing)(`the real gdb debugs a guest${skipped(missing)}`, () => {
   test('in C: breakpoints with conditions, the call stack, watchpoints, steps, registers, memory, to the guest’s end', async () => {
-    const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-gdbserver-'));
-    cpSync(path.join(root, 'samples/c'), folder, { recursive: true });
-    execFileSync('make', ['-s', '-C', folder]);
-    const program = path.join(folder, 'guest.elf');
+    const program = sampleInC();
     const { port, ended } = await serve(program);
     const said = await gdb(port, program, [
       'info registers rip',
@@ -130,6 +87,41 @@ describe.skipIf(missing)(`the real gdb debugs a guest${missing ? ` (skipped: ${m
     expect(await ended).toEqual({ output: 'Hello from a guest\n', status: 0 });
   }, 60_000);
 
+  test('detaches from a guest that runs on, and attaches again', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-gdbserver-'));
+    const program = path.join(folder, 'spin.asm');
+    writeFileSync(program, 'bits 64\n_start: inc rbx\n mov rcx, [done]\n jrcxz _start\n mov dx, 0xf4\n out dx, al\ndone dq 0\n');
+    const { port, ended } = await serve(program);
+    await gdb(port, undefined, ['print $rbx', 'break *$pc', 'detach']);
+    const again = await gdb(port, undefined, ['print $rbx > 0', 'stepi', 'print $rcx', 'disconnect']);
+    expect(again).toMatch(/\$1 = 1\b[\s\S]*\$2 = 0\b/);
+    // One that was left without a word waits.
+    const last = await gdb(port, undefined, ['set $rcx = 1', 'set {long}$rip = 0', 'monitor regs', 'kill']);
+    expect(last).toMatch(/rcx\s+0x0*1\b/);
+    expect((await ended).status).toBe(0);
+  }, 60_000);
+
+  test('runs it anew in the extended protocol, also when it has ended', async () => {
+    const { port } = await serve(path.join(root, 'samples/hello/hello.asm'));
+    const said = await gdbCommands(undefined, [
+      `target extended-remote 127.0.0.1:${port}`,
+      'set $start = $pc',
+      'stepi 3',
+      'set $third = $pc',
+      'starti',
+      'print $pc == $start',
+      'continue',
+      'info threads',
+      'run',
+      'tbreak *$third',
+      'run',
+      'print $pc == $third',
+      'kill',
+    ]);
+    expect(said.match(/exited normally/g)).toHaveLength(2);
+    expect(said).toMatch(/\$1 = 1\b[\s\S]*exited normally[\s\S]*No threads\.[\s\S]*exited normally[\s\S]*\$2 = 1\b[\s\S]*killed/);
+  }, 60_000);
+
   test('that may do only what its options say', async () => {
     const limits = ['--privileges=-hypercalls', '--ports', '0x3f8..0x3ff,0x604..0x605'];
     const { port, ended } = await serve(path.join(root, 'samples/kvm/hypercalls.asm'), ...limits);
@@ -137,6 +129,33 @@ describe.skipIf(missing)(`the real gdb debugs a guest${missing ? ` (skipped: ${m
     const { output, status } = await ended;
     expect(output).toContain('KVM_HC_SCHED_YIELD: -1');
     expect(status).toBe(0);
+  }, 60_000);
+});
+
+describe.skipIf(withoutLldb)(`the real lldb debugs a guest${skipped(withoutLldb)}`, () => {
+  test('with breakpoints, the call stack, variables, steps, watchpoints, registers and memory', async () => {
+    const program = sampleInC();
+    const { port, ended } = await serve(program);
+    const said = await lldb(port, program, [
+      'breakpoint set --name fibonacci --condition "n == 7"',
+      'continue',
+      'bt',
+      'frame variable n',
+      'register read rip',
+      'watchpoint set variable calls',
+      'continue',
+      'memory read --size 4 --count 1 --format d &calls',
+      'stepi',
+      'kill',
+    ]);
+    expect(said).toMatch(/stop reason = breakpoint 1\.1/);
+    expect(said).toMatch(/\(n=7\) at main\.c[\s\S]*\(n=10\) at main\.c[\s\S]*main/);
+    expect(said).toMatch(/n = 7\b/);
+    expect(said).toMatch(/rip = 0x[0-9a-f]+ +guest\.elf`fibonacci/);
+    expect(said).toMatch(/Watchpoint 1 hit:\s+old value: 3\s+new value: 4/);
+    expect(said).toMatch(/0x[0-9a-f]+: 4\b/);
+    expect(said).toMatch(/stop reason = instruction step/);
+    expect((await ended).status).toBe(0);
   }, 60_000);
 });
 
