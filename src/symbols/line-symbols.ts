@@ -91,6 +91,11 @@ export class LineSymbols implements SymbolSource {
     return this.table.describe(address);
   }
 
+  /** At most so many names of its symbols that begin with a text. */
+  namesWith(prefix: string, most: number): readonly string[] {
+    return this.table.namesWith(prefix, most);
+  }
+
   symbol(name: string): { readonly address: bigint; readonly size: number } | undefined {
     return this.table.named(name)[0];
   }

@@ -35,6 +35,8 @@ export interface FrameRegisters {
   get(dwarfRegister: number): bigint | undefined;
   /** The frame was interrupted, not left by a call: its pc is the instruction that it stands at. */
   readonly isInterrupted?: boolean;
+  /** There was no unwind information: the frame pointer was believed. */
+  readonly isGuessed?: boolean;
 }
 
 /** Reads guest memory without side effects; undefined where it can't be read. */
@@ -119,6 +121,10 @@ export interface SymbolSource {
   symbol(name: string): { readonly address: bigint; readonly size: number } | undefined;
   /** Registers of the caller; undefined at the outermost frame or where nothing is known of the frame. */
   unwind(frame: FrameContext): FrameRegisters | undefined;
+  /** Why a frame has no caller, where it isn't the outermost one: a few words, without a stop. */
+  whyNoCaller?(frame: FrameContext): string | undefined;
+  /** At most so many names of symbols that begin with a text, besides those of the program's file. */
+  namesWith?(prefix: string, most: number): readonly string[];
   variables(frame: FrameContext): readonly Variable[];
   /** Evaluates a C expression with the frame's variables. Throws EvaluationError. */
   evaluate(expression: string, frame: FrameContext): TypedValue;

@@ -70,6 +70,16 @@ export class SymbolTable {
     return found.length > 1 ? [...found].sort((a, b) => Number(b.global) - Number(a.global)) : found;
   }
 
+  /** At most so many names that begin with a text. */
+  namesWith(prefix: string, most: number): readonly string[] {
+    const names: string[] = [];
+    for (const name of this.byName.keys()) {
+      if (names.length >= most) break;
+      if (name.startsWith(prefix)) names.push(name);
+    }
+    return names;
+  }
+
   /** The function or label around an address: it ends at its size or at the next one. */
   around(address: bigint): { readonly symbol: TableSymbol; readonly high: bigint } | undefined {
     const index = lastAtOrBefore(this.outer, address, addressOf);
