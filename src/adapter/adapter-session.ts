@@ -21,6 +21,7 @@ import { ExitJournalFile, type OpenJournal } from './exit-journal-file.ts';
 import { GuestConsole } from './guest-console.ts';
 import { type MemoryRange, MemoryViews } from './memory-views.ts';
 import { MessageQueue } from './message-queue.ts';
+import { ModuleBook } from './module-book.ts';
 import { MotionProgress } from './motion-progress.ts';
 import { Handles } from './references.ts';
 import { profilesOf } from './requests/exit-profile.ts';
@@ -76,6 +77,7 @@ export class AdapterSession {
   run = 0;
   dialect = Dialect.of({});
   readonly breakpoints = new BreakpointBook();
+  readonly modules = new ModuleBook();
   readonly progress = new MotionProgress((event, body) => this.event(event, body));
   /** What the client shows of the guest's memory. */
   readonly memoryViews = new MemoryViews();
@@ -310,7 +312,15 @@ export class AdapterSession {
   private report({ guest, event }: GuestEvent): void {
     if (event.kind === 'log') this.output(`${event.text}\n`);
     else if (event.kind === 'stopped') this.reportStop(guest, event.stop);
+    else if (event.kind === 'symbols') this.tellSymbols();
     else this.reportEnd(guest, event.end);
+  }
+
+  /** A guest has other symbols than before: functions that breakpoints wait for, modules. */
+  private tellSymbols(): void {
+    for (const breakpoint of this.breakpoints.refresh(this.launched.guests, 'functions'))
+      this.event('breakpoint', { reason: 'changed', breakpoint });
+    for (const change of this.modules.changes(this.launched.guests)) this.event('module', change);
   }
 
   private reportEnd(guest: Guest, { message, status }: PartitionEnd): void {

@@ -21,11 +21,13 @@ export function threadsOf(guest: Guest): Thread[] {
   return guest.partition.vcpus.map(({ index }) => ({ guest, vcpu: index }));
 }
 
-/** `vCPU 1 (halted)`, behind the name of its partition where there are several. */
+/** `vCPU 1 (halted)`, `vCPU 0 (init, pid 1)` where Linux runs a process, behind the name of its partition where there are several. */
 export function threadName(guests: readonly Guest[], { guest, vcpu }: Thread): string {
   const status = vcpuStatus(guest.session.vcpu(vcpu));
   const ended = guest.partition.end === undefined ? status : 'ended';
-  const name = `vCPU ${vcpu}${ended === undefined ? '' : ` (${ended})`}`;
+  const task = guest.session.linux?.taskOf(vcpu);
+  const notes = [...(task && task.pid > 0 ? [`${task.name}, pid ${task.pid}`] : []), ...(ended === undefined ? [] : [ended])];
+  const name = `vCPU ${vcpu}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`;
   return guests.length > 1 ? `${guest.configuration.name}: ${name}` : name;
 }
 

@@ -2,6 +2,7 @@ import type { Partition, VirtualCpu } from '../hypervisor/partition/partition.ts
 import type { PartitionEnd, RunRequest, RunStop } from '../hypervisor/partition/run.ts';
 import type { VmExit, WatchHit } from '../processor/exit.ts';
 import type { PassedStop } from '../processor/processor.ts';
+import { LinuxSymbols } from '../symbols/linux/linux-symbols.ts';
 import { EvaluationError, type SymbolSource } from '../symbols/symbol-source.ts';
 import { hex } from '../x86/address.ts';
 import type { CodeBreakpoint, DataBreakpoint } from './breakpoints/breakpoint.ts';
@@ -15,6 +16,7 @@ import { evaluateNumber, evaluateTyped } from './expressions/evaluate.ts';
 import { ExpressionError } from './expressions/evaluator.ts';
 import { guestContext } from './inspection/call-stack.ts';
 import { waitsForStartUp } from './inspection/vcpu-status.ts';
+import { LinuxGuest, type Observer } from './linux/linux-guest.ts';
 import { type RunControl, SLICE_INSTRUCTIONS, type Step } from './run-control/control.ts';
 import type { SessionEvent, StepUnit, StopEvent } from './run-control/events.ts';
 import { GuestStep } from './run-control/guest-step.ts';
@@ -31,6 +33,7 @@ function passed({ reason }: StopEvent): PassedStop {
 }
 
 const NO_ADDRESSES: ReadonlySet<bigint> = new Set();
+const NO_OBSERVERS: ReadonlyMap<bigint, Observer> = new Map();
 
 /** Run control over one partition: breakpoints, steps through guest code and through exit handlers. Knows no protocol. */
 export class DebugSession implements RunControl {
@@ -58,6 +61,11 @@ export class DebugSession implements RunControl {
   private pendingStop: StopEvent | undefined;
   private endReported = false;
   private readonly crashes = new CrashWatch(this);
+  /** What is known of the guest as a Linux system; undefined where it can't be one. */
+  readonly linux: LinuxGuest | undefined;
+  private looksAtLinux = true;
+  /** Where the debugger looks at a Linux kernel by itself. */
+  private observers = NO_OBSERVERS;
   /** Events that wait for their slice: what logpoints print comes before the stop. */
   private readonly waiting: SessionEvent[] = [];
 
@@ -66,8 +74,9 @@ export class DebugSession implements RunControl {
     readonly symbols: SymbolSource,
   ) {
     this.held = new HeldVcpus(partition.vcpus);
+    this.linux = symbols instanceof LinuxSymbols ? new LinuxGuest(this, symbols) : undefined;
     partition.setDebugHooks({ stopAtExit: (vcpu, exit) => this.wantsExit(vcpu, exit) });
-    this.setFilters(new Map(['triple-fault', 'unhandled'].map((id) => [id, undefined])));
+    this.setFilters(new Map(['triple-fault', 'unhandled', 'guest-panic'].map((id) => [id, undefined])));
   }
 
   vcpu(index = this.current): VirtualCpu {
@@ -104,8 +113,20 @@ export class DebugSession implements RunControl {
     this.askForExceptions();
   }
 
+  /** Looks for a Linux kernel where the program was loaded. */
+  findLinux(program: readonly { readonly gpa: bigint; readonly size: number }[]): void {
+    if (this.linux?.start(program)) this.observe();
+  }
+
+  private observe(): void {
+    this.observers = this.linux?.observers ?? NO_OBSERVERS;
+    this.applyBreakpoints();
+  }
+
   /** Lets the guest run past everything, as a run without debugging does. */
   forgetStops(): void {
+    this.looksAtLinux = false;
+    this.observers = NO_OBSERVERS;
     this.rules.clear();
     this.applyWatches();
     this.askForExceptions();
@@ -124,7 +145,7 @@ export class DebugSession implements RunControl {
   }
 
   private applyBreakpoints(): void {
-    this.giveProcessors(new Set([...this.targets, ...this.rules.addresses]));
+    this.giveProcessors(new Set([...this.targets, ...this.rules.addresses, ...this.observers.keys()]));
   }
 
   /** A processor drops its decoded code when it gets breakpoints, so it gets them only when they are others. */
@@ -332,6 +353,8 @@ export class DebugSession implements RunControl {
     this.waiting.length = 0;
     this.applied = NO_ADDRESSES;
     for (const { processor } of this.partition.vcpus) processor.setBreakpoints(NO_ADDRESSES);
+    this.linux?.forget();
+    this.observers = NO_OBSERVERS;
     this.enterRun([]);
     this.applyWatches();
   }
@@ -353,6 +376,10 @@ export class DebugSession implements RunControl {
   slice(until?: bigint): SessionEvent | undefined {
     const before = this.waiting.shift();
     if (before || !this.running) return before;
+    if (this.looksAtLinux && this.linux?.poll()) {
+      this.observe();
+      return { kind: 'symbols' };
+    }
     this.until = until;
     const event = this.pauseWanted === undefined ? this.advance() : this.paused(this.pauseWanted);
     if (event) this.waiting.push(event);
@@ -432,6 +459,12 @@ export class DebugSession implements RunControl {
   }
 
   judgeHere(index: number): SessionEvent | undefined {
+    const observation = this.observers.get(this.vcpu(index).processor.linearRip)?.(index);
+    if (observation?.kind === 'symbols') this.waiting.push(observation);
+    if (observation?.kind === 'panic' && this.rules.wantsPanics) {
+      const { description, text } = observation;
+      return this.stopped({ reason: 'exception', vcpu: index, description, text }, { vcpu: index, panic: text });
+    }
     return this.stoppedBy(this.rules.judgeCode(index, this.vcpu(index).processor.linearRip));
   }
 
@@ -475,6 +508,7 @@ export class DebugSession implements RunControl {
     // A step that is in progress ends with the stop, whichever vCPU that is about.
     const stepper = this.step ? this.current : stop.vcpu;
     this.running = this.held.hold(stop, stepper);
+    if (this.linux?.refresh()) this.waiting.push({ kind: 'symbols' });
     this.crashes.stopped(stop, cause);
     this.current = stop.vcpu;
     this.lastStop = stop;

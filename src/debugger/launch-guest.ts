@@ -5,6 +5,7 @@ import { createPartition, vendorOf } from '../platforms/create-partition.ts';
 import { openDisk } from '../platforms/open-disk.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import type { FileAccess, Program } from '../programs/program.ts';
+import { LinuxSymbols } from '../symbols/linux/linux-symbols.ts';
 import { openSymbols } from '../symbols/open-symbols.ts';
 import { parseAddress } from '../x86/address.ts';
 import {
@@ -95,7 +96,17 @@ function makeGuest(
     program,
     host,
   );
-  const session = new DebugSession(partition, openSymbols(program));
+  const symbols = openSymbols(program);
+  const session = new DebugSession(partition, mayBeLinux(program) ? new LinuxSymbols(symbols) : symbols);
+  session.findLinux(program.segments);
   session.interruptsWhileStepping = interruptsWhileStepping;
   return { index, configuration: member, program, partition, session };
+}
+
+/** No kernel is smaller, in bytes, and none is an assembled program. */
+const SMALLEST_KERNEL = 2 << 20;
+
+/** Whether a program may turn out to be Linux, or to start it. */
+function mayBeLinux({ segments, sourceLines }: Program): boolean {
+  return sourceLines === undefined && segments.reduce((sum, { size }) => sum + size, 0) >= SMALLEST_KERNEL;
 }

@@ -124,7 +124,7 @@ export class GdbSession {
   private report(event: SessionEvent): void {
     if (event.kind === 'log') this.say(event.text);
     else if (event.kind === 'stopped') this.stopped(event.stop);
-    else {
+    else if (event.kind === 'ended') {
       this.say(event.end.message);
       this.tell(exited(event.end.status));
     }

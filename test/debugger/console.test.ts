@@ -39,6 +39,7 @@ describe('a console command', () => {
       'privileges',
       'host',
       'moves',
+      'processes',
       'help',
     ]);
     const starts = lines.map((line) => line.search(/ {2}\S/));

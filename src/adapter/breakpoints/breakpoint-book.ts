@@ -33,6 +33,8 @@ interface Group {
  */
 export class BreakpointBook {
   private readonly groups = new Map<string, Group>();
+  /** What the client was told last of each breakpoint. */
+  private readonly told = new Map<number, string>();
   private nextId = 1;
 
   /** Replaces a group. What was asked for before in the same words keeps its id and its count of hits. */
@@ -45,14 +47,27 @@ export class BreakpointBook {
       return known ?? { id: this.nextId++, item, counter: { hits: 0 }, partition: boundTo(item)?.partition };
     });
     this.groups.set(group, { asked, give });
-    return giveAll(guests, { asked, give });
+    return this.tell(giveAll(guests, { asked, give }));
+  }
+
+  /** Gives a group again to guests that have other symbols than before. Returns the breakpoints for which that changes something. */
+  refresh(guests: readonly Guest[], group: string): readonly BreakpointAnswer[] {
+    const known = this.groups.get(group);
+    if (!known) return [];
+    const before = new Map(this.told);
+    return this.tell(giveAll(guests, known)).filter((one) => before.get(one.id) !== JSON.stringify(one));
+  }
+
+  private tell(answers: readonly BreakpointAnswer[]): readonly BreakpointAnswer[] {
+    for (const one of answers) this.told.set(one.id, JSON.stringify(one));
+    return answers;
   }
 
   /** Gives everything to new guests, with no hits yet. Returns what has become of each breakpoint. */
   renew(guests: readonly Guest[]): readonly BreakpointAnswer[] {
     return [...this.groups.values()].flatMap((group) => {
       for (const { counter } of group.asked) counter.hits = 0;
-      return giveAll(guests, group);
+      return this.tell(giveAll(guests, group));
     });
   }
 }

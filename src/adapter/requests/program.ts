@@ -3,6 +3,7 @@ import type { Guest } from '../../debugger/launch-guest.ts';
 import type { Program } from '../../programs/program.ts';
 import { hex } from '../../x86/address.ts';
 import { errors } from '../errors.ts';
+import { kernelModules } from '../module-book.ts';
 import { describeSource } from '../sources.ts';
 import { optionalNumber, type RequestHandler } from './handler.ts';
 
@@ -31,7 +32,8 @@ const modules: RequestHandler = (adapter, parameters) => {
     if (sources.length === 0) return [];
     return { name: `${platform}: exit handlers`, isUserCode: false, symbolStatus: `${sources.length} sources` };
   });
-  const all = [...programs, ...handlers].map((module, index) => ({ id: index + 1, ...module }));
+  const fixed = [...programs, ...handlers].map((module, index) => ({ id: index + 1, ...module }));
+  const all = [...fixed, ...kernelModules(guests)];
   const start = optionalNumber(parameters, 'startModule') ?? 0;
   const count = optionalNumber(parameters, 'moduleCount') ?? 0;
   return { body: { modules: all.slice(start, count > 0 ? start + count : undefined), totalModules: all.length } };

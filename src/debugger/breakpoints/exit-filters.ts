@@ -125,6 +125,14 @@ export const exitFilters: readonly ExitFilter[] = [
     default: true,
   },
   {
+    id: 'guest-panic',
+    label: 'Kernel panic',
+    description: "A panic or an oops of a Linux guest's kernel, with its message.",
+    conditionHint: 'none',
+    reasons: [],
+    default: true,
+  },
+  {
     id: 'triple-fault',
     label: 'Triple fault',
     description: 'The vCPU shuts down, with the state before the fault.',

@@ -83,6 +83,10 @@ export class StopRules {
   get wantsUnhandled(): boolean {
     return this.filters.has('unhandled');
   }
+  /** Whether to stop where the guest's own kernel gives up. */
+  get wantsPanics(): boolean {
+    return this.filters.has('guest-panic');
+  }
   get hasStages(): boolean {
     return [...this.stages.values()].some((group) => group.length > 0);
   }

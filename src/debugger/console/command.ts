@@ -4,7 +4,7 @@ import { ExpressionError } from '../expressions/evaluator.ts';
 import type { GuestGroup } from '../guest-group.ts';
 
 /** The guest as a command sees it: from the vCPU that the user looks at. */
-export interface ConsoleSession extends Pick<DebugSession, 'partition' | 'symbols' | 'input' | 'inputTo' | 'crash'> {
+export interface ConsoleSession extends Pick<DebugSession, 'partition' | 'symbols' | 'linux' | 'input' | 'inputTo' | 'crash'> {
   vcpu(): VirtualCpu;
   /** At a VM exit, what the exit carries has names, too. Throws ExpressionError. */
   evaluate(text: string): bigint;

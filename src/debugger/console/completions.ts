@@ -50,7 +50,9 @@ export function completionsFor(
   const variables = session.symbols
     .variables(frame)
     .map(({ name, kind }): Completion => ({ text: name, kind: 'variable', detail: kind }));
-  const labels = symbols.map(({ name }): Completion => ({ text: name, kind: 'symbol' }));
+  const own = symbols.map(({ name }) => name);
+  const more = prefix === '' ? [] : (session.symbols.namesWith?.(prefix, MOST) ?? []);
+  const labels = [...own, ...more].map((text): Completion => ({ text, kind: 'symbol' }));
   const items = [...(before.trim() === '' ? commands : []), ...exitNames(session, vcpu), ...variables, ...registers, ...labels];
   return { replaced: prefix.length, items: matching(items, prefix) };
 }

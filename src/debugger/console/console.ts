@@ -9,6 +9,7 @@ import { inputCommands } from './input.ts';
 import { memoryCommands } from './memory.ts';
 import { pagingCommands } from './paging.ts';
 import { partitionCommands } from './partitions.ts';
+import { processCommands } from './processes.ts';
 import { registerCommands } from './registers.ts';
 import { reportCommands } from './report.ts';
 import { tableCommands } from './tables.ts';
@@ -33,6 +34,7 @@ const commands: readonly ConsoleCommand[] = [
   ...inputCommands,
   ...deviceCommands,
   ...partitionCommands,
+  ...processCommands,
   help,
 ];
 
@@ -51,10 +53,11 @@ export function runConsoleCommand(
   const command = commands.find(({ name }) => name === word);
   if (command && session.moves(vcpu) && !command.whileRunning)
     throw new ExpressionError(`The guest is running; pause it before you ask for ${command.name}.`);
-  const { partition, symbols } = session;
+  const { partition, symbols, linux } = session;
   const seen: ConsoleSession = {
     partition,
     symbols,
+    linux,
     vcpu: () => session.vcpu(vcpu),
     evaluate: (expression) => session.evaluate(expression, vcpu, session.vcpu(vcpu).activity?.exit),
     input: (bytes) => session.input(bytes),

@@ -20,7 +20,14 @@ import {
   stackTop,
 } from './machine-state.ts';
 
-export type CrashKind = 'triple-fault' | 'unhandled-exception' | 'exception' | 'halted' | 'internal-error' | 'crash';
+export type CrashKind =
+  | 'triple-fault'
+  | 'unhandled-exception'
+  | 'exception'
+  | 'kernel-panic'
+  | 'halted'
+  | 'internal-error'
+  | 'crash';
 
 /** A crash as plain data: all numbers that may be wide are `0x…` strings, so that it is JSON as it stands. */
 export interface CrashReport {
@@ -63,6 +70,8 @@ export interface CrashCause {
   readonly end?: PartitionEnd;
   /** The guest has no handler of its own for the exception. */
   readonly unhandled?: boolean;
+  /** What the guest's kernel says as it gives up. */
+  readonly panic?: string;
 }
 
 /** A guest that goes on from here ends. */
@@ -76,7 +85,8 @@ const MIB = 1024 * 1024;
 
 /** The report in one sentence: cheap enough for every stop. */
 export function crashTitle(session: CrashSession, cause: CrashCause): string {
-  const { exit, end } = cause;
+  const { exit, end, panic } = cause;
+  if (panic !== undefined) return panic;
   const where = describePlace(placeOf(session, cause.vcpu, kindOf(cause) === 'halted'));
   const who = `vCPU ${cause.vcpu}`;
   if (exit?.reason === 'triple-fault') {
@@ -92,7 +102,8 @@ export function crashTitle(session: CrashSession, cause: CrashCause): string {
   return end?.message ?? `${who} stands at ${where}.`;
 }
 
-function kindOf({ exit, end, unhandled }: CrashCause): CrashKind {
+function kindOf({ exit, end, unhandled, panic }: CrashCause): CrashKind {
+  if (panic !== undefined) return 'kernel-panic';
   if (exit?.reason === 'triple-fault') return 'triple-fault';
   if (exit?.reason === 'exception') return unhandled ? 'unhandled-exception' : 'exception';
   return end?.kind === 'halted' || end?.kind === 'internal-error' || end?.kind === 'triple-fault' ? end.kind : 'crash';

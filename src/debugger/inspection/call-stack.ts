@@ -89,6 +89,10 @@ export function callStack(session: Inspected, index: number): StackEntry[] {
     const caller = session.symbols.unwind(context);
     const pc = caller?.get(16);
     const sp = caller?.get(7);
+    if (!caller) {
+      const reason = session.symbols.whyNoCaller?.(context);
+      if (reason !== undefined) entries.push({ kind: 'label', name: `── the stack ends here: ${reason} ──` });
+    }
     if (!caller || pc === undefined || pc === 0n) break;
     // A stack that leads back to itself is no stack.
     const key = `${pc}:${sp}`;
@@ -123,7 +127,7 @@ function guestEntries(session: Inspected, context: FrameContext): StackEntry[] {
     const position = positions[level];
     return {
       kind: 'guest',
-      name: level < inlined.length ? `${name} (inlined)` : name,
+      name: level < inlined.length ? `${name} (inlined)` : context.registers.isGuessed ? `${name} (by the frame pointer)` : name,
       address: context.pc,
       context,
       source: position && { path: position.path, line: position.line, column: position.column, shipped: false },

@@ -18,7 +18,9 @@ export interface StopEvent {
 export type SessionEvent =
   | { readonly kind: 'stopped'; readonly stop: StopEvent }
   | { readonly kind: 'ended'; readonly end: PartitionEnd }
-  | { readonly kind: 'log'; readonly text: string };
+  | { readonly kind: 'log'; readonly text: string }
+  /** The guest has other symbols than before: a kernel was found, its modules came or went. */
+  | { readonly kind: 'symbols' };
 
 /** What a step stands on: one instruction, or a line of the source. */
 export type StepUnit = 'instruction' | 'line';
