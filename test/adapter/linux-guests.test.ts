@@ -1,0 +1,105 @@
+import { describe, expect, test } from 'vitest';
+import { TEXT, toyKernel } from '../linux/toy-kernel.ts';
+import { Client } from './client.ts';
+
+/** A toy kernel that goes to its first stop. */
+function run(names: readonly string[], packed = false, filters: readonly string[] = ['guest-panic']): Client {
+  const { program, options } = toyKernel(packed);
+  const client = new Client();
+  client.launch(program, options);
+  client.ask('setFunctionBreakpoints', { breakpoints: names.map((name) => ({ name })) });
+  client.ask('setExceptionBreakpoints', { filters });
+  client.ask('configurationDone');
+  client.run();
+  return client;
+}
+
+function goOn(client: Client) {
+  client.ask('continue', { threadId: 1 });
+  return client.run();
+}
+
+const lastStop = (client: Client) => client.events.filter(({ event }) => event === 'stopped').at(-1)?.body;
+const stack = (client: Client) => client.frames().map(({ name }) => name);
+
+describe('a guest that is a Linux kernel', () => {
+  for (const packed of [false, true])
+    test(`has names ${packed ? 'once it has unpacked itself' : 'before it runs'}`, () => {
+      const client = run(['do_one_initcall', 'toy_probe'], packed);
+      expect(lastStop(client)).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [1] });
+      expect(stack(client)).toEqual(['do_one_initcall', 'do_init_module', 'start_kernel']);
+      expect(client.evaluate('rip')).toMatch(/<do_one_initcall>$/);
+      expect(client.evaluate('a_task')).toContain((TEXT + 0xb800n).toString(16));
+    });
+
+  test('has breakpoints that bind when their module comes, before it is initialized', () => {
+    const client = run(['toy_probe']);
+    expect(lastStop(client)).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [1] });
+    expect(stack(client)).toEqual(['toy_probe', 'init_module', 'do_one_initcall', 'do_init_module', 'start_kernel']);
+    const told = client.events.filter(({ event }) => event === 'breakpoint').map(({ body }) => body.breakpoint);
+    expect(told).toMatchObject([{ id: 1, verified: true }]);
+    const modules = client.events.filter(({ event }) => event === 'module').map(({ body }) => [body.reason, body.module.name]);
+    expect(modules).toEqual([
+      ['new', 'Linux'],
+      ['new', 'toy_blk.ko'],
+    ]);
+    expect(client.ask('modules').modules.slice(-2)).toMatchObject([
+      { version: 'Linux version 6.1.0-toy' },
+      { name: 'toy_blk.ko' },
+    ]);
+    expect(client.ask('completions', { text: 'toy_', column: 5 }).targets).toMatchObject([{ label: 'toy_probe' }]);
+  });
+
+  test('says why a breakpoint waits', () => {
+    const answers = [false, true].map((packed) => {
+      const { program, options } = toyKernel(packed);
+      const client = new Client();
+      client.launch(program, options);
+      return client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'toy_probe' }] }).breakpoints[0].message;
+    });
+    expect(answers).toEqual([
+      'The kernel has no function "toy_probe" yet; it may come with a module.',
+      '"toy_probe" will be looked for when the guest\'s kernel runs.',
+    ]);
+  });
+
+  test('stops with its message when it panics', () => {
+    const client = run([]);
+    const text = 'Kernel panic - not syncing: no toys left (0x700)';
+    expect(lastStop(client)).toMatchObject({ reason: 'exception', description: 'Kernel panic', text });
+    expect(stack(client)).toEqual(['panic', 'start_kernel']);
+    expect(client.ask('exceptionInfo', { threadId: 1 })).toMatchObject({ exceptionId: 'Kernel panic', description: text });
+    expect(client.ask('hyperscope/crashReport').markdown).toContain(text);
+    expect(goOn(client).event).toBe('terminated');
+  });
+
+  test('panics by itself when nobody wants to know', () => {
+    const client = run([], false, []);
+    expect(client.events.some(({ event }) => event === 'stopped')).toBe(false);
+    expect(client.events.at(-1)?.event).toBe('terminated');
+  });
+
+  test('has processes', () => {
+    const client = run(['do_init_module']);
+    expect(client.ask('threads').threads).toMatchObject([{ name: 'vCPU 0 (toyd, pid 7)' }]);
+    expect(client.evaluate('processes', 'repl')).toBe('    7  R  toyd  cr3 0x1001000  on vCPU 0');
+  });
+
+  test('is looked for anew when it is started again', () => {
+    const client = run(['toy_probe'], true);
+    client.ask('restart');
+    client.run();
+    expect(lastStop(client)).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [1] });
+    expect(stack(client)[0]).toBe('toy_probe');
+  });
+});
+
+test('processes of a guest that is no Linux are asked for in vain', () => {
+  const client = new Client();
+  client.launch(toyKernel(true).program, { ...toyKernel(true).options, stopOnEntry: true });
+  client.ask('configurationDone');
+  client.run();
+  expect(() => client.evaluate('processes', 'repl')).toThrow(
+    'No Linux kernel runs in the guest yet; ask again once it has begun to.',
+  );
+});
