@@ -9,7 +9,7 @@ import {
   type SymbolSource,
   type TypedValue,
 } from './symbol-source.ts';
-import { lastAtOrBefore, nameMatcher, SymbolTable, type TableSymbol } from './symbol-table.ts';
+import { lastAtOrBefore, movedSymbols, nameMatcher, SymbolTable, type TableSymbol } from './symbol-table.ts';
 import { unwindWithoutInformation } from './unwind/without-information.ts';
 
 /** Symbols that are labels and lines alone: no types, no variables. Frames are followed through the frame pointer. */
@@ -28,7 +28,7 @@ export class LineSymbols implements SymbolSource {
       position: { path: this.files[file] ?? '', line },
       isStatement: true,
     }));
-    this.table = new SymbolTable(input.symbols);
+    this.table = new SymbolTable(movedSymbols(input));
   }
 
   lineAt(address: bigint): LineRange | undefined {

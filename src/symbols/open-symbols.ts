@@ -7,6 +7,8 @@ import type { TableSymbol } from './symbol-table.ts';
 export interface SymbolInput {
   readonly mode: 16 | 32 | 64;
   readonly symbols: readonly TableSymbol[];
+  /** How far the program lies from where it was linked to, where it has been moved. Its own line table isn't moved with it. */
+  readonly bias?: bigint;
   readonly sourceLines?: {
     readonly files: readonly string[];
     readonly lines: readonly {

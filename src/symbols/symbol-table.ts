@@ -43,6 +43,17 @@ export function nameMatcher(name: string): ((candidate: string) => boolean) | un
   }
 }
 
+/** Symbols of a program that lies `bias` from where it was linked to. */
+export function movedSymbols({
+  symbols,
+  bias = 0n,
+}: {
+  readonly symbols: readonly TableSymbol[];
+  readonly bias?: bigint;
+}): readonly TableSymbol[] {
+  return bias === 0n ? symbols : symbols.map((one) => ({ ...one, address: BigInt.asUintN(64, one.address + bias) }));
+}
+
 /** Names for addresses, and addresses for names. */
 export class SymbolTable {
   /** Functions and labels, ascending. */

@@ -219,11 +219,12 @@ export class CallFrameInfo {
   private readFde(reader: ByteReader, cie: Cie, isEh: boolean, sectionAddress: bigint, found: Fde[]): void {
     const encoding = isEh ? cie.fdeEncoding : 0;
     const mask = (1n << BigInt(8 * cie.addressSize)) - 1n;
-    const low = readPointer(reader, encoding, cie.addressSize, sectionAddress) & mask;
+    const linked = readPointer(reader, encoding, cie.addressSize, sectionAddress) & mask;
     const length = readPointer(reader, encoding & 0x0f, cie.addressSize, 0n) & mask;
     if (cie.hasAugmentationData) reader.skip(reader.uleb());
     // What the linker dropped has address 0 or no length.
-    if (length === 0n || low === 0n) return;
+    if (length === 0n || linked === 0n) return;
+    const low = this.info.moved(linked, cie.addressSize);
     found.push({ cie, low, high: low + length, instructions: reader.slice(reader.end - reader.offset) });
   }
 }

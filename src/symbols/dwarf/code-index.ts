@@ -153,9 +153,10 @@ function readAddressRanges(info: DebugInfo): { offset: number; low: bigint; high
     if (step > 0 && step <= 16) {
       reader.seek(start + Math.ceil((reader.offset - start) / step) * step);
       while (reader.offset + step <= end) {
-        const low = reader.unsigned(addressSize);
+        const linked = reader.unsigned(addressSize);
         const size = reader.unsigned(addressSize);
-        if (low === 0n && size === 0n) break;
+        if (linked === 0n && size === 0n) break;
+        const low = info.moved(linked, addressSize);
         found.push({ offset, low, high: low + size });
       }
     }

@@ -27,11 +27,20 @@ export class DebugInfo {
   private readonly abbreviationTables = new Map<number, AbbreviationTable>();
   private readonly signatures = new Map<bigint, Unit>();
 
-  constructor(readonly sections: SectionMap) {
+  constructor(
+    readonly sections: SectionMap,
+    /** How far the program lies from where it was linked to: added to every address of code and data in its debug information. */
+    readonly bias = 0n,
+  ) {
     const units = this.readHeaders('.debug_info');
     const types = this.readHeaders('.debug_types');
     for (const unit of [...units, ...types]) if (unit.typeSignature !== undefined) this.signatures.set(unit.typeSignature, unit);
     this.units = units;
+  }
+
+  /** Where an address that the program was linked with is now. */
+  moved(linked: bigint, addressSize: number): bigint {
+    return this.bias === 0n ? linked : BigInt.asUintN(8 * addressSize, linked + this.bias);
   }
 
   section(name: string): Uint8Array {

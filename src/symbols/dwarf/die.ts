@@ -103,7 +103,7 @@ export class Die {
 
   address(attribute: number): bigint | undefined {
     const raw = this.raw(attribute);
-    if (raw?.kind === 'address') return raw.value;
+    if (raw?.kind === 'address') return this.unit.moved(raw.value);
     if (raw?.kind === 'address-index') return this.unit.indexedAddress(raw.value);
     return undefined;
   }

@@ -13,7 +13,7 @@ import type {
   TypedValue,
   Variable,
 } from '../symbol-source.ts';
-import { compareAddresses, nameMatcher, SymbolTable } from '../symbol-table.ts';
+import { compareAddresses, movedSymbols, nameMatcher, SymbolTable } from '../symbol-table.ts';
 import { findPrologue, unwindWithoutInformation } from '../unwind/without-information.ts';
 import type { ShowFormat } from '../values/format.ts';
 import { type Type, VOID } from '../values/type.ts';
@@ -52,8 +52,8 @@ export class DwarfSymbols implements SymbolSource {
   private foundPaths: ReadonlyMap<string, readonly CodeUnit[]> | undefined;
 
   constructor(private readonly input: SymbolInput & { readonly sections: NonNullable<SymbolInput['sections']> }) {
-    this.info = new DebugInfo(input.sections);
-    this.table = new SymbolTable(input.symbols);
+    this.info = new DebugInfo(input.sections, input.bias);
+    this.table = new SymbolTable(movedSymbols(input));
     this.addressSize = this.info.units[0]?.addressSize ?? (input.mode === 64 ? 8 : 4);
     this.code = new CodeIndex(this.info, (address) => this.isLive(address));
     this.names = new NameIndex(this.info);
@@ -76,7 +76,8 @@ export class DwarfSymbols implements SymbolSource {
   }
 
   /** Linkers give dropped code the address 0 or one of the highest; a program may also really begin at 0. */
-  private isLive(address: bigint): boolean {
+  private isLive(moved: bigint): boolean {
+    const address = BigInt.asUintN(8 * this.addressSize, moved - this.info.bias);
     if (address >= (1n << BigInt(8 * this.addressSize)) - 16n) return false;
     if (address !== 0n) return true;
     for (const [name, section] of this.input.sections)

@@ -154,13 +154,18 @@ export function singleRegister(expression: Uint8Array): number | undefined {
   return reader.atEnd ? register : undefined;
 }
 
+/** Where an address that an expression has as it was linked is now. */
+function placed(linked: bigint, { unit }: ExpressionContext): bigint {
+  return unit?.moved(linked) ?? linked;
+}
+
 /** If the expression is just one address, as that of a static variable: the address. */
 export function staticAddress(expression: Uint8Array, context: ExpressionContext): bigint | undefined {
   const op = expression[0];
   const isIndex = op === Op.ADDRX || op === Op.GNU_ADDR_INDEX;
   if (op !== Op.ADDR && !isIndex) return undefined;
   const reader = new ByteReader(expression, 1);
-  const address = isIndex ? context.unit?.indexedAddress(reader.uleb()) : reader.unsigned(context.addressSize);
+  const address = isIndex ? context.unit?.indexedAddress(reader.uleb()) : placed(reader.unsigned(context.addressSize), context);
   return reader.atEnd ? address : undefined;
 }
 
@@ -262,13 +267,14 @@ class Machine {
     if (op >= Op.BREG0 && op < Op.BREG0 + 32) return this.push(this.register(op - Op.BREG0) + reader.slebBig());
     switch (op) {
       case Op.ADDR:
-        return this.push(reader.unsigned(context.addressSize));
+        return this.push(placed(reader.unsigned(context.addressSize), context));
       case Op.ADDRX:
       case Op.CONSTX:
       case Op.GNU_ADDR_INDEX:
       case Op.GNU_CONST_INDEX: {
         if (!context.unit) throw new DwarfError('an indexed address has no unit');
-        return this.push(context.unit.indexedAddress(reader.uleb()));
+        const isConstant = op === Op.CONSTX || op === Op.GNU_CONST_INDEX;
+        return this.push(isConstant ? context.unit.indexedConstant(reader.uleb()) : context.unit.indexedAddress(reader.uleb()));
       }
       case Op.CONST1U:
       case Op.CONST2U:

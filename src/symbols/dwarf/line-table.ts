@@ -144,7 +144,8 @@ export class LineTable {
           const next = reader.offset + length;
           const extended = length > 0 ? reader.u8() : 0;
           if (extended === Lne.END_SEQUENCE) finish();
-          else if (extended === Lne.SET_ADDRESS && length - 1 <= 8) address = reader.unsigned(length - 1) & mask;
+          else if (extended === Lne.SET_ADDRESS && length - 1 <= 8)
+            address = this.info.moved(reader.unsigned(length - 1), header.addressSize) & mask;
           else if (extended === Lne.DEFINE_FILE) header.files.push(reader.string());
           reader.seek(next);
           break;

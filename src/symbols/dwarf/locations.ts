@@ -51,7 +51,7 @@ function findInOldList(unit: Unit, offset: number, pc: bigint): Uint8Array | und
     const low = reader.unsigned(unit.addressSize);
     const high = reader.unsigned(unit.addressSize);
     if (low === unit.addressMask) {
-      base = high;
+      base = unit.moved(high);
       continue;
     }
     if (low === 0n && high === 0n) return undefined;
@@ -77,7 +77,7 @@ function findInList(unit: Unit, offset: number, pc: bigint): Uint8Array | undefi
         base = unit.indexedAddress(reader.uleb());
         continue;
       case Lle.BASE_ADDRESS:
-        base = reader.unsigned(unit.addressSize);
+        base = unit.moved(reader.unsigned(unit.addressSize));
         continue;
       case Lle.VIEW_PAIR:
         reader.skipLeb();
@@ -99,11 +99,11 @@ function findInList(unit: Unit, offset: number, pc: bigint): Uint8Array | undefi
         high = base + reader.ulebBig();
         break;
       case Lle.START_END:
-        low = reader.unsigned(unit.addressSize);
-        high = reader.unsigned(unit.addressSize);
+        low = unit.moved(reader.unsigned(unit.addressSize));
+        high = unit.moved(reader.unsigned(unit.addressSize));
         break;
       case Lle.START_LENGTH:
-        low = reader.unsigned(unit.addressSize);
+        low = unit.moved(reader.unsigned(unit.addressSize));
         high = low + reader.ulebBig();
         break;
       default:

@@ -53,7 +53,7 @@ function readOldRanges(unit: Unit, offset: number): AddressRange[] {
   while (found.length < MAX_RANGES) {
     const low = reader.unsigned(unit.addressSize);
     const high = reader.unsigned(unit.addressSize);
-    if (low === unit.addressMask) base = high;
+    if (low === unit.addressMask) base = unit.moved(high);
     else if (low === 0n && high === 0n) break;
     else add(found, unit, base + low, base + high);
   }
@@ -74,7 +74,7 @@ function readRangeList(unit: Unit, offset: number): AddressRange[] {
         base = unit.indexedAddress(reader.uleb());
         break;
       case Rle.BASE_ADDRESS:
-        base = reader.unsigned(unit.addressSize);
+        base = unit.moved(reader.unsigned(unit.addressSize));
         break;
       case Rle.STARTX_ENDX:
         add(found, unit, unit.indexedAddress(reader.uleb()), unit.indexedAddress(reader.uleb()));
@@ -88,10 +88,10 @@ function readRangeList(unit: Unit, offset: number): AddressRange[] {
         add(found, unit, base + reader.ulebBig(), base + reader.ulebBig());
         break;
       case Rle.START_END:
-        add(found, unit, reader.unsigned(unit.addressSize), reader.unsigned(unit.addressSize));
+        add(found, unit, unit.moved(reader.unsigned(unit.addressSize)), unit.moved(reader.unsigned(unit.addressSize)));
         break;
       case Rle.START_LENGTH: {
-        const low = reader.unsigned(unit.addressSize);
+        const low = unit.moved(reader.unsigned(unit.addressSize));
         add(found, unit, low, low + reader.ulebBig());
         break;
       }

@@ -104,7 +104,7 @@ export class Unit implements FormContext {
   }
   /** Base address of range and location lists. */
   get lowPc(): bigint {
-    return this.root?.address(At.LOW_PC) ?? 0n;
+    return this.root?.address(At.LOW_PC) ?? this.moved(0n);
   }
   get addressMask(): bigint {
     return (1n << BigInt(8 * this.addressSize)) - 1n;
@@ -229,8 +229,18 @@ export class Unit implements FormContext {
     return this.foundBases;
   }
 
+  /** Where an address of its debug information is now. */
+  moved(linked: bigint): bigint {
+    return this.info.moved(linked, this.addressSize);
+  }
+
   /** The address that DW_FORM_addrx and its like select. */
   indexedAddress(index: number): bigint {
+    return this.moved(this.indexedConstant(index));
+  }
+
+  /** The same entry where it is no address but a number. */
+  indexedConstant(index: number): bigint {
     const reader = new ByteReader(this.info.section('.debug_addr'));
     reader.seek(this.bases.addresses + index * this.addressSize);
     return reader.unsigned(this.addressSize);
