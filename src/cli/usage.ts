@@ -93,6 +93,8 @@ Runs guest programs on the interpreter, on the translator, and, where they are i
 instructions exactly), on Bochs and, for 32-bit programs, on v86, in turns. Prints millions of guest instructions a second and ratios.
 
   --exits                 measure VM exits instead: exits a second by kind, with the journal off, in memory, counted and in a file
+  --boot KERNEL           measure how long a Linux kernel takes from its first instruction to power-off, on both machines and on QEMU
+                          (with --initrd FILE, which powers off, --disk FILE, --append TEXT and --memory SIZE)
   --programs A,B          only these programs, or with --exits these kinds
   --group NAME            integer, memory, vectors, system or 32-bit
   --engines A,B           of interpreter, translator, qemu, qemu-icount, bochs, v86

@@ -2,8 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parse } from '../options.ts';
 import { UsageError } from '../usage.ts';
 import { type Baseline, parseBaseline, regressions } from './baseline.ts';
+import { type BootGuest, bootTableOf, measureBoots } from './boot.ts';
 import { type BenchProgram, GROUPS, PROGRAMS } from './catalog.ts';
-import { engines as allEngines, ENGINE_NAMES, type Engine } from './engines.ts';
+import { engines as allEngines, ENGINE_NAMES, type Engine, type EngineName } from './engines.ts';
 import { EXIT_KINDS } from './exits/exit-kinds.ts';
 import { exitJsonOf, exitRegressions, exitTableOf } from './exits/exit-report.ts';
 import { measureExits } from './exits/measure-exits.ts';
@@ -20,6 +21,12 @@ function chosen<Item extends { readonly name: string }>(text: string | undefined
     if (!item) throw new UsageError(`--${option} takes names of ${all.map((each) => each.name).join(', ')}; "${name}" is none.`);
     return item;
   });
+}
+
+function engineNamed(name: EngineName, all: readonly Engine[] = allEngines()): Engine {
+  const engine = all.find((candidate) => candidate.name === name);
+  if (!engine) throw new Error(`there is no engine ${name}`);
+  return engine;
 }
 
 function positive(text: string, option: string): number {
@@ -40,6 +47,11 @@ export async function benchCommand(args: readonly string[]): Promise<number> {
     args,
     {
       exits: { type: 'boolean', default: false },
+      boot: { type: 'string' },
+      initrd: { type: 'string' },
+      disk: { type: 'string' },
+      append: { type: 'string', default: 'console=ttyS0' },
+      memory: { type: 'string', default: '256M' },
       programs: { type: 'string' },
       group: { type: 'string' },
       engines: { type: 'string' },
@@ -53,6 +65,10 @@ export async function benchCommand(args: readonly string[]): Promise<number> {
   if (positionals.length > 0) throw new UsageError(`bench takes no "${positionals[0]}"; programs are named with --programs.`);
   const baseline = values.check === undefined ? undefined : parseBaseline(readFileSync(values.check, 'utf8'), values.check);
   const options = { seconds: positive(values.seconds, 'seconds'), rounds: Math.round(positive(values.rounds, 'rounds')) };
+  if (values.boot !== undefined) {
+    const { boot: kernel, initrd, disk, append: commandLine, memory } = values;
+    return benchBoot({ kernel, initrd, disk, commandLine, memory }, options.rounds, values.json);
+  }
   if (values.exits) {
     if (values.group !== undefined || values.engines !== undefined)
       throw new UsageError('--exits measures kinds of VM exits, which have no groups and engines; name kinds with --programs.');
@@ -61,8 +77,7 @@ export async function benchCommand(args: readonly string[]): Promise<number> {
   const programs = programsOf(values.programs, values.group);
   const every = allEngines();
   const wanted = chosen(values.engines, every, 'engines');
-  const counter = every.find(({ name }) => name === ENGINE_NAMES[0]);
-  if (!counter) throw new Error('no engine counts');
+  const counter = engineNamed(ENGINE_NAMES[0], every);
 
   const usable = wanted.filter((engine: Engine) => {
     if (engine.missing) process.stderr.write(`skipped: ${engine.name}, since ${engine.missing}\n`);
@@ -83,6 +98,16 @@ export async function benchCommand(args: readonly string[]): Promise<number> {
   const problems = measurements.flatMap((measurement) => measurement.problems);
   if (baseline) problems.push(...regressions(baseline, measurements));
   return conclude(problems, values.json, () => jsonOf(measurements));
+}
+
+/** `hyperscope bench --boot`. */
+async function benchBoot(guest: BootGuest, rounds: number, json: string | undefined): Promise<number> {
+  const { missing } = engineNamed('qemu');
+  if (missing) process.stderr.write(`skipped: QEMU, since ${missing}\n`);
+  const measurements = await measureBoots(guest, rounds, missing === undefined, say);
+  say('');
+  process.stdout.write(bootTableOf(measurements));
+  return conclude([], json, () => ({ boots: measurements }));
 }
 
 /** `hyperscope bench --exits`. */
