@@ -1,3 +1,4 @@
+import { SLOTS as PCI_SLOTS } from '../devices/pci/registers.ts';
 import { LONGEST_SERIAL, MOST_QUEUES } from '../devices/virtio/block/device.ts';
 import { SECTOR } from '../devices/virtio/block/registers.ts';
 import { MOST_CHANNELS } from '../devices/virtio/console/device.ts';
@@ -61,6 +62,8 @@ export interface PartitionConfiguration {
   readonly intercepts?: readonly string[];
 }
 
+/** Slots that the host bridge leaves. */
+const FREE_PCI_SLOTS = PCI_SLOTS - 1;
 const MIB = 1024 * 1024;
 
 export const DEFAULT_MEMORY = 64 * MIB;
@@ -122,19 +125,20 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
     );
 }
 
-function checkDisks({ disks = [], platform }: PartitionConfiguration): void {
+function checkDisks({ disks = [], platform, machine }: PartitionConfiguration): void {
   if (disks.length > 0 && platform === 'bare')
     throw new ConfigurationError('Disks are virtio devices, which platform bare has not; use platform kvm, or leave them out.');
-  if (disks.length > MOST_DISKS)
+  if (disks.length > MOST_DISKS && machine !== 'pc')
     throw new ConfigurationError(`A partition can have ${MOST_DISKS} disks; ${disks.length} were asked for.`);
   for (const disk of disks) checkDisk(disk);
 }
 
-function checkVirtio({ platform, virtio = {}, disks = [] }: PartitionConfiguration): void {
+function checkVirtio({ platform, virtio = {}, disks = [], machine = 'microvm' }: PartitionConfiguration): void {
   const wanted = virtioDeviceCount({ ...virtio, disks });
-  if (wanted > SLOTS)
+  const places = machine === 'pc' ? FREE_PCI_SLOTS : SLOTS;
+  if (wanted > places)
     throw new ConfigurationError(
-      `A microvm has places for ${SLOTS} virtio devices, but ${wanted} were asked for (an entropy device and a console are among them); leave some out.`,
+      `A ${machine} has places for ${places} virtio devices, but ${wanted} were asked for (an entropy device and a console are among them); leave some out${machine === 'pc' ? '' : ', or use machine pc'}.`,
     );
   const { channels = [] } = virtio;
   if (platform === 'bare' && asksForMore(virtio))

@@ -105,6 +105,14 @@ test('the devices are shown with the bus', () => {
   ]);
 });
 
+test('a pc has room for more devices than a microvm, and says when it has no more', () => {
+  const disks = (count: number) =>
+    Array.from({ length: count }, () => ({ path: 'disk.img', image: imageOfBytes(new Uint8Array(512)) }));
+  const partition = guest(SOURCE, { machine: 'pc', disks: disks(29) });
+  expect(partition.devices.pciBus?.functions).toHaveLength(32);
+  expect(() => guest(SOURCE, { machine: 'pc', disks: disks(30) })).toThrow('A pc has places for 31 virtio devices, but 32 were');
+});
+
 test('a saved pc goes on with its BARs where they were', () => {
   const first = pc();
   runToEnd(first);

@@ -9,7 +9,7 @@ export interface MsixWorld {
   /** The function's name. */
   readonly owner: string;
   readonly configuration: ConfigurationSpace;
-  /** Entries: 1 to 64. */
+  /** Entries: 1 to 128. */
   readonly vectors: number;
   /** The BAR that has the table, from its beginning on, and the pending bits behind it. */
   readonly bar: number;
@@ -25,8 +25,8 @@ export interface MsixState {
 
 /** Where the pending bits are in the BAR, whatever the table's size. */
 export const PENDING_OFFSET = 0x800;
-const MOST_VECTORS = 64;
-const PENDING_LENGTH = 8;
+const MOST_VECTORS = 128;
+const PENDING_LENGTH = MOST_VECTORS / 8;
 
 /** MSI-X (PCI Local Bus 3.0, 6.8.2): a table of messages, one for each vector, which can be masked one by one and all together. */
 export class Msix {

@@ -372,3 +372,18 @@ test('a state of another version is refused', () => {
   const state = device.save();
   expect(() => device.restore({ ...state, version: 9 as 1 })).toThrow('The saved state of virtio-rng-pci has version 9');
 });
+
+test('what a driver writes into the device configuration reaches the device', () => {
+  let printed = '';
+  const driver = new PciDriver(new VirtioConsole({ transmit: (byte) => (printed += String.fromCharCode(byte)) }));
+  driver.write(8, 4, 0x41, Structure.DEVICE);
+  expect(printed).toBe('A');
+});
+
+test('a console with all channels has a vector for each queue', () => {
+  const channels = Array.from({ length: 30 }, (_, index) => ({ name: `channel.${index}`, transmit: () => {} }));
+  const driver = new PciDriver(new VirtioConsole({ transmit: () => {}, channels }));
+  expect([Number(driver.read(C.QUEUES, 2)), driver.pci(0x42, 2)]).toEqual([64, 64]);
+  driver.useMessages();
+  expect(driver.shown('MSI-X entries')?.detail).toContain('queue 63: 64');
+});

@@ -107,10 +107,9 @@ export class VirtioPci implements Device<VirtioPciState>, PciFunction {
         read: (offset) => (offset === 0 ? BigInt(interrupts.takeStatus()) : 0n),
         write: () => {},
       }),
-      // No device here has configuration that can be written.
       region('device configuration', Place.DEVICE, {
         read: (offset, size) => session.readConfiguration(offset, size),
-        write: () => {},
+        write: (offset, size, value) => session.writeConfiguration(offset, size, value),
       }),
       region('notify', Place.NOTIFY, { read: () => 0n, write: notify, writeInStages: notifyInStages }),
     ];
