@@ -75,6 +75,9 @@ export class DebugSession implements RunControl {
   ) {
     this.held = new HeldVcpus(partition.vcpus);
     this.linux = symbols instanceof LinuxSymbols ? new LinuxGuest(this, symbols) : undefined;
+    partition.onWake(() => {
+      this.idle = false;
+    });
     partition.setDebugHooks({ stopAtExit: (vcpu, exit) => this.wantsExit(vcpu, exit) });
     this.setFilters(new Map(['triple-fault', 'unhandled', 'guest-panic'].map((id) => [id, undefined])));
   }
@@ -291,14 +294,11 @@ export class DebugSession implements RunControl {
   /** Types into the guest's serial console, through the partition's door for what comes from outside. */
   input(bytes: Uint8Array): void {
     this.partition.sendConsole(bytes);
-    this.idle = false;
   }
 
   /** The same for a device that takes input by a name of its own; false where none has it. */
   inputTo(device: string, bytes: Uint8Array): boolean {
-    if (!this.partition.sendToDevice(device, bytes)) return false;
-    this.idle = false;
-    return true;
+    return this.partition.sendToDevice(device, bytes);
   }
 
   /** Stands still at the first instruction: what a launch with a stop on entry begins with. */

@@ -1,3 +1,5 @@
+import type { Device } from './device.ts';
+
 /**
  * What a network card is plugged into, whatever kind of card it is and whatever is behind: a user network, a switch, both. A frame is an
  * Ethernet frame without its check sequence; once it is handed over, nobody changes it.
@@ -15,4 +17,14 @@ export interface NetworkCard {
   receive(frame: Uint8Array): void;
   /** The cable is plugged in or pulled out. */
   setLink(isUp: boolean): void;
+}
+
+/** What a machine's network card is plugged into, as a part of the machine. */
+export interface NetworkDevice extends Device, NetworkPort {
+  /** Frames may come that the guest didn't ask for: others are plugged in there too, or something outside leads there. */
+  readonly isOpen: boolean;
+  /** Something happened outside, as bytes that came through the partition's input door. */
+  happened(event: Uint8Array): void;
+  /** Ends all that it has to do with the world outside. */
+  disconnect(): void;
 }

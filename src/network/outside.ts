@@ -21,6 +21,22 @@ export interface Outside {
   setFlowing(flow: number, isFlowing: boolean): void;
 }
 
+/** The way outside of one network, with all that it has begun there. */
+export interface OutsideConnection extends Outside {
+  /** Ends all flows, and takes no more clients. */
+  end(): void;
+}
+
+/** What a way outside is made for. */
+export interface OutsideWorld {
+  /** Ports at which clients are taken; an event names them by their places in the list. */
+  readonly forwards: readonly { readonly kind: FlowKind; readonly hostPort: number }[];
+  happened(event: OutsideEvent): void;
+}
+
+/** Opens a way outside; who has sockets gives it to those who make networks. */
+export type OpenOutside = (world: OutsideWorld) => OutsideConnection;
+
 /** What happened outside. */
 export type OutsideEvent =
   /** A client is at the port of a forward, the one with this number. */

@@ -15,6 +15,7 @@ import {
 } from '../hypervisor/privileges/privileges.ts';
 import { VCPU_SIZE } from '../processor/state/layout.ts';
 import type { Program } from '../programs/program.ts';
+import type { PartitionNetworkPlan } from './network.ts';
 
 /** Names of the platforms of the command line's contract, also of those that come with later versions. */
 export const PLATFORM_NAMES = ['bare', 'kvm', 'hyperv', 'xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const;
@@ -58,6 +59,8 @@ export interface PartitionConfiguration {
   /** What it may ask of the hypervisor (docs/partitions.md); the usual when missing. */
   readonly privileges?: readonly PrivilegeName[];
   readonly limits?: PartitionLimits;
+  /** What its network card is plugged into; no card when missing. */
+  readonly network?: PartitionNetworkPlan;
   /** What leaves its guests besides what the platform asks for (hypervisor/intercepts/changes.ts). */
   readonly intercepts?: readonly string[];
 }
@@ -133,8 +136,9 @@ function checkDisks({ disks = [], platform, machine }: PartitionConfiguration): 
   for (const disk of disks) checkDisk(disk);
 }
 
-function checkVirtio({ platform, virtio = {}, disks = [], machine = 'microvm' }: PartitionConfiguration): void {
-  const wanted = virtioDeviceCount({ ...virtio, disks });
+function checkVirtio(configuration: PartitionConfiguration): void {
+  const { platform, virtio = {}, disks = [], network, machine = 'microvm' } = configuration;
+  const wanted = virtioDeviceCount({ ...virtio, disks, network: network !== undefined });
   const places = machine === 'pc' ? FREE_PCI_SLOTS : SLOTS;
   if (wanted > places)
     throw new ConfigurationError(

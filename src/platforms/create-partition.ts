@@ -29,6 +29,7 @@ import { connectPciInterrupts, initializeLikeBios } from './firmware.ts';
 import { itemsOfFirmware } from './items-of-firmware.ts';
 import { KvmPlatform } from './kvm/kvm-platform.ts';
 import { memoryMap } from './memory-map.ts';
+import { checkNetwork, networkOf } from './network.ts';
 import { unhandledException } from './unhandled-exception.ts';
 
 type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration) => Platform;
@@ -51,9 +52,19 @@ export function createPartition(
   parent?: GuestPartition,
 ): GuestPartition {
   checkConfiguration(configuration);
+  if (configuration.network) checkNetwork(configuration.network, configuration.platform);
   if (parent && !parent.door.ask('create-partitions', () => `to have a partition made of ${program.path}`))
     throw new ConfigurationError(`Partition ${parent.id} may not make partitions; give it the privilege create-partitions.`);
-  const { platform, vendor, memory: bytes = usualMemory(program), vcpus, commandLine, initrd, startSeconds } = configuration;
+  const {
+    platform,
+    vendor,
+    memory: bytes = usualMemory(program),
+    vcpus,
+    commandLine,
+    initrd,
+    startSeconds,
+    network,
+  } = configuration;
   const makePlatform = PLATFORMS[platform];
   if (makePlatform === undefined) {
     const built = Object.keys(PLATFORMS).join(' or ');
@@ -69,7 +80,7 @@ export function createPartition(
   const memory = memoryOf(host, map.ram, vcpus);
   const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model, translator }));
   const id = host.nextId();
-  const partition = new GuestPartition({
+  const partition: GuestPartition = new GuestPartition({
     id,
     name: program.path,
     vendor,
@@ -86,6 +97,7 @@ export function createPartition(
     virtio: hasTables && platform !== 'bare' ? { ...configuration.virtio, disks: configuration.disks ?? [] } : undefined,
     hasPci: configuration.machine === 'pc',
     firmware: configuration.machine === 'pc' ? itemsOfFirmware(configuration, program, image, map) : undefined,
+    network: network && networkOf(network, host, id, () => partition),
     grant: grantOf(configuration),
     onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),
     load: (devices) => {
@@ -105,8 +117,12 @@ export function createPartition(
 }
 
 /** Programs that look for ACPI tables find them: Linux, others that boot by PVH, and whoever was given a device that only they tell of. */
-function hasFirmwareTables({ disks = [], machine, virtio = {} }: PartitionConfiguration, { protocol }: Program): boolean {
-  return protocol === 'linux' || protocol === 'pvh' || machine !== undefined || disks.length > 0 || asksForMore(virtio);
+function hasFirmwareTables(
+  { disks = [], machine, virtio = {}, network }: PartitionConfiguration,
+  { protocol }: Program,
+): boolean {
+  const hasDevices = disks.length > 0 || network !== undefined || asksForMore(virtio);
+  return protocol === 'linux' || protocol === 'pvh' || machine !== undefined || hasDevices;
 }
 
 /** Throws ConfigurationError where the host has no room. */

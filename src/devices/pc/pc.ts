@@ -13,6 +13,7 @@ import type { InspectNode } from '../inspect.ts';
 import { IoApic } from '../io-apic/device.ts';
 import { ApicBus, type MessageRules } from '../local-apic/apic-bus.ts';
 import { LocalApic, type LocalApicWorld } from '../local-apic/device.ts';
+import type { NetworkDevice } from '../network-port.ts';
 import type { PciBus } from '../pci/bus.ts';
 import { PcPci } from '../pci/pc-pci.ts';
 import { Pic8259 } from '../pic8259/device.ts';
@@ -52,11 +53,15 @@ export interface PcWorld {
   readonly hasPci?: boolean;
   /** The machine has a firmware configuration device. */
   readonly firmware?: FwCfgWorld;
+  /** What its network card is plugged into, and the card's address; no card when missing. */
+  readonly network?: { readonly port: NetworkDevice; readonly mac: number };
   /** Rules for messages between processors; none when missing. */
   readonly messages?: MessageRules;
 }
 
 const ISA_LINES = 16;
+/** Who takes what happened to the network outside, at the partition's input door. */
+export const NETWORK_INPUT = 'network';
 
 /** States of all devices, by name. */
 export type PcSnapshot = Readonly<Record<string, { readonly version: number }>>;
@@ -79,6 +84,8 @@ export class PcDevices {
   readonly usedSlots: number;
   /** Where the machine has one. */
   readonly pciBus: PciBus | undefined;
+  /** What the machine's network card is plugged into. */
+  readonly network: NetworkDevice | undefined;
   private readonly virtio: VirtioParts | undefined;
   private readonly all: readonly Device[];
 
@@ -112,9 +119,15 @@ export class PcDevices {
     for (const device of [this.pic, this.pit, this.uart, this.rtc, keyboard, acpi, control, debugExit, debugConsole])
       this.ports.attach(device);
     const { virtio } = world;
+    this.network = world.network?.port;
     this.virtio =
       virtio &&
-      new VirtioParts(virtio, { consoleOut: world.serialOut, channelOut: world.channelOut, balloon: virtio.balloonWorld });
+      new VirtioParts(virtio, {
+        consoleOut: world.serialOut,
+        channelOut: world.channelOut,
+        balloon: virtio.balloonWorld,
+        network: world.network,
+      });
     const { hasPci } = world;
     const parts = this.virtio?.all ?? [];
     const virtioDevices =
@@ -145,6 +158,7 @@ export class PcDevices {
       ...virtioDevices,
       ...(pci?.devices ?? []),
       ...firmware,
+      ...(this.network ? [this.network] : []),
     ];
   }
 
@@ -162,17 +176,19 @@ export class PcDevices {
 
   /** Bytes from outside, for a device that is named in `inputs`, or for the console that the guest printed on last. */
   receive(bytes: Uint8Array, to?: string): void {
-    if (to !== undefined) this.virtio?.inputs.get(to)?.(bytes);
+    if (to === NETWORK_INPUT) this.network?.happened(bytes);
+    else if (to !== undefined) this.virtio?.inputs.get(to)?.(bytes);
     else (this.frontConsole ?? this.uart).receive(bytes);
   }
 
   /** Names of what takes input from outside besides the console. */
   get inputs(): readonly string[] {
-    return [...(this.virtio?.inputs.keys() ?? [])];
+    return [...(this.virtio?.inputs.keys() ?? []), ...(this.network ? [NETWORK_INPUT] : [])];
   }
 
-  /** Whether a byte from outside would raise an interrupt. */
+  /** Whether something from outside would raise an interrupt: a byte for the console, a frame. */
   get listensForInput(): boolean {
+    if (this.network?.isOpen && this.virtio?.card?.listensForInput) return true;
     return (this.frontConsole ?? this.uart).listensForInput;
   }
 

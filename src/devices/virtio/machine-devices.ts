@@ -12,6 +12,7 @@ import {
   decodePages,
 } from './inputs.ts';
 import type { VirtioModel } from './model.ts';
+import { VirtioNetwork, type VirtioNetworkWorld } from './network/device.ts';
 
 /** What is configured of a machine's virtio devices. */
 export interface VirtioConfiguration {
@@ -21,16 +22,18 @@ export interface VirtioConfiguration {
   readonly channels?: readonly string[];
   /** It has a memory balloon. */
   readonly balloon?: boolean;
+  /** It has a network card. */
+  readonly network?: boolean;
 }
 
 /** Whether there is anything besides what a machine with virtio always has. */
-export function asksForMore({ channels = [], balloon = false }: Omit<VirtioConfiguration, 'disks'>): boolean {
-  return channels.length > 0 || balloon;
+export function asksForMore({ channels = [], balloon = false, network = false }: Omit<VirtioConfiguration, 'disks'>): boolean {
+  return channels.length > 0 || balloon || network;
 }
 
 /** Virtio devices of a machine that has any: its disks, the entropy device and the console, and what it was asked to have besides. */
-export function virtioDeviceCount({ disks, balloon = false }: VirtioConfiguration): number {
-  return disks.length + 2 + (balloon ? 1 : 0);
+export function virtioDeviceCount({ disks, balloon = false, network = false }: VirtioConfiguration): number {
+  return disks.length + 2 + (balloon ? 1 : 0) + (network ? 1 : 0);
 }
 
 /** A disk; without a serial number it has one of its place. */
@@ -52,12 +55,15 @@ interface PartsWorld {
   /** What a balloon takes memory from; there is no balloon when missing. */
   readonly balloon?: VirtioBalloonWorld;
   readonly channelOut?: (name: string, bytes: Uint8Array) => void;
+  /** What a network card is plugged into; there is no card when missing. */
+  readonly network?: VirtioNetworkWorld;
 }
 
 /** The virtio devices that a machine has, whatever their transport: its disks, an entropy device, a console. */
 export class VirtioParts {
   readonly all: readonly VirtioPart[];
   readonly console: VirtioConsole;
+  readonly card: VirtioNetwork | undefined;
   /** What takes input from outside, by name. */
   readonly inputs: ReadonlyMap<string, (bytes: Uint8Array) => void>;
 
@@ -77,7 +83,9 @@ export class VirtioParts {
       const model = new VirtioBlock({ ...disk, serial: disk.serial ?? `hyperscope-disk${index}` });
       return { model, name: numbered(model.name, index), offersPacked: true };
     });
-    const others: readonly VirtioModel[] = [new VirtioEntropy(), this.console, ...(balloon ? [balloon] : [])];
+    this.card = world.network && new VirtioNetwork(world.network);
+    const more: readonly (VirtioModel | undefined)[] = [balloon, this.card];
+    const others = [new VirtioEntropy(), this.console, ...more.flatMap((model) => model ?? [])];
     this.all = [...blocks, ...others.map((model): VirtioPart => ({ model, name: model.name, offersPacked: false }))];
   }
 }

@@ -99,6 +99,7 @@ export class Host {
 
   add(partition: HostedPartition): void {
     this.members.push(partition);
+    partition.onWake(() => this.waiting.delete(partition));
     const { id, name, vcpus } = partition;
     this.note(partition, 'created', `Partition ${id} was made: ${name}, ${vcpus.length} vCPU${vcpus.length === 1 ? '' : 's'}.`);
   }
@@ -135,11 +136,8 @@ export class Host {
     for (let asked = 0; asked < this.members.length; asked++) {
       const partition = this.members[this.turn];
       if (partition && partition.end === undefined && takesPart(partition)) {
-        const now = partition.now();
-        const began = this.began.get(partition) ?? 0n;
-        const behind = this.slotBegin - began - now;
-        const begin = behind > 0n ? began + behind : began;
-        if (behind > 0n) this.began.set(partition, begin);
+        const begin = this.beginOf(partition);
+        this.began.set(partition, begin);
         const unused = (TURN * BigInt(100 - partition.timeShare)) / 100n;
         const slotEnd = this.slotEnd - begin;
         return { partition, until: slotEnd - unused, slotEnd };
@@ -147,6 +145,23 @@ export class Host {
       this.advance();
     }
     return undefined;
+  }
+
+  /** Time of the host at which a partition's own time began, if it goes on now: what stood still is late by as much. */
+  private beginOf(partition: HostedPartition): bigint {
+    const began = this.began.get(partition) ?? 0n;
+    const behind = this.slotBegin - began - partition.now();
+    return behind > 0n ? began + behind : began;
+  }
+
+  /** Time of the host that a partition has come to. */
+  timeOf(partition: HostedPartition): bigint {
+    return this.beginOf(partition) + partition.now();
+  }
+
+  /** The partition's own time at a time of the host. */
+  localTime(partition: HostedPartition, time: bigint): bigint {
+    return time - this.beginOf(partition);
   }
 
   /** Ends a turn; for a partition that had nothing to do, time passes. */

@@ -51,7 +51,7 @@ export class PartitionClock implements Clock {
   }
 
   clear(): void {
+    // Handles go on: whoever has one of before may still cancel it.
     this.timers = [];
-    this.lastHandle = 0;
   }
 }

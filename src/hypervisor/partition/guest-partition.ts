@@ -96,6 +96,7 @@ export class GuestPartition implements HostedPartition, Machine {
   private hooks: DebugHooks | undefined;
   private ended: PartitionEnd | undefined;
   private stopWanted = false;
+  private readonly wakeListeners: (() => void)[] = [];
   /** Something may stand in memory. */
   private used = false;
   private readonly turns = new VcpuTurns();
@@ -406,6 +407,7 @@ export class GuestPartition implements HostedPartition, Machine {
   }
 
   destroy(): void {
+    this.devices.network?.disconnect();
     this.ended = { kind: 'destroyed', status: 0, message: `Partition ${this.id} was destroyed.` };
   }
 
@@ -425,11 +427,20 @@ export class GuestPartition implements HostedPartition, Machine {
   }
   sendConsole(bytes: Uint8Array): void {
     this.input.enter(this.icount, this.ticks, bytes);
+    this.wake();
   }
   sendToDevice(to: string, bytes: Uint8Array): boolean {
     if (!this.devices.inputs.includes(to)) return false;
     this.input.enter(this.icount, this.ticks, bytes, to);
+    this.wake();
     return true;
+  }
+
+  onWake(listener: () => void): void {
+    this.wakeListeners.push(listener);
+  }
+  wake(): void {
+    for (const listener of this.wakeListeners) listener();
   }
 
   reset(): void {

@@ -60,6 +60,8 @@ export interface Partition {
   idlePace: IdlePace | undefined;
   /** The same door for a device that takes input by a name of its own (devices/virtio/inputs.ts); false where none has it. */
   sendToDevice(to: string, bytes: Uint8Array): boolean;
+  /** Told when something came from outside for a partition that may have had nothing to do. */
+  onWake(listener: () => void): void;
   /** Back to the state before the first instruction: same program, same configuration. */
   reset(): void;
   /** Devices, memory map, vCPUs as live trees. */

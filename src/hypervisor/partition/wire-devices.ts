@@ -3,6 +3,7 @@ import type { DmaMemory } from '../../devices/dma.ts';
 import type { FirmwareItems } from '../../devices/fw-cfg/items.ts';
 import type { InterruptMessage } from '../../devices/local-apic/apic-bus.ts';
 import { DELIVERY_NAMES, Delivery } from '../../devices/local-apic/registers.ts';
+import type { NetworkDevice } from '../../devices/network-port.ts';
 import { PcDevices } from '../../devices/pc/pc.ts';
 import type { VirtioBalloonWorld } from '../../devices/virtio/balloon/device.ts';
 import type { VirtioConfiguration } from '../../devices/virtio/machine-devices.ts';
@@ -44,6 +45,14 @@ export interface DeviceConfiguration {
   readonly hasPci?: boolean;
   /** What the machine tells its firmware; it has no firmware configuration device when missing. */
   readonly firmware?: FirmwareItems;
+  readonly network?: NetworkConfiguration;
+}
+
+/** A network card, and what it is plugged into. */
+export interface NetworkConfiguration {
+  /** The card's address, a number of 48 bits. */
+  readonly mac: number;
+  readonly make: (clock: Clock) => NetworkDevice;
 }
 
 /** Makes the devices of a partition. What they do to the world outside goes through the partition's door. */
@@ -53,6 +62,8 @@ export function wireDevices(configuration: DeviceConfiguration, host: DeviceHost
     ...configuration,
     virtio: configuration.virtio && { ...configuration.virtio, dma: memory, balloonWorld: host.balloon },
     firmware: configuration.firmware && { items: configuration.firmware, dma: memory },
+    // The network's time is not the guest's to be refused.
+    network: configuration.network && { mac: configuration.network.mac, port: configuration.network.make(clock) },
     clock: {
       now: () => clock.now(),
       cancel: (handle) => clock.cancel(handle),

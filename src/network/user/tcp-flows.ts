@@ -210,6 +210,11 @@ export class TcpFlows {
 
   // --- time and state ----------------------------------------------------------------------------------------------------
 
+  /** Connections that there are. */
+  get count(): number {
+    return this.byNumber.size;
+  }
+
   /** When something is to be done by itself. */
   get deadline(): bigint | undefined {
     let first: bigint | undefined;

@@ -85,6 +85,11 @@ export class UdpFlows {
     return true;
   }
 
+  /** Conversations that there are. */
+  get count(): number {
+    return this.flows.length;
+  }
+
   reset(): void {
     for (const { flow } of this.flows) this.world.outside.close(flow);
     this.flows = [];

@@ -74,9 +74,9 @@ export class UserNetwork {
     this.udp = new UdpFlows(flows, options.guestForwards);
   }
 
-  /** Something of it leads out, so that something may come from there at any time. */
+  /** Something may come from outside: from clients at any time, or in a conversation. */
   get isOpen(): boolean {
-    return this.options.forwards.length > 0 || this.options.guestForwards.length > 0;
+    return this.options.forwards.length > 0 || this.tcp.count + this.udp.count > 0;
   }
 
   // --- frames of guests --------------------------------------------------------------------------------------------------
