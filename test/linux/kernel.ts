@@ -40,23 +40,44 @@ export function debianKernel():
   const kept = path.join(CACHE, `${name}.vmlinuz`);
   const guest = { path: made, image: kept, modules };
   if (Object.values(guest).every((file) => existsSync(file))) return guest;
-  const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-kernel-'));
-  try {
-    if (!output('apt-get', ['download', '-q', name], folder)) return { reason: `apt-get can't download ${name}` };
-    const [deb = ''] = readdirSync(folder);
-    if (!output('dpkg-deb', ['-x', deb, 'root'], folder)) return { reason: `dpkg-deb can't unpack ${deb}` };
-    const boot = path.join(folder, 'root/boot');
+  return withPackage(name, (root) => {
+    const boot = path.join(root, 'boot');
     const image = readdirSync(boot).find((file) => file.startsWith('vmlinuz'));
     const elf = image && kernelPayload(readFileSync(path.join(boot, image)));
-    if (!elf) return { reason: `the kernel in ${deb} is not compressed by LZ4` };
+    if (!elf) return { reason: `the kernel in ${name} is not compressed by LZ4` };
     mkdirSync(modules, { recursive: true });
     copyFileSync(path.join(boot, image), kept);
-    const tree = path.join(folder, 'root/lib/modules');
+    const tree = path.join(root, 'lib/modules');
     for (const file of readdirSync(tree, { recursive: true, encoding: 'utf8' }))
       if (MODULES.test(file)) copyFileSync(path.join(tree, file), path.join(modules, path.basename(file)));
     writeFileSync(`${made}.${process.pid}`, elf);
     renameSync(`${made}.${process.pid}`, made);
     return guest;
+  });
+}
+
+/** Debian's busybox, which needs no libraries: its path, or why it can't be had here, as a sentence. */
+export function debianBusybox(): { readonly path: string } | { readonly reason: string } {
+  const made = path.join(CACHE, 'busybox');
+  if (existsSync(made)) return { path: made };
+  return withPackage('busybox-static', (root) => {
+    const found = readdirSync(root, { recursive: true, encoding: 'utf8' }).find((file) => /bin\/busybox$/.test(file));
+    if (found === undefined) return { reason: 'the package busybox-static has no busybox' };
+    mkdirSync(CACHE, { recursive: true });
+    copyFileSync(path.join(root, found), `${made}.${process.pid}`);
+    renameSync(`${made}.${process.pid}`, made);
+    return { path: made };
+  });
+}
+
+/** Unpacks a package of Debian for as long as `use` takes, which gets its folder. */
+function withPackage<Result>(name: string, use: (root: string) => Result): Result | { readonly reason: string } {
+  const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-package-'));
+  try {
+    if (!output('apt-get', ['download', '-q', name], folder)) return { reason: `apt-get can't download ${name}` };
+    const [deb = ''] = readdirSync(folder);
+    if (!output('dpkg-deb', ['-x', deb, 'root'], folder)) return { reason: `dpkg-deb can't unpack ${deb}` };
+    return use(path.join(folder, 'root'));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
