@@ -1,8 +1,11 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { type ExitFilter, ExitFilterError, parseExitFilter } from '../hypervisor/journal/exit-filter.ts';
 import { GrantError, parsePorts, parsePrivileges } from '../hypervisor/privileges/parse-grant.ts';
+import { parseMac } from '../network/packets/addresses.ts';
+import { NetworkOptionError, parseForward, parseGuestForward, parseHost } from '../network/user/options.ts';
 import { MACHINE_NAMES, type PartitionConfiguration, PLATFORM_NAMES, type PlatformName } from '../platforms/configuration.ts';
 import { vendorOf } from '../platforms/create-partition.ts';
+import { NETWORK_NAMES, networkPlan } from '../platforms/network.ts';
 import type { DiskRequest } from '../platforms/open-disk.ts';
 import { parseAddress } from '../x86/address.ts';
 import { UsageError } from './usage.ts';
@@ -19,6 +22,10 @@ export interface RunOptions {
   readonly loadAddress?: bigint;
   readonly mode?: 16 | 32 | 64;
   readonly exits?: string;
+  /** The network of the machine; none when missing. */
+  readonly network?: ReturnType<typeof networkPlan>;
+  /** File that gets each frame of the network card. */
+  readonly pcap?: string;
   /** Which exits are written to that file. */
   readonly exitsFilter?: ExitFilter;
   /** File that gets a crash report. */
@@ -33,7 +40,6 @@ export interface RunOptions {
 const SIZES: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
 /** Options of the contract that a later version brings. */
 const LATER: Readonly<Record<string, string>> = {
-  net: 'network cards',
   instance: 'Nitro instances',
 };
 
@@ -115,6 +121,21 @@ function parseList<Value>(text: string | undefined, option: string, read: (words
   }
 }
 
+/** Reads each of an option's values. Throws UsageError. */
+function parseEach<Value>(texts: readonly string[] | undefined, option: string, read: (text: string) => Value): readonly Value[] {
+  try {
+    return (texts ?? []).map(read);
+  } catch (error) {
+    throw error instanceof NetworkOptionError ? new UsageError(`--${option} ${error.message}.`) : error;
+  }
+}
+
+function parseMacOption(text: string): number {
+  const mac = parseMac(text);
+  if (mac === undefined) throw new UsageError(`--mac takes an address of one station, such as 52:54:00:12:34:56, not "${text}".`);
+  return mac;
+}
+
 /** A filter of exits that an option has; undefined where it isn't given. Throws UsageError. */
 export function exitFilter(text: string | undefined, option: string): ExitFilter | undefined {
   try {
@@ -149,6 +170,11 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       channel: { type: 'string', multiple: true },
       balloon: { type: 'boolean', default: false },
       net: { type: 'string' },
+      mac: { type: 'string' },
+      forward: { type: 'string', multiple: true },
+      'guest-forward': { type: 'string', multiple: true },
+      host: { type: 'string', multiple: true },
+      pcap: { type: 'string' },
       'load-address': { type: 'string' },
       mode: { type: 'string' },
       exits: { type: 'string' },
@@ -208,6 +234,14 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       intercepts: values.intercept,
       virtio: { channels: channels.map(([name]) => name), balloon: values.balloon },
     },
+    network: networkPlan({
+      net: values.net === undefined ? undefined : oneOf(values.net, 'net', NETWORK_NAMES),
+      mac: values.mac === undefined ? undefined : parseMacOption(values.mac),
+      forward: parseEach(values.forward, 'forward', parseForward),
+      guestForward: parseEach(values['guest-forward'], 'guest-forward', parseGuestForward),
+      hosts: parseEach(values.host, 'host', parseHost),
+    }),
+    pcap: values.pcap,
     initrd: values.initrd,
     disks: values.disk?.map(parseDisk) ?? [],
     channelFiles: new Map(channels.filter(([, file]) => file !== '')),

@@ -1,17 +1,21 @@
 import { crashMarkdown } from '../debugger/crash/markdown.ts';
 import { DebugSession } from '../debugger/debug-session.ts';
 import { Host } from '../hypervisor/host/host.ts';
-import type { Partition } from '../hypervisor/partition/partition.ts';
+import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
+import { pcapHeader, pcapRecord } from '../network/pcap.ts';
+import { DEFAULT_START_SECONDS } from '../platforms/configuration.ts';
 import { createPartition } from '../platforms/create-partition.ts';
 import { openDisk } from '../platforms/open-disk.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import { openSymbols } from '../symbols/open-symbols.ts';
 import { JournalFile, writeAll } from './journal-file.ts';
+import { loopbackSockets } from './loopback-sockets.ts';
 import { nodeFiles, openForWriting, writeText } from './node-files.ts';
 import { parseRunOptions, type RunOptions } from './options.ts';
 import { RealTime, soon, WAIT } from './real-time.ts';
 import { tellRefusals } from './refusals.ts';
+import { UsageError } from './usage.ts';
 
 /** Milliseconds between two looks at the clock, at stdin and at what the guest prints; and the instructions that this may be. */
 const SLICE_TIME = 4;
@@ -42,7 +46,13 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const disks = options.disks.map((disk) => openDisk(disk, nodeFiles));
   const host = new Host();
   tellRefusals(host);
-  const partition = createPartition({ ...options.configuration, initrd, disks }, program, host);
+  let problem: string | undefined;
+  const openOutside = loopbackSockets((sentence) => {
+    problem ??= sentence;
+  });
+  const capture = options.pcap === undefined ? undefined : captureFile(options.pcap);
+  const network = options.network && { ...options.network, openOutside, capture };
+  const partition = createPartition({ ...options.configuration, initrd, disks, network }, program, host);
   const journal = options.exits === undefined ? undefined : new JournalFile(options.exits);
   const { exitsFilter = () => true } = options;
   if (journal) partition.journal.onRecord((record) => exitsFilter(record) && journal.write(record));
@@ -55,7 +65,9 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   // Sees crashes before they change anything.
   const session = options.crashReport === undefined ? undefined : new DebugSession(partition, openSymbols(program));
   session?.continue();
-  const outcome = await runToEnd(partition, options, started, session);
+  const outcome = await runToEnd(partition, options, started, session, () => problem).finally(() =>
+    partition.devices.network?.disconnect(),
+  );
   journal?.close();
   const seconds = (performance.now() - started) / 1000;
   report(partition, options, outcome, seconds);
@@ -66,11 +78,20 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   return outcome.status;
 }
 
+/** A file of the frames of a network card, with their times of the guest. Throws UsageError. */
+function captureFile(file: string): (ticks: bigint, frame: Uint8Array) => void {
+  const descriptor = openForWriting(file, '--pcap');
+  writeAll(descriptor, pcapHeader());
+  return (ticks, frame) => writeAll(descriptor, pcapRecord(DEFAULT_START_SECONDS, ticks, frame));
+}
+
+/** `problem`: why the run can't go on, once something outside has failed. */
 async function runToEnd(
-  partition: Partition,
+  partition: GuestPartition,
   options: RunOptions,
   started: number,
   session: DebugSession | undefined,
+  problem: () => string | undefined,
 ): Promise<Outcome> {
   const input = new StandardInput(partition);
   let slice = SHORTEST_SLICE;
@@ -93,6 +114,8 @@ async function runToEnd(
       if (stop.kind !== 'idle') await input.turn(stop.kind === 'waiting');
       else if (!(await input.wait(options.timeout === undefined ? undefined : started + options.timeout * 1000)))
         return { status: 0, message: 'The guest waits for input, and no more can come.' };
+      const failure = problem();
+      if (failure !== undefined) throw new UsageError(failure);
     }
   } finally {
     input.close();
@@ -106,21 +129,24 @@ class StandardInput {
   private readonly onData: (chunk: Buffer) => void;
   private readonly onEnd: () => void;
 
-  constructor(partition: Partition) {
-    this.onData = (chunk) => {
-      partition.sendConsole(chunk);
-      this.wake?.();
-    };
-    partition.idlePace = new RealTime();
+  constructor(private readonly partition: GuestPartition) {
+    this.onData = (chunk) => partition.sendConsole(chunk);
+    partition.onWake(() => this.wake?.());
+    const pace = new RealTime();
+    // Where nothing can come any more, time in which nothing runs is skipped.
+    partition.idlePace = { take: (wanted) => (this.canCome ? pace.take(wanted) : wanted) };
     this.onEnd = () => {
       this.ended = true;
-      // Nobody can type any more.
-      partition.idlePace = undefined;
       this.wake?.();
     };
     process.stdin.on('data', this.onData);
     process.stdin.on('end', this.onEnd);
     process.stdin.on('error', this.onEnd);
+  }
+
+  /** Somebody may type, or the network leads somewhere. */
+  private get canCome(): boolean {
+    return !this.ended || this.partition.devices.network?.isOpen === true;
   }
 
   /** Lets events of this process happen. */
@@ -130,7 +156,7 @@ class StandardInput {
 
   /** Waits for input, at most until `deadline`; false when none can come any more. */
   async wait(deadline: number | undefined): Promise<boolean> {
-    if (this.ended) return false;
+    if (!this.canCome) return false;
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.wake = resolve;
@@ -138,7 +164,7 @@ class StandardInput {
     });
     clearTimeout(timer);
     this.wake = undefined;
-    return !this.ended || deadline !== undefined;
+    return this.canCome || deadline !== undefined;
   }
 
   close(): void {
@@ -150,7 +176,7 @@ class StandardInput {
   }
 }
 
-function report(partition: Partition, options: RunOptions, outcome: Outcome, seconds: number): void {
+function report(partition: GuestPartition, options: RunOptions, outcome: Outcome, seconds: number): void {
   const quiet = outcome.end?.kind === 'power-off' || outcome.end?.kind === 'halted' || outcome.end?.kind === 'debug-exit';
   if (!quiet) process.stderr.write(`hyperscope: ${outcome.message}\n`);
   if (options.stateHash) process.stderr.write(`${partition.stateHash()}\n`);

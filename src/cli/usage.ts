@@ -39,6 +39,12 @@ sector, a disk image or a flat binary.
                           a disk for virtio, raw or qcow2; once for each disk. What is written stays in memory
   --channel NAME[=FILE]   a named port of the virtio console; what the guest writes there goes to FILE, or to stderr
   --balloon               a virtio memory balloon, by which the guest reports pages that it doesn't use
+  --net NAME              a network card, on a network of this machine's user (user), or none (default)
+  --forward tcp:N:M       port N of 127.0.0.1 leads to port M of the guest; udp: too; once for each
+  --guest-forward tcp:N:M port N of 10.0.2.2, in the guest, leads to port M of 127.0.0.1; once for each
+  --host NAME[=ADDRESS]   a name for the guest's resolver, of 10.0.2.2 or of another address; once for each
+  --mac ADDRESS           the card's Ethernet address (default 52:54:00:12:34:56)
+  --pcap FILE             write each frame of the card, with its guest time, for Wireshark
   --load-address ADDRESS  where a flat binary goes
   --mode 16|32|64         mode in which a flat binary starts
   --exits FILE            write the exit journal as JSON lines
