@@ -65,6 +65,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       disk: options.disks,
       channels: virtio.channels,
       balloon: virtio.balloon,
+      vsock: virtio.vsock,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,
       mode: options.mode,
     },

@@ -169,6 +169,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       disk: { type: 'string', multiple: true },
       channel: { type: 'string', multiple: true },
       balloon: { type: 'boolean', default: false },
+      vsock: { type: 'string' },
       net: { type: 'string' },
       mac: { type: 'string' },
       forward: { type: 'string', multiple: true },
@@ -232,7 +233,11 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       exitsKept: values['exits-kept'] === undefined ? undefined : Number(parseCount(values['exits-kept'], 'exits-kept')),
       testDevice: values['test-device'],
       intercepts: values.intercept,
-      virtio: { channels: channels.map(([name]) => name), balloon: values.balloon },
+      virtio: {
+        channels: channels.map(([name]) => name),
+        balloon: values.balloon,
+        vsock: values.vsock === undefined ? undefined : Number(parseCount(values.vsock, 'vsock')),
+      },
     },
     network: networkPlan({
       net: values.net === undefined ? undefined : oneOf(values.net, 'net', NETWORK_NAMES),

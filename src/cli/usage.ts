@@ -45,6 +45,7 @@ sector, a disk image or a flat binary.
   --host NAME[=ADDRESS]   a name for the guest's resolver, of 10.0.2.2 or of another address; once for each
   --mac ADDRESS           the card's Ethernet address (default 52:54:00:12:34:56)
   --pcap FILE             write each frame of the card, with its guest time, for Wireshark
+  --vsock CID             sockets to the host (virtio-vsock) for a guest with this context, 3 or more
   --load-address ADDRESS  where a flat binary goes
   --mode 16|32|64         mode in which a flat binary starts
   --exits FILE            write the exit journal as JSON lines

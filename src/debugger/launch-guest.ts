@@ -90,7 +90,7 @@ function makeGuest(
       testDevice: member.testDevice,
       intercepts: member.intercepts,
       initrd: member.initrd === undefined ? undefined : files.read(member.initrd),
-      virtio: { channels: member.channels, balloon: member.balloon },
+      virtio: { channels: member.channels, balloon: member.balloon, vsock: member.vsock },
       disks: member.disk?.map((disk) => openDisk(disk, files)),
     },
     program,

@@ -1,9 +1,7 @@
-import { SLOTS as PCI_SLOTS } from '../devices/pci/registers.ts';
 import { LONGEST_SERIAL, MOST_QUEUES } from '../devices/virtio/block/device.ts';
 import { SECTOR } from '../devices/virtio/block/registers.ts';
-import { MOST_CHANNELS } from '../devices/virtio/console/device.ts';
-import { asksForMore, type VirtioConfiguration, type VirtioDisk, virtioDeviceCount } from '../devices/virtio/machine-devices.ts';
-import { MOST_DISKS, SLOTS } from '../devices/virtio/slots.ts';
+import type { VirtioConfiguration, VirtioDisk } from '../devices/virtio/machine-devices.ts';
+import { MOST_DISKS } from '../devices/virtio/slots.ts';
 import { changeIntercepts, InterceptChangeError } from '../hypervisor/intercepts/changes.ts';
 import { interceptSettings } from '../hypervisor/intercepts/settings.ts';
 import {
@@ -16,6 +14,7 @@ import {
 import { VCPU_SIZE } from '../processor/state/layout.ts';
 import type { Program } from '../programs/program.ts';
 import type { PartitionNetworkPlan } from './network.ts';
+import { whyNoVirtio } from './virtio-problems.ts';
 
 /** Names of the platforms of the command line's contract, also of those that come with later versions. */
 export const PLATFORM_NAMES = ['bare', 'kvm', 'hyperv', 'xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const;
@@ -65,8 +64,6 @@ export interface PartitionConfiguration {
   readonly intercepts?: readonly string[];
 }
 
-/** Slots that the host bridge leaves. */
-const FREE_PCI_SLOTS = PCI_SLOTS - 1;
 const MIB = 1024 * 1024;
 
 export const DEFAULT_MEMORY = 64 * MIB;
@@ -136,27 +133,10 @@ function checkDisks({ disks = [], platform, machine }: PartitionConfiguration): 
   for (const disk of disks) checkDisk(disk);
 }
 
-function checkVirtio(configuration: PartitionConfiguration): void {
-  const { platform, virtio = {}, disks = [], network, machine = 'microvm' } = configuration;
-  const wanted = virtioDeviceCount({ ...virtio, disks, network: network !== undefined });
-  const places = machine === 'pc' ? FREE_PCI_SLOTS : SLOTS;
-  if (wanted > places)
-    throw new ConfigurationError(
-      `A ${machine} has places for ${places} virtio devices, but ${wanted} were asked for (an entropy device and a console are among them); leave some out${machine === 'pc' ? '' : ', or use machine pc'}.`,
-    );
-  const { channels = [] } = virtio;
-  if (platform === 'bare' && asksForMore(virtio))
-    throw new ConfigurationError('Channels and balloons are those of virtio, which platform bare has not; use platform kvm.');
-  if (channels.length > MOST_CHANNELS)
-    throw new ConfigurationError(`A console can have ${MOST_CHANNELS} channels; ${channels.length} were asked for.`);
-  for (const [index, name] of channels.entries()) {
-    if (!/^[\w.-]{1,64}$/.test(name))
-      throw new ConfigurationError(
-        `A channel can't have the name "${name}"; it takes up to 64 letters, digits, ".", "_" and "-".`,
-      );
-    if (channels.indexOf(name) !== index)
-      throw new ConfigurationError(`Two channels have the name "${name}"; give each one of its own.`);
-  }
+function checkVirtio({ platform, virtio = {}, disks = [], network, machine = 'microvm' }: PartitionConfiguration): void {
+  const wanted = { ...virtio, disks, network: network !== undefined };
+  const problem = whyNoVirtio(wanted, platform !== 'bare', machine);
+  if (problem !== undefined) throw new ConfigurationError(problem);
 }
 
 function checkDisk({ path, image, serial = '', queues = 1 }: PartitionDisk): void {

@@ -16,7 +16,9 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/socket.h>
 #include <unistd.h>
+#include <linux/vm_sockets.h>
 
 static void load(const char *name)
 {
@@ -86,6 +88,38 @@ static void try_console_size(void)
 	close(console);
 }
 
+/* Sends bytes to port 7 of the host, which sends them back. */
+static void try_socket(int type, const char *name)
+{
+	static unsigned char sent[100000], back[100000];
+	struct sockaddr_vm host = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = 7 };
+	int socket_ = socket(AF_VSOCK, type, 0);
+	size_t size = type == SOCK_STREAM ? sizeof sent : 20000, got = 0;
+	if (socket_ < 0 || connect(socket_, (struct sockaddr *)&host, sizeof host) != 0) {
+		printf("socket, %s: %s\n", name, strerror(errno));
+		return;
+	}
+	for (size_t at = 0; at < size; at++)
+		sent[at] = (unsigned char)(at * 7 + at / 251);
+	if (send(socket_, sent, size, 0) != (ssize_t)size)
+		printf("socket, %s: not all was sent: %s\n", name, strerror(errno));
+	shutdown(socket_, SHUT_WR);
+	for (ssize_t length; got < size && (length = recv(socket_, back + got, size - got, 0)) > 0;)
+		got += (size_t)length;
+	printf("socket, %s: %zu bytes came back %s, then %zd\n", name, got, memcmp(sent, back, size) == 0 ? "alike" : "differently",
+	       recv(socket_, back, sizeof back, 0));
+	close(socket_);
+}
+
+static void try_closed_port(void)
+{
+	struct sockaddr_vm host = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = 8 };
+	int socket_ = socket(AF_VSOCK, SOCK_STREAM, 0);
+	int result = connect(socket_, (struct sockaddr *)&host, sizeof host);
+	printf("socket to a port where nothing listens: %s\n", result == 0 ? "connected" : strerror(errno));
+	close(socket_);
+}
+
 static void try_balloon(void)
 {
 	long before = free_mebibytes();
@@ -125,6 +159,9 @@ int main(int count, char **words)
 		load(name);
 	try_channel();
 	try_console_size();
+	try_socket(SOCK_STREAM, "stream");
+	try_socket(SOCK_SEQPACKET, "messages");
+	try_closed_port();
 	try_balloon();
 	puts("END");
 	fflush(stdout);

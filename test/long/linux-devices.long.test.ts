@@ -12,7 +12,16 @@ import { debianKernel } from '../linux/kernel.ts';
 const SOURCE = path.resolve(import.meta.dirname, '../linux/devices-init.c');
 const COMMAND_LINE = 'console=ttyS0 panic=-1 cryptomgr.notests quiet rdinit=/init';
 /** In the order in which they need each other. */
-const MODULES = ['virtio_ring', 'virtio', 'virtio_mmio', 'virtio_console', 'virtio_balloon'];
+const MODULES = [
+  'virtio_ring',
+  'virtio',
+  'virtio_mmio',
+  'virtio_console',
+  'virtio_balloon',
+  'vsock',
+  'vmw_vsock_virtio_transport_common',
+  'vmw_vsock_virtio_transport',
+];
 /** Enough for all of it, so that a guest that hangs ends the test. */
 const MOST_INSTRUCTIONS = 20_000_000_000n;
 
@@ -68,6 +77,7 @@ test("Debian's drivers bind to the other devices, and what goes through them is 
       vcpus: 2,
       channels: ['org.example.agent'],
       balloon: true,
+      vsock: 3,
     },
     nodeFiles,
   );
@@ -88,6 +98,9 @@ test("Debian's drivers bind to the other devices, and what goes through them is 
     'console: 80 x 25',
     'WAITS for another size',
     'console: 132 x 43',
+    'socket, stream: 100000 bytes came back alike, then 0',
+    'socket, messages: 20000 bytes came back alike, then 0',
+    'socket to a port where nothing listens: Connection reset by peer',
     'WAITS for an inflated balloon',
     'balloon: inflated',
     'WAITS for a deflated balloon',

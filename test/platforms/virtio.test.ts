@@ -116,6 +116,8 @@ test('six disks, entropy and console fill the slots, and save and restore', () =
 test.each<[Partial<PartitionConfiguration>, string]>([
   [{ disks: [{ path: 'odd.img', image: imageOfBytes(new Uint8Array(513)) }] }, 'The disk image odd.img has 513 bytes'],
   [{ disks: [{ path: 'empty.img', image: imageOfBytes(new Uint8Array(0)) }] }, 'The disk image empty.img has 0 bytes'],
+  [{ virtio: { vsock: 2 } }, 'A guest can have the context 3 to 4294967294 for its sockets; 2 was asked for.'],
+  [{ virtio: { vsock: 3 }, disks: Array.from({ length: 6 }, () => disk()) }, 'has places for 8 virtio devices, but 9'],
   [{ virtio: { channels: ['a b'] } }, 'A channel can\'t have the name "a b"'],
   [{ virtio: { channels: ['a', 'a'] } }, 'Two channels have the name "a"'],
   [{ disks: Array.from({ length: 7 }, () => disk()) }, 'A partition can have 6 disks; 7 were asked for.'],

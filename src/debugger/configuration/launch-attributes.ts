@@ -136,6 +136,11 @@ const partitionAttributes = {
     description:
       'The machine has a virtio memory balloon: `balloon 32M` in the Debug Console asks the guest to give memory back.',
   },
+  vsock: {
+    schema: wholeNumber(3, 0xffff_fffe),
+    description:
+      "The guest's context for sockets to the host (virtio-vsock), 3 or more; there are none without it. Port 7 of the host (context 2) sends back what it is sent.",
+  },
   loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
   mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },
   testDevice: {

@@ -21,7 +21,7 @@ export const Feature = {
 } as const;
 
 /** Kinds of devices (5). */
-export const DeviceId = { NETWORK: 1, BLOCK: 2, CONSOLE: 3, ENTROPY: 4, BALLOON: 5 } as const;
+export const DeviceId = { NETWORK: 1, BLOCK: 2, CONSOLE: 3, ENTROPY: 4, BALLOON: 5, P9: 9, VSOCK: 19 } as const;
 
 /** The bit of a feature, as feature words have it. */
 export const featureBit = (feature: number): bigint => 1n << BigInt(feature);

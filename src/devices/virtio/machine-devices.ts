@@ -13,6 +13,8 @@ import {
 } from './inputs.ts';
 import type { VirtioModel } from './model.ts';
 import { VirtioNetwork, type VirtioNetworkWorld } from './network/device.ts';
+import { VirtioVsock } from './vsock/device.ts';
+import { EchoHost } from './vsock/host.ts';
 
 /** What is configured of a machine's virtio devices. */
 export interface VirtioConfiguration {
@@ -20,6 +22,8 @@ export interface VirtioConfiguration {
   readonly disks: readonly VirtioDisk[];
   /** Names of ports that the console has besides. */
   readonly channels?: readonly string[];
+  /** Its context, 3 or more, where it has sockets to the host. */
+  readonly vsock?: number;
   /** It has a memory balloon. */
   readonly balloon?: boolean;
   /** It has a network card. */
@@ -27,13 +31,14 @@ export interface VirtioConfiguration {
 }
 
 /** Whether there is anything besides what a machine with virtio always has. */
-export function asksForMore({ channels = [], balloon = false, network = false }: Omit<VirtioConfiguration, 'disks'>): boolean {
-  return channels.length > 0 || balloon || network;
+export function asksForMore(wanted: Omit<VirtioConfiguration, 'disks'>): boolean {
+  const { channels = [], balloon = false, network = false, vsock } = wanted;
+  return channels.length > 0 || balloon || network || vsock !== undefined;
 }
 
 /** Virtio devices of a machine that has any: its disks, the entropy device and the console, and what it was asked to have besides. */
-export function virtioDeviceCount({ disks, balloon = false, network = false }: VirtioConfiguration): number {
-  return disks.length + 2 + (balloon ? 1 : 0) + (network ? 1 : 0);
+export function virtioDeviceCount({ disks, balloon = false, network = false, vsock }: VirtioConfiguration): number {
+  return disks.length + 2 + [balloon, network, vsock !== undefined].filter(Boolean).length;
 }
 
 /** A disk; without a serial number it has one of its place. */
@@ -51,9 +56,9 @@ export interface VirtioPart {
 interface PartsWorld {
   /** The guest prints on the console. */
   readonly consoleOut: (byte: number) => void;
-  /** The guest writes to a channel; nobody hears it when missing. */
   /** What a balloon takes memory from; there is no balloon when missing. */
   readonly balloon?: VirtioBalloonWorld;
+  /** The guest writes to a channel; nobody hears it when missing. */
   readonly channelOut?: (name: string, bytes: Uint8Array) => void;
   /** What a network card is plugged into; there is no card when missing. */
   readonly network?: VirtioNetworkWorld;
@@ -67,12 +72,13 @@ export class VirtioParts {
   /** What takes input from outside, by name. */
   readonly inputs: ReadonlyMap<string, (bytes: Uint8Array) => void>;
 
-  constructor({ disks, channels = [], balloon: hasBalloon = false }: VirtioConfiguration, world: PartsWorld) {
+  constructor({ disks, channels = [], balloon: hasBalloon = false, vsock: cid }: VirtioConfiguration, world: PartsWorld) {
     this.console = new VirtioConsole({
       transmit: world.consoleOut,
       channels: channels.map((name) => ({ name, transmit: (bytes) => world.channelOut?.(name, bytes) })),
     });
     const balloon = hasBalloon && world.balloon ? new VirtioBalloon(world.balloon) : undefined;
+    const vsock = cid === undefined ? undefined : new VirtioVsock({ cid, host: (happened) => new EchoHost(happened) });
     this.inputs = new Map([
       [CONSOLE_SIZE, (bytes) => this.console.resize(decodeConsoleSize(bytes))],
       ...channels.map((name) => [channelInput(name), (bytes: Uint8Array) => this.console.receive(bytes, name)] as const),
@@ -84,7 +90,7 @@ export class VirtioParts {
       return { model, name: numbered(model.name, index), offersPacked: true };
     });
     this.card = world.network && new VirtioNetwork(world.network);
-    const more: readonly (VirtioModel | undefined)[] = [balloon, this.card];
+    const more: readonly (VirtioModel | undefined)[] = [balloon, this.card, vsock];
     const others = [new VirtioEntropy(), this.console, ...more.flatMap((model) => model ?? [])];
     this.all = [...blocks, ...others.map((model): VirtioPart => ({ model, name: model.name, offersPacked: false }))];
   }

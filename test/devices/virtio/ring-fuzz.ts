@@ -6,6 +6,9 @@ import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
 import { VirtioNetwork } from '../../../src/devices/virtio/network/device.ts';
+import { VirtioVsock } from '../../../src/devices/virtio/vsock/device.ts';
+import { EchoHost } from '../../../src/devices/virtio/vsock/host.ts';
+import { type Packet, packetBytes } from '../../../src/devices/virtio/vsock/packet.ts';
 import type { Random } from '../../support/random.ts';
 import type { Buffer } from './drivers.ts';
 import { BUFFERS, PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
@@ -15,6 +18,7 @@ import type { DriverMaker } from './transports.ts';
 export const FUZZED: readonly (readonly [string, () => VirtioModel])[] = [
   ['virtio-rng', () => new VirtioEntropy()],
   ['virtio-blk', () => new VirtioBlock({ image: imageOfBytes(new Uint8Array(64 * 512)), serial: 'fuzzed' })],
+  ['virtio-vsock', () => new VirtioVsock({ cid: 3, host: (happened) => new EchoHost(happened) })],
   ['virtio-balloon', () => new VirtioBalloon({ take: checkPages, give: checkPages })],
   ['virtio-console', () => new VirtioConsole({ transmit: () => {} })],
   [
@@ -85,17 +89,36 @@ function fromOutside(model: VirtioModel, random: Random): void {
     random.pick([() => model.inflateTo(random.below(9)), () => model.askStatistics(), () => model.askHints()])();
 }
 
+function somePacket(random: Random): Packet {
+  return {
+    from: random.below(16) === 0 ? 4n : 3n,
+    to: random.below(16) === 0 ? 4n : 2n,
+    fromPort: random.below(4),
+    toPort: random.between(6, 7),
+    type: random.below(4),
+    operation: random.below(9),
+    flags: random.below(4),
+    room: random.pick([0, 10, 0x1_0000, 0xffff_ffff]),
+    passedOn: random.pick([0, random.below(4000)]),
+    data: random.bytes(random.pick([0, 0, 100, 400])),
+  };
+}
+
 /** Chains as a driver makes them, some of them odd. */
 function offerSome(driver: VirtioDriver, random: Random, queue: number): void {
-  driver.dma.view.setUint32(BUFFERS, random.pick(REQUEST_TYPES), true);
-  driver.dma.view.setUint32(BUFFERS + 8, random.below(70), true);
+  if (driver.model instanceof VirtioVsock) driver.dma.bytes.set(packetBytes(somePacket(random)), BUFFERS);
+  else {
+    driver.dma.view.setUint32(BUFFERS, random.pick(REQUEST_TYPES), true);
+    driver.dma.view.setUint32(BUFFERS + 8, random.below(70), true);
+  }
   for (let chains = random.between(1, 3); chains > 0; chains--) {
     const buffers: Buffer[] = [];
     const isHonest = random.below(2) === 0;
+    const isPacket = driver.model instanceof VirtioVsock && queue === 1;
     for (let left = random.between(1, 4); left > 0; left--)
       buffers.push(
         isHonest
-          ? { gpa: BUFFERS, length: left === 1 ? 513 : 16, writable: left === 1 }
+          ? { gpa: BUFFERS, length: left === 1 ? 513 : isPacket ? 512 : 16, writable: left === 1 && !isPacket }
           : { gpa: random.pick(PLACES), length: random.pick(LENGTHS), writable: random.below(2) === 0 },
       );
     driver.ring(queue).offer(buffers, random.below(3) === 0);

@@ -1,0 +1,34 @@
+import { SLOTS as PCI_SLOTS } from '../devices/pci/registers.ts';
+import { MOST_CHANNELS } from '../devices/virtio/console/device.ts';
+import { asksForMore, type VirtioConfiguration, virtioDeviceCount } from '../devices/virtio/machine-devices.ts';
+import { SLOTS } from '../devices/virtio/slots.ts';
+import { FIRST_GUEST_CID } from '../devices/virtio/vsock/registers.ts';
+import type { MachineName } from './configuration.ts';
+
+/** Slots that the host bridge leaves. */
+const FREE_PCI_SLOTS = PCI_SLOTS - 1;
+const LARGEST_CID = 0xffff_fffe;
+
+/** Why a machine can't have these virtio devices, as a sentence that says how to mend it; undefined where it can. */
+export function whyNoVirtio(wishes: VirtioConfiguration, hasVirtio: boolean, machine: MachineName): string | undefined {
+  const { channels = [], vsock } = wishes;
+  if (!hasVirtio && asksForMore(wishes))
+    return 'Channels, balloons and sockets are those of virtio, which platform bare has not; use platform kvm.';
+  const wanted = virtioDeviceCount(wishes);
+  const places = machine === 'pc' ? FREE_PCI_SLOTS : SLOTS;
+  if (wanted > places)
+    return `A ${machine} has places for ${places} virtio devices, but ${wanted} were asked for (an entropy device and a console are among them); leave some out${machine === 'pc' ? '' : ', or use machine pc'}.`;
+  if (vsock !== undefined && (!Number.isInteger(vsock) || vsock < FIRST_GUEST_CID || vsock > LARGEST_CID))
+    return `A guest can have the context ${FIRST_GUEST_CID} to ${LARGEST_CID} for its sockets; ${vsock} was asked for.`;
+  return whyNoChannels(channels);
+}
+
+function whyNoChannels(channels: readonly string[]): string | undefined {
+  if (channels.length > MOST_CHANNELS) return `A console can have ${MOST_CHANNELS} channels; ${channels.length} were asked for.`;
+  for (const [index, name] of channels.entries()) {
+    if (!/^[\w.-]{1,64}$/.test(name))
+      return `A channel can't have the name "${name}"; it takes up to 64 letters, digits, ".", "_" and "-".`;
+    if (channels.indexOf(name) !== index) return `Two channels have the name "${name}"; give each one of its own.`;
+  }
+  return undefined;
+}
