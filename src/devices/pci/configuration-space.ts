@@ -73,8 +73,8 @@ export class ConfigurationSpace {
     view.setUint16(Config.SUBSYSTEM, identity.subsystem ?? 0, true);
     view.setUint8(Config.INTERRUPT_PIN, identity.interruptPin ?? 0);
     const masks = new DataView(this.writable.buffer);
-    const { IO, MEMORY, MASTER, PARITY, SERR, NO_INTX } = Command;
-    masks.setUint16(Config.COMMAND, IO | MEMORY | MASTER | PARITY | SERR | NO_INTX, true);
+    const { IO, MEMORY, MASTER, SERR, NO_INTX } = Command;
+    masks.setUint16(Config.COMMAND, IO | MEMORY | MASTER | SERR | NO_INTX, true);
     if (identity.interruptPin) masks.setUint8(Config.INTERRUPT_LINE, 0xff);
     for (const { index, size, is64, prefetchable } of this.bars) {
       const at = Config.BARS + BAR_LENGTH * index;

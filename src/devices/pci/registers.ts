@@ -26,7 +26,7 @@ export const Config = {
 export const BARS = 6;
 
 /** Bits of the command register (6.2.2). */
-export const Command = { IO: 1, MEMORY: 2, MASTER: 4, PARITY: 0x40, SERR: 0x100, NO_INTX: 0x400 } as const;
+export const Command = { IO: 1, MEMORY: 2, MASTER: 4, SERR: 0x100, NO_INTX: 0x400 } as const;
 /** Bits of the status register (6.2.3). */
 export const Status = { INTERRUPT: 8, CAPABILITIES: 0x10 } as const;
 /** Low bits of a memory BAR (6.2.5.1). */

@@ -82,7 +82,7 @@ describe('a configuration space', () => {
     const changed = before.flatMap((value, index) => (machine.read(1, 4 * index, 4) === value ? [] : [4 * index]));
     // Command; BARs 0 and 5; interrupt line; enable and mask of MSI-X.
     expect(changed).toEqual([0x04, 0x10, 0x24, 0x3c, 0x40]);
-    expect(machine.read(1, 4, 4)).toBe(0x0010_0547);
+    expect(machine.read(1, 4, 4)).toBe(0x0010_0507);
     expect(machine.read(1, 0x40, 4)).toBe(0xc002_0011);
   });
 
