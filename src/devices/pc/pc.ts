@@ -29,6 +29,7 @@ import type { VirtioConsole } from '../virtio/console/device.ts';
 import { type VirtioConfiguration, VirtioParts } from '../virtio/machine-devices.ts';
 import { makeFunctions } from '../virtio/pci-functions.ts';
 import { placeInSlots } from '../virtio/slots.ts';
+import { isVirtioDevice, type VirtioDevice } from '../virtio/virtio-device.ts';
 
 /** What the machine around the devices gives them. */
 export interface PcWorld {
@@ -207,6 +208,11 @@ export class PcDevices {
         this.ioApic.setLine(pin, level);
       },
     };
+  }
+
+  /** Those that speak virtio, whatever their transport. */
+  get virtioDevices(): readonly VirtioDevice[] {
+    return this.all.filter((device) => isVirtioDevice(device));
   }
 
   /** Name of the device that answers at a port; undefined where none does. */

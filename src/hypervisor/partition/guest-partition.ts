@@ -1,6 +1,7 @@
 import type { Clock } from '../../devices/device.ts';
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { PcDevices } from '../../devices/pc/pc.ts';
+import type { VirtioDevice } from '../../devices/virtio/virtio-device.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import { isVmExit } from '../../processor/intercepts.ts';
 import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
@@ -160,6 +161,9 @@ export class GuestPartition implements HostedPartition, Machine {
   }
   get grant(): PartitionGrant {
     return this.door.grant;
+  }
+  get virtioDevices(): readonly VirtioDevice[] {
+    return this.devices.virtioDevices;
   }
   get clock(): Clock {
     return this.timers;

@@ -1,5 +1,6 @@
 import type { Clock } from '../../devices/device.ts';
 import type { InspectNode } from '../../devices/inspect.ts';
+import type { VirtioDevice } from '../../devices/virtio/virtio-device.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
 import type { Processor } from '../../processor/processor.ts';
@@ -41,6 +42,7 @@ export interface Partition {
   readonly dirtyLog: DirtyLog;
   readonly clock: Clock;
   readonly journal: ExitJournal;
+  readonly virtioDevices: readonly VirtioDevice[];
   /** What it may ask of the hypervisor. */
   readonly grant: PartitionGrant;
   /** Retired instructions of all vCPUs. */

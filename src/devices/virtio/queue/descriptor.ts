@@ -15,6 +15,14 @@ export interface Descriptor {
   readonly link: number;
 }
 
+/** Is told of a descriptor that a walk meets, with its place in the ring or in an indirect table. */
+export type SeeDescriptor = (descriptor: Descriptor, index: number, isIndirect: boolean) => void;
+
+/** Names of the flags of a descriptor. */
+export function flagNames(flags: number): readonly string[] {
+  return Object.entries(DescriptorFlag).flatMap(([name, bit]) => (flags & bit ? [name] : []));
+}
+
 /** Reads a descriptor of a split ring: address, length, flags, next. */
 export function readSplitDescriptor(words: GuestWords, table: bigint, index: number): Descriptor {
   const view = words.view(table + BigInt(index * DESCRIPTOR_SIZE), DESCRIPTOR_SIZE);

@@ -2,10 +2,11 @@ import { hex } from '../../../x86/address.ts';
 import type { DmaMemory } from '../../dma.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { ChainBuilder, type DescriptorChain, indirectEntries, type RingPlace } from './chain.ts';
-import { DESCRIPTOR_SIZE, type Descriptor, DescriptorFlag, readPackedDescriptor } from './descriptor.ts';
+import { DESCRIPTOR_SIZE, type Descriptor, DescriptorFlag, readPackedDescriptor, type SeeDescriptor } from './descriptor.ts';
 import { GuestWords } from './guest-words.ts';
 import { QueueError } from './queue-error.ts';
 import {
+  type Area,
   checkAreas,
   FIRST_POSITION,
   LARGEST_QUEUE,
@@ -16,14 +17,67 @@ import {
 } from './virtqueue.ts';
 
 /** Event suppression areas (virtio 1.2, 2.8.14): place and wrap counter, then flags. */
-const EVENT_SIZE = 4;
+export const EVENT_SIZE = 4;
 const FLAGS = 2n;
-const EVENT_WRAP = 0x8000;
-const EventFlags = { ENABLE: 0, DISABLE: 1, DESCRIPTOR: 2 } as const;
+export const EVENT_WRAP = 0x8000;
+export const EventFlags = { ENABLE: 0, DISABLE: 1, DESCRIPTOR: 2 } as const;
 
 /** Places of a used descriptor: its length, id and flags. */
 const LENGTH = 8n;
 const DESCRIPTOR_FLAGS = 14n;
+
+/** Where a packed ring lies: its descriptors, and what each side says of events. */
+export function packedAreas({ size, descriptorArea, driverArea, deviceArea }: QueueLayout): readonly [Area, Area, Area] {
+  return [
+    { name: 'descriptor ring', gpa: descriptorArea, length: DESCRIPTOR_SIZE * size, alignment: 16n },
+    { name: 'driver event suppression area', gpa: driverArea, length: EVENT_SIZE, alignment: 4n },
+    { name: 'device event suppression area', gpa: deviceArea, length: EVENT_SIZE, alignment: 4n },
+  ];
+}
+
+/** Whether a descriptor was made available in the driver's round with this wrap counter (virtio 1.2, 2.8.1). */
+export function isAvailable({ flags }: Descriptor, wrap: boolean): boolean {
+  return ((flags & DescriptorFlag.AVAILABLE) !== 0) === wrap && ((flags & DescriptorFlag.USED) !== 0) !== wrap;
+}
+
+/**
+ * Follows a chain of a packed ring from the entry `start` on, around the ring; its last descriptor has its id. `see` is told of each
+ * descriptor before it is checked. Throws QueueError and DmaError.
+ */
+export function walkPackedChain(words: GuestWords, layout: QueueLayout, start: number, see?: SeeDescriptor): DescriptorChain {
+  const { size, descriptorArea } = layout;
+  const builder = new ChainBuilder(words.dma, size);
+  for (let entries = 1; ; entries++) {
+    const index = (start + entries - 1) % size;
+    const descriptor = readPackedDescriptor(words, descriptorArea, index);
+    const where = () => `descriptor ${index}`;
+    see?.(descriptor, index, false);
+    if (descriptor.flags & DescriptorFlag.INDIRECT) addTable(builder, words, layout, descriptor, where(), see);
+    else builder.add(descriptor, where);
+    if (descriptor.flags & DescriptorFlag.NEXT) continue;
+    if (descriptor.link >= size) throw new QueueError(`${where()} has the buffer id ${descriptor.link} in a ring of ${size}`);
+    return builder.finish(descriptor.link, entries);
+  }
+}
+
+/** An indirect table of a packed ring is used from its start to its end (virtio 1.2, 2.8.7). */
+function addTable(
+  builder: ChainBuilder,
+  words: GuestWords,
+  { hasIndirect }: QueueLayout,
+  descriptor: Descriptor,
+  owner: string,
+  see?: SeeDescriptor,
+): void {
+  const entries = indirectEntries(words.dma, descriptor, hasIndirect, owner);
+  for (let index = 0; index < entries; index++) {
+    const where = () => `indirect descriptor ${index}`;
+    const entry = readPackedDescriptor(words, descriptor.gpa, index);
+    see?.(entry, index, true);
+    if (entry.flags & DescriptorFlag.INDIRECT) throw new QueueError(`${where()} is indirect within an indirect table`);
+    builder.add(entry, where);
+  }
+}
 
 /** A packed virtqueue (virtio 1.2, 2.8): one ring of descriptors that both sides write, and two event suppression areas. */
 export class PackedQueue implements Virtqueue {
@@ -37,18 +91,14 @@ export class PackedQueue implements Virtqueue {
 
   /** Throws QueueError for a layout that can't be. */
   constructor(
-    private readonly dma: DmaMemory,
+    dma: DmaMemory,
     readonly layout: QueueLayout,
     position: QueuePosition = FIRST_POSITION,
   ) {
-    const { size, descriptorArea, driverArea, deviceArea } = layout;
+    const { size } = layout;
     if (size < 1 || size > LARGEST_QUEUE)
       throw new QueueError(`a packed ring of ${size} entries can't be: it takes 1 to ${LARGEST_QUEUE}`);
-    checkAreas(dma, [
-      { name: 'descriptor ring', gpa: descriptorArea, length: DESCRIPTOR_SIZE * size, alignment: 16n },
-      { name: 'driver event suppression area', gpa: driverArea, length: EVENT_SIZE, alignment: 4n },
-      { name: 'device event suppression area', gpa: deviceArea, length: EVENT_SIZE, alignment: 4n },
-    ]);
+    checkAreas(dma, packedAreas(layout));
     this.words = new GuestWords(dma);
     this.available = position.available;
     this.used = position.used;
@@ -59,11 +109,9 @@ export class PackedQueue implements Virtqueue {
   }
 
   take(): DescriptorChain | undefined {
-    const first = this.read(this.available);
-    const isAvailable = (first.flags & DescriptorFlag.AVAILABLE) !== 0;
-    const isUsed = (first.flags & DescriptorFlag.USED) !== 0;
-    if (isAvailable !== this.availableWrap || isUsed === this.availableWrap) return undefined;
-    const chain = this.walk(first);
+    const { words, layout, available } = this;
+    if (!isAvailable(readPackedDescriptor(words, layout.descriptorArea, available), this.availableWrap)) return undefined;
+    const chain = walkPackedChain(words, layout, available);
     this.available += chain.ringEntries;
     if (this.available >= this.layout.size) {
       this.available -= this.layout.size;
@@ -71,39 +119,6 @@ export class PackedQueue implements Virtqueue {
     }
     if (this.layout.hasEventIndex && this.wantsNotifications) this.askForNext();
     return chain;
-  }
-
-  private read(index: number): Descriptor {
-    return readPackedDescriptor(this.words, this.layout.descriptorArea, index);
-  }
-
-  /** Follows a chain around the ring; its last descriptor has its id. */
-  private walk(first: Descriptor): DescriptorChain {
-    const { size } = this.layout;
-    const builder = new ChainBuilder(this.dma, size);
-    let descriptor = first;
-    for (let entries = 1; ; entries++) {
-      const index = (this.available + entries - 1) % size;
-      const where = () => `descriptor ${index}`;
-      if (descriptor.flags & DescriptorFlag.INDIRECT) this.addTable(builder, descriptor, where());
-      else builder.add(descriptor, where);
-      if ((descriptor.flags & DescriptorFlag.NEXT) === 0) {
-        if (descriptor.link >= size) throw new QueueError(`${where()} has the buffer id ${descriptor.link} in a ring of ${size}`);
-        return builder.finish(descriptor.link, entries);
-      }
-      descriptor = this.read((index + 1) % size);
-    }
-  }
-
-  /** An indirect table of a packed ring is used from its start to its end (virtio 1.2, 2.8.7). */
-  private addTable(builder: ChainBuilder, descriptor: Descriptor, owner: string): void {
-    const entries = indirectEntries(this.dma, descriptor, this.layout.hasIndirect, owner);
-    for (let index = 0; index < entries; index++) {
-      const where = () => `indirect descriptor ${index}`;
-      const entry = readPackedDescriptor(this.words, descriptor.gpa, index);
-      if (entry.flags & DescriptorFlag.INDIRECT) throw new QueueError(`${where()} is indirect within an indirect table`);
-      builder.add(entry, where);
-    }
   }
 
   putBack({ ringEntries }: RingPlace): void {

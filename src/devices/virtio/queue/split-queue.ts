@@ -2,10 +2,11 @@ import { hex } from '../../../x86/address.ts';
 import type { DmaMemory } from '../../dma.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { ChainBuilder, type DescriptorChain, indirectEntries, type RingPlace } from './chain.ts';
-import { DESCRIPTOR_SIZE, DescriptorFlag, readSplitDescriptor } from './descriptor.ts';
+import { DESCRIPTOR_SIZE, DescriptorFlag, readSplitDescriptor, type SeeDescriptor } from './descriptor.ts';
 import { GuestWords } from './guest-words.ts';
 import { QueueError } from './queue-error.ts';
 import {
+  type Area,
   checkAreas,
   FIRST_POSITION,
   LARGEST_QUEUE,
@@ -15,13 +16,52 @@ import {
   type Virtqueue,
 } from './virtqueue.ts';
 
-/** Places in the available and in the used ring (virtio 1.2, 2.7.6 and 2.7.8). */
+/** Places in the available and in the used ring (virtio 1.2, 2.7.6 and 2.7.8): index, entries; bytes of an entry, and of what is around them. */
 const INDEX = 2n;
 const RING = 4n;
-const AVAILABLE_ENTRY = 2;
-const USED_ENTRY = 8;
+export const AVAILABLE_ENTRY = 2;
+export const USED_ENTRY = 8;
+export const AROUND_ENTRIES = 6;
 /** Flags of the available ring: no interrupts; of the used ring: no notifications. */
 const SUPPRESSED = 1;
+
+/** Where a split ring lies: descriptor table, available ring, used ring. */
+export function splitAreas({ size, descriptorArea, driverArea, deviceArea }: QueueLayout): readonly [Area, Area, Area] {
+  return [
+    { name: 'descriptor table', gpa: descriptorArea, length: DESCRIPTOR_SIZE * size, alignment: 16n },
+    { name: 'available ring', gpa: driverArea, length: AROUND_ENTRIES + AVAILABLE_ENTRY * size, alignment: 2n },
+    { name: 'used ring', gpa: deviceArea, length: AROUND_ENTRIES + USED_ENTRY * size, alignment: 4n },
+  ];
+}
+
+/**
+ * Follows a chain of a split ring through the table, and through the indirect table at its end. `see` is told of each descriptor before
+ * it is checked. Throws QueueError and DmaError.
+ */
+export function walkSplitChain(words: GuestWords, layout: QueueLayout, head: number, see?: SeeDescriptor): DescriptorChain {
+  const { dma } = words;
+  const builder = new ChainBuilder(dma, layout.size);
+  let table = layout.descriptorArea;
+  let entries = layout.size;
+  let isIndirect = false;
+  for (let index = head; ; ) {
+    const where = () => `${isIndirect ? 'indirect descriptor' : 'descriptor'} ${index}`;
+    if (index >= entries) throw new QueueError(`${where()} is wanted, but there are ${entries}`);
+    const descriptor = readSplitDescriptor(words, table, index);
+    see?.(descriptor, index, isIndirect);
+    if (descriptor.flags & DescriptorFlag.INDIRECT) {
+      if (isIndirect) throw new QueueError(`${where()} is indirect within an indirect table`);
+      entries = indirectEntries(dma, descriptor, layout.hasIndirect, where());
+      table = descriptor.gpa;
+      isIndirect = true;
+      index = 0;
+      continue;
+    }
+    builder.add(descriptor, where);
+    if ((descriptor.flags & DescriptorFlag.NEXT) === 0) return builder.finish(head, 1);
+    index = descriptor.link;
+  }
+}
 
 /** A split virtqueue (virtio 1.2, 2.7): descriptor table, available ring, used ring. */
 export class SplitQueue implements Virtqueue {
@@ -33,18 +73,14 @@ export class SplitQueue implements Virtqueue {
 
   /** Throws QueueError for a layout that can't be. */
   constructor(
-    private readonly dma: DmaMemory,
+    dma: DmaMemory,
     readonly layout: QueueLayout,
     position: QueuePosition = FIRST_POSITION,
   ) {
-    const { size, descriptorArea, driverArea, deviceArea } = layout;
+    const { size } = layout;
     if (size < 1 || size > LARGEST_QUEUE || (size & (size - 1)) !== 0)
       throw new QueueError(`a split ring of ${size} entries can't be: it takes a power of 2 up to ${LARGEST_QUEUE}`);
-    checkAreas(dma, [
-      { name: 'descriptor table', gpa: descriptorArea, length: DESCRIPTOR_SIZE * size, alignment: 16n },
-      { name: 'available ring', gpa: driverArea, length: 6 + AVAILABLE_ENTRY * size, alignment: 2n },
-      { name: 'used ring', gpa: deviceArea, length: 6 + USED_ENTRY * size, alignment: 4n },
-    ]);
+    checkAreas(dma, splitAreas(layout));
     this.words = new GuestWords(dma);
     this.available = position.available;
     this.used = position.used;
@@ -61,35 +97,10 @@ export class SplitQueue implements Virtqueue {
         `the available index jumped ${ahead} entries ahead in a ring of ${size}: it says more than there can be`,
       );
     const head = this.words.get16(driverArea + RING + BigInt((this.available % size) * AVAILABLE_ENTRY));
-    const chain = this.walk(head);
+    const chain = walkSplitChain(this.words, this.layout, head);
     this.available = (this.available + 1) & 0xffff;
     if (this.layout.hasEventIndex && this.wantsNotifications) this.askForNext();
     return chain;
-  }
-
-  /** Follows a chain through the table, and through the indirect table at its end. */
-  private walk(head: number): DescriptorChain {
-    const builder = new ChainBuilder(this.dma, this.layout.size);
-    let table = this.layout.descriptorArea;
-    let entries = this.layout.size;
-    let name = 'descriptor';
-    for (let index = head; ; ) {
-      const where = () => `${name} ${index}`;
-      if (index >= entries) throw new QueueError(`${where()} is wanted, but there are ${entries}`);
-      const descriptor = readSplitDescriptor(this.words, table, index);
-      if (descriptor.flags & DescriptorFlag.INDIRECT) {
-        if (table !== this.layout.descriptorArea || name !== 'descriptor')
-          throw new QueueError(`${where()} is indirect within an indirect table`);
-        entries = indirectEntries(this.dma, descriptor, this.layout.hasIndirect, where());
-        table = descriptor.gpa;
-        name = 'indirect descriptor';
-        index = 0;
-        continue;
-      }
-      builder.add(descriptor, where);
-      if ((descriptor.flags & DescriptorFlag.NEXT) === 0) return builder.finish(head, 1);
-      index = descriptor.link;
-    }
   }
 
   putBack(): void {

@@ -62,7 +62,7 @@ export interface Virtqueue {
 }
 
 /** One of the three places of a queue. */
-interface Area {
+export interface Area {
   readonly name: string;
   readonly gpa: bigint;
   readonly length: number;

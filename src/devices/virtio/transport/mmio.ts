@@ -41,7 +41,7 @@ const bitOf = (source: number | 'configuration'): number =>
 export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
   readonly name: string;
   readonly mmio: MmioDevice['mmio'];
-  private readonly session: VirtioSession;
+  readonly session: VirtioSession;
   private deviceFeaturesSelect = 0;
   private driverFeaturesSelect = 0;
   private queueSelect = 0;

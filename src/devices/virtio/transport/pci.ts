@@ -50,7 +50,7 @@ export class VirtioPci implements Device<VirtioPciState>, PciFunction {
   readonly name: string;
   readonly configuration: ConfigurationSpace;
   readonly regions: readonly BarRegion[];
-  private readonly session: VirtioSession;
+  readonly session: VirtioSession;
   private readonly common: PciCommon;
   private readonly interrupts: PciInterrupts;
 

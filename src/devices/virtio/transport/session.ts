@@ -4,6 +4,7 @@ import { DmaError, type DmaMemory } from '../../dma.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { Feature, featureBit, featureBits, featureNames, Status, statusNames } from '../abi.ts';
 import type { DriverSide, VirtioModel } from '../model.ts';
+import { pictureQueue, type QueuePicture } from '../picture/queue-picture.ts';
 import { PackedQueue } from '../queue/packed-queue.ts';
 import { QueueError } from '../queue/queue-error.ts';
 import { SplitQueue } from '../queue/split-queue.ts';
@@ -177,13 +178,17 @@ export class VirtioSession implements DriverSide {
       });
   }
 
-  private ringOf(setup: QueueSetup, position: QueuePosition): Virtqueue {
-    const layout: QueueLayout = {
+  private layoutOf(setup: QueueSetup): QueueLayout {
+    return {
       ...setup,
       isPacked: this.accepted(Feature.RING_PACKED),
       hasIndirect: this.accepted(Feature.INDIRECT_DESC),
       hasEventIndex: this.accepted(Feature.EVENT_IDX),
     };
+  }
+
+  private ringOf(setup: QueueSetup, position: QueuePosition): Virtqueue {
+    const layout = this.layoutOf(setup);
     return new (layout.isPacked ? PackedQueue : SplitQueue)(this.world.dma, layout, position);
   }
 
@@ -351,6 +356,21 @@ export class VirtioSession implements DriverSide {
       queue.setup = saved?.setup ?? freshSetup(this.largestSize(index));
       queue.ring = saved?.position && this.ringOf(saved.setup, saved.position);
     });
+  }
+
+  /** Why the device needs a reset: what the driver must not do, as a part of a sentence. */
+  get needsReset(): string | undefined {
+    return this.problem;
+  }
+
+  /** A queue for who only looks: where the driver put it, also while it isn't ready, and what is in its rings now. */
+  pictureOf(index: number): QueuePicture | undefined {
+    const queue = this.queues[index];
+    return queue && pictureQueue(this.world.dma, this.layoutOf(queue.setup), this.largestSize(index), queue.ring?.position);
+  }
+  /** Memory that the device reaches. */
+  get dma(): DmaMemory {
+    return this.world.dma;
   }
 
   inspect(): readonly InspectNode[] {
