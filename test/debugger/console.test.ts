@@ -40,6 +40,8 @@ describe('a console command', () => {
       'host',
       'moves',
       'processes',
+      'virtqueues',
+      'virtqueue',
       'help',
     ]);
     const starts = lines.map((line) => line.search(/ {2}\S/));

@@ -58,6 +58,7 @@ const REQUESTS: readonly (readonly [command: string, parameters: object])[] = [
   ['locations', { locationReference: 1 }],
   ['hyperscope/input', { text: 'x', data: 'eA==' }],
   ['hyperscope/partitions', {}],
+  ['hyperscope/virtqueues', { partition: 1, device: 'virtio-blk', queue: 0, unfold: [0] }],
   ['hyperscope/exits', { by: 'port', value: '0x3f8', filter: 'reason=io', count: 20, partition: 1 }],
   ['evaluate', { expression: 'dword fs:[rsp] = rax', context: 'repl' }],
   ['evaluate', { expression: 'input -n \\x41', context: 'repl' }],

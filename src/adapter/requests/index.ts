@@ -13,6 +13,7 @@ import { memoryRequests } from './memory.ts';
 import { pagingRequests } from './paging.ts';
 import { partitionRequests } from './partitions.ts';
 import { programRequests } from './program.ts';
+import { virtqueueRequests } from './virtqueues.ts';
 
 /** Every request that the adapter knows, by its command. */
 export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
@@ -28,6 +29,7 @@ export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
   ...programRequests,
   ...guestConsoleRequests,
   ...partitionRequests,
+  ...virtqueueRequests,
   ...exitRequests,
   ...profileRequests,
 };

@@ -13,6 +13,7 @@ import { processCommands } from './processes.ts';
 import { registerCommands } from './registers.ts';
 import { reportCommands } from './report.ts';
 import { tableCommands } from './tables.ts';
+import { virtqueueCommands } from './virtqueues.ts';
 
 const help: ConsoleCommand = {
   name: 'help',
@@ -35,6 +36,7 @@ const commands: readonly ConsoleCommand[] = [
   ...deviceCommands,
   ...partitionCommands,
   ...processCommands,
+  ...virtqueueCommands,
   help,
 ];
 

@@ -1,7 +1,8 @@
 import { hex } from '../../x86/address.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
+import { dumpRow } from '../inspection/dump-row.ts';
 import { addressOf, type CommandAddress, type ConsoleCommand, type ConsoleSession, countOf } from './command.ts';
-import { dumpRow, splitCount } from './memory.ts';
+import { splitCount } from './memory.ts';
 
 const USAGE = 'find "TEXT"|NUMBER [ADDRESS [BYTES]]';
 const SHOWN = 20;

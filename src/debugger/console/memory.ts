@@ -1,23 +1,15 @@
 import { hex } from '../../x86/address.ts';
-import { addressOf, type CommandAddress, type ConsoleCommand, type ConsoleSession, countOf } from './command.ts';
+import { dumpRow, PER_ROW } from '../inspection/dump-row.ts';
+import { addressOf, type ConsoleCommand, type ConsoleSession, countOf } from './command.ts';
 
 const MEM = 'mem ADDRESS [BYTES]';
 const SHOWN = 64;
 const MOST = 4096;
-const PER_ROW = 16;
 
 /** A count at the end is one unless it belongs to the expression: `rsp 16`, but `rsp + 16`. */
 export function splitCount(text: string): readonly [expression: string, count: string | undefined] {
   const [, expression, count] = /^(.*[^\s+\-*/%&|^~!<>=(,:?])\s+(0x[0-9a-f]+|\d+)$/is.exec(text) ?? [];
   return expression === undefined ? [text, undefined] : [expression, count];
-}
-
-/** Up to 16 bytes at an address, as digits and as text. */
-export function dumpRow({ space, address }: CommandAddress, bytes: Uint8Array): string {
-  const row = [...bytes];
-  const digits = row.map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-  const text = row.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : '.')).join('');
-  return `${space === 'gpa' ? 'gpa:' : ''}${hex(address, 16)}  ${digits.padEnd(PER_ROW * 3)} ${text}`;
 }
 
 function mem(session: ConsoleSession, rest: string): string {
