@@ -10,6 +10,8 @@ import { tellRefusals } from './refusals.ts';
 import { UsageError } from './usage.ts';
 
 const DEFAULT_PORT = 1234;
+/** How long a second client is kept waiting for the first to go, in milliseconds. */
+const LONGEST_WAIT = 1000;
 const STDOUT = 1;
 const STDERR = 2;
 
@@ -81,6 +83,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
 /** Serves one client at a time, moves bytes, and runs the guest in slices between them, whether a client is there or has detached. */
 class GdbServer {
   private client: { readonly socket: Socket; readonly session: GdbSession } | undefined;
+  private readonly waiting = new Map<Socket, NodeJS.Timeout>();
   private scheduled = false;
   private readonly server = createServer((socket) => this.accept(socket));
   private finish: (status: number) => void = () => {};
@@ -93,6 +96,7 @@ class GdbServer {
     return new Promise((resolve, reject) => {
       this.finish = (status) => {
         server.close();
+        for (const socket of this.waiting.keys()) socket.destroy();
         resolve(status);
       };
       server.on('error', (error) => reject(new UsageError(`Port ${port} can't be opened: ${error.message}.`)));
@@ -106,7 +110,7 @@ class GdbServer {
 
   private accept(socket: Socket): void {
     if (this.client) {
-      socket.destroy();
+      this.keepWaiting(socket);
       return;
     }
     socket.setNoDelay(true);
@@ -125,6 +129,27 @@ class GdbServer {
     socket.on('error', gone);
   }
 
+  /** A client that comes back at once can be here before it is heard that it had gone. */
+  private keepWaiting(socket: Socket): void {
+    const drop = () => {
+      clearTimeout(timer);
+      this.waiting.delete(socket);
+      socket.destroy();
+    };
+    const timer = setTimeout(drop, LONGEST_WAIT);
+    this.waiting.set(socket, timer);
+    socket.on('error', drop);
+  }
+
+  private acceptNext(): void {
+    for (const [socket, timer] of this.waiting) {
+      clearTimeout(timer);
+      this.waiting.delete(socket);
+      this.accept(socket);
+      return;
+    }
+  }
+
   /** The guest goes on without a debugger; another client may come. */
   private detach(socket: Socket): void {
     const { session, partition } = this.guest;
@@ -136,7 +161,8 @@ class GdbServer {
   private leave(socket: Socket, status: number | undefined): void {
     this.client = undefined;
     socket.end();
-    if (status !== undefined) this.finish(status);
+    if (status === undefined) this.acceptNext();
+    else this.finish(status);
   }
 
   /** A client that goes without a word leaves a guest that waits for the next one. */
@@ -145,6 +171,7 @@ class GdbServer {
     this.client = undefined;
     session.halt();
     if (partition.end && !extendedMode) this.finish(partition.end.status);
+    else this.acceptNext();
   }
 
   private schedule(): void {
