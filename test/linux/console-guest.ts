@@ -1,0 +1,74 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import path from 'node:path';
+
+const CLI = path.resolve(import.meta.dirname, '../../dist/cli.js');
+/** Milliseconds that a guest may say nothing of what is awaited. */
+const PATIENCE = 600_000;
+
+/** A guest of `hyperscope run` that somebody types to. */
+export class ConsoleGuest {
+  /** What it printed, without carriage returns. */
+  text = '';
+  private errors = '';
+  private seen = 0;
+  private wake: () => void = () => {};
+  private readonly child: ChildProcess;
+  private readonly ended: Promise<number | null>;
+
+  constructor(args: readonly string[]) {
+    this.child = spawn(process.execPath, [CLI, 'run', ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.child.stdout?.on('data', (chunk: Buffer) => {
+      this.text += chunk.toString('latin1').replaceAll('\r', '');
+      this.wake();
+    });
+    this.child.stderr?.on('data', (chunk: Buffer) => {
+      this.errors += chunk.toString('latin1');
+    });
+    this.ended = new Promise((resolve) => {
+      this.child.on('close', (status) => {
+        resolve(status);
+        this.wake();
+      });
+    });
+  }
+
+  /** Waits until the guest has printed something behind what was awaited before; gives what it printed on the way. */
+  async until(expected: string): Promise<string> {
+    const patience = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE);
+    try {
+      for (;;) {
+        const at = this.text.indexOf(expected, this.seen);
+        if (at >= 0) {
+          const before = this.text.slice(this.seen, at);
+          this.seen = at + expected.length;
+          return before;
+        }
+        if (this.child.exitCode !== null || this.child.signalCode !== null)
+          throw new Error(`the guest ended before it printed "${expected}": ${this.text.slice(-2000)}${this.errors}`);
+        await new Promise<void>((resolve) => {
+          this.wake = resolve;
+        });
+      }
+    } finally {
+      clearTimeout(patience);
+    }
+  }
+
+  /** Types a line and waits for the next prompt; gives what was printed between. */
+  async run(line: string, prompt: string): Promise<string> {
+    this.type(line);
+    // What is typed is shown as it comes.
+    await this.until(`${line}\n`);
+    return this.until(prompt);
+  }
+
+  type(line: string): void {
+    this.child.stdin?.write(`${line}\n`);
+  }
+
+  /** Waits for the end; gives the exit status and what stood on stderr. */
+  async end(): Promise<{ readonly status: number | null; readonly errors: string }> {
+    const status = await this.ended;
+    return { status, errors: this.errors };
+  }
+}
