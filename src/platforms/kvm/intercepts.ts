@@ -18,10 +18,15 @@ const CR4_GUEST_OWNED = 0x1_078cn;
 
 /**
  * What KVM (kernel 6.1) asks for, with EPT and APICv or with nested paging and without AVIC. It also intercepts exceptions that it
- * gives back to the guest (#UD, #DB, #AC, #MC); these are left to the guest here. `changes`: what a user wants otherwise.
+ * gives back to the guest (#UD, #DB, #AC, #MC); these are left to the guest here. `changes`: what a user wants otherwise; `allows`:
+ * what a filter lets the guest do with MSRs by itself.
  */
-export function kvmIntercepts(vendor: 'intel' | 'amd', changes: readonly string[] = []): InterceptSettings {
-  const { on, ...values } = changeIntercepts(usual(vendor), changes, vendor);
+export function kvmIntercepts(
+  vendor: 'intel' | 'amd',
+  changes: readonly string[] = [],
+  allows: (msr: number, write: boolean) => boolean = () => true,
+): InterceptSettings {
+  const { on, ...values } = changeIntercepts(usual(vendor, allows), changes, vendor);
   // As with the module's parameter enable_apicv=0: there is nowhere to post to.
   return interceptSettings(
     [...on].filter((name) => name !== 'posted-interrupts' || on.has('virtual-interrupts')),
@@ -29,12 +34,12 @@ export function kvmIntercepts(vendor: 'intel' | 'amd', changes: readonly string[
   );
 }
 
-function usual(vendor: 'intel' | 'amd'): InterceptSettings {
+function usual(vendor: 'intel' | 'amd', allows: (msr: number, write: boolean) => boolean): InterceptSettings {
   const msrs = MsrBitmap.filled(true);
-  for (const msr of PASSED_THROUGH[vendor]) msrs.set(msr, { read: false, write: false });
+  for (const msr of PASSED_THROUGH[vendor]) msrs.set(msr, { read: !allows(msr, false), write: !allows(msr, true) });
   const dr = { reads: ALL_REGISTERS, writes: ALL_REGISTERS };
   if (vendor === 'amd') return interceptSettings(AMD, { io: 'all', msrs, dr, cr: { reads: 1 << 4, writes: 1 << 4 } });
-  msrs.set(MSR_TSC, { read: false });
+  msrs.set(MSR_TSC, { read: !allows(MSR_TSC, false) });
   return interceptSettings(INTEL, {
     io: 'all',
     msrs,

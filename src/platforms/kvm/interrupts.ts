@@ -15,13 +15,13 @@ const SHADOW = 3;
  */
 export class KvmInterrupts implements InterruptSource {
   constructor(
-    private readonly kvm: Pick<Kvm, 'vendor' | 'hasApicv'>,
+    private readonly kvm: Pick<Kvm, 'vendor' | 'hasApicv' | 'vm'>,
     private readonly apic: LocalApic,
     private readonly processor: Processor,
   ) {}
 
   hasInterrupt(): boolean {
-    return this.kvm.hasApicv && this.apic.hasInterrupt() && !this.apic.nextIsExternal;
+    return this.kvm.vm.hasIrqchip && this.kvm.hasApicv && this.apic.hasInterrupt() && !this.apic.nextIsExternal;
   }
   acknowledge(): number {
     return this.apic.acknowledge();
@@ -36,7 +36,9 @@ export class KvmInterrupts implements InterruptSource {
   }
 }
 
-function needsInjection({ hasApicv }: Pick<Kvm, 'hasApicv'>, apic: LocalApic): boolean {
+function needsInjection({ hasApicv, vm }: Pick<Kvm, 'hasApicv' | 'vm'>, apic: LocalApic): boolean {
+  // Without a chip in the kernel, the VMM injects.
+  if (!vm.hasIrqchip) return false;
   return hasApicv ? apic.nextIsExternal : apic.hasInterrupt();
 }
 

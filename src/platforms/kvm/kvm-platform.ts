@@ -10,8 +10,9 @@ import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';
 import { kvmIntercepts } from './intercepts.ts';
 import { injectInterrupt, KvmInterrupts } from './interrupts.ts';
-import { freshVcpu, isTrap, type Kvm, type KvmVcpu } from './kvm.ts';
+import { freshVcpu, isTrap, type Kvm, type VcpuState } from './kvm.ts';
 import { updateStealTime } from './paravirtual/clock.ts';
+import { type UserSpace, VirtualMachine } from './vm/virtual-machine.ts';
 
 /** Names of the vendor modules' functions for each reason (kernels up to 5.8 have all of them). */
 const VENDOR_FUNCTIONS: Readonly<Partial<Record<ExitDetail['reason'], readonly [intel: string, amd: string]>>> = {
@@ -60,12 +61,16 @@ const svmEntryPoint = (name: string): EntryPoint => ({
 const CR_TRAP = svmEntryPoint('cr_trap');
 const EFER_TRAP = svmEntryPoint('efer_trap');
 
-/** KVM with its in-kernel interrupt chip and timer, and a VMM process that has the other devices. */
+/**
+ * KVM as one virtual machine has it. Without a VMM of its own, the machine's devices are: the interrupt chip and the timer in the kernel,
+ * the others in the VMM process.
+ */
 export class KvmPlatform implements Platform, Kvm {
   readonly name = 'kvm';
   wallClock = 0n;
   readonly hasApicv: boolean;
-  private readonly states: KvmVcpu[] = [];
+  readonly vm: VirtualMachine;
+  private readonly states: VcpuState[] = [];
   private readonly entryPoints = new Map<ExitDetail['reason'], EntryPoint>();
 
   constructor(
@@ -73,12 +78,14 @@ export class KvmPlatform implements Platform, Kvm {
     readonly vendor: 'intel' | 'amd',
     readonly startSeconds: bigint,
     private readonly changes: readonly string[] = [],
+    userSpace?: UserSpace,
   ) {
+    this.vm = new VirtualMachine(machine, userSpace);
     this.hasApicv = vendor === 'intel' && kvmIntercepts(vendor, changes).on.has('virtual-interrupts');
     machine.secondLevel.marksDevices = vendor === 'intel';
   }
 
-  vcpu(index: number): KvmVcpu {
+  vcpu(index: number): VcpuState {
     const state = this.states[index] ?? freshVcpu();
     this.states[index] = state;
     return state;
@@ -99,15 +106,25 @@ export class KvmPlatform implements Platform, Kvm {
   setUpVcpu(processor: Processor): void {
     const { index } = processor;
     processor.setInterruptSource(new KvmInterrupts(this, this.apic(index), processor));
-    this.states[index] = freshVcpu();
+    this.states[index] = { ...freshVcpu(), cpuid: this.states[index]?.cpuid };
     this.wallClock = 0n;
-    this.machine.intercept(index, kvmIntercepts(this.vendor, this.changes));
+    this.intercept(index);
+  }
+
+  private intercept(index: number): void {
+    const allows = (msr: number, write: boolean) => this.vm.msrs.allows(msr, write);
+    this.machine.intercept(index, kvmIntercepts(this.vendor, this.changes, allows));
+  }
+
+  /** Has accesses leave that the guest may no longer make, and others no more (`kvm_make_all_cpus_request(KVM_REQ_MSR_FILTER_CHANGED)`). */
+  msrFilterChanged(): void {
+    for (const { index } of this.machine.processors) this.intercept(index);
   }
 
   classify({ index }: Processor, exit: VmExit): VmExit {
     if (exit.reason !== 'mmio') return exit;
     const { rip, instructionLength, icount, gpa, gva, size, write, value } = exit;
-    if (exit.fetch || !this.apic(index).answersAt(gpa)) {
+    if (exit.fetch || !this.vm.hasIrqchip || !this.apic(index).answersAt(gpa)) {
       if (this.vendor === 'amd') return exit;
       if (exit.fetch || exit.during !== undefined) return { ...exit, special: MISCONFIGURED };
       return { rip, instructionLength, icount, reason: 'mmio', gpa, gva, size, write, value, special: MISCONFIGURED };
@@ -170,6 +187,7 @@ export class KvmPlatform implements Platform, Kvm {
       value: 'kvm',
       detail: this.vendor === 'intel' ? 'kvm.ko with kvm-intel' : 'kvm.ko with kvm-amd',
       children: [
+        ...this.vm.inspect(),
         {
           name: 'wall clock',
           value: hex(this.wallClock),

@@ -1,21 +1,27 @@
 import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { Machine } from '../../hypervisor/partition/platform.ts';
+import type { PartitionEnd } from '../../hypervisor/partition/run.ts';
 import type { ExitDetail, ExitPlace, VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
+import type { KvmCpuidEntry } from './api/registers.ts';
+import type { RunExit } from './api/run.ts';
+import type { VirtualMachine } from './vm/virtual-machine.ts';
 
 /** An exit of one reason. */
 export type ExitOf<Reason extends ExitDetail['reason']> = ExitPlace & Extract<ExitDetail, { readonly reason: Reason }>;
 
 /** What KVM keeps of one vCPU: values of its paravirtual MSRs, as the guest wrote them. */
-export interface KvmVcpu {
+export interface VcpuState {
   systemTime: bigint;
   stealTime: bigint;
   pvEoi: bigint;
   pollControl: bigint;
   /** Ticks stolen at the last update of the steal time structure. */
   stolenTold: bigint;
+  /** What CPUID answers; undefined for what the processor and KVM have. */
+  cpuid: readonly KvmCpuidEntry[] | undefined;
   /** The exit that was served last, until the next entry. */
   served: ExitContext | undefined;
 }
@@ -26,23 +32,30 @@ export interface Kvm {
   /** The processor takes interrupts from the local APIC by itself. */
   readonly hasApicv: boolean;
   readonly machine: Machine;
+  readonly vm: VirtualMachine;
   /** What the wall clock shows at switch-on, in seconds since 1970. */
   readonly startSeconds: bigint;
   /** Last address written to the wall clock MSR; one for the whole VM. */
   wallClock: bigint;
-  vcpu(index: number): KvmVcpu;
+  vcpu(index: number): VcpuState;
   apic(index: number): LocalApic;
   /** Frame of the vendor module: `handle_io` of kvm-intel or `io_interception` of kvm-amd. */
   vendorFrame(intel: string, amd: string): HandlerFrame;
 }
 
-export function freshVcpu(): KvmVcpu {
-  return { systemTime: 0n, stealTime: 0n, pvEoi: 0n, pollControl: 1n, stolenTold: 0n, served: undefined };
+export function freshVcpu(): VcpuState {
+  return { systemTime: 0n, stealTime: 0n, pvEoi: 0n, pollControl: 1n, stolenTold: 0n, cpuid: undefined, served: undefined };
 }
 
 /** An exit behind a write, which the guest has done already. */
 export function isTrap(exit: VmExit): boolean {
   return (exit.reason === 'cr' || exit.reason === 'msr-write') && exit.trap === true;
+}
+
+/** KVM_RUN comes back with something that no guest goes on from. A machine that is its own VMM ends with it. */
+export function giveUp({ vm, machine }: Kvm, context: ExitContext, exit: RunExit, end: PartitionEnd): void {
+  if (vm.userSpace) vm.userSpace.leave(context, exit);
+  else machine.finish(end);
 }
 
 /** A function of kvm.ko, the part of KVM that the vendors share. */
@@ -68,4 +81,14 @@ export function deviceFrame(device: string, action: string, inKernel: boolean): 
 export function giveMsr(processor: Processor, value: bigint): void {
   processor.state.setGpr(0, value & 0xffff_ffffn);
   processor.state.setGpr(2, (value >> 32n) & 0xffff_ffffn);
+}
+
+/** The lowest bytes of a value, lowest first. */
+export function leBytes(value: bigint, count: number): Uint8Array {
+  return Uint8Array.from({ length: count }, (_, index) => Number((value >> BigInt(index * 8)) & 0xffn));
+}
+
+/** The value of bytes, lowest first. */
+export function littleEndian(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }

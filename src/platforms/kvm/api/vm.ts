@@ -1,3 +1,4 @@
+import type { MessageSignal } from '../../../devices/pci/message.ts';
 import type { EventFd } from './event-fd.ts';
 import type { KvmVcpu } from './vcpu.ts';
 
@@ -16,13 +17,7 @@ export interface MemoryRegion {
 /** struct kvm_irq_routing_entry: where a line or an eventfd leads. */
 export type RoutingEntry =
   /** `IrqChip` and a pin of it. */
-  { readonly gsi: number; readonly chip: number; readonly pin: number } | { readonly gsi: number; readonly msi: Msi };
-
-/** struct kvm_msi: the write that a device makes (Intel SDM vol. 3, 11.11). */
-export interface Msi {
-  readonly address: bigint;
-  readonly data: number;
-}
+  { readonly gsi: number; readonly chip: number; readonly pin: number } | { readonly gsi: number; readonly msi: MessageSignal };
 
 /** struct kvm_ioeventfd: writes that end in the kernel. */
 export interface IoEvent {
@@ -108,7 +103,7 @@ export interface KvmVm {
   /** EINVAL for a bad entry; the table stays as it was. */
   setGsiRouting(entries: readonly RoutingEntry[]): void;
   /** Gives the number of vCPUs that it reached. */
-  signalMsi(msi: Msi): number;
+  signalMsi(msi: MessageSignal): number;
   /** EEXIST for the same place twice, ENOENT for one that isn't there to be taken away, EINVAL for a bad length or flag. */
   ioeventfd(event: IoEvent): void;
   /** EBUSY for an eventfd that has one, EINVAL for a bad line. */

@@ -1,8 +1,11 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
+import type { Processor } from '../../../processor/processor.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import * as Cpuid from '../abi/cpuid.ts';
+import { CpuidFlag } from '../abi/flags.ts';
+import type { KvmCpuidEntry } from '../api/registers.ts';
 import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
 
 interface Registers {
@@ -14,8 +17,14 @@ interface Registers {
 
 const EMULATE = kernelFrame('kvm_emulate_cpuid');
 
+/** Bits of CPUID that say what the operating system has enabled in CR4. */
+const OSXSAVE = 1 << 27;
+const OSPKE = 1 << 4;
+const CR4_OSXSAVE = 1n << 18n;
+const CR4_PKE = 1n << 22n;
+
 /** Hypervisor present, TSC-deadline timer. */
-const LEAF_1_ECX = (1 << 31) | (1 << 24);
+export const LEAF_1_ECX = (1 << 31) | (1 << 24);
 
 /** CPUID (VMX reason 10, SVM 0x72): leaves of the processor, plus those that say "this is KVM". */
 export function* handleCpuid(kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handler {
@@ -24,11 +33,12 @@ export function* handleCpuid(kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): H
   yield* inFrame(EMULATE, emulateCpuid(kvm, context));
 }
 
-function* emulateCpuid(_kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handler {
+function* emulateCpuid(kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handler {
   const { exit, processor } = context;
   const leaf = exit.leaf >>> 0;
-  const own = hypervisorLeaf(leaf);
-  yield stage('kvm-cpuid.lookup', { leaf, source: own ? 'hypervisor leaf' : 'processor leaf' });
+  const { cpuid } = kvm.vcpu(context.vcpu);
+  const own = cpuid ? entryOf(cpuid, leaf, exit.subleaf >>> 0, processor) : hypervisorLeaf(leaf);
+  yield stage('kvm-cpuid.lookup', { leaf, source: cpuid ? 'KVM_SET_CPUID2' : own ? 'hypervisor leaf' : 'processor leaf' });
   const { state } = processor;
   if (own) {
     state.setGpr32(0, own.eax);
@@ -46,6 +56,23 @@ function* emulateCpuid(_kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handle
 }
 
 const fourRegisters: ResultFormat = (...values) => values.map((value) => hex(value)).join(' ');
+
+/** What the VMM has set for a leaf (`kvm_find_cpuid_entry_index`), with the bits that follow the processor's state; zeros for others. */
+function entryOf(entries: readonly KvmCpuidEntry[], leaf: number, subleaf: number, { state }: Processor): Registers {
+  const found = entries.find(
+    (entry) =>
+      entry.function >>> 0 === leaf && ((entry.flags & CpuidFlag.SIGNIFICANT_INDEX) === 0 || entry.index >>> 0 === subleaf),
+  );
+  if (found === undefined) return { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+  const { eax, ebx, ecx, edx } = found;
+  if (leaf === 1) return { eax, ebx, ecx: withBit(ecx, OSXSAVE, (state.cr4 & CR4_OSXSAVE) !== 0n), edx };
+  if (leaf === 7 && subleaf === 0) return { eax, ebx, ecx: withBit(ecx, OSPKE, (state.cr4 & CR4_PKE) !== 0n), edx };
+  return { eax, ebx, ecx, edx };
+}
+
+function withBit(value: number, bit: number, isSet: boolean): number {
+  return isSet ? value | bit : value & ~bit;
+}
 
 /** KVM's own leaves; undefined for a leaf of the processor. */
 export function hypervisorLeaf(leaf: number): Registers | undefined {

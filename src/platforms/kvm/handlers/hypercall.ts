@@ -15,9 +15,11 @@ import {
   ReturnCode,
   returnCodeName,
 } from '../abi/hypercalls.ts';
-import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
+import { KvmExit } from '../abi/kvm-run.ts';
+import { type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
 import { guestTsc } from '../paravirtual/clock.ts';
 import { writeBytes } from '../paravirtual/guest-memory.ts';
+import type { UserSpace } from '../vm/virtual-machine.ts';
 
 type HypercallContext = ExitContext<ExitOf<'hypercall'>>;
 
@@ -57,13 +59,26 @@ function* emulateHypercall(kvm: Kvm, context: HypercallContext): Handler {
   const values = [argument(3), argument(1), argument(2), argument(6)] as const;
   context.asked(hypercallRequest(context.exit.instruction, number));
   yield stage('kvm-hypercall.decode', decoded(number, values));
+  const plain = plainNumber(number);
   const allowed = processor.cpl === 0 && kvm.machine.door.ask('hypercalls', () => `to make ${context.record.request}`);
   yield stage('kvm-hypercall.check', { cpl: processor.cpl, allowed });
+  if (allowed && plain !== undefined && kvm.vm.userSpace && (kvm.vm.hypercallExits >> BigInt(plain)) & 1n) {
+    yield* inFrame(vmmFrame('KVM_EXIT_HYPERCALL'), leaveToVmm(kvm.vm.userSpace, context, number, values));
+    return;
+  }
   const result = allowed ? yield* perform(kvm, processor, number, values) : ReturnCode.EPERM;
   state.setGpr(0, isWide ? BigInt.asUintN(64, result) : BigInt.asUintN(32, result));
   context.skip();
   context.resultOf(returnCode, BigInt.asUintN(64, result));
   yield stage('kvm-hypercall.complete', { rax: state.gpr(0), result: returnCodeName(result) });
+}
+
+/** What the VMM serves: it gives the result. */
+function* leaveToVmm(userSpace: UserSpace, context: HypercallContext, number: bigint, values: readonly bigint[]): Handler {
+  context.record.to = 'device';
+  context.result('KVM_EXIT_HYPERCALL');
+  yield stage('kvm-hypercall.user-space', { exit_reason: KvmExit.HYPERCALL, nr: number });
+  userSpace.leave(context, { reason: KvmExit.HYPERCALL, number, arguments: [...values], result: 0n });
 }
 
 const returnCode: ResultFormat = (value) => returnCodeName(BigInt.asIntN(64, value));

@@ -1,5 +1,6 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
+import { KvmExit } from '../abi/kvm-run.ts';
 import { type Kvm, kernelFrame } from '../kvm.ts';
 
 /** The guest can take an interrupt now (VMX reason 7, SVM 0x64 VINTR). It is injected at the entry that follows. */
@@ -16,7 +17,8 @@ export function* handleTprBelowThreshold(kvm: Kvm, context: ExitContext): Handle
 }
 
 function* requestEvent(kvm: Kvm, context: ExitContext): Handler {
-  const pending = kvm.apic(context.vcpu).hasInterrupt();
+  const pending = kvm.vm.hasIrqchip && kvm.apic(context.vcpu).hasInterrupt();
   context.result(pending ? 'interrupt to be injected' : 'nothing waits any more');
   yield stage('kvm-interrupt-window.request', { pending });
+  if (!kvm.vm.hasIrqchip && kvm.vm.userSpace) kvm.vm.userSpace.leave(context, { reason: KvmExit.IRQ_WINDOW_OPEN });
 }

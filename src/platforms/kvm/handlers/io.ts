@@ -3,10 +3,9 @@ import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import { IO_DIRECTION, KvmExit } from '../abi/kvm-run.ts';
-import { deviceFrame, type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
-
-/** Devices of the in-kernel interrupt chip and timer: their ports never reach the VMM process. */
-const IN_KERNEL: readonly string[] = ['pic8259', 'pit8254'];
+import { deviceFrame, type ExitOf, type Kvm, kernelFrame, leBytes, vmmFrame } from '../kvm.ts';
+import type { UserSpace } from '../vm/virtual-machine.ts';
+import { signalEvent } from './io-event.ts';
 
 type IoContext = ExitContext<ExitOf<'io'>>;
 
@@ -20,12 +19,21 @@ export function* handleIo(kvm: Kvm, context: IoContext): Handler {
 function* emulatePio(kvm: Kvm, context: IoContext): Handler {
   const { exit, processor } = context;
   const device = kvm.machine.devices.portOwner(exit.port);
-  const inKernel = device !== undefined && IN_KERNEL.includes(device);
+  const inKernel = kvm.vm.isInKernel(device);
+  const event = exit.write ? kvm.vm.ioEvents.find('pio', BigInt(exit.port), exit.size, BigInt(exit.value >>> 0)) : undefined;
   yield stage('kvm-io.route', {
     port: exit.port,
     device: device ?? 'none',
-    served: inKernel ? 'in the kernel' : 'by the VMM process',
+    served: inKernel || event ? 'in the kernel' : 'by the VMM process',
   });
+  if (event && !inKernel) {
+    yield* inFrame(kernelFrame('ioeventfd_write'), signalEvent(context, event));
+    return;
+  }
+  if (!inKernel && kvm.vm.userSpace) {
+    yield* inFrame(vmmFrame('KVM_EXIT_IO'), leaveToVmm(kvm.vm.userSpace, context));
+    return;
+  }
   const value = inKernel
     ? yield* inFrame(deviceFrame(device, exit.write ? 'write' : 'read', true), access(kvm, context, device))
     : yield* inFrame(vmmFrame('KVM_EXIT_IO'), exitToVmm(kvm, context, device));
@@ -33,6 +41,16 @@ function* emulatePio(kvm: Kvm, context: IoContext): Handler {
   if (exit.write) context.result('ok');
   else context.resultOf(hexOfSize, BigInt(value >>> 0), BigInt(exit.size));
   yield stage('kvm-io.complete', exit.write ? { port: exit.port } : { port: exit.port, value });
+}
+
+/** KVM_RUN returns to a VMM, which is to fill in what is read. */
+function* leaveToVmm(userSpace: UserSpace, context: IoContext): Handler {
+  const { port, size, write, value } = context.exit;
+  const direction = write ? IO_DIRECTION.OUT : IO_DIRECTION.IN;
+  context.record.to = 'device';
+  context.result('KVM_EXIT_IO');
+  yield stage('kvm-io.user-space', { exit_reason: KvmExit.IO, direction, size, port, count: 1 });
+  userSpace.leave(context, { reason: KvmExit.IO, direction, size, port, count: 1, data: leBytes(BigInt(value >>> 0), size) });
 }
 
 /** KVM_RUN returns; the VMM finds the device and enters the guest again. */

@@ -2,10 +2,11 @@ import { hexOfSize } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
+import { MemoryFlag } from '../abi/flags.ts';
 import { InternalError, KvmExit } from '../abi/kvm-run.ts';
-import { deviceFrame, type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
-
-const IN_KERNEL: readonly string[] = ['io-apic'];
+import { deviceFrame, type ExitOf, giveUp, type Kvm, kernelFrame, leBytes, littleEndian, vmmFrame } from '../kvm.ts';
+import type { UserSpace } from '../vm/virtual-machine.ts';
+import { signalEvent } from './io-event.ts';
 
 type MmioContext = ExitContext<ExitOf<'mmio'>>;
 
@@ -25,13 +26,27 @@ function* emulate(kvm: Kvm, context: MmioContext): Handler {
     yield* inFrame(vmmFrame('KVM_EXIT_INTERNAL_ERROR'), fetchFromHole(kvm, context));
     return;
   }
+  const slot = exit.write ? undefined : kvm.vm.slots.at(exit.gpa);
+  if (slot !== undefined && (slot.flags & MemoryFlag.READONLY) !== 0) {
+    yield* inFrame(kernelFrame('emulator_read_emulated'), readReadOnly(context, slot.slot));
+    return;
+  }
   const device = kvm.machine.devices.mmioOwner(processor.index, exit.gpa);
-  const inKernel = device !== undefined && IN_KERNEL.includes(device);
+  const inKernel = kvm.vm.isInKernel(device);
+  const event = exit.write ? kvm.vm.ioEvents.find('mmio', exit.gpa, exit.size, exit.value) : undefined;
   yield stage('kvm-mmio.route', {
     gpa: exit.gpa,
     device: device ?? 'none',
-    served: inKernel ? 'in the kernel' : 'by the VMM process',
+    served: inKernel || event ? 'in the kernel' : 'by the VMM process',
   });
+  if (event && !inKernel) {
+    yield* inFrame(kernelFrame('ioeventfd_write'), signalEvent(context, event));
+    return;
+  }
+  if (!inKernel && kvm.vm.userSpace) {
+    yield* inFrame(vmmFrame('KVM_EXIT_MMIO'), leaveToVmm(kvm.vm.userSpace, context));
+    return;
+  }
   const value = inKernel
     ? yield* inFrame(deviceFrame(device, exit.write ? 'write' : 'read', true), access(kvm, context, device))
     : yield* inFrame(vmmFrame('KVM_EXIT_MMIO'), exitToVmm(kvm, context, device));
@@ -39,6 +54,25 @@ function* emulate(kvm: Kvm, context: MmioContext): Handler {
   if (exit.write) context.result('ok');
   else context.resultOf(hexOfSize, value, BigInt(exit.size));
   yield stage('kvm-mmio.complete', exit.write ? { gpa: exit.gpa } : { gpa: exit.gpa, value });
+}
+
+/** An instruction that reads a read-only slot in order to write it leaves for its write alone. */
+function* readReadOnly(context: MmioContext, slot: number): Handler {
+  const { exit, processor } = context;
+  const bytes = processor.readMemory('gpa', exit.gpa, exit.size);
+  yield stage('kvm-mmio.read-only', { slot, gpa: exit.gpa, size: exit.size });
+  processor.completeAccess(littleEndian(bytes));
+  context.result('read-only slot');
+}
+
+/** KVM_RUN returns to a VMM, which is to fill in what is read. */
+function* leaveToVmm(userSpace: UserSpace, context: MmioContext): Handler {
+  const { gpa, size, write, value } = context.exit;
+  context.record.to = 'device';
+  context.result('KVM_EXIT_MMIO');
+  yield stage('kvm-mmio.user-space', { exit_reason: KvmExit.MMIO, phys_addr: gpa, len: size, is_write: write });
+  const data = leBytes(value, 8);
+  userSpace.leave(context, { reason: KvmExit.MMIO, physicalAddress: gpa, data, length: size, isWrite: write });
 }
 
 function* exitToVmm(kvm: Kvm, context: MmioContext, device: string | undefined): Handler<bigint> {
@@ -73,9 +107,14 @@ function* fetchFromHole(kvm: Kvm, context: MmioContext): Handler {
     gpa: exit.gpa,
     rip: exit.rip,
   });
-  kvm.machine.finish({
-    kind: 'crash',
-    status: 126,
-    message: `The guest jumped to RIP ${hex(exit.rip)}, physical address ${hex(exit.gpa)}, where no memory is.`,
-  });
+  giveUp(
+    kvm,
+    context,
+    { reason: KvmExit.INTERNAL_ERROR, suberror: InternalError.EMULATION, data: [] },
+    {
+      kind: 'crash',
+      status: 126,
+      message: `The guest jumped to RIP ${hex(exit.rip)}, physical address ${hex(exit.gpa)}, where no memory is.`,
+    },
+  );
 }

@@ -10,9 +10,13 @@ import {
   writeBesideLocalApic,
   writeLocalApicMsr,
 } from '../../local-apic-msrs.ts';
+import { MsrExitReason } from '../abi/flags.ts';
+import { KvmExit } from '../abi/kvm-run.ts';
 import { type ExitOf, giveMsr, type Kvm, kernelFrame } from '../kvm.ts';
 import { updateSystemTime } from '../paravirtual/clock.ts';
 import { isKvmMsr, readKvmMsr, writeKvmMsr } from '../paravirtual/msrs.ts';
+
+type MsrContext = ExitContext<ExitOf<'msr-read'>> | ExitContext<ExitOf<'msr-write'>>;
 
 /** RDMSR (VMX reason 31, SVM 0x7C). */
 export function* handleRdmsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-read'>>): Handler {
@@ -23,7 +27,16 @@ export function* handleRdmsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-read'>>)
 function* readMsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-read'>>): Handler {
   const { exit, processor } = context;
   const msr = exit.msr >>> 0;
-  yield stage('kvm-msr.read-decode', { msr, owner: ownerOf(msr) });
+  const allowed = kvm.vm.msrs.allows(msr, false);
+  yield stage('kvm-msr.read-decode', { msr, owner: ownerOf(msr), allowed });
+  if (!allowed) {
+    yield* inFrame(kernelFrame('kvm_msr_user_space'), refuse(kvm, context, MsrExitReason.FILTER));
+    return;
+  }
+  if (isUnknown(kvm, context)) {
+    yield* inFrame(kernelFrame('kvm_msr_user_space'), refuse(kvm, context, MsrExitReason.UNKNOWN));
+    return;
+  }
   if (ownerOf(msr) === 'processor') {
     const before = processor.icount;
     processor.performNatively();
@@ -31,12 +44,13 @@ function* readMsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-read'>>): Handler {
     else context.resultOf(hexOf, (processor.state.gpr(2) << 32n) | processor.state.gpr(0));
   } else {
     const value = isKvmMsr(msr) ? readKvmMsr(kvm, context.vcpu, msr) : readLocalApicMsr(kvm.apic(context.vcpu), msr);
-    if (value === undefined) context.injectFault(Vector.GP, 0);
-    else {
-      giveMsr(processor, value);
-      context.skip();
-      context.resultOf(hexOf, value);
+    if (value === undefined) {
+      yield* inFrame(kernelFrame('kvm_msr_user_space'), refuse(kvm, context, MsrExitReason.UNKNOWN));
+      return;
     }
+    giveMsr(processor, value);
+    context.skip();
+    context.resultOf(hexOf, value);
   }
   yield stage('kvm-msr.read-complete', { msr, result: context.record.result ?? '' });
 }
@@ -50,7 +64,16 @@ export function* handleWrmsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-write'>>
 function* writeMsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-write'>>): Handler {
   const { exit, processor } = context;
   const msr = exit.msr >>> 0;
-  yield stage('kvm-msr.write-decode', { msr, value: exit.value, owner: ownerOf(msr) });
+  const allowed = kvm.vm.msrs.allows(msr, true);
+  yield stage('kvm-msr.write-decode', { msr, value: exit.value, owner: ownerOf(msr), allowed });
+  if (!allowed) {
+    yield* inFrame(kernelFrame('kvm_msr_user_space'), refuse(kvm, context, MsrExitReason.FILTER));
+    return;
+  }
+  if (isUnknown(kvm, context)) {
+    yield* inFrame(kernelFrame('kvm_msr_user_space'), refuse(kvm, context, MsrExitReason.UNKNOWN));
+    return;
+  }
   if (ownerOf(msr) === 'processor') {
     const before = processor.icount;
     if (concernsLocalApic(msr)) writeBesideLocalApic(processor, kvm.apic(context.vcpu), msr);
@@ -62,12 +85,37 @@ function* writeMsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-write'>>): Handler
     const done = isKvmMsr(msr)
       ? writeKvmMsr(kvm, processor, msr, exit.value)
       : writeLocalApicMsr(kvm.apic(context.vcpu), msr, exit.value);
-    if (done) {
-      context.skip();
-      context.result('ok');
-    } else context.injectFault(Vector.GP, 0);
+    if (!done) {
+      yield* inFrame(kernelFrame('kvm_msr_user_space'), refuse(kvm, context, MsrExitReason.INVAL));
+      return;
+    }
+    context.skip();
+    context.result('ok');
   }
   yield stage('kvm-msr.write-complete', { msr, result: context.record.result ?? '' });
+}
+
+/** An MSR of nobody, which a VMM may have instead. Without one the processor refuses it. */
+function isUnknown({ vm }: Kvm, { exit, processor }: MsrContext): boolean {
+  const msr = exit.msr >>> 0;
+  return vm.userSpace !== undefined && ownerOf(msr) === 'processor' && processor.model.msr(msr) === undefined;
+}
+
+/** An MSR that the guest can't have: a VMM that asked for this decides, else it is #GP(0). `cause`: one of `MsrExitReason`. */
+function* refuse(kvm: Kvm, context: MsrContext, cause: number): Handler {
+  const { msrs, userSpace } = kvm.vm;
+  const { exit } = context;
+  const leaves = userSpace !== undefined && (msrs.userSpaceReasons & cause) !== 0;
+  yield stage('kvm-msr.refuse', { msr: exit.msr >>> 0, reason: cause, becomes: leaves ? 'an exit to the VMM' : '#GP(0)' });
+  if (!leaves) {
+    context.injectFault(Vector.GP, 0);
+    return;
+  }
+  const write = exit.reason === 'msr-write';
+  const reason = write ? KvmExit.X86_WRMSR : KvmExit.X86_RDMSR;
+  context.record.to = 'device';
+  context.result(write ? 'KVM_EXIT_X86_WRMSR' : 'KVM_EXIT_X86_RDMSR');
+  userSpace.leave(context, { reason, cause, index: exit.msr >>> 0, data: write ? exit.value : 0n, error: 0 });
 }
 
 /** Whose register it is: what nobody here knows, the processor refuses. */

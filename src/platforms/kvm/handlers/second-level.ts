@@ -3,8 +3,9 @@ import { forbiddenAccessEnd } from '../../../hypervisor/partition/ends.ts';
 import { describeResolution, resolveViolation } from '../../../hypervisor/second-level/resolve.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
-import { KvmExit } from '../abi/kvm-run.ts';
-import { type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
+import { InternalError, KvmExit } from '../abi/kvm-run.ts';
+import type { RunExit } from '../api/run.ts';
+import { type ExitOf, giveUp as giveUpOn, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
 
 type ViolationContext = ExitContext<ExitOf<'second-level-violation'>>;
 type MisconfigurationContext = ExitContext<ExitOf<'second-level-misconfiguration'>>;
@@ -49,7 +50,13 @@ function* giveUp(kvm: Kvm, context: ViolationContext | MisconfigurationContext):
   context.result('forbidden');
   const reason = exit.reason === 'second-level-violation' ? KvmExit.MEMORY_FAULT : KvmExit.INTERNAL_ERROR;
   yield stage('kvm-second-level.give-up', { exit_reason: reason, gpa: exit.gpa, why: end.message });
-  kvm.machine.finish(end);
+  giveUpOn(kvm, context, exitOf(exit), end);
+}
+
+function exitOf({ reason, gpa }: ViolationContext['exit'] | MisconfigurationContext['exit']): RunExit {
+  if (reason === 'second-level-misconfiguration')
+    return { reason: KvmExit.INTERNAL_ERROR, suberror: InternalError.UNEXPECTED_EXIT, data: [] };
+  return { reason: KvmExit.MEMORY_FAULT, flags: 0n, gpa: gpa & ~0xfffn, size: 0x1000n };
 }
 
 /** The page-modification log is full: its addresses go into the dirty bitmap. */

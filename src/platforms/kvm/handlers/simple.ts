@@ -3,7 +3,10 @@ import { internalErrorEnd } from '../../../hypervisor/partition/ends.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { InternalError, KvmExit } from '../abi/kvm-run.ts';
-import { type ExitOf, type Kvm, vmmFrame } from '../kvm.ts';
+import { type ExitOf, giveUp as giveUpOn, type Kvm, vmmFrame } from '../kvm.ts';
+
+/** VMX's exit reason of an entry that failed (Intel SDM vol. 3, 28.8): 33 with bit 31. */
+const INVALID_GUEST_STATE = 0x8000_0021n;
 
 /** An instruction that KVM lets do what it does on bare hardware: MOV DR, RDPMC, XSETBV, WBINVD, task switches … */
 export function* performAsHardware(context: ExitContext): Handler {
@@ -45,12 +48,14 @@ export function* refuseInstruction(context: ExitContext): Handler {
 
 /** A VM entry that failed: KVM_RUN returns, and the VMM can only give up. */
 export function* handleFailedEntry(kvm: Kvm, context: ExitContext<ExitOf<'vm-entry-failure'>>): Handler {
-  yield* inFrame(vmmFrame('KVM_EXIT_FAIL_ENTRY'), failEntry(kvm, context.exit.problem));
+  yield* inFrame(vmmFrame('KVM_EXIT_FAIL_ENTRY'), failEntry(kvm, context));
 }
 
-function* failEntry(kvm: Kvm, problem: string): Handler {
+function* failEntry(kvm: Kvm, context: ExitContext<ExitOf<'vm-entry-failure'>>): Handler {
+  const { problem } = context.exit;
   yield stage('kvm-entry.failed', { exit_reason: KvmExit.FAIL_ENTRY, problem });
-  kvm.machine.finish(internalErrorEnd(new Error(`a VM entry failed: ${problem}`)));
+  const exit = { reason: KvmExit.FAIL_ENTRY, hardwareReason: INVALID_GUEST_STATE, cpu: context.vcpu } as const;
+  giveUpOn(kvm, context, exit, internalErrorEnd(new Error(`a VM entry failed: ${problem}`)));
 }
 
 /** An exit that KVM didn't ask for. */
@@ -65,5 +70,6 @@ function* giveUp(kvm: Kvm, context: ExitContext): Handler {
     suberror: InternalError.UNEXPECTED_EXIT,
     reason,
   });
-  kvm.machine.finish(internalErrorEnd(new Error(`KVM has no handler for an exit of reason "${reason}"`)));
+  const exit = { reason: KvmExit.INTERNAL_ERROR, suberror: InternalError.UNEXPECTED_EXIT, data: [] } as const;
+  giveUpOn(kvm, context, exit, internalErrorEnd(new Error(`KVM has no handler for an exit of reason "${reason}"`)));
 }

@@ -3,7 +3,7 @@ import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { tripleFaultEnd } from '../../../hypervisor/partition/ends.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { KvmExit } from '../abi/kvm-run.ts';
-import { type ExitOf, type Kvm, vmmFrame } from '../kvm.ts';
+import { type ExitOf, giveUp, type Kvm, vmmFrame } from '../kvm.ts';
 
 /** Triple fault (VMX reason 2, SVM 0x7F): KVM_RUN returns with KVM_EXIT_SHUTDOWN, and the VMM ends the machine. */
 export function* handleTripleFault(kvm: Kvm, context: ExitContext<ExitOf<'triple-fault'>>): Handler {
@@ -17,5 +17,5 @@ export function* handleTripleFault(kvm: Kvm, context: ExitContext<ExitOf<'triple
 
 function* shutDown(kvm: Kvm, context: ExitContext<ExitOf<'triple-fault'>>): Handler {
   yield stage('kvm-triple-fault.shutdown', { exit_reason: KvmExit.SHUTDOWN });
-  kvm.machine.finish(tripleFaultEnd(context.vcpu, context.exit.chain, context.exit.rip));
+  giveUp(kvm, context, { reason: KvmExit.SHUTDOWN }, tripleFaultEnd(context.vcpu, context.exit.chain, context.exit.rip));
 }

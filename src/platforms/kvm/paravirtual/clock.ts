@@ -21,7 +21,7 @@ export function updateSystemTime(kvm: Kvm, processor: Processor): void {
   const view = new DataView(bytes.buffer);
   view.setUint32(Abi.VcpuTime.VERSION, nextVersion(readWord(processor, gpa)), true);
   view.setBigUint64(Abi.VcpuTime.TSC_TIMESTAMP, guestTsc(processor), true);
-  view.setBigUint64(Abi.VcpuTime.SYSTEM_TIME, processor.ticks, true);
+  view.setBigUint64(Abi.VcpuTime.SYSTEM_TIME, BigInt.asUintN(64, processor.ticks + kvm.vm.clockOffset), true);
   view.setUint32(Abi.VcpuTime.TSC_TO_SYSTEM_MUL, Abi.TSC_MUL, true);
   view.setInt8(Abi.VcpuTime.TSC_SHIFT, Abi.TSC_SHIFT);
   view.setUint8(Abi.VcpuTime.FLAGS, Abi.VcpuTimeFlag.TSC_STABLE);
