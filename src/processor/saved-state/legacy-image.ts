@@ -48,7 +48,7 @@ export function takeX87(state: CpuState, image: DataView, wide: boolean): void {
   }
 }
 
-export function putX87({ state, model }: SystemContext, image: DataView, wide: boolean): void {
+export function putX87({ state, model }: Pick<SystemContext, 'state' | 'model'>, image: DataView, wide: boolean): void {
   const hasSelectors = !wide && !model.has('zerofcsfds');
   const control = (image.getUint16(0, true) & CONTROL_MASK) | CONTROL_ONES;
   state.set32(L.X87_CONTROL, control);
