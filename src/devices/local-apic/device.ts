@@ -219,7 +219,14 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
     if (first && !(lvt & R.Lvt.MASKED) && (lvt & R.Lvt.VECTOR) >= 16) this.fireLvt(R.Reg.LVT_ERROR);
   }
 
-  private endOfInterrupt(): void {
+  /** The interrupt in service can end without its EOI reaching this: nothing waits behind it, and no I/O APIC waits for it. */
+  get hasSimpleEnd(): boolean {
+    const vector = this.isr.highest;
+    return vector >= 0 && this.irr.highest < 0 && !this.tmr.get(vector);
+  }
+
+  /** What a write to EOI does. */
+  endOfInterrupt(): void {
     const vector = this.isr.highest;
     if (vector < 0) return;
     this.isr.set(vector, false);

@@ -12,6 +12,7 @@ import { kvmIntercepts } from './intercepts.ts';
 import { injectInterrupt, KvmInterrupts } from './interrupts.ts';
 import { freshVcpu, isTrap, type Kvm, type VcpuState } from './kvm.ts';
 import { updateStealTime } from './paravirtual/clock.ts';
+import { offerSkippedEoi, takeSkippedEoi } from './paravirtual/eoi.ts';
 import { type UserSpace, VirtualMachine } from './vm/virtual-machine.ts';
 
 /** Names of the vendor modules' functions for each reason (kernels up to 5.8 have all of them). */
@@ -146,6 +147,7 @@ export class KvmPlatform implements Platform, Kvm {
     const { frame, name } = this.entryPoint(context.exit);
     context.served(name, 'hypervisor');
     this.vcpu(context.vcpu).served = context;
+    takeSkippedEoi(this, context.processor);
     return frame;
   }
 
@@ -162,7 +164,10 @@ export class KvmPlatform implements Platform, Kvm {
   }
 
   prepareEntry(processor: Processor): void {
+    // Where a run is cut into slices must make no difference: only an interrupt that waits needs to know.
+    if (this.apic(processor.index).highestRequest >= 0) takeSkippedEoi(this, processor);
     injectInterrupt(this, processor);
+    offerSkippedEoi(this, processor);
   }
 
   beforeEntry(processor: Processor): void {

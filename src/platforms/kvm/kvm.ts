@@ -17,6 +17,8 @@ export interface VcpuState {
   systemTime: bigint;
   stealTime: bigint;
   pvEoi: bigint;
+  /** The guest's word says that it may skip the EOI of the interrupt in service. */
+  eoiOffered: boolean;
   pollControl: bigint;
   /** Ticks stolen at the last update of the steal time structure. */
   stolenTold: bigint;
@@ -44,7 +46,16 @@ export interface Kvm {
 }
 
 export function freshVcpu(): VcpuState {
-  return { systemTime: 0n, stealTime: 0n, pvEoi: 0n, pollControl: 1n, stolenTold: 0n, cpuid: undefined, served: undefined };
+  return {
+    systemTime: 0n,
+    stealTime: 0n,
+    pvEoi: 0n,
+    eoiOffered: false,
+    pollControl: 1n,
+    stolenTold: 0n,
+    cpuid: undefined,
+    served: undefined,
+  };
 }
 
 /** An exit behind a write, which the guest has done already. */

@@ -53,11 +53,11 @@ export function writeKvmMsr(kvm: Kvm, processor: Processor, msr: number, value: 
       updateStealTime(kvm, processor);
       return true;
     case Msr.EOI_EN:
-      // The word is aligned to 4 bytes. This KVM never marks an EOI as skippable: its interrupts go through the APIC's
-      // registers, so the guest's own EOI is always needed.
+      // The word is aligned to 4 bytes.
       if (value & 2n) return false;
       if (value & ENABLED && !isRam(processor, value & ~3n, 4)) return false;
       state.pvEoi = value;
+      state.eoiOffered = false;
       return true;
     case Msr.POLL_CONTROL:
       if (value & ~1n) return false;
