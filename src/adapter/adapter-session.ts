@@ -11,6 +11,8 @@ import type { HostEvent } from '../hypervisor/host/host-journal.ts';
 import type { IdlePace } from '../hypervisor/partition/idle-pace.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { grantedBy } from '../hypervisor/privileges/request-door.ts';
+import type { OpenOutside } from '../network/outside.ts';
+import type { Capture } from '../network/partition-network.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { type FileAccess, ProgramError } from '../programs/program.ts';
 import { EvaluationError } from '../symbols/symbol-source.ts';
@@ -38,6 +40,10 @@ export interface AdapterOptions {
   readonly writeFile?: (path: string, text: string) => void;
   /** How time passes for an idle guest that somebody may type to, one for each; skipped when missing. */
   readonly pace?: () => IdlePace;
+  /** Opens ways outside for networks; `tell` gets a sentence when one can't be had. Nothing is outside when missing. */
+  readonly openOutside?: (tell: (sentence: string) => void) => OpenOutside;
+  /** Begins a file of the frames of a network card. Throws LaunchError. */
+  readonly openCapture?: (path: string) => Capture;
 }
 
 /** Bytes of assembly that take about half a second. */
@@ -85,6 +91,7 @@ export class AdapterSession {
   readonly optionalEvents = new Set<string>();
   private readonly queue = new MessageQueue();
   private listener: (message: Message) => void = () => {};
+  private workListener: () => void = () => {};
   private seq = 1;
   private configured = false;
   private terminated = false;
@@ -103,6 +110,11 @@ export class AdapterSession {
 
   onMessage(listener: (message: unknown) => void): void {
     this.listener = listener;
+  }
+
+  /** Told when there is more to do than the last slice said: something came for a guest from outside. */
+  onWork(listener: () => void): void {
+    this.workListener = listener;
   }
 
   /** Takes a message of the client, to be handled by one of the next slices. */
@@ -241,8 +253,13 @@ export class AdapterSession {
         const title = `Loading ${path.split(/[\\/]/).at(-1)}`;
         this.event('progressStart', { progressId, title, cancellable: false, message: `${Math.round(size / 1024)} KiB` });
       };
-      const group = launchGuests(raw, this.options.files, onLoad, before);
-      for (const { partition } of group.guests) partition.idlePace = this.options.pace?.();
+      const { openCapture, files } = this.options;
+      const openOutside = this.options.openOutside?.((sentence) => this.output(`${sentence}\n`, 'important'));
+      const group = launchGuests(raw, files, onLoad, before, { openOutside, openCapture });
+      for (const { partition } of group.guests) {
+        partition.idlePace = this.options.pace?.();
+        partition.onWake(() => this.workListener());
+      }
       return group;
     } finally {
       if (isShown) this.event('progressEnd', { progressId });
@@ -372,7 +389,10 @@ export class AdapterSession {
     this.terminated = true;
     this.progress.end();
     this.journal.close();
-    for (const { session } of this.group?.guests ?? []) session.halt();
+    for (const { session, partition } of this.group?.guests ?? []) {
+      session.halt();
+      partition.devices.network?.disconnect();
+    }
     this.tellProfile();
     this.event('terminated');
   }

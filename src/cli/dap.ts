@@ -10,6 +10,8 @@ export interface DapSession {
   /** Takes a message; a slice will handle it. */
   receive(message: unknown): void;
   onMessage(listener: (message: unknown) => void): void;
+  /** Told when there is more to do than the last slice said. */
+  onWork(listener: () => void): void;
   /** Handles one message or runs the guest for a few milliseconds; true when there is more to do. */
   slice(): boolean;
   /** There is more to do, but not in the next milliseconds. */
@@ -81,6 +83,7 @@ export function serve(input: Readable, output: Writable, session: DapSession): P
     session.onMessage((message) => {
       if (!closed) output.write(frame(message));
     });
+    session.onWork(schedule);
     const reader = new MessageReader((text) => {
       session.receive(parseMessage(text));
       schedule();

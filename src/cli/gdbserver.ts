@@ -2,7 +2,9 @@ import { createServer, type Socket } from 'node:net';
 import { type Guest, launchGuests } from '../debugger/launch-guest.ts';
 import { GdbSession } from '../gdb-remote/gdb-session.ts';
 import { portsText } from '../hypervisor/privileges/parse-grant.ts';
+import { captureFile } from './capture-file.ts';
 import { writeAll } from './journal-file.ts';
+import { loopbackSockets } from './loopback-sockets.ts';
 import { nodeFiles } from './node-files.ts';
 import { parseRunOptions } from './options.ts';
 import { RealTime, soon } from './real-time.ts';
@@ -70,8 +72,12 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       vsock: virtio.vsock,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,
       mode: options.mode,
+      ...options.networkAttributes,
     },
     nodeFiles,
+    undefined,
+    undefined,
+    { openOutside: loopbackSockets((sentence) => process.stderr.write(`hyperscope: ${sentence}\n`)), openCapture: captureFile },
   );
   tellRefusals(host);
   guest.session.stopAtEntry();
@@ -88,13 +94,16 @@ class GdbServer {
   private readonly server = createServer((socket) => this.accept(socket));
   private finish: (status: number) => void = () => {};
 
-  constructor(private readonly guest: Guest) {}
+  constructor(private readonly guest: Guest) {
+    guest.partition.onWake(() => this.schedule());
+  }
 
   /** Resolves with the exit status when a client has killed the guest, or the guest has ended and nobody looks at it any more. */
   listen(port: number): Promise<number> {
     const { server } = this;
     return new Promise((resolve, reject) => {
       this.finish = (status) => {
+        this.guest.partition.devices.network?.disconnect();
         server.close();
         for (const socket of this.waiting.keys()) socket.destroy();
         resolve(status);

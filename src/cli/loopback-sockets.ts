@@ -22,7 +22,7 @@ export function loopbackSockets(tell: (sentence: string) => void): OpenOutside {
 
 class LoopbackSockets implements OutsideConnection {
   private readonly flows = new Map<number, Conversation>();
-  private readonly listeners: (Server | DatagramSocket)[];
+  private listeners: readonly (Server | DatagramSocket)[] = [];
   /** Of the last flow that was begun outside: those are odd. */
   private lastFlow = -1;
   private isOver = false;
@@ -31,9 +31,13 @@ class LoopbackSockets implements OutsideConnection {
     private readonly world: OutsideWorld,
     private readonly tell: (sentence: string) => void,
   ) {
-    this.listeners = world.forwards.map(({ kind, hostPort }, index) =>
-      kind === 'tcp' ? this.listen(hostPort, index) : this.bind(hostPort, index),
-    );
+    // The guest whose place this one's takes may have the ports until then.
+    setImmediate(() => {
+      if (this.isOver) return;
+      this.listeners = world.forwards.map(({ kind, hostPort }, index) =>
+        kind === 'tcp' ? this.listen(hostPort, index) : this.bind(hostPort, index),
+      );
+    });
   }
 
   private nextFlow(): number {

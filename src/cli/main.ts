@@ -1,14 +1,17 @@
 import { AdapterSession } from '../adapter/adapter-session.ts';
 import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
 import { ExpressionError } from '../debugger/expressions/evaluator.ts';
+import type { Capture } from '../network/partition-network.ts';
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { ProgramError } from '../programs/program.ts';
 import { asmCommand } from './asm.ts';
 import { benchCommand } from './bench/bench-command.ts';
+import { captureFile } from './capture-file.ts';
 import { dapCommand } from './dap.ts';
 import { exitsCommand } from './exits.ts';
 import { gdbserverCommand } from './gdbserver.ts';
 import { JournalFile } from './journal-file.ts';
+import { loopbackSockets } from './loopback-sockets.ts';
 import { nodeFiles, writeText } from './node-files.ts';
 import { RealTime } from './real-time.ts';
 import { runCommand } from './run.ts';
@@ -44,6 +47,8 @@ async function main(args: readonly string[]): Promise<number> {
             openJournal,
             writeFile,
             pace: () => new RealTime(),
+            openOutside: loopbackSockets,
+            openCapture,
           }),
       );
     case undefined:
@@ -66,8 +71,18 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** The file of a debug session's exit journal. Throws LaunchError. */
 function openJournal(file: string): JournalFile {
+  return launching(() => new JournalFile(file, 'The file of "exits",'));
+}
+
+/** The file of the frames of a network card. Throws LaunchError. */
+function openCapture(file: string): Capture {
+  return launching(() => captureFile(file, 'The file of "pcap",'));
+}
+
+/** What can't be opened is told in answer to the launch. */
+function launching<Result>(open: () => Result): Result {
   try {
-    return new JournalFile(file, 'The file of "exits",');
+    return open();
   } catch (error) {
     throw error instanceof UsageError ? new LaunchError(error.message) : error;
   }

@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly loadAddress?: bigint;
   readonly mode?: 16 | 32 | 64;
   readonly exits?: string;
+  /** The same, as a launch configuration has it. */
+  readonly networkAttributes: Readonly<Record<string, unknown>>;
   /** The network of the machine; none when missing. */
   readonly network?: ReturnType<typeof networkPlan>;
   /** File that gets each frame of the network card. */
@@ -246,6 +248,14 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       guestForward: parseEach(values['guest-forward'], 'guest-forward', parseGuestForward),
       hosts: parseEach(values.host, 'host', parseHost),
     }),
+    networkAttributes: {
+      net: values.net,
+      mac: values.mac,
+      forward: values.forward,
+      guestForward: values['guest-forward'],
+      hosts: values.host,
+      pcap: values.pcap,
+    },
     pcap: values.pcap,
     initrd: values.initrd,
     disks: values.disk?.map(parseDisk) ?? [],

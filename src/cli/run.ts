@@ -3,12 +3,11 @@ import { DebugSession } from '../debugger/debug-session.ts';
 import { Host } from '../hypervisor/host/host.ts';
 import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
-import { pcapHeader, pcapRecord } from '../network/pcap.ts';
-import { DEFAULT_START_SECONDS } from '../platforms/configuration.ts';
 import { createPartition } from '../platforms/create-partition.ts';
 import { openDisk } from '../platforms/open-disk.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import { openSymbols } from '../symbols/open-symbols.ts';
+import { captureFile } from './capture-file.ts';
 import { JournalFile, writeAll } from './journal-file.ts';
 import { loopbackSockets } from './loopback-sockets.ts';
 import { nodeFiles, openForWriting, writeText } from './node-files.ts';
@@ -76,13 +75,6 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     process.stderr.write(`hyperscope: the crash report is in ${options.crashReport}\n`);
   }
   return outcome.status;
-}
-
-/** A file of the frames of a network card, with their times of the guest. Throws UsageError. */
-function captureFile(file: string): (ticks: bigint, frame: Uint8Array) => void {
-  const descriptor = openForWriting(file, '--pcap');
-  writeAll(descriptor, pcapHeader());
-  return (ticks, frame) => writeAll(descriptor, pcapRecord(DEFAULT_START_SECONDS, ticks, frame));
 }
 
 /** `problem`: why the run can't go on, once something outside has failed. */

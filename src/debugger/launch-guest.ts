@@ -18,6 +18,7 @@ import {
 } from './configuration/launch-configuration.ts';
 import { DebugSession } from './debug-session.ts';
 import { GuestGroup } from './guest-group.ts';
+import { type NetworkWorld, SessionNetworks } from './session-networks.ts';
 
 /** A launched guest: its configuration, program, partition and debug session. */
 export interface Guest {
@@ -41,17 +42,21 @@ export function launchGuests(
   files: FileAccess,
   onLoad: OnLoad = () => {},
   before: GuestGroup | undefined = undefined,
+  outside: NetworkWorld = {},
 ): GuestGroup {
   const configuration = parseLaunchConfiguration(raw);
   const host = before?.host.successor() ?? new Host();
-  const guests = configuration.partitions.map((member, index) => {
+  const networks = new SessionNetworks(configuration.partitions, outside);
+  const guests: Guest[] = [];
+  for (const [index, member] of configuration.partitions.entries())
     try {
-      return makeGuest(index, member, configuration, host, files, onLoad);
+      guests.push(makeGuest(index, member, configuration, host, files, onLoad, networks));
     } catch (error) {
+      // What the others have begun outside ends with them.
+      for (const { partition } of guests) partition.destroy();
       if (!(error instanceof ConfigurationError) || configuration.partitions.length === 1) throw error;
       throw new ConfigurationError(`Partition "${member.name}" can't be made: ${error.message}`);
     }
-  });
   return new GuestGroup(host, guests, configuration);
 }
 
@@ -67,6 +72,7 @@ function makeGuest(
   host: Host,
   files: FileAccess,
   onLoad: OnLoad,
+  networks: SessionNetworks,
 ): Guest {
   if (member.processor === 'kvm')
     throw new LaunchError('The processor "kvm" comes with a later version; leave "processor" out to use the emulated one.');
@@ -92,6 +98,7 @@ function makeGuest(
       initrd: member.initrd === undefined ? undefined : files.read(member.initrd),
       virtio: { channels: member.channels, balloon: member.balloon, vsock: member.vsock },
       disks: member.disk?.map((disk) => openDisk(disk, files)),
+      network: networks.planOf(member),
     },
     program,
     host,

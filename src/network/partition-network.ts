@@ -31,8 +31,14 @@ export interface NetworkParts {
   readonly switch?: { readonly to: VirtualSwitch; readonly time: HostTime };
   /** How the user network reaches services outside; nothing is there when missing. */
   readonly outside?: OutsideConnection;
-  /** Told of each frame that the card sends or gets, with its guest time. */
-  readonly capture?: (ticks: bigint, frame: Uint8Array) => void;
+  readonly capture?: Capture;
+}
+
+/** Where frames that the card sends or gets are written down. */
+export interface Capture {
+  /** `ticks`: guest time. */
+  write(ticks: bigint, frame: Uint8Array): void;
+  close(): void;
 }
 
 /** Ticks between the card and the user network: 10 µs. */
@@ -50,6 +56,7 @@ export class PartitionNetwork implements NetworkDevice {
   private readonly toCard: Wire;
   private readonly fromSwitch: Wire;
   private readonly client: SwitchClient | undefined;
+  private isOver = false;
   private readonly toSwitch: (frame: Uint8Array) => void;
 
   constructor(
@@ -85,8 +92,8 @@ export class PartitionNetwork implements NetworkDevice {
   }
 
   transmit(frame: Uint8Array): void {
-    if (frame.length < SHORTEST_FRAME || frame.length > LONGEST_FRAME) return;
-    this.parts.capture?.(this.clock.now(), frame);
+    if (this.isOver || frame.length < SHORTEST_FRAME || frame.length > LONGEST_FRAME) return;
+    this.parts.capture?.write(this.clock.now(), frame);
     if (this.user) this.toUser.send(frame, this.clock.now() + LATENCY);
     this.toSwitch(frame);
   }
@@ -97,7 +104,8 @@ export class PartitionNetwork implements NetworkDevice {
   }
 
   private give(frame: Uint8Array): void {
-    this.parts.capture?.(this.clock.now(), frame);
+    if (this.isOver) return;
+    this.parts.capture?.write(this.clock.now(), frame);
     this.card?.receive(frame);
   }
 
@@ -107,7 +115,10 @@ export class PartitionNetwork implements NetworkDevice {
   }
 
   disconnect(): void {
+    if (this.isOver) return;
+    this.isOver = true;
     this.parts.outside?.end();
+    this.parts.capture?.close();
     if (this.client) this.parts.switch?.to.unplug(this.client);
   }
 

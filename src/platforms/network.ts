@@ -4,7 +4,7 @@ import { type Host, TURN } from '../hypervisor/host/host.ts';
 import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import type { NetworkConfiguration } from '../hypervisor/partition/wire-devices.ts';
 import { encodeEvent, type OpenOutside } from '../network/outside.ts';
-import { PartitionNetwork } from '../network/partition-network.ts';
+import { type Capture, PartitionNetwork } from '../network/partition-network.ts';
 import { VirtualSwitch } from '../network/switch/virtual-switch.ts';
 import type { Forward, GuestForward, UserNetworkOptions } from '../network/user/options.ts';
 import { ConfigurationError } from './configuration.ts';
@@ -23,8 +23,7 @@ export interface PartitionNetworkPlan {
   readonly switch?: VirtualSwitch;
   /** Opens the way outside; nothing is there when missing. */
   readonly openOutside?: OpenOutside;
-  /** Told of each frame that the card sends or gets, with its guest time in ticks. */
-  readonly capture?: (ticks: bigint, frame: Uint8Array) => void;
+  readonly capture?: Capture;
 }
 
 /** What a user says of a network, each as it is understood; undefined where nothing is said. */

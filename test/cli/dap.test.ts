@@ -8,6 +8,8 @@ class EchoSession implements DapSession {
   slices = 0;
   running = false;
   isWaiting = false;
+  /** Something came from outside. */
+  wake = () => {};
   private listener: (message: unknown) => void = () => {};
 
   receive(message: unknown): void {
@@ -17,6 +19,9 @@ class EchoSession implements DapSession {
   }
   onMessage(listener: (message: unknown) => void): void {
     this.listener = listener;
+  }
+  onWork(listener: () => void): void {
+    this.wake = listener;
   }
   slice(): boolean {
     if (this.running) this.slices++;

@@ -50,6 +50,9 @@ async function listen(serve: (socket: Socket) => void) {
 }
 const portOf = (address: string | AddressInfo | null) => (typeof address === 'object' ? (address?.port ?? 0) : 0);
 
+/** Ports are taken a turn after a way outside is opened. */
+const listening = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
 /** A port that nobody has. */
 async function freePort(): Promise<number> {
   const { server, port } = await listen(() => {});
@@ -124,6 +127,7 @@ test('a stream waits while it is not flowing', async () => {
 test('a client at a forwarded port is a flow of its own', async () => {
   const hostPort = await freePort();
   const { outside, until, heard, events } = open([{ kind: 'tcp', hostPort }]);
+  await listening();
   const client = connect(hostPort, HOST);
   client.on('error', () => {});
   client.write('hi');
@@ -148,6 +152,7 @@ test('datagrams to a service, and back', async () => {
 test('each sender at a forwarded UDP port is a flow', async () => {
   const hostPort = await freePort();
   const { outside, until, heard, events } = open([{ kind: 'udp', hostPort }]);
+  await listening();
   const senders = [createSocket('udp4'), createSocket('udp4')];
   for (const [index, sender] of senders.entries()) {
     closing.push(() => sender.close());
@@ -157,8 +162,6 @@ test('each sender at a forwarded UDP port is a flow', async () => {
     await until(() => heard(2 * index + 1) === `from ${index}`);
   }
   outside.send(3, Buffer.from('back'));
-  const [second] = senders;
-  expect(second).toBeDefined();
   const [bytes] = await once(senders[1] ?? senders[0] ?? createSocket('udp4'), 'message');
   expect(String(bytes)).toBe('back');
   expect(events.filter(({ kind }) => kind === 'accepted').map(({ flow }) => flow)).toEqual([1, 3]);
@@ -174,4 +177,18 @@ test.each(['tcp', 'udp'] as const)('a %s port that another program has is told o
   expect(told).toEqual([
     `The ${kind.toUpperCase()} port ${hostPort} of this machine can't be forwarded: another program has it; choose another one.`,
   ]);
+});
+
+test('the ports of one that has ended can be taken by the next one at once', async () => {
+  const hostPort = await freePort();
+  const first = open([{ kind: 'tcp', hostPort }]);
+  await listening();
+  const second = open([{ kind: 'tcp', hostPort }]);
+  first.outside.end();
+  await listening();
+  const client = connect(hostPort, HOST);
+  client.on('error', () => {});
+  await second.until(() => second.kinds().includes('accepted'));
+  expect([first.events, second.told]).toEqual([[], []]);
+  client.destroy();
 });

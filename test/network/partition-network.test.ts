@@ -110,13 +110,21 @@ test('frames on their way are a part of the state', () => {
 describe('a capture', () => {
   test('has all frames of the card, with their times', () => {
     const seen: [bigint, number][] = [];
-    const { network, clock } = cardOn({ user, capture: (ticks, frame) => seen.push([ticks, frame.length]) });
+    let closed = 0;
+    const { network, clock } = cardOn({
+      user,
+      capture: { write: (ticks, frame) => seen.push([ticks, frame.length]), close: () => closed++ },
+    });
     network.transmit(question(1, GATEWAY + 20));
     clock.advance(1_000_000n);
     expect(seen).toEqual([
       [0n, 60],
       [20_000n, 60],
     ]);
+    network.disconnect();
+    network.disconnect();
+    network.transmit(question(1, GATEWAY + 20));
+    expect([closed, seen.length]).toEqual([1, 2]);
   });
 
   test('is a file that tools know', () => {

@@ -2,7 +2,10 @@ import * as v from 'valibot';
 import { MOST_QUEUES } from '../../devices/virtio/block/device.ts';
 import { whyNoFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { GrantError, PRIVILEGE_WORDS, parsePorts, parsePrivileges } from '../../hypervisor/privileges/parse-grant.ts';
+import { parseMac } from '../../network/packets/addresses.ts';
+import { NetworkOptionError, parseForward, parseGuestForward, parseHost } from '../../network/user/options.ts';
 import { MACHINE_NAMES, PLATFORM_NAMES } from '../../platforms/configuration.ts';
+import { NETWORK_NAMES } from '../../platforms/network.ts';
 import { MOTION_SCOPES } from '../run-control/control.ts';
 
 const size = v.pipe(v.string(), v.regex(/^\d+[KMG]?$/i, 'must be a size such as 64M or 1G'));
@@ -34,6 +37,25 @@ function wordList<Output>(parse: (words: readonly string[]) => Output, example: 
     }),
   );
 }
+
+/** Texts that a parser reads one by one, whose NetworkOptionError becomes the issue's message. */
+function parsedList<Output>(parse: (text: string) => Output, example: string) {
+  const message = `must be a list such as ${example}`;
+  return v.pipe(
+    v.array(v.string(message), message),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      try {
+        return dataset.value.map(parse);
+      } catch (error) {
+        if (!(error instanceof NetworkOptionError)) throw error;
+        addIssue({ message: error.message });
+        return NEVER;
+      }
+    }),
+  );
+}
+
+const NO_MAC = 'must be the address of one station, such as "52:54:00:12:34:56"';
 
 /** An attribute as IntelliSense shows it. */
 export interface LaunchAttribute {
@@ -140,6 +162,39 @@ const partitionAttributes = {
     schema: wholeNumber(3, 0xffff_fffe),
     description:
       "The guest's context for sockets to the host (virtio-vsock), 3 or more; there are none without it. Port 7 of the host (context 2) sends back what it is sent.",
+  },
+  net: {
+    schema: v.picklist(NETWORK_NAMES),
+    default: 'none',
+    description:
+      "What the machine's network card is plugged into: a network of its `user`, the `switch` between the partitions of the session, both as one network (`switch+user`), or `none` for no card.",
+  },
+  forward: {
+    schema: parsedList(parseForward, '["tcp:2222:22"]'),
+    description:
+      'Ports of this machine that lead to the guest: `["tcp:2222:22"]` for its port 22, `["tcp:2222:10.0.2.16:22"]` for that of the second guest of the network.',
+  },
+  guestForward: {
+    schema: parsedList(parseGuestForward, '["tcp:80:8000"]'),
+    description:
+      'Services on this machine that the guest reaches at 10.0.2.2: `["tcp:80:8000"]` for what listens at port 8000 here. It reaches no others.',
+  },
+  hosts: {
+    schema: parsedList(parseHost, '["server.test"]'),
+    description:
+      "Names that the guest's resolver finds: `server.test` for 10.0.2.2, `server.test=10.0.2.16` for another address.",
+  },
+  mac: {
+    schema: v.pipe(
+      v.string(),
+      v.check((text) => parseMac(text) !== undefined, NO_MAC),
+      v.transform((text) => parseMac(text) ?? 0),
+    ),
+    description: "The Ethernet address of the machine's network card; each partition has one of its own when it is left out.",
+  },
+  pcap: {
+    schema: v.string(),
+    description: 'A file that each frame of the network card is written to, with its guest time, for Wireshark or tcpdump.',
   },
   loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
   mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },
