@@ -70,6 +70,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       channels: virtio.channels,
       balloon: virtio.balloon,
       vsock: virtio.vsock,
+      shares: options.shares,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,
       mode: options.mode,
       ...options.networkAttributes,

@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type FileAccess, ProgramError } from '../programs/program.ts';
+import { nodeFolder } from './node-folder.ts';
 import { UsageError } from './usage.ts';
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -74,6 +75,7 @@ export const nodeFiles: FileAccess = {
     });
     return { size, read: (offset, length) => reading(file, () => readRange(file, offset, length)) };
   },
+  openFolder: nodeFolder,
   exists: (file) => existsSync(file),
   resolve: (from, relative) => (path.isAbsolute(relative) ? relative : path.join(path.dirname(from), relative)),
 };

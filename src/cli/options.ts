@@ -7,6 +7,7 @@ import { MACHINE_NAMES, type PartitionConfiguration, PLATFORM_NAMES, type Platfo
 import { vendorOf } from '../platforms/create-partition.ts';
 import { NETWORK_NAMES, networkPlan } from '../platforms/network.ts';
 import type { DiskRequest } from '../platforms/open-disk.ts';
+import type { ShareRequest } from '../platforms/open-share.ts';
 import { parseAddress } from '../x86/address.ts';
 import { UsageError } from './usage.ts';
 
@@ -19,6 +20,8 @@ export interface RunOptions {
   readonly disks: readonly (string | DiskRequest)[];
   /** Files that get what the guest writes to channels, by the channel's name. */
   readonly channelFiles: ReadonlyMap<string, string>;
+  /** Folders for the guest. */
+  readonly shares: readonly ShareRequest[];
   readonly loadAddress?: bigint;
   readonly mode?: 16 | 32 | 64;
   readonly exits?: string;
@@ -112,6 +115,14 @@ function parseDisk(text: string): string | DiskRequest {
   return request.file === text ? text : request;
 }
 
+/** `TAG=FOLDER` or `TAG=FOLDER,ro`. Throws UsageError. */
+function parseShare(text: string): ShareRequest {
+  const [, tag, folder, readOnly] = /^([^=]+)=(.+?)(,ro)?$/.exec(text) ?? [];
+  if (tag === undefined || folder === undefined)
+    throw new UsageError(`--share takes a tag and a folder, such as work=., and behind it ,ro; not "${text}".`);
+  return readOnly === undefined ? { tag, folder } : { tag, folder, readOnly: true };
+}
+
 /** Reads an option that is a list with commas; undefined where it isn't given. Throws UsageError. */
 function parseList<Value>(text: string | undefined, option: string, read: (words: string[]) => Value): Value | undefined {
   if (text === undefined) return undefined;
@@ -172,6 +183,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       channel: { type: 'string', multiple: true },
       balloon: { type: 'boolean', default: false },
       vsock: { type: 'string' },
+      share: { type: 'string', multiple: true },
       net: { type: 'string' },
       mac: { type: 'string' },
       forward: { type: 'string', multiple: true },
@@ -259,6 +271,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
     pcap: values.pcap,
     initrd: values.initrd,
     disks: values.disk?.map(parseDisk) ?? [],
+    shares: values.share?.map(parseShare) ?? [],
     channelFiles: new Map(channels.filter(([, file]) => file !== '')),
     loadAddress,
     mode: mode === undefined ? undefined : mode === '16' ? 16 : mode === '32' ? 32 : 64,

@@ -5,6 +5,7 @@ import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts'
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { createPartition } from '../platforms/create-partition.ts';
 import { openDisk } from '../platforms/open-disk.ts';
+import { openShare } from '../platforms/open-share.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import { openSymbols } from '../symbols/open-symbols.ts';
 import { captureFile } from './capture-file.ts';
@@ -45,13 +46,15 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const disks = options.disks.map((disk) => openDisk(disk, nodeFiles));
   const host = new Host();
   tellRefusals(host);
+  const shares = options.shares.map((share) => openShare(share, nodeFiles));
+  const virtio = { ...options.configuration.virtio, shares };
   let problem: string | undefined;
   const openOutside = loopbackSockets((sentence) => {
     problem ??= sentence;
   });
   const capture = options.pcap === undefined ? undefined : captureFile(options.pcap);
   const network = options.network && { ...options.network, openOutside, capture };
-  const partition = createPartition({ ...options.configuration, initrd, disks, network }, program, host);
+  const partition = createPartition({ ...options.configuration, initrd, disks, network, virtio }, program, host);
   const journal = options.exits === undefined ? undefined : new JournalFile(options.exits);
   const { exitsFilter = () => true } = options;
   if (journal) partition.journal.onRecord((record) => exitsFilter(record) && journal.write(record));

@@ -46,6 +46,7 @@ sector, a disk image or a flat binary.
   --mac ADDRESS           the card's Ethernet address (default 52:54:00:12:34:56)
   --pcap FILE             write each frame of the card, with its guest time, for Wireshark
   --vsock CID             sockets to the host (virtio-vsock) for a guest with this context, 3 or more
+  --share TAG=FOLDER[,ro] a folder that the guest can mount by 9p; once for each. What is written stays in memory
   --load-address ADDRESS  where a flat binary goes
   --mode 16|32|64         mode in which a flat binary starts
   --exits FILE            write the exit journal as JSON lines

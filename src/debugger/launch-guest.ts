@@ -3,6 +3,7 @@ import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts'
 import { ConfigurationError } from '../platforms/configuration.ts';
 import { createPartition, vendorOf } from '../platforms/create-partition.ts';
 import { openDisk } from '../platforms/open-disk.ts';
+import { openShare } from '../platforms/open-share.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import type { FileAccess, Program } from '../programs/program.ts';
 import { LinuxSymbols } from '../symbols/linux/linux-symbols.ts';
@@ -96,7 +97,12 @@ function makeGuest(
       testDevice: member.testDevice,
       intercepts: member.intercepts,
       initrd: member.initrd === undefined ? undefined : files.read(member.initrd),
-      virtio: { channels: member.channels, balloon: member.balloon, vsock: member.vsock },
+      virtio: {
+        channels: member.channels,
+        balloon: member.balloon,
+        vsock: member.vsock,
+        shares: member.shares?.map((share) => openShare(share, files)),
+      },
       disks: member.disk?.map((disk) => openDisk(disk, files)),
       network: networks.planOf(member),
     },

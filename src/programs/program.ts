@@ -1,3 +1,5 @@
+import type { HostFolder } from '../devices/virtio/p9/host-folder.ts';
+
 import type { LinuxHeader } from './linux/bz-image.ts';
 
 /** What can be run, after it was recognised by its content and read. */
@@ -85,6 +87,8 @@ export interface FileAccess {
   read(path: string): Uint8Array;
   /** The same for a file that is read in parts; who has not got it reads the whole. Throws as `read` does. */
   open?(path: string): OpenFile;
+  /** A folder to be shared with a guest; who has no folders lacks this. Throws as `read` does. */
+  openFolder?(path: string): HostFolder;
   exists(path: string): boolean;
   /** `relative` as seen from the folder of `from`. */
   resolve(from: string, relative: string): string;

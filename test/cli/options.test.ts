@@ -28,6 +28,11 @@ describe('the options of run', () => {
     const { configuration, channelFiles } = parseRunOptions(['a.asm', '--channel', 'a', '--channel', 'b=out.txt']);
     expect(configuration.virtio).toEqual({ channels: ['a', 'b'], balloon: false });
     expect([...channelFiles]).toEqual([['b', 'out.txt']]);
+    expect(parseRunOptions(['a.asm', '--share', 'a=b=c', '--share', 'd=e,ro']).shares).toEqual([
+      { tag: 'a', folder: 'b=c' },
+      { tag: 'd', folder: 'e', readOnly: true },
+    ]);
+    expect(() => parseRunOptions(['a.asm', '--share', 'folder'])).toThrow('--share takes a tag and a folder');
     expect(() => parseRunOptions(['a.asm', '--disk', 'a.img,seriel=1'])).toThrow('not "seriel="');
   });
 

@@ -120,6 +120,46 @@ static void try_closed_port(void)
 	close(socket_);
 }
 
+/* A folder of the other side, with what the test put there. */
+static void try_folder(void)
+{
+	mkdir("/mnt", 0755);
+	if (mount("work", "/mnt", "9p", 0, "trans=virtio,version=9p2000.L") != 0) {
+		printf("folder: can't be mounted: %s\n", strerror(errno));
+		return;
+	}
+	struct dirent *entry;
+	DIR *folder = opendir("/mnt");
+	printf("folder:");
+	while (folder && (entry = readdir(folder)) != NULL)
+		if (entry->d_name[0] != '.')
+			printf(" %s", entry->d_name);
+	puts("");
+	closedir(folder);
+	printf("folder: %s", content("/mnt/hello.txt"));
+	static unsigned char data[300000], again[300000];
+	int file = open("/mnt/pattern", O_RDONLY);
+	ssize_t length = read(file, data, sizeof data);
+	size_t wrong = 0;
+	for (size_t at = 0; at < sizeof data; at++)
+		wrong += data[at] != (unsigned char)(at * 13);
+	printf("folder: %zd bytes, %zu of them wrong\n", length, wrong);
+	close(file);
+	mkdir("/mnt/made", 0755);
+	file = open("/mnt/made/file", O_RDWR | O_CREAT, 0600);
+	ssize_t written = write(file, data, sizeof data);
+	close(file);
+	int renamed = rename("/mnt/made/file", "/mnt/hello.txt");
+	int linked = symlink("hello.txt", "/mnt/link");
+	file = open("/mnt/link", O_RDONLY);
+	printf("folder: %zd written, %d, %d, %zd read %s\n", written, renamed, linked, read(file, again, sizeof again),
+	       memcmp(data, again, sizeof again) == 0 ? "alike" : "differently");
+	close(file);
+	printf("folder: %d, %d\n", unlink("/mnt/pattern"), rmdir("/mnt/made"));
+	printf("folder: %s\n", open("/mnt/outside", O_RDONLY) < 0 ? strerror(errno) : "led out");
+	umount("/mnt");
+}
+
 static void try_balloon(void)
 {
 	long before = free_mebibytes();
@@ -162,6 +202,7 @@ int main(int count, char **words)
 	try_socket(SOCK_STREAM, "stream");
 	try_socket(SOCK_SEQPACKET, "messages");
 	try_closed_port();
+	try_folder();
 	try_balloon();
 	puts("END");
 	fflush(stdout);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -21,6 +21,11 @@ const MODULES = [
   'vsock',
   'vmw_vsock_virtio_transport_common',
   'vmw_vsock_virtio_transport',
+  'fscache',
+  'netfs',
+  '9pnet',
+  '9pnet_virtio',
+  '9p',
 ];
 /** Enough for all of it, so that a guest that hangs ends the test. */
 const MOST_INSTRUCTIONS = 20_000_000_000n;
@@ -68,6 +73,12 @@ test("Debian's drivers bind to the other devices, and what goes through them is 
     console.log(`skipped: ${made.reason}`);
     return context.skip(made.reason);
   }
+  const shared = path.join(folder, 'shared');
+  const pattern = Uint8Array.from({ length: 300_000 }, (_, index) => index * 13);
+  mkdirSync(path.join(shared, 'sub'), { recursive: true });
+  writeFileSync(path.join(shared, 'hello.txt'), 'hello from a folder\n');
+  writeFileSync(path.join(shared, 'pattern'), pattern);
+  symlinkSync('/etc/hostname', path.join(shared, 'outside'));
   const guest = launchGuest(
     {
       program: made.kernel,
@@ -78,6 +89,7 @@ test("Debian's drivers bind to the other devices, and what goes through them is 
       channels: ['org.example.agent'],
       balloon: true,
       vsock: 3,
+      shares: [{ tag: 'work', folder: shared }],
     },
     nodeFiles,
   );
@@ -101,6 +113,12 @@ test("Debian's drivers bind to the other devices, and what goes through them is 
     'socket, stream: 100000 bytes came back alike, then 0',
     'socket, messages: 20000 bytes came back alike, then 0',
     'socket to a port where nothing listens: Connection reset by peer',
+    'folder: hello.txt outside pattern sub',
+    'folder: hello from a folder',
+    'folder: 300000 bytes, 0 of them wrong',
+    'folder: 300000 written, 0, 0, 300000 read alike',
+    'folder: 0, 0',
+    'folder: No such file or directory',
     'WAITS for an inflated balloon',
     'balloon: inflated',
     'WAITS for a deflated balloon',
@@ -111,5 +129,7 @@ test("Debian's drivers bind to the other devices, and what goes through them is 
   expect(guest.partition.end?.kind).toBe('power-off');
   const shown = runConsoleCommand(guest.session, 'balloon') ?? '';
   console.log(shown);
+  expect(readdirSync(shared).sort()).toEqual(['hello.txt', 'outside', 'pattern', 'sub']);
+  expect(readFileSync(path.join(shared, 'hello.txt'), 'utf8')).toBe('hello from a folder\n');
   expect(shown).toMatch(/pages +8192 inflated, 8192 deflated +[1-9]\d* reported free/);
 });

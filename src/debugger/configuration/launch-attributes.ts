@@ -68,6 +68,7 @@ export interface LaunchAttribute {
   readonly words?: readonly { readonly word: string; readonly meaning: string }[];
 }
 
+const NO_SHARES = 'must be a list of objects such as { "tag": "work", "folder": "..." }';
 /** A disk with more than its file. */
 const diskObject = v.strictObject({
   file: v.string(),
@@ -75,6 +76,7 @@ const diskObject = v.strictObject({
   readOnly: v.optional(v.boolean()),
   queues: v.optional(wholeNumber(1, MOST_QUEUES)),
 });
+const shareObject = v.strictObject({ tag: v.string(), folder: v.string(), readOnly: v.optional(v.boolean()) }, NO_SHARES);
 const NO_DISK = `must be a list of files such as ["disk.img"], or of objects with "file", "serial", "readOnly" and "queues" (1 to ${MOST_QUEUES})`;
 const NO_NAMES = 'must be a list of names such as ["org.hyperscope.agent"]';
 const NO_FILES = 'must be a list of files such as ["disk.img"]';
@@ -195,6 +197,11 @@ const partitionAttributes = {
   pcap: {
     schema: v.string(),
     description: 'A file that each frame of the network card is written to, with its guest time, for Wireshark or tcpdump.',
+  },
+  shares: {
+    schema: v.array(shareObject, NO_SHARES),
+    description:
+      'Folders that the guest can mount (9p): `[{ "tag": "work", "folder": "src" }]`, then `mount -t 9p -o trans=virtio work /mnt` in Linux. What the guest writes stays in memory, and the folder is not changed.',
   },
   loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
   mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },

@@ -61,6 +61,7 @@ export interface PcWorld {
 }
 
 const ISA_LINES = 16;
+const NANOSECONDS = 1_000_000_000n;
 /** Who takes what happened to the network outside, at the partition's input door. */
 export const NETWORK_INPUT = 'network';
 
@@ -128,6 +129,8 @@ export class PcDevices {
         channelOut: world.channelOut,
         balloon: virtio.balloonWorld,
         network: world.network,
+        start: world.startSeconds * NANOSECONDS,
+        now: () => world.startSeconds * NANOSECONDS + world.clock.now(),
       });
     const { hasPci } = world;
     const parts = this.virtio?.all ?? [];

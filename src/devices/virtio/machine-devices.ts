@@ -13,6 +13,7 @@ import {
 } from './inputs.ts';
 import type { VirtioModel } from './model.ts';
 import { VirtioNetwork, type VirtioNetworkWorld } from './network/device.ts';
+import { type Share, VirtioP9 } from './p9/device.ts';
 import { VirtioVsock } from './vsock/device.ts';
 import { EchoHost } from './vsock/host.ts';
 
@@ -22,6 +23,8 @@ export interface VirtioConfiguration {
   readonly disks: readonly VirtioDisk[];
   /** Names of ports that the console has besides. */
   readonly channels?: readonly string[];
+  /** Folders that the guest can mount. */
+  readonly shares?: readonly Share[];
   /** Its context, 3 or more, where it has sockets to the host. */
   readonly vsock?: number;
   /** It has a memory balloon. */
@@ -32,13 +35,13 @@ export interface VirtioConfiguration {
 
 /** Whether there is anything besides what a machine with virtio always has. */
 export function asksForMore(wanted: Omit<VirtioConfiguration, 'disks'>): boolean {
-  const { channels = [], balloon = false, network = false, vsock } = wanted;
-  return channels.length > 0 || balloon || network || vsock !== undefined;
+  const { channels = [], balloon = false, network = false, vsock, shares = [] } = wanted;
+  return channels.length > 0 || shares.length > 0 || balloon || network || vsock !== undefined;
 }
 
 /** Virtio devices of a machine that has any: its disks, the entropy device and the console, and what it was asked to have besides. */
-export function virtioDeviceCount({ disks, balloon = false, network = false, vsock }: VirtioConfiguration): number {
-  return disks.length + 2 + [balloon, network, vsock !== undefined].filter(Boolean).length;
+export function virtioDeviceCount({ disks, balloon = false, network = false, vsock, shares = [] }: VirtioConfiguration): number {
+  return disks.length + shares.length + 2 + [balloon, network, vsock !== undefined].filter(Boolean).length;
 }
 
 /** A disk; without a serial number it has one of its place. */
@@ -56,6 +59,9 @@ export interface VirtioPart {
 interface PartsWorld {
   /** The guest prints on the console. */
   readonly consoleOut: (byte: number) => void;
+  /** Nanoseconds since 1970: when the machine was switched on, and now. */
+  readonly start: bigint;
+  readonly now: () => bigint;
   /** What a balloon takes memory from; there is no balloon when missing. */
   readonly balloon?: VirtioBalloonWorld;
   /** The guest writes to a channel; nobody hears it when missing. */
@@ -72,7 +78,10 @@ export class VirtioParts {
   /** What takes input from outside, by name. */
   readonly inputs: ReadonlyMap<string, (bytes: Uint8Array) => void>;
 
-  constructor({ disks, channels = [], balloon: hasBalloon = false, vsock: cid }: VirtioConfiguration, world: PartsWorld) {
+  constructor(
+    { disks, channels = [], balloon: hasBalloon = false, vsock: cid, shares = [] }: VirtioConfiguration,
+    world: PartsWorld,
+  ) {
     this.console = new VirtioConsole({
       transmit: world.consoleOut,
       channels: channels.map((name) => ({ name, transmit: (bytes) => world.channelOut?.(name, bytes) })),
@@ -92,7 +101,13 @@ export class VirtioParts {
     this.card = world.network && new VirtioNetwork(world.network);
     const more: readonly (VirtioModel | undefined)[] = [balloon, this.card, vsock];
     const others = [new VirtioEntropy(), this.console, ...more.flatMap((model) => model ?? [])];
-    this.all = [...blocks, ...others.map((model): VirtioPart => ({ model, name: model.name, offersPacked: false }))];
+    const { start, now } = world;
+    const folders = shares.map((share, index): VirtioPart => {
+      const model = new VirtioP9({ ...share, start, now });
+      return { model, name: numbered(model.name, index), offersPacked: false };
+    });
+    const rest = others.map((model): VirtioPart => ({ model, name: model.name, offersPacked: false }));
+    this.all = [...blocks, ...rest, ...folders];
   }
 }
 

@@ -6,19 +6,27 @@ import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
 import { VirtioNetwork } from '../../../src/devices/virtio/network/device.ts';
+import { VirtioP9 } from '../../../src/devices/virtio/p9/device.ts';
 import { VirtioVsock } from '../../../src/devices/virtio/vsock/device.ts';
 import { EchoHost } from '../../../src/devices/virtio/vsock/host.ts';
-import { type Packet, packetBytes } from '../../../src/devices/virtio/vsock/packet.ts';
 import type { Random } from '../../support/random.ts';
 import type { Buffer } from './drivers.ts';
+import { FakeFolder } from './fake-folder.ts';
+import { someMessage } from './fuzz-messages.ts';
 import { BUFFERS, PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
 import type { DriverMaker } from './transports.ts';
+
+function makeShare(): VirtioP9 {
+  const folder = new FakeFolder({ n0: { n1: 'text', n2: { n3: '->n1' } }, n1: 'x'.repeat(5000) });
+  return new VirtioP9({ tag: 'fuzzed', folder, start: 0n, now: () => 5n });
+}
 
 /** The devices that are fuzzed. */
 export const FUZZED: readonly (readonly [string, () => VirtioModel])[] = [
   ['virtio-rng', () => new VirtioEntropy()],
   ['virtio-blk', () => new VirtioBlock({ image: imageOfBytes(new Uint8Array(64 * 512)), serial: 'fuzzed' })],
   ['virtio-vsock', () => new VirtioVsock({ cid: 3, host: (happened) => new EchoHost(happened) })],
+  ['virtio-9p', makeShare],
   ['virtio-balloon', () => new VirtioBalloon({ take: checkPages, give: checkPages })],
   ['virtio-console', () => new VirtioConsole({ transmit: () => {} })],
   [
@@ -42,7 +50,6 @@ const FORMATS = [SPLIT, PACKED, SPLIT | featureBit(Feature.EVENT_IDX), PACKED | 
 /** Places that a driver may name, good and bad. */
 const PLACES = [BUFFERS, BUFFERS + 0x1000, 0x2_0000, 0x2_2000, 0x2_3000, 0xf_fff0, 0xffff_ffff, 0] as const;
 const LENGTHS = [1, 16, 17, 512, 513, 1024, 0x2_0000, 0xffff_ffff, 0] as const;
-const REQUEST_TYPES = [0, 1, 4, 8, 11, 13, 99] as const;
 
 export interface FuzzOutcome {
   /** Ring states after which the device still ran, and after which it needed a reset. */
@@ -89,38 +96,20 @@ function fromOutside(model: VirtioModel, random: Random): void {
     random.pick([() => model.inflateTo(random.below(9)), () => model.askStatistics(), () => model.askHints()])();
 }
 
-function somePacket(random: Random): Packet {
-  return {
-    from: random.below(16) === 0 ? 4n : 3n,
-    to: random.below(16) === 0 ? 4n : 2n,
-    fromPort: random.below(4),
-    toPort: random.between(6, 7),
-    type: random.below(4),
-    operation: random.below(9),
-    flags: random.below(4),
-    room: random.pick([0, 10, 0x1_0000, 0xffff_ffff]),
-    passedOn: random.pick([0, random.below(4000)]),
-    data: random.bytes(random.pick([0, 0, 100, 400])),
-  };
-}
-
 /** Chains as a driver makes them, some of them odd. */
 function offerSome(driver: VirtioDriver, random: Random, queue: number): void {
-  if (driver.model instanceof VirtioVsock) driver.dma.bytes.set(packetBytes(somePacket(random)), BUFFERS);
-  else {
-    driver.dma.view.setUint32(BUFFERS, random.pick(REQUEST_TYPES), true);
-    driver.dma.view.setUint32(BUFFERS + 8, random.below(70), true);
-  }
+  const message = someMessage(driver.model, random);
+  driver.dma.bytes.set(message, BUFFERS);
+  const isPacket = driver.model instanceof VirtioVsock && queue === 1;
+  const honest: readonly Buffer[] =
+    driver.model instanceof VirtioP9
+      ? [{ gpa: BUFFERS, length: message.length }]
+      : Array.from({ length: random.below(4) }, () => ({ gpa: BUFFERS, length: isPacket ? 512 : 16 }));
+  const last = driver.model instanceof VirtioP9 ? { gpa: BUFFERS + 0x1000, length: 0x3000 } : { gpa: BUFFERS, length: 513 };
   for (let chains = random.between(1, 3); chains > 0; chains--) {
-    const buffers: Buffer[] = [];
-    const isHonest = random.below(2) === 0;
-    const isPacket = driver.model instanceof VirtioVsock && queue === 1;
-    for (let left = random.between(1, 4); left > 0; left--)
-      buffers.push(
-        isHonest
-          ? { gpa: BUFFERS, length: left === 1 ? 513 : isPacket ? 512 : 16, writable: left === 1 && !isPacket }
-          : { gpa: random.pick(PLACES), length: random.pick(LENGTHS), writable: random.below(2) === 0 },
-      );
+    const odd = () => ({ gpa: random.pick(PLACES), length: random.pick(LENGTHS), writable: random.below(2) === 0 });
+    const buffers: readonly Buffer[] =
+      random.below(2) === 0 ? [...honest, { ...last, writable: !isPacket }] : Array.from({ length: random.between(1, 4) }, odd);
     driver.ring(queue).offer(buffers, random.below(3) === 0);
   }
 }
