@@ -54,7 +54,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   });
   const capture = options.pcap === undefined ? undefined : captureFile(options.pcap);
   const network = options.network && { ...options.network, openOutside, capture };
-  const partition = createPartition({ ...options.configuration, initrd, disks, network, virtio }, program, host);
+  const vsockPorts = options.vsockPorts && { ...options.vsockPorts, openOutside };
+  const partition = createPartition({ ...options.configuration, initrd, disks, network, virtio, vsockPorts }, program, host);
   const journal = options.exits === undefined ? undefined : new JournalFile(options.exits);
   const { exitsFilter = () => true } = options;
   if (journal) partition.journal.onRecord((record) => exitsFilter(record) && journal.write(record));
@@ -68,7 +69,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const session = options.crashReport === undefined ? undefined : new DebugSession(partition, openSymbols(program));
   session?.continue();
   const outcome = await runToEnd(partition, options, started, session, () => problem).finally(() =>
-    partition.devices.network?.disconnect(),
+    partition.devices.disconnect(),
   );
   journal?.close();
   const seconds = (performance.now() - started) / 1000;
@@ -141,7 +142,7 @@ class StandardInput {
 
   /** Somebody may type, or the network leads somewhere. */
   private get canCome(): boolean {
-    return !this.ended || this.partition.devices.network?.isOpen === true;
+    return !this.ended || this.partition.devices.isOpen;
   }
 
   /** Lets events of this process happen. */

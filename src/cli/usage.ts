@@ -47,6 +47,9 @@ sector, a disk image or a flat binary.
   --pcap FILE             write each frame of the card, with its guest time, for Wireshark
   --vsock CID             sockets to the host (virtio-vsock) for a guest with this context, 3 or more
   --share TAG=FOLDER[,ro] a folder that the guest can mount by 9p; once for each. What is written stays in memory
+  --vsock-forward TCP:N   TCP port of 127.0.0.1 that leads to port N of the guest's sockets; once for each
+  --vsock-guest-forward N:TCP
+                          port N of the host, for the guest's sockets, leads to a TCP port of 127.0.0.1; once for each
   --load-address ADDRESS  where a flat binary goes
   --mode 16|32|64         mode in which a flat binary starts
   --exits FILE            write the exit journal as JSON lines

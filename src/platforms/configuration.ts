@@ -15,6 +15,7 @@ import { VCPU_SIZE } from '../processor/state/layout.ts';
 import type { Program } from '../programs/program.ts';
 import type { PartitionNetworkPlan } from './network.ts';
 import { whyNoVirtio } from './virtio-problems.ts';
+import type { VsockPlan } from './vsock.ts';
 
 /** Names of the platforms of the command line's contract, also of those that come with later versions. */
 export const PLATFORM_NAMES = ['bare', 'kvm', 'hyperv', 'xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const;
@@ -49,6 +50,8 @@ export interface PartitionConfiguration {
   readonly disks?: readonly PartitionDisk[];
   /** Virtio devices and ports that a machine has only for who asks. */
   readonly virtio?: Omit<VirtioConfiguration, 'disks'>;
+  /** What the guest's sockets (virtio.vsock) lead to; only the echo of port 7 when missing. */
+  readonly vsockPorts?: VsockPlan;
   /** What the real-time clock shows at switch-on, in seconds since 1970. The same start gives the same run. */
   readonly startSeconds?: bigint;
   /** Records that the exit journal keeps in memory: 0 (exits are only counted) to 1,000,000, 4096 when missing. */

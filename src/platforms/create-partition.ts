@@ -31,6 +31,7 @@ import { KvmPlatform } from './kvm/kvm-platform.ts';
 import { memoryMap } from './memory-map.ts';
 import { checkNetwork, networkOf } from './network.ts';
 import { unhandledException } from './unhandled-exception.ts';
+import { vsockHostOf } from './vsock.ts';
 
 type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration) => Platform;
 
@@ -64,6 +65,7 @@ export function createPartition(
     initrd,
     startSeconds,
     network,
+    vsockPorts,
   } = configuration;
   const makePlatform = PLATFORMS[platform];
   if (makePlatform === undefined) {
@@ -94,7 +96,14 @@ export function createPartition(
     exitsKept: configuration.exitsKept,
     exitOrder: host.exitOrder,
     testDevice: configuration.testDevice,
-    virtio: hasTables && platform !== 'bare' ? { ...configuration.virtio, disks: configuration.disks ?? [] } : undefined,
+    virtio:
+      hasTables && platform !== 'bare'
+        ? {
+            ...configuration.virtio,
+            vsockHost: vsockPorts && vsockHostOf(vsockPorts, () => partition),
+            disks: configuration.disks ?? [],
+          }
+        : undefined,
     hasPci: configuration.machine === 'pc',
     firmware: configuration.machine === 'pc' ? itemsOfFirmware(configuration, program, image, map) : undefined,
     network: network && networkOf(network, host, id, () => partition),

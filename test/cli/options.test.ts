@@ -33,6 +33,13 @@ describe('the options of run', () => {
       { tag: 'd', folder: 'e', readOnly: true },
     ]);
     expect(() => parseRunOptions(['a.asm', '--share', 'folder'])).toThrow('--share takes a tag and a folder');
+    const sockets = ['a.asm', '--vsock', '3', '--vsock-forward', '8000:80', '--vsock-guest-forward', '90:9000'];
+    expect(parseRunOptions(sockets).vsockPorts).toEqual({
+      forwards: [{ hostPort: 8000, port: 80 }],
+      guestForwards: [{ port: 90, hostPort: 9000 }],
+    });
+    expect(() => parseRunOptions(['a.asm', '--vsock-forward', '1:2'])).toThrow('add --vsock 3');
+    expect(() => parseRunOptions(['a.asm', '--vsock', '3', '--vsock-forward', '70000:2'])).toThrow('takes two ports such as');
     expect(() => parseRunOptions(['a.asm', '--disk', 'a.img,seriel=1'])).toThrow('not "seriel="');
   });
 

@@ -185,6 +185,16 @@ export class PcDevices {
     else (this.frontConsole ?? this.uart).receive(bytes);
   }
 
+  /** Whether something may come from outside by a network or by sockets. */
+  get isOpen(): boolean {
+    return this.network?.isOpen === true || this.virtio?.host?.isOpen === true;
+  }
+  /** The machine is gone: all that leads outside ends. */
+  disconnect(): void {
+    this.network?.disconnect();
+    this.virtio?.host?.disconnect();
+  }
+
   /** Names of what takes input from outside besides the console. */
   get inputs(): readonly string[] {
     return [...(this.virtio?.inputs.keys() ?? []), ...(this.network ? [NETWORK_INPUT] : [])];
@@ -193,6 +203,7 @@ export class PcDevices {
   /** Whether something from outside would raise an interrupt: a byte for the console, a frame. */
   get listensForInput(): boolean {
     if (this.network?.isOpen && this.virtio?.card?.listensForInput) return true;
+    if (this.virtio?.host?.isOpen) return true;
     return (this.frontConsole ?? this.uart).listensForInput;
   }
 

@@ -7,6 +7,8 @@ export const CONSOLE_SIZE = 'console-size';
 export const BALLOON_TARGET = 'balloon';
 export const BALLOON_STATISTICS = 'balloon statistics';
 export const BALLOON_HINTS = 'balloon hints';
+/** What happened on the host of the guest's sockets. */
+export const VSOCK_INPUT = 'vsock';
 export const channelInput = (name: string): string => `channel ${name}`;
 
 /** What shows the console has this size now. */

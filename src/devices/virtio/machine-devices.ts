@@ -10,12 +10,13 @@ import {
   channelInput,
   decodeConsoleSize,
   decodePages,
+  VSOCK_INPUT,
 } from './inputs.ts';
 import type { VirtioModel } from './model.ts';
 import { VirtioNetwork, type VirtioNetworkWorld } from './network/device.ts';
 import { type Share, VirtioP9 } from './p9/device.ts';
 import { VirtioVsock } from './vsock/device.ts';
-import { EchoHost } from './vsock/host.ts';
+import { EchoHost, type HostEvent, type ReachableHost } from './vsock/host.ts';
 
 /** What is configured of a machine's virtio devices. */
 export interface VirtioConfiguration {
@@ -27,6 +28,8 @@ export interface VirtioConfiguration {
   readonly shares?: readonly Share[];
   /** Its context, 3 or more, where it has sockets to the host. */
   readonly vsock?: number;
+  /** Makes the host that they reach; only the echo is there when missing. */
+  readonly vsockHost?: (happened: (event: HostEvent) => void) => ReachableHost;
   /** It has a memory balloon. */
   readonly balloon?: boolean;
   /** It has a network card. */
@@ -75,11 +78,13 @@ export class VirtioParts {
   readonly all: readonly VirtioPart[];
   readonly console: VirtioConsole;
   readonly card: VirtioNetwork | undefined;
+  /** What the guest's sockets reach outside. */
+  host: ReachableHost | undefined;
   /** What takes input from outside, by name. */
   readonly inputs: ReadonlyMap<string, (bytes: Uint8Array) => void>;
 
   constructor(
-    { disks, channels = [], balloon: hasBalloon = false, vsock: cid, shares = [] }: VirtioConfiguration,
+    { disks, channels = [], balloon: hasBalloon = false, vsock: cid, vsockHost, shares = [] }: VirtioConfiguration,
     world: PartsWorld,
   ) {
     this.console = new VirtioConsole({
@@ -87,11 +92,16 @@ export class VirtioParts {
       channels: channels.map((name) => ({ name, transmit: (bytes) => world.channelOut?.(name, bytes) })),
     });
     const balloon = hasBalloon && world.balloon ? new VirtioBalloon(world.balloon) : undefined;
-    const vsock = cid === undefined ? undefined : new VirtioVsock({ cid, host: (happened) => new EchoHost(happened) });
+    const makeHost = (happened: (event: HostEvent) => void) => {
+      this.host = vsockHost?.(happened);
+      return this.host ?? new EchoHost(happened);
+    };
+    const vsock = cid === undefined ? undefined : new VirtioVsock({ cid, host: makeHost });
     this.inputs = new Map([
       [CONSOLE_SIZE, (bytes) => this.console.resize(decodeConsoleSize(bytes))],
       ...channels.map((name) => [channelInput(name), (bytes: Uint8Array) => this.console.receive(bytes, name)] as const),
       ...(balloon ? balloonInputs(balloon) : []),
+      ...(this.host ? [[VSOCK_INPUT, (bytes: Uint8Array) => this.host?.input(bytes)] as const] : []),
     ]);
     // Disks have both kinds of rings to choose from, the others split ones: so a guest that takes packed rings shows both.
     const blocks = disks.map((disk, index): VirtioPart => {

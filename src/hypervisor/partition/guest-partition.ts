@@ -411,7 +411,7 @@ export class GuestPartition implements HostedPartition, Machine {
   }
 
   destroy(): void {
-    this.devices.network?.disconnect();
+    this.devices.disconnect();
     this.ended = { kind: 'destroyed', status: 0, message: `Partition ${this.id} was destroyed.` };
   }
 

@@ -26,6 +26,15 @@ export interface VsockHost {
   setFlowing(connection: number, isFlowing: boolean): void;
 }
 
+/** A host that reaches out of the machine: what happens there enters through the partition's input door, as bytes of its own. */
+export interface ReachableHost extends VsockHost {
+  input(bytes: Uint8Array): void;
+  /** Something may come from outside. */
+  readonly isOpen: boolean;
+  /** The machine is gone: all that leads outside ends. */
+  disconnect(): void;
+}
+
 /** What happens on the host. */
 export type HostEvent =
   /** Somebody wants to connect to a port of the guest; `connection` is odd. `send` or `close` tells what came of it. */
