@@ -14,6 +14,7 @@ import { registerExitsView } from './views/exits-view.ts';
 import { GuestActivity } from './views/guest-activity.ts';
 import { registerPageTables } from './views/page-tables.ts';
 import { registerPartitionsView } from './views/partitions-view.ts';
+import { registerVirtqueuesView } from './views/virtqueues-view.ts';
 
 /** What VS Code calls when a guest is to be debugged, or guest assembly is opened. */
 export function activate(context: vscode.ExtensionContext): void {
@@ -33,6 +34,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerPartitionsView(activity),
     registerExitsView(context, activity),
     registerExitProfile(activity),
+    registerVirtqueuesView(context, activity),
   );
   // Not awaited: F5 must not wait for the language server, nor fail with it.
   startLanguageClient(context).catch((error: unknown) => {

@@ -32,6 +32,7 @@ export const Command = {
   BREAK_ON_EXITS_LIKE_THIS: 'hyperscope.exits.breakOnLikeThis',
   SHOW_EXIT_PROFILE: 'hyperscope.showExitProfile',
   ADD_JOURNAL: 'hyperscope.addJournal',
+  SHOW_VIRTQUEUE: 'hyperscope.showVirtqueue',
   COPY_EXIT: 'hyperscope.exits.copy',
 } as const;
 
@@ -39,10 +40,13 @@ export const View = {
   PARTITIONS: 'hyperscope.partitions',
   PAGE_TABLES: 'hyperscope.pageTables',
   EXITS: 'hyperscope.exits',
+  VIRTQUEUES: 'hyperscope.virtqueues',
 } as const;
 
 /** Context keys for the conditions in package.json. */
 export const Context = {
+  /** A guest of the session has virtio devices. */
+  HAS_VIRTQUEUES: 'hyperscope.hasVirtqueues',
   EXITS_FILTERED: 'hyperscope.exitsFiltered',
   /** The keyboard is in the table of VM exits: the editor's own `focusedView` doesn't know what is focused inside a page. */
   EXITS_TABLE_FOCUSED: 'hyperscope.exitsTableFocused',

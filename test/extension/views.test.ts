@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { motionAfter } from '../../src/extension/views/motion.ts';
-import { partitionRows } from '../../src/extension/views/partition-rows.ts';
+import { partitionRows, queueOfRow } from '../../src/extension/views/partition-rows.ts';
 import { Refresher } from '../../src/extension/views/refresher.ts';
 
 /** A refresher with timers that a test lets pass, and questions that it answers. */
@@ -154,4 +154,13 @@ describe('rows of partitions', () => {
       memoryReference: 'gpa:0x0',
     });
   });
+});
+
+test.each([
+  ['1/devices/virtio-blk/queue 0: requests', { partition: 1, device: 'virtio-blk', queue: 0 }],
+  ['2/devices/pci/00:02.0/virtio-net-pci/queue 1: transmit', { partition: 2, device: 'virtio-net-pci', queue: 1 }],
+  ['1/devices/virtio-blk/queue 0: requests/available ring', undefined],
+  ['1/devices/virtio-blk', undefined],
+])('the row %s is about the virtqueue %j', (id, queue) => {
+  expect(queueOfRow(id)).toEqual(queue);
 });

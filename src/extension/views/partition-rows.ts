@@ -1,4 +1,5 @@
 import type { PartitionNode, PartitionRoot } from '../../adapter/requests/partitions.ts';
+import type { QueueChoice } from '../../webview/virtqueues/messages.ts';
 
 /** A row of the Partitions view. */
 export interface PartitionRow {
@@ -38,6 +39,14 @@ export function partitionRows(roots: readonly PartitionRoot[]): PartitionRow[] {
     const text = row(String(id), root, STATE_ICONS[state]);
     return { ...text, description: [value, state, detail].filter((part) => part !== undefined).join('  ') };
   });
+}
+
+const QUEUE_ROW = /^(\d+)\/devices\/(?:.*\/)?([^/]+)\/queue (\d+): [^/]*$/;
+
+/** The virtqueue that a row is about. */
+export function queueOfRow(id: string): QueueChoice | undefined {
+  const [, partition, device, queue] = QUEUE_ROW.exec(id) ?? [];
+  return device === undefined ? undefined : { partition: Number(partition), device, queue: Number(queue) };
 }
 
 function row(id: string, { name, value, detail, memoryReference, children = [] }: PartitionNode, icon?: string): PartitionRow {

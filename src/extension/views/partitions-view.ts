@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import type { PartitionRoot } from '../../adapter/requests/partitions.ts';
 import { Command, View } from '../names.ts';
 import type { GuestActivity } from './guest-activity.ts';
-import { type PartitionRow, partitionRows } from './partition-rows.ts';
+import { type PartitionRow, partitionRows, queueOfRow } from './partition-rows.ts';
 import { Refresher } from './refresher.ts';
 
 /** The view of the partitions with their vCPUs, memory maps and devices. */
@@ -63,9 +63,12 @@ class PartitionsProvider implements vscode.TreeDataProvider<PartitionRow> {
     item.description = description;
     item.tooltip = tooltip;
     item.iconPath = icon === undefined ? undefined : new vscode.ThemeIcon(icon);
-    item.contextValue = ['node', value !== undefined && 'value', memoryReference !== undefined && 'memory']
-      .filter(Boolean)
-      .join(' ');
+    const kinds = [
+      value !== undefined && 'value',
+      memoryReference !== undefined && 'memory',
+      queueOfRow(id) !== undefined && 'virtqueue',
+    ];
+    item.contextValue = ['node', ...kinds].filter(Boolean).join(' ');
     return item;
   }
 }

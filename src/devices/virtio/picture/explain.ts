@@ -20,14 +20,13 @@ interface ChainMemory {
 /** The header of a network frame (virtio 1.2, 5.1.6), as VERSION_1 has it, and that of Ethernet behind it. */
 const NETWORK_HEADER = 12;
 const ETHERNET_HEADER = 14;
-const NETWORK = 1;
 /** Bytes of text that are shown. */
 const MOST_TEXT = 80;
 
 const EXPLAINERS: Readonly<Record<number, (memory: ChainMemory) => Explanation>> = {
   [DeviceId.BLOCK]: explainBlock,
   [DeviceId.CONSOLE]: explainText,
-  [NETWORK]: explainFrame,
+  [DeviceId.NETWORK]: explainFrame,
 };
 
 /** Says what is in a buffer of a device of this kind; nothing for kinds that have no headers, or where it can't be read. */
