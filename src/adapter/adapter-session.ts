@@ -101,7 +101,10 @@ export class AdapterSession {
   /** Run without debugging: nothing stops the guest. */
   private free = false;
   private readonly journal: ExitJournalFile;
-  private readonly console = new GuestConsole((text, data) => this.event('output', { category: 'stdout', output: text, data }));
+  private readonly console = new GuestConsole(
+    (text, data) => this.event('output', { category: 'stdout', output: text, data }),
+    (output) => this.event('hyperscope/console', output),
+  );
   private looked: Guest | undefined;
 
   constructor(readonly options: AdapterOptions) {
@@ -229,7 +232,7 @@ export class AdapterSession {
     this.looked = undefined;
     this.launchArguments = raw;
     this.free = raw.noDebug === true;
-    this.console.listen(group.guests);
+    this.console.listen(group.guests, group.configuration.console);
     group.host.journal.onRefusal((refusal) => this.tellRefusal(group, refusal));
   }
 

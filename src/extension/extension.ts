@@ -7,6 +7,7 @@ import { registerOpenSample } from './commands/open-sample.ts';
 import { registerShowMemory } from './commands/show-memory.ts';
 import { registerStepInstruction } from './commands/step-instruction.ts';
 import { registerDebugAdapter } from './debug-adapter.ts';
+import { registerGuestTerminals } from './guest-terminals.ts';
 import { startLanguageClient } from './language-client.ts';
 import { registerLaunchConfigurations } from './launch-configurations.ts';
 import { registerExitProfile } from './views/exit-profile-view.ts';
@@ -30,6 +31,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerOpenSample(context),
     registerShowMemory(),
     registerCrashReport(),
+    registerGuestTerminals(),
     registerPageTables(context),
     registerPartitionsView(activity),
     registerExitsView(context, activity),

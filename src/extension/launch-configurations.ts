@@ -40,7 +40,7 @@ async function resolve(
 ): Promise<vscode.DebugConfiguration | undefined> {
   const isEmpty = !configuration.type && !configuration.request && !configuration.name;
   // "Run Without Debugging" stops nowhere, the entry included.
-  if (!isEmpty) return configuration.noDebug ? { ...configuration, stopOnEntry: false } : configuration;
+  if (!isEmpty) return { console: 'auto', ...configuration, ...(configuration.noDebug ? { stopOnEntry: false } : {}) };
   const document = vscode.window.activeTextEditor?.document;
   if (!document || !isGuestProgram(document)) {
     const what = document ? `${path.basename(document.fileName)} is not a guest program` : 'No guest program is open';
@@ -55,7 +55,7 @@ async function resolve(
     void vscode.window.showErrorMessage(`${path.basename(document.fileName)} could not be saved; mend that, then start again.`);
     return undefined;
   }
-  const more = configuration.noDebug ? { noDebug: true, stopOnEntry: false } : {};
+  const more = { console: 'auto', ...(configuration.noDebug ? { noDebug: true, stopOnEntry: false } : {}) };
   return launchConfiguration(`Debug ${path.basename(document.fileName)}`, document.uri.fsPath, more);
 }
 

@@ -1,5 +1,8 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Client } from './client.ts';
+import { Client } from './client.ts';
 import { atEntry } from './guests.ts';
 
 /** Echoes what it reads from its serial port in brackets, and says on the debug console how much it was; q ends it. */
@@ -128,5 +131,63 @@ idt: times 256 * 16 db 0
     expect(refusal('rax')).toMatch(/^The guest is running/);
     expect(client.evaluate('help input', 'repl')).toMatch(/^input \[-n\] TEXT: types TEXT/);
     expect(client.evaluate('exits', 'repl')).toMatch(/VM exit|in all/);
+  });
+
+  test('is for a terminal of the client where that is wished: as it is, from before the guest runs, again at a restart', () => {
+    const partitions = [{ name: 'one' }, { name: 'two' }];
+    const { client } = atEntry(ECHO, { partitions, console: 'terminal' });
+    const sent = () => client.events.filter(({ event }) => event === 'hyperscope/console').map(({ body }) => body);
+    const first = sent();
+    expect(first).toMatchObject([
+      { guest: 0, name: 'one', begins: true, text: '' },
+      { guest: 1, name: 'two', begins: true, text: '' },
+    ]);
+    client.ask('continue', { threadId: 1 });
+    client.ask('hyperscope/input', { text: 'é', partition: first[1].partition });
+    slices(client, 100);
+    const text = (guest: number) =>
+      sent()
+        .filter((body) => body.guest === guest)
+        .map((body) => body.text)
+        .join('');
+    // A character of two bytes with others between them is none.
+    expect([text(0), text(1)]).toEqual(['', '<\ufffd><\ufffd>']);
+    // The other devices stay where they are.
+    expect([client.output, outputs(client, 'debug-console')]).toEqual(['two: ++', 'two: ++']);
+    client.ask('restart');
+    expect(sent().slice(-2)).toMatchObject([{ begins: true }, { begins: true }]);
+  });
+
+  test('is for a terminal by itself only where the client leaves it open and the guest may be Linux', () => {
+    const sent = (options: object) => {
+      const { client } = atEntry(ECHO, options);
+      return client.events.some(({ event }) => event === 'hyperscope/console');
+    };
+    expect(['auto', 'debugConsole', 'terminal'].map((choice) => sent({ console: choice }))).toEqual([false, false, true]);
+    // As large as a kernel, and not assembled here.
+    const image = path.join(mkdtempSync(path.join(tmpdir(), 'hyperscope-console-')), 'kernel.bin');
+    writeFileSync(image, new Uint8Array(3 << 20));
+    const large = (options: object) => {
+      const client = new Client();
+      client.launch(image, { mode: 64, loadAddress: '0x100000', ...options });
+      return client.events.some(({ event }) => event === 'hyperscope/console');
+    };
+    expect([large({ console: 'auto' }), large({}), large({ console: 'debugConsole' })]).toEqual([true, false, false]);
+  });
+
+  test('has the size of its terminal, where the machine can be told', () => {
+    const { client } = atEntry(ECHO);
+    expect(client.request('hyperscope/consoleSize', { columns: 132, rows: 43 }).success).toBe(true);
+    for (const size of [{ columns: 80 }, { columns: 0, rows: 1 }, { columns: 1.5, rows: 1 }, { columns: 80, rows: 65536 }])
+      expect(client.request('hyperscope/consoleSize', size).message).toMatch(/needs a number "(columns|rows)"/);
+    client.ask('launch', { program: client.session.launched.first.configuration.program, machine: 'pc', channels: ['a'] });
+    client.ask('hyperscope/consoleSize', { columns: 132, rows: 43 });
+    client.ask('configurationDone');
+    client.run();
+    client.ask('continue', { threadId: 1 });
+    slices(client, 3);
+    client.ask('pause', { threadId: 1 });
+    client.run();
+    expect(JSON.stringify(client.ask('hyperscope/partitions'))).toMatch(/132 ?[x×] ?43/);
   });
 });

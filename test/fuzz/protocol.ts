@@ -57,6 +57,7 @@ const REQUESTS: readonly (readonly [command: string, parameters: object])[] = [
   ['stepIn', { threadId: 1, targetId: 1 }],
   ['locations', { locationReference: 1 }],
   ['hyperscope/input', { text: 'x', data: 'eA==' }],
+  ['hyperscope/consoleSize', { columns: 80, rows: 25 }],
   ['hyperscope/partitions', {}],
   ['hyperscope/virtqueues', { partition: 1, device: 'virtio-blk', queue: 0, unfold: [0] }],
   ['hyperscope/exits', { by: 'port', value: '0x3f8', filter: 'reason=io', count: 20, partition: 1 }],

@@ -56,6 +56,8 @@ function parsedList<Output>(parse: (text: string) => Output, example: string) {
 }
 
 const NO_MAC = 'must be the address of one station, such as "52:54:00:12:34:56"';
+/** Where a guest's serial console can be shown. */
+const CONSOLES = ['auto', 'debugConsole', 'terminal'] as const;
 
 /** An attribute as IntelliSense shows it. */
 export interface LaunchAttribute {
@@ -253,6 +255,12 @@ export const launchAttributes = {
     default: 'all',
     description:
       'Who goes on and who stops with the vCPU that you continue, step or pause: `all`, its `partition`, or that `vcpu` alone.',
+  },
+  console: {
+    schema: v.picklist(CONSOLES),
+    default: 'auto',
+    description:
+      "Where the guest's serial console is: in the `debugConsole`, or in a `terminal` of the editor, one for each partition, in which you can type. `auto`: a terminal for a Linux kernel, the Debug Console for others.",
   },
   stopOnEntry: { schema: v.boolean(), default: true, description: 'Stop before the first instruction of the guest.' },
   interruptsWhileStepping: {
