@@ -338,7 +338,7 @@ export class AdapterSession {
 
   /** A guest has other symbols than before: functions that breakpoints wait for, modules. */
   private tellSymbols(): void {
-    for (const breakpoint of this.breakpoints.refresh(this.launched.guests, 'functions'))
+    for (const breakpoint of this.breakpoints.refresh(this.launched.guests))
       this.event('breakpoint', { reason: 'changed', breakpoint });
     for (const change of this.modules.changes(this.launched.guests)) this.event('module', change);
   }

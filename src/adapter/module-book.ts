@@ -8,10 +8,11 @@ export interface DescribedModule {
   readonly version?: string;
   readonly isUserCode: boolean;
   readonly symbolStatus: string;
+  readonly symbolFilePath?: string;
   readonly addressRange?: string;
 }
 
-/** The Linux kernels of the guests, and the modules that these have loaded. */
+/** The Linux kernels of the guests, the modules that these have loaded, and the programs of processes that have symbols. */
 export function kernelModules(guests: readonly Guest[]): DescribedModule[] {
   return guests.flatMap(({ index, configuration, session: { linux } }) => {
     if (linux?.banner === undefined) return [];
@@ -22,7 +23,8 @@ export function kernelModules(guests: readonly Guest[]): DescribedModule[] {
       name: `${before}Linux`,
       version: linux.banner,
       isUserCode: true,
-      symbolStatus: status,
+      symbolStatus: linux.kernelFile ? `${status}, and from a file` : status,
+      symbolFilePath: linux.kernelFile?.path,
     };
     const modules = linux.modules.map(({ name, base, size }) => ({
       id: `${index}:linux:${name}`,
@@ -31,7 +33,14 @@ export function kernelModules(guests: readonly Guest[]): DescribedModule[] {
       symbolStatus: status,
       addressRange: `${hex(base)}-${hex(base + BigInt(size))}`,
     }));
-    return [kernel, ...modules];
+    const programs = linux.programs.map(({ pid, file }) => ({
+      id: `${index}:process:${pid}`,
+      name: `${before}${file.name}, pid ${pid}`,
+      isUserCode: true,
+      symbolStatus: 'From the file of the launch attribute "symbols"',
+      symbolFilePath: file.path,
+    }));
+    return [kernel, ...modules, ...programs];
   });
 }
 

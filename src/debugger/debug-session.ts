@@ -17,6 +17,7 @@ import { ExpressionError } from './expressions/evaluator.ts';
 import { guestContext } from './inspection/call-stack.ts';
 import { waitsForStartUp } from './inspection/vcpu-status.ts';
 import { LinuxGuest, type Observer } from './linux/linux-guest.ts';
+import type { SymbolFile } from './linux/symbol-files.ts';
 import { type RunControl, SLICE_INSTRUCTIONS, type Step } from './run-control/control.ts';
 import type { SessionEvent, StepUnit, StopEvent } from './run-control/events.ts';
 import { GuestStep } from './run-control/guest-step.ts';
@@ -116,9 +117,15 @@ export class DebugSession implements RunControl {
     this.askForExceptions();
   }
 
-  /** Looks for a Linux kernel where the program was loaded. */
-  findLinux(program: readonly { readonly gpa: bigint; readonly size: number }[]): void {
-    if (this.linux?.start(program)) this.observe();
+  /** Looks for a Linux kernel where the program was loaded. `files`: of the user, with symbols of the kernel and of programs. */
+  findLinux(program: readonly { readonly gpa: bigint; readonly size: number }[], files: readonly SymbolFile[]): void {
+    if (!this.linux) return;
+    this.linux.files = files;
+    if (this.linux.start(program)) this.observe();
+  }
+
+  isPlace(vcpu: number, address: bigint): boolean {
+    return this.linux?.isPlace(vcpu, address) ?? true;
   }
 
   private observe(): void {
@@ -318,6 +325,7 @@ export class DebugSession implements RunControl {
   }
 
   private begin(passes: (stop: StopEvent) => boolean): void {
+    this.symbols.lookFrom?.(this.current);
     this.crashes.goesOn();
     const { current } = this;
     const stop = this.held.stopOf(current) ?? this.lastStop;

@@ -19,6 +19,7 @@ import {
 } from './configuration/launch-configuration.ts';
 import { DebugSession } from './debug-session.ts';
 import { GuestGroup } from './guest-group.ts';
+import { SymbolFile } from './linux/symbol-files.ts';
 import { type NetworkWorld, SessionNetworks } from './session-networks.ts';
 
 /** A launched guest: its configuration, program, partition and debug session. */
@@ -111,7 +112,10 @@ function makeGuest(
   );
   const symbols = openSymbols(program);
   const session = new DebugSession(partition, mayBeLinux(program) ? new LinuxSymbols(symbols) : symbols);
-  session.findLinux(program.segments);
+  session.findLinux(
+    program.segments,
+    (member.symbols ?? []).map((path) => SymbolFile.read(path, files)),
+  );
   session.interruptsWhileStepping = interruptsWhileStepping;
   return { index, configuration: member, program, partition, session };
 }

@@ -123,6 +123,8 @@ export interface SymbolSource {
   unwind(frame: FrameContext): FrameRegisters | undefined;
   /** Why a frame has no caller, where it isn't the outermost one: a few words, without a stop. */
   whyNoCaller?(frame: FrameContext): string | undefined;
+  /** User addresses of a guest with processes mean what they do for the one that this vCPU runs. */
+  lookFrom?(vcpu: number): void;
   /** At most so many names of symbols that begin with a text, besides those of the program's file. */
   namesWith?(prefix: string, most: number): readonly string[];
   variables(frame: FrameContext): readonly Variable[];

@@ -1,12 +1,22 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { TEXT, toyKernel } from '../linux/toy-kernel.ts';
-import { Client } from './client.ts';
+import { functionAt, TEXT, toyKernel } from '../linux/toy-kernel.ts';
+import { hasTool } from '../symbols/gdb.ts';
+import { Client, lineOf } from './client.ts';
+
+const SOURCE = path.resolve(import.meta.dirname, '../linux/toy-kernel.c');
+/** Where a kernel is linked to that runs at TEXT. */
+const LINKED = 0xffff_ffff_8100_0000n;
+const linkedAt = (name: Parameters<typeof functionAt>[0]) => LINKED + BigInt(functionAt(name));
 
 /** A toy kernel that goes to its first stop. */
-function run(names: readonly string[], packed = false, filters: readonly string[] = ['guest-panic']): Client {
+function run(names: readonly string[], packed = false, filters: readonly string[] = ['guest-panic'], more: object = {}): Client {
   const { program, options } = toyKernel(packed);
   const client = new Client();
-  client.launch(program, options);
+  client.launch(program, { ...options, ...more });
   client.ask('setFunctionBreakpoints', { breakpoints: names.map((name) => ({ name })) });
   client.ask('setExceptionBreakpoints', { filters });
   client.ask('configurationDone');
@@ -58,7 +68,7 @@ describe('a guest that is a Linux kernel', () => {
       return client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'toy_probe' }] }).breakpoints[0].message;
     });
     expect(answers).toEqual([
-      'The kernel has no function "toy_probe" yet; it may come with a module.',
+      'The kernel has no function "toy_probe" yet; it may come with a module or a program.',
       '"toy_probe" will be looked for when the guest\'s kernel runs.',
     ]);
   });
@@ -71,6 +81,39 @@ describe('a guest that is a Linux kernel', () => {
     expect(client.ask('exceptionInfo', { threadId: 1 })).toMatchObject({ exceptionId: 'Kernel panic', description: text });
     expect(client.ask('hyperscope/crashReport').markdown).toContain(text);
     expect(goOn(client).event).toBe('terminated');
+  });
+
+  test.skipIf(!hasTool('gcc'))('has the source of a vmlinux, moved to where the kernel runs', () => {
+    const vmlinux = path.join(mkdtempSync(path.join(tmpdir(), 'hyperscope-vmlinux-')), 'vmlinux');
+    const sections = [
+      ['start', 'start_kernel'],
+      ['panic', 'panic'],
+    ] as const;
+    const places = sections.map(([section, name]) => `-Wl,--section-start=.toy.${section}=0x${linkedAt(name).toString(16)}`);
+    const text = `-Wl,--defsym=_text=0x${LINKED.toString(16)}`;
+    const options = [
+      '-g',
+      '-O1',
+      '-fno-builtin',
+      '-mcmodel=kernel',
+      '-fno-pie',
+      '-no-pie',
+      '-static',
+      '-nostdlib',
+      '-Wl,-e,start_kernel',
+      text,
+      ...places,
+    ];
+    execFileSync('gcc', [...options, '-o', vmlinux, SOURCE]);
+    const client = run([], false, ['guest-panic'], { symbols: [vmlinux] });
+    const [frame] = client.frames();
+    expect(frame).toMatchObject({ name: 'panic', source: { path: SOURCE } });
+    expect(frame.line).toBeGreaterThanOrEqual(lineOf(SOURCE, 'panic(const'));
+    expect(client.scope('Arguments').code).toBe('1792');
+    const breakpoint = { source: { path: SOURCE }, breakpoints: [{ line: lineOf(SOURCE, 'panic(const') }] };
+    expect(client.ask('setBreakpoints', breakpoint).breakpoints).toMatchObject([
+      { verified: true, instructionReference: `0x${(TEXT + linkedAt('panic') - LINKED).toString(16)}` },
+    ]);
   });
 
   test('panics by itself when nobody wants to know', () => {

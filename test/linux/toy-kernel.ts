@@ -37,9 +37,10 @@ const Place = {
   MODULE_ORC: 0x3_3000,
 } as const;
 const CURRENT = 0x80n;
-/** Functions of 64 bytes each, from offset 0x100 on. */
+/** Functions of 128 bytes each, from offset 0x100 on. */
 const FUNCTIONS = ['start_kernel', 'do_init_module', 'do_one_initcall', 'panic', '__die'] as const;
-const functionAt = (name: (typeof FUNCTIONS)[number]) => 0x100 + 0x80 * FUNCTIONS.indexOf(name);
+/** Offset of a function in the image. */
+export const functionAt = (name: (typeof FUNCTIONS)[number]): number => 0x100 + 0x80 * FUNCTIONS.indexOf(name);
 
 /** What boots a real kernel in miniature: page tables, a process, a module that is loaded, and a panic in the end. */
 const CODE = `

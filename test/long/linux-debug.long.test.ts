@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { Client } from '../adapter/client.ts';
+import { Client, lineOf } from '../adapter/client.ts';
 import { initramfs } from '../linux/initramfs.ts';
 import { debianKernel } from '../linux/kernel.ts';
 
@@ -31,7 +31,10 @@ function prepare(form: (typeof FORMS)[number]['form']) {
   writeFileSync(initrd, initramfs([{ name: 'init', bytes: readFileSync(init) }, ...files]));
   writeFileSync(disk, new Uint8Array(1 << 20));
   const append = 'console=ttyS0 panic=-1 cryptomgr.notests rdinit=/init';
-  return { program: kernel[form], init, options: { initrd, disk: [disk], memory: '256M', append, stopOnEntry: false } };
+  return {
+    program: kernel[form],
+    options: { initrd, disk: [disk], memory: '256M', append, symbols: [init], stopOnEntry: false },
+  };
 }
 
 const names = (client: Client) => client.frames().map(({ name }) => name as string);
@@ -50,7 +53,7 @@ for (const { form, what } of FORMS)
     const isMoved = form === 'image';
     const later = isMoved
       ? '"virtblk_probe" will be looked for when the guest\'s kernel runs.'
-      : 'The kernel has no function "virtblk_probe" yet; it may come with a module.';
+      : 'The kernel has no function "virtblk_probe" yet; it may come with a module or a program.';
     expect(breakpoints).toMatchObject([{ verified: !isMoved }, { verified: false, message: later }]);
     client.ask('setExceptionBreakpoints', { filters: ['guest-panic'] });
     client.ask('configurationDone');
@@ -63,7 +66,8 @@ for (const { form, what } of FORMS)
     // In a module that is loaded on the way, down to the system call of the process that loads it.
     client.ask('continue', { threadId: 1 });
     expect(client.run(1_000_000).body).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [breakpoints[1].id] });
-    expect(names(client)).toEqual([
+    const stack = names(client);
+    expect(stack.slice(0, stack.indexOf('main') + 1)).toEqual([
       'virtblk_probe',
       'virtio_dev_probe',
       'really_probe',
@@ -79,15 +83,18 @@ for (const { form, what } of FORMS)
       '__do_sys_finit_module',
       'do_syscall_64',
       'entry_SYSCALL_64_after_hwframe',
-      expect.stringMatching(/^0x4[0-9a-f]{5}$/),
+      'syscall',
+      'load',
+      'main',
     ]);
     const told = client.events.filter(({ event }) => event === 'breakpoint').map(({ body }) => body.breakpoint);
     expect(told.at(-1)).toMatchObject({ id: breakpoints[1].id, verified: true });
     const loaded = client.events
       .filter(({ event }) => event === 'module')
       .map(({ body }) => `${body.reason} ${body.module.name}`);
-    expect(loaded).toEqual(['new Linux', ...MODULES.map((name) => `new ${name}.ko`)]);
-    expect(client.ask('modules').modules.at(-1)).toMatchObject({ name: 'virtio_blk.ko', id: '0:linux:virtio_blk' });
+    expect(loaded).toEqual(['new Linux', expect.stringMatching(/^new .*, pid 1$/), ...MODULES.map((name) => `new ${name}.ko`)]);
+    const modules = client.ask('modules').modules.slice(-2);
+    expect(modules).toMatchObject([{ name: 'virtio_blk.ko', id: '0:linux:virtio_blk' }, { id: '0:process:1' }]);
     expect(client.evaluate('rip')).toMatch(/<virtblk_probe>$/);
     expect(client.evaluate('jiffies')).toMatch(/^0xffffffff.*<jiffies_64>$/);
     const { targets } = client.ask('completions', { text: 'virtblk_pro', column: 12 });
@@ -97,12 +104,29 @@ for (const { form, what } of FORMS)
     expect(processes[0]).toMatch(/^ {4}1 {2}R {2}init +cr3 0x[0-9a-f]+ +on vCPU 0$/);
     expect(processes[1]).toMatch(/^ {4}2 {2}S {2}\[kthreadd\]/);
 
+    // In the program of the process, by its source, while the kernel runs below it.
+    client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'triangle' }] });
+    client.ask('continue', { threadId: 1 });
+    expect(client.run(1_000_000).body).toMatchObject({ reason: 'breakpoint', description: 'Breakpoint' });
+    expect(names(client).slice(0, 2)).toEqual(['triangle', 'main']);
+    expect(client.frames()[1]).toMatchObject({ source: { path: SOURCE }, line: lineOf(SOURCE, 'printf("triangle') });
+    expect(client.scope('Arguments')).toEqual({ count: '100' });
+    const lines = Array.from({ length: 4 }, () => {
+      client.move('next');
+      const [{ name, line }] = client.frames();
+      return `${name}:${line}`;
+    });
+    expect(lines).toContain(`triangle:${lineOf(SOURCE, 'sum += i')}`);
+    client.move('stepOut');
+    expect(names(client)[0]).toBe('main');
+    expect(client.ask('threads').threads).toMatchObject([{ name: 'vCPU 0 (init, pid 1)' }]);
+
     client.ask('setFunctionBreakpoints', { breakpoints: [] });
     client.ask('continue', { threadId: 1 });
     const text = 'Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000700';
     expect(client.run(1_000_000).body).toMatchObject({ reason: 'exception', description: 'Kernel panic', text });
     expect(client.output).toContain('triangle of 100: 5050');
-    expect(names(client).slice(0, -1)).toEqual([
+    expect(names(client).slice(0, 6)).toEqual([
       'panic',
       'do_exit.cold',
       'do_group_exit',

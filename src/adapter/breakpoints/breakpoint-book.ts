@@ -50,12 +50,12 @@ export class BreakpointBook {
     return this.tell(giveAll(guests, { asked, give }));
   }
 
-  /** Gives a group again to guests that have other symbols than before. Returns the breakpoints for which that changes something. */
-  refresh(guests: readonly Guest[], group: string): readonly BreakpointAnswer[] {
-    const known = this.groups.get(group);
-    if (!known) return [];
+  /** Gives what hangs on symbols again to guests that have others than before. Returns the breakpoints that this changes. */
+  refresh(guests: readonly Guest[]): readonly BreakpointAnswer[] {
     const before = new Map(this.told);
-    return this.tell(giveAll(guests, known)).filter((one) => before.get(one.id) !== JSON.stringify(one));
+    const groups = [...this.groups].filter(([name]) => name === 'functions' || name.startsWith('source:'));
+    const answers = groups.flatMap(([, group]) => this.tell(giveAll(guests, group)));
+    return answers.filter((one) => before.get(one.id) !== JSON.stringify(one));
   }
 
   private tell(answers: readonly BreakpointAnswer[]): readonly BreakpointAnswer[] {

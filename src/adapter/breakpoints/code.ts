@@ -86,7 +86,8 @@ export const functionBreakpoints: GiveBreakpoints = (guest, asked) => {
 };
 
 function whyNoFunction({ session }: Guest, name: string): string {
-  if (session.linux?.banner !== undefined) return `The kernel has no function "${name}" yet; it may come with a module.`;
+  if (session.linux?.banner !== undefined)
+    return `The kernel has no function "${name}" yet; it may come with a module or a program.`;
   if (session.linux) return `"${name}" will be looked for when the guest's kernel runs.`;
   const escaped = name.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&');
   const near = name === '' ? [] : session.symbols.functionsNamed(`/^${escaped}|${escaped}$/`);

@@ -16,6 +16,8 @@ interface Session {
   evaluate(text: string, vcpu?: number, exit?: VmExit): bigint;
   /** The value of an expression as a log message shows it. Throws ExpressionError. */
   print(text: string, vcpu: number, exit?: VmExit): string;
+  /** Whether an address means for a vCPU what its symbol does: a program's address belongs to its process. */
+  isPlace(vcpu: number, address: bigint): boolean;
   /** Prints what a logpoint says. */
   log(text: string): void;
 }
@@ -107,9 +109,10 @@ export class StopRules {
   judgeCode(vcpu: number, address: bigint): StopEvent | undefined {
     const hit: number[] = [];
     let text: string | undefined;
-    for (const group of this.code.values())
+    for (const [name, group] of this.code)
       for (const breakpoint of group) {
         if (!breakpoint.addresses.includes(address)) continue;
+        if (name !== 'instructions' && !this.session.isPlace(vcpu, address)) continue;
         const verdict = this.ask(breakpoint, vcpu);
         if (verdict.kind !== 'stop') continue;
         hit.push(breakpoint.id);

@@ -205,6 +205,11 @@ const partitionAttributes = {
     description:
       'Folders that the guest can mount (9p): `[{ "tag": "work", "folder": "src" }]`, then `mount -t 9p -o trans=virtio work /mnt` in Linux. What the guest writes stays in memory, and the folder is not changed.',
   },
+  symbols: {
+    schema: v.array(v.string(NO_FILES), NO_FILES),
+    description:
+      'ELF files with debug information for a Linux guest: its `vmlinux`, and programs that its processes run. They are bound to where the kernel and the processes have them.',
+  },
   loadAddress: { schema: address, description: 'Where a flat binary is placed, for example 0x100000.' },
   mode: { schema: v.picklist([16, 32, 64] as const), description: 'Code size of a flat binary.' },
   testDevice: {

@@ -60,6 +60,7 @@ function currentRegisters(session: Inspected, vcpu: number): FrameRegisters {
 /** The context in which variables and expressions of the newest guest frame are read. */
 export function guestContext(session: Inspected, vcpu: number): FrameContext {
   const { processor } = session.vcpu(vcpu);
+  session.symbols.lookFrom?.(vcpu);
   return {
     pc: processor.linearRip,
     registers: currentRegisters(session, vcpu),

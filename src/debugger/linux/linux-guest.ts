@@ -3,11 +3,12 @@ import { MSR_KERNEL_GS_BASE, Segment } from '../../processor/state/layout.ts';
 import { KallsymsError } from '../../symbols/linux/kallsyms.ts';
 import { LinuxKernel, type RamPart } from '../../symbols/linux/kernel.ts';
 import { KERNEL_HALF } from '../../symbols/linux/kernel-memory.ts';
-import type { LinuxSymbols } from '../../symbols/linux/linux-symbols.ts';
+import type { LinuxSymbols, RunningProgram } from '../../symbols/linux/linux-symbols.ts';
 import { type KernelModule, ModuleReader } from '../../symbols/linux/modules.ts';
 import { type KernelTask, TaskReader } from '../../symbols/linux/tasks.ts';
 import { hex } from '../../x86/address.ts';
 import { kernelMessage } from './message.ts';
+import { programFile, type SymbolFile } from './symbol-files.ts';
 
 /** What this asks of the session that it belongs to. */
 interface Session {
@@ -20,6 +21,12 @@ export type Observation =
   | { readonly kind: 'symbols' }
   | { readonly kind: 'panic'; readonly description: string; readonly text: string };
 export type Observer = (vcpu: number) => Observation | undefined;
+
+/** A program of the user's files that a process runs. */
+export interface FoundProgram extends RunningProgram {
+  readonly pid: number;
+  readonly file: SymbolFile;
+}
 
 /** Kernels run here, or the modules behind them do. */
 const KERNEL_CODE = 0xffff_ffff_8000_0000n;
@@ -42,13 +49,18 @@ export class LinuxGuest {
   private readonly loaded = new Map<string, KernelModule>();
   private tries = 0;
   private nextTry = 0n;
+  /** Files of the user with symbols, of the kernel and of programs. */
+  files: readonly SymbolFile[] = [];
+  private found: readonly FoundProgram[] = [];
   /** Why the guest's symbol table can't be used, once that is known. */
   problem: string | undefined;
 
   constructor(
     private readonly session: Session,
     private readonly symbols: LinuxSymbols,
-  ) {}
+  ) {
+    symbols.setProcesses((vcpu) => this.taskOf(vcpu)?.pageTables);
+  }
 
   /** Looks for a kernel in parts of the memory; true when one was found. */
   private find(ram: readonly RamPart[]): boolean {
@@ -69,7 +81,11 @@ export class LinuxGuest {
     const { btf, memory } = kernel;
     this.moduleReader = btf && ModuleReader.open(memory, btf);
     this.taskReader = btf && TaskReader.open(memory, btf);
-    this.symbols.setKernel(kernel);
+    const { kernelFile: file } = this;
+    const linked = file?.address('_text');
+    const running = kernel.address('_text');
+    const details = linked === undefined || running === undefined ? undefined : file?.symbols(running - linked);
+    this.symbols.setKernel(kernel, details);
     this.refresh();
   }
 
@@ -101,10 +117,21 @@ export class LinuxGuest {
     this.moduleReader = undefined;
     this.taskReader = undefined;
     this.loaded.clear();
+    this.found = [];
     this.tries = 0;
     this.nextTry = 0n;
     this.problem = undefined;
     this.symbols.setKernel(undefined);
+  }
+
+  /** The file with the kernel's debug information, where the user gave one. */
+  get kernelFile(): SymbolFile | undefined {
+    return this.files.find(({ isKernel }) => isKernel);
+  }
+
+  /** Processes whose program is one of the user's files. */
+  get programs(): readonly FoundProgram[] {
+    return this.found;
   }
 
   /** `Linux version …`; undefined until a kernel is found. */
@@ -132,7 +159,7 @@ export class LinuxGuest {
         changed = true;
       }
     for (const module of now) if (this.take(module, moduleReader)) changed = true;
-    return changed;
+    return this.forgetEnded() || changed;
   }
 
   private take(module: KernelModule, reader: ModuleReader): boolean {
@@ -143,6 +170,43 @@ export class LinuxGuest {
     return true;
   }
 
+  // --- programs ----------------------------------------------------------------------------------------------------------
+
+  /** Programs of processes that have ended, whose page tables may belong to others by now; true when there were some. */
+  private forgetEnded(): boolean {
+    if (this.found.length === 0) return false;
+    const living = new Map((this.tasks ?? []).map(({ pid, pageTables }) => [pid, pageTables]));
+    return this.setPrograms(this.found.filter(({ pid, pageTables }) => living.get(pid) === pageTables));
+  }
+
+  private setPrograms(programs: readonly FoundProgram[]): boolean {
+    const isSame = programs.length === this.found.length && programs.every((one, index) => one === this.found[index]);
+    if (isSame) return false;
+    this.found = programs;
+    this.symbols.setPrograms(programs);
+    return true;
+  }
+
+  /** `start_thread`: a process has a program in its memory, and goes on at its first instruction. */
+  private programStarts(vcpu: number): Observation | undefined {
+    const task = this.taskOf(vcpu);
+    const entry = task && this.taskReader?.entryOf(task);
+    if (!task || task.pageTables === undefined || entry === undefined) return undefined;
+    const { pid, name, pageTables } = task;
+    const file = programFile(this.files, name, entry);
+    const bias = file?.biasOf(entry);
+    const others = this.found.filter((one) => one.pid !== pid && one.pageTables !== pageTables);
+    const begun = file && bias !== undefined ? [{ pid, pageTables, file, symbols: file.symbols(bias) }] : [];
+    return this.setPrograms([...others, ...begun]) ? { kind: 'symbols' } : undefined;
+  }
+
+  /** Whether a breakpoint at an address is meant here: in a program of a process only in that process. */
+  isPlace(vcpu: number, address: bigint): boolean {
+    const owners = this.symbols.processesAt(address);
+    const space = owners && this.taskOf(vcpu)?.pageTables;
+    return owners === undefined || (space !== undefined && owners.includes(space));
+  }
+
   // --- places that the kernel comes by -----------------------------------------------------------------------------------
 
   /** Where the debugger looks at the guest, by linear address. */
@@ -151,6 +215,9 @@ export class LinuxGuest {
       ['do_init_module', () => this.moduleComes()],
       ['panic', (vcpu) => this.panics(vcpu)],
       ['__die', (vcpu) => this.dies(vcpu)],
+      ...(this.files.some(({ isKernel }) => !isKernel)
+        ? [['start_thread', (vcpu: number) => this.programStarts(vcpu)] as const]
+        : []),
     ];
     const found = new Map<bigint, Observer>();
     for (const [name, observer] of places) {

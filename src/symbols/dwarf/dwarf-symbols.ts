@@ -213,8 +213,9 @@ export class DwarfSymbols implements SymbolSource {
 
   /** Bytes of the program as its file has them. */
   private codeAt(address: bigint, length: number): Uint8Array | undefined {
-    for (const [name, { address: start, bytes }] of this.input.sections) {
-      if (start === 0n && !name.startsWith('.text')) continue;
+    for (const [name, { address: linked, bytes }] of this.input.sections) {
+      const start = this.info.moved(linked, this.addressSize);
+      if (linked === 0n && !name.startsWith('.text')) continue;
       if (address >= start && address < start + BigInt(bytes.length)) {
         const offset = Number(address - start);
         return bytes.subarray(offset, offset + length);

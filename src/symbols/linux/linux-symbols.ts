@@ -1,4 +1,5 @@
 import { LineSymbols } from '../line-symbols.ts';
+import { RETURN_ADDRESS } from '../registers.ts';
 import type {
   FrameContext,
   FrameRegisters,
@@ -9,7 +10,6 @@ import type {
   TypedValue,
   Variable,
 } from '../symbol-source.ts';
-import { EvaluationError } from '../symbol-source.ts';
 import type { LinuxKernel } from './kernel.ts';
 import { KERNEL_HALF } from './kernel-memory.ts';
 import type { KernelModule, ModuleReader } from './modules.ts';
@@ -22,25 +22,57 @@ interface LoadedModule {
   readonly orc: OrcTable | undefined;
 }
 
+/** A program that a process runs, with its symbols where it lies there. */
+export interface RunningProgram {
+  readonly symbols: SymbolSource;
+  /** Guest physical address of the process's page tables. */
+  readonly pageTables: bigint;
+}
+
 /**
- * The symbols of a guest that runs Linux: those of its program file first, then those that the kernel carries, of itself and of its
- * loaded modules. Until a kernel is found there are only the program's.
+ * The symbols of a guest that runs Linux: those of its program file first, then those of files that the user gave, then those that the
+ * kernel carries, of itself and of its loaded modules. Until a kernel is found there are only the program's.
  */
 export class LinuxSymbols implements SymbolSource {
   private kernel: LinuxKernel | undefined;
+  /** Debug information of the kernel, from a file. */
+  private details: SymbolSource | undefined;
   private readonly modules = new Map<string, LoadedModule>();
+  private programs: readonly RunningProgram[] = [];
   private unwinder: OrcUnwinder | undefined;
   private parts: readonly SymbolSource[];
+  private vcpu = 0;
+
+  /** Page tables of the process that a vCPU runs. */
+  private processOf: (vcpu: number) => bigint | undefined = () => undefined;
 
   constructor(private readonly program: SymbolSource) {
     this.parts = [program];
   }
 
-  /** Takes the symbols of a kernel, or none when the guest begins anew. */
-  setKernel(kernel: LinuxKernel | undefined): void {
+  /** Says how to find out which process a vCPU runs. */
+  setProcesses(processOf: (vcpu: number) => bigint | undefined): void {
+    this.processOf = processOf;
+  }
+
+  /** User addresses mean what they do for the process that this vCPU runs. */
+  lookFrom(vcpu: number): void {
+    this.vcpu = vcpu;
+  }
+
+  /** Takes the symbols of a kernel (and of a file with its debug information), or none when the guest begins anew. */
+  setKernel(kernel: LinuxKernel | undefined, details?: SymbolSource): void {
     this.kernel = kernel;
+    this.details = details;
     this.modules.clear();
+    this.programs = [];
     this.unwinder = kernel && new OrcUnwinder(kernel.memory, (address) => this.orcAt(address));
+    this.collect();
+  }
+
+  /** Takes the programs of processes, as they are now. */
+  setPrograms(programs: readonly RunningProgram[]): void {
+    this.programs = programs;
     this.collect();
   }
 
@@ -58,60 +90,75 @@ export class LinuxSymbols implements SymbolSource {
 
   private collect(): void {
     const modules = [...this.modules.values()].map(({ symbols }) => symbols);
-    this.parts = [this.program, ...modules, ...(this.kernel ? [this.kernel.symbols] : [])];
+    const kernel = [this.details, ...modules, this.kernel?.symbols].filter((part) => part !== undefined);
+    this.parts = [this.program, ...kernel];
   }
 
-  /** The first answer that a part gives. */
-  private first<T>(ask: (part: SymbolSource) => T | undefined): T | undefined {
-    for (const part of this.parts) {
-      const answer = ask(part);
-      if (answer !== undefined) return answer;
-    }
-    return undefined;
+  /** Everything that has names. */
+  private get all(): readonly SymbolSource[] {
+    return [...this.programs.map(({ symbols }) => symbols), ...this.parts];
+  }
+
+  /** What may know an address: of programs those of the process that is looked at. */
+  private partsFor(address: bigint): readonly SymbolSource[] {
+    if (address >= KERNEL_HALF || this.programs.length === 0) return this.parts;
+    const space = this.processOf(this.vcpu);
+    const own = this.programs.filter(({ pageTables }) => pageTables === space).map(({ symbols }) => symbols);
+    return [...own, ...this.parts];
+  }
+
+  /** The processes, by their page tables, whose program has code at an address; undefined where no program has. */
+  processesAt(address: bigint): readonly bigint[] | undefined {
+    if (address >= KERNEL_HALF) return undefined;
+    const found = this.programs.filter(({ symbols }) => symbols.functionAt(address) !== undefined);
+    return found.length > 0 ? found.map(({ pageTables }) => pageTables) : undefined;
   }
 
   private partAt(address: bigint): SymbolSource {
-    return this.parts.find((part) => part.functionAt(address) !== undefined) ?? this.program;
+    return this.partsFor(address).find((part) => part.functionAt(address) !== undefined) ?? this.program;
   }
 
   get producer(): string {
     return this.program.producer;
   }
   get files(): readonly string[] {
-    return this.program.files;
+    return [...new Set(this.all.flatMap(({ files }) => files))];
   }
   lineAt(address: bigint): LineRange | undefined {
-    return this.program.lineAt(address);
+    return first(this.partsFor(address), (part) => part.lineAt(address));
   }
   addressesOf(path: string, line: number): { readonly line: number; readonly addresses: readonly bigint[] } {
-    return this.program.addressesOf(path, line);
+    const found = this.all.map((part) => part.addressesOf(path, line)).filter(({ addresses }) => addresses.length > 0);
+    const nearest = Math.min(...found.map((one) => one.line));
+    const addresses = found.filter((one) => one.line === nearest).flatMap((one) => one.addresses);
+    return { line: addresses.length > 0 ? nearest : line, addresses: [...new Set(addresses)] };
   }
   linesOf(path: string): readonly number[] {
-    return this.program.linesOf(path);
+    return [...new Set(this.all.flatMap((part) => part.linesOf(path)))].sort((a, b) => a - b);
   }
   inlineFramesAt(address: bigint): readonly InlineFrame[] {
-    return this.program.inlineFramesAt(address);
+    return this.partAt(address).inlineFramesAt(address);
   }
 
   functionAt(address: bigint): FunctionInfo | undefined {
-    return this.first((part) => part.functionAt(address));
+    return first(this.partsFor(address), (part) => part.functionAt(address));
   }
 
   /** Each place once, as the first part names it. */
   functionsNamed(name: string): readonly FunctionInfo[] {
     const found = new Map<bigint, FunctionInfo>();
-    for (const part of this.parts) for (const one of part.functionsNamed(name)) if (!found.has(one.low)) found.set(one.low, one);
+    for (const part of this.all) for (const one of part.functionsNamed(name)) if (!found.has(one.low)) found.set(one.low, one);
     return [...found.values()];
   }
 
   describe(address: bigint): string | undefined {
     const module = this.moduleAt(address);
     if (module) return module.symbols.describe(address);
-    return this.first((part) => part.describe(address));
+    return first(this.partsFor(address), (part) => part.describe(address));
   }
 
   symbol(name: string): { readonly address: bigint; readonly size: number } | undefined {
-    const found = this.first((part) => part.symbol(name));
+    const found = first(this.all, (part) => part.symbol(name));
     if (found) return found;
     const address = this.kernel?.address(name);
     return address === undefined ? undefined : { address, size: 0 };
@@ -136,11 +183,6 @@ export class LinuxSymbols implements SymbolSource {
     return undefined;
   }
 
-  /** The module that an address lies in, for the name of a frame. */
-  moduleNameAt(address: bigint): string | undefined {
-    return this.moduleAt(address)?.module.name;
-  }
-
   private orcAt(address: bigint): OrcTable | undefined {
     if (address < KERNEL_HALF) return undefined;
     const loaded = this.moduleAt(address) ?? [...this.modules.values()].find(({ symbols }) => symbols.functionAt(address));
@@ -149,8 +191,16 @@ export class LinuxSymbols implements SymbolSource {
   }
 
   private callerOf(frame: FrameContext): FrameRegisters | StackEnd | undefined {
-    if (this.unwinder && frame.pc >= KERNEL_HALF) return this.unwinder.unwind(frame);
-    return this.partAt(frame.isCaller ? frame.pc - 1n : frame.pc).unwind(frame);
+    if (!this.unwinder || frame.pc < KERNEL_HALF) return this.partAt(frame.isCaller ? frame.pc - 1n : frame.pc).unwind(frame);
+    const caller = this.unwinder.unwind(frame);
+    return caller === 'outermost' || 'reason' in caller ? caller : this.completed(caller, frame);
+  }
+
+  /** ORC leads to the caller; debug information that comes to the same knows more of its registers. */
+  private completed(caller: FrameRegisters, frame: FrameContext): FrameRegisters {
+    const detailed = this.details?.unwind(frame);
+    if (!detailed || detailed.get(RETURN_ADDRESS) !== caller.get(RETURN_ADDRESS)) return caller;
+    return { ...caller, get: (register) => caller.get(register) ?? detailed.get(register) };
   }
 
   unwind(frame: FrameContext): FrameRegisters | undefined {
@@ -164,14 +214,27 @@ export class LinuxSymbols implements SymbolSource {
     return typeof caller === 'object' && 'reason' in caller ? caller.reason : undefined;
   }
 
-  variables(frame: FrameContext): readonly Variable[] {
-    return this.program.variables(frame);
+  /** The part whose source a frame stands in. */
+  private languageOf(frame: FrameContext): SymbolSource {
+    const place = frame.isCaller ? frame.pc - 1n : frame.pc;
+    return this.partsFor(place).find((part) => part.lineAt(place) !== undefined) ?? this.program;
   }
 
-  /** In C where the program's file has types; else the names alone are known. Throws EvaluationError. */
-  evaluate(expression: string, frame: FrameContext): TypedValue {
-    if (this.program.producer === 'symbol table')
-      throw new EvaluationError(`"${expression}" is not known: the kernel's own symbols have no types.`);
-    return this.program.evaluate(expression, frame);
+  variables(frame: FrameContext): readonly Variable[] {
+    return this.languageOf(frame).variables(frame);
   }
+
+  /** In C where a file has types for the frame. Throws EvaluationError. */
+  evaluate(expression: string, frame: FrameContext): TypedValue {
+    return this.languageOf(frame).evaluate(expression, frame);
+  }
+}
+
+/** The first answer that a part gives. */
+function first<T>(parts: readonly SymbolSource[], ask: (part: SymbolSource) => T | undefined): T | undefined {
+  for (const part of parts) {
+    const answer = ask(part);
+    if (answer !== undefined) return answer;
+  }
+  return undefined;
 }

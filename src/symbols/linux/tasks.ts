@@ -32,6 +32,7 @@ export class TaskReader {
   private constructor(
     private readonly memory: KernelMemory,
     private readonly offsets: Readonly<Record<'tasks' | 'pid' | 'name' | 'state' | 'exit' | 'mm' | 'pgd', number>>,
+    private readonly auxiliary: number | undefined,
   ) {}
 
   /** Undefined where the type information lacks what is needed. */
@@ -45,7 +46,7 @@ export class TaskReader {
       mm: btf.offsetOf('task_struct', 'mm'),
       pgd: btf.offsetOf('mm_struct', 'pgd'),
     });
-    return offsets && new TaskReader(memory, offsets);
+    return offsets && new TaskReader(memory, offsets, btf.offsetOf('mm_struct', 'saved_auxv'));
   }
 
   /** All processes, but the idle task (`init_task`) whose address is given and which the list hangs on. */
@@ -69,7 +70,25 @@ export class TaskReader {
     const pageTables = pgd === undefined ? undefined : memory.translate(pgd);
     return { address, pid, name: printable(name), state: stateLetter(state | exit), pageTables };
   }
+
+  /** Where the program of a process was told that its first instruction is; undefined for threads of the kernel. */
+  entryOf({ address }: KernelTask): bigint | undefined {
+    const { memory, offsets, auxiliary } = this;
+    const mm = memory.u64(address + BigInt(offsets.mm));
+    if (!mm || auxiliary === undefined) return undefined;
+    for (let index = 0; index < MOST_VALUES; index++) {
+      const at = mm + BigInt(auxiliary + 16 * index);
+      const type = memory.u64(at);
+      if (type === undefined || type === 0n) return undefined;
+      if (type === AT_ENTRY) return memory.u64(at + 8n);
+    }
+    return undefined;
+  }
 }
+
+/** AT_ENTRY of the auxiliary vector (System V ABI for AMD64, 3.4.3), and how far it is looked for. */
+const AT_ENTRY = 9n;
+const MOST_VALUES = 32;
 
 function stateLetter(state: number): string {
   if ((state & 0x3f) === 2 && (state & NO_LOAD) !== 0) return 'I';
