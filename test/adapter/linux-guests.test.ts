@@ -60,6 +60,22 @@ describe('a guest that is a Linux kernel', () => {
     expect(client.ask('completions', { text: 'toy_', column: 5 }).targets).toMatchObject([{ label: 'toy_probe' }]);
   });
 
+  test('has modules that go again', () => {
+    const client = run(['toy_probe']);
+    const head = client.evaluate('modules').split(' ')[0] ?? '';
+    const empty = new Uint8Array(new BigUint64Array([BigInt(head)]).buffer);
+    client.ask('writeMemory', { memoryReference: head, data: Buffer.from(empty).toString('base64') });
+    client.move('stepIn', 'instruction');
+    expect(client.events.filter(({ event }) => event === 'module').at(-1)?.body).toMatchObject({
+      reason: 'removed',
+      module: { name: 'toy_blk.ko' },
+    });
+    expect(client.events.filter(({ event }) => event === 'breakpoint').at(-1)?.body.breakpoint).toMatchObject({
+      verified: false,
+    });
+    expect(client.evaluate('rip')).not.toContain('toy_probe');
+  });
+
   test('says why a breakpoint waits', () => {
     const answers = [false, true].map((packed) => {
       const { program, options } = toyKernel(packed);
@@ -81,6 +97,26 @@ describe('a guest that is a Linux kernel', () => {
     expect(client.ask('exceptionInfo', { threadId: 1 })).toMatchObject({ exceptionId: 'Kernel panic', description: text });
     expect(client.ask('hyperscope/crashReport').markdown).toContain(text);
     expect(goOn(client).event).toBe('terminated');
+  });
+
+  test('stops with what an oops is about', () => {
+    const client = run(['do_init_module']);
+    // As the kernel calls `__die(text, registers, error)`. A jump to a place runs past its stops, so that one returns to it.
+    const text = TEXT + 0xd100n;
+    const place = client.evaluate('do_one_initcall').split(' ')[0];
+    const registers = TEXT + 0xe800n;
+    for (const assignment of [
+      `qword [${registers + 128n}] = ${place} + 4`,
+      `rdi = ${text}`,
+      `rsi = ${registers}`,
+      'rdx = 2',
+      'qword [rsp] = __die',
+      'rip = __die',
+    ])
+      client.evaluate(assignment, 'repl');
+    goOn(client);
+    const message = 'toys left: error code 0x2 at do_one_initcall+0x4';
+    expect(lastStop(client)).toMatchObject({ reason: 'exception', description: 'Kernel oops', text: message });
   });
 
   test.skipIf(!hasTool('gcc'))('has the source of a vmlinux, moved to where the kernel runs', () => {
