@@ -1,11 +1,12 @@
 import type { Handler } from '../../stages/stage.ts';
+import { hex } from '../../x86/address.ts';
 import type { NamedMmioDevice } from '../bus/mmio-bus.ts';
 import type { Device, InterruptLine } from '../device.ts';
 import type { InspectNode } from '../inspect.ts';
 import { requireVersion } from '../state.ts';
 import type { BarKind } from './configuration-space.ts';
 import type { BarRegion, PciFunction } from './function.ts';
-import { inspectFunction } from './inspect.ts';
+import { inspectFunction, placeName, registerName } from './inspect.ts';
 import { SLOTS } from './registers.ts';
 
 export interface PciBusWorld {
@@ -116,6 +117,13 @@ export class PciBus implements Device<PciBusState> {
   /** Slots have a function 0 only, and there is no other bus. */
   private at(target: number): PciFunction | undefined {
     return (target & 7) === 0 ? this.slots[target >> 3] : undefined;
+  }
+
+  /** What an address of a register names, for a debugger. */
+  describe(target: number, offset: number): { readonly function: string; readonly register: string } {
+    const found = this.at(target);
+    const name = found ? registerName(found.configuration, offset) : 'none';
+    return { function: `${placeName(target)} ${found?.name ?? 'nothing'}`, register: `${hex(offset, 2)} ${name}` };
   }
 
   /** Functions are devices of the machine too, which resets and saves each. */

@@ -1,3 +1,4 @@
+import { type Handler, inFrame, modelFrame, stage } from '../../stages/stage.ts';
 import { hex } from '../../x86/address.ts';
 import type { Device, PortDevice } from '../device.ts';
 import type { InspectNode } from '../inspect.ts';
@@ -45,6 +46,20 @@ export class ConfigurationPorts implements Device<ConfigurationPortsState>, Port
   writePort(port: number, size: 1 | 2 | 4, value: number): void {
     if (port === CONFIG_ADDRESS && size === 4) this.address = (value & ADDRESS_BITS) >>> 0;
     else if (port >= CONFIG_DATA && this.isEnabled) this.bus.writeConfiguration(this.target, this.offset(port), size, value);
+  }
+
+  /** The same in stages: which function and register the address names, and what the register is afterwards. */
+  *writePortInStages(port: number, size: 1 | 2 | 4, value: number): Handler {
+    const isAddress = port === CONFIG_ADDRESS && size === 4;
+    if (isAddress || (port >= CONFIG_DATA && this.isEnabled))
+      yield* inFrame(modelFrame(`PCI configuration ${isAddress ? 'address' : 'data'}`), this.writeAndTell(port, size, value));
+    else this.writePort(port, size, value);
+  }
+  private *writeAndTell(port: number, size: 1 | 2 | 4, value: number): Handler {
+    if (port >= CONFIG_DATA) yield stage('pci.write', { ...this.bus.describe(this.target, this.offset(port)), value, size });
+    this.writePort(port, size, value);
+    if (port === CONFIG_ADDRESS) yield stage('pci.select', this.bus.describe(this.target, this.address & 0xfc));
+    else yield stage('pci.written', { now: this.readPort(port, size) });
   }
 
   reset(): void {

@@ -12,10 +12,13 @@ export const Config = {
   REVISION: 0x08,
   /** Three bytes: programming interface, subclass, base class. */
   CLASS: 0x09,
+  CACHE_LINE: 0x0c,
   HEADER_TYPE: 0x0e,
   BARS: 0x10,
+  CARD_BUS: 0x28,
   SUBSYSTEM_VENDOR: 0x2c,
   SUBSYSTEM: 0x2e,
+  ROM: 0x30,
   CAPABILITIES: 0x34,
   INTERRUPT_LINE: 0x3c,
   INTERRUPT_PIN: 0x3d,

@@ -63,6 +63,34 @@ test('configuration spaces are memory too', () => {
   );
 });
 
+test('writes in stages do what writes do, and name the function and its register', () => {
+  const machine = machineWith(small());
+  const stages = (port: number, value: number) =>
+    [...machine.ports.writeInStages(port, 4, value)].flatMap((step) => (step.kind === 'stage' ? [step.values] : []));
+  const at = (offset: number) => (0x8000_0800 | offset) >>> 0;
+  expect(stages(0xcf8, at(0x10))).toEqual([{ function: '00:01.0 small', register: '0x10 BAR 0' }]);
+  expect(stages(0xcfc, 0xd000_00ff)).toEqual([
+    { function: '00:01.0 small', register: '0x10 BAR 0', value: 0xd000_00ff, size: 4 },
+    { now: 0xd000_0000 },
+  ]);
+  expect(machine.mmio.find(0xd000_0000n)?.name).toBe('small BAR 0');
+  const names = [0, 4, 8, 0xc, 0x24, 0x28, 0x2c, 0x3c, 0x40, 0x44, 0x60].map((offset) => stages(0xcf8, at(offset))[0]?.register);
+  expect(names).toEqual([
+    '0x00 ids',
+    '0x04 command',
+    '0x08 revision',
+    '0x0c cache line and latency',
+    '0x24 BAR 5',
+    '0x28 CardBus structure',
+    '0x2c subsystem',
+    '0x3c interrupt line',
+    '0x40 MSI-X + 0x0',
+    '0x44 MSI-X + 0x4',
+    '0x60 reserved',
+  ]);
+  expect(stages(0xcf8, 0x8001_1000)).toEqual([{ function: '01:02.0 nothing', register: '0x00 none' }]);
+});
+
 describe('a configuration space', () => {
   test('tells sizes of BARs by what can be written', () => {
     const machine = machineWith(
