@@ -1,6 +1,11 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { imageOfBytes } from '../../src/devices/disk-image/raw-image.ts';
+import type { PartitionConfiguration } from '../../src/platforms/configuration.ts';
 import { guest, runToEnd } from './run-guest.ts';
+
+const SAMPLE = readFileSync(path.resolve(import.meta.dirname, '../../samples/kvm/virtio-pci.asm'), 'utf8');
 
 /** Finds the disk on the bus, and moves its BAR; then writes its status, and prints what it reads back: `B` and an acknowledged status. */
 const SOURCE = `
@@ -76,6 +81,40 @@ describe.each(['intel', 'amd'] as const)('a pc, %s', (vendor) => {
     expect(chains).toContainEqual(
       expect.stringMatching(/VMM process: KVM_EXIT_MMIO \| VMM process: virtio-blk-pci common configuration write$/),
     );
+  });
+});
+
+describe.each(['intel', 'amd'] as const)('the sample with an entropy device on PCI, %s', (vendor) => {
+  const start = (configuration: Partial<PartitionConfiguration> = {}) =>
+    guest(SAMPLE, { vendor, machine: 'pc', ...configuration });
+
+  test('gets its bytes and one message, alike in both tiers and after a reset', () => {
+    const partition = start();
+    const first = runToEnd(partition);
+    expect(first.text).toMatch(/^[\da-f]{32}\n$/);
+    expect(first.end.kind).toBe('power-off');
+    partition.reset();
+    expect(runToEnd(partition, 100)).toMatchObject({ hash: first.hash, instructions: first.instructions });
+    expect(runToEnd(start({ translator: 0 }))).toMatchObject({ hash: first.hash, instructions: first.instructions });
+  });
+
+  test('is followed into the device and to its message', () => {
+    const partition = start();
+    // The function is in slot 1, and its structures in the second BAR.
+    partition.setDebugHooks({ stopAtExit: (_vcpu, exit) => exit.reason === 'mmio' && exit.gpa === 0xc000_7000n });
+    while (partition.run({ instructions: 10_000 }).kind !== 'exit');
+    const request = { instructions: 1, stopAtStage: true, stopAtEntry: true };
+    const chains: string[] = [];
+    while (partition.run(request).kind === 'stage')
+      chains.push(partition.vcpus[0]?.activity?.frames.map(({ frame }) => frame.name).join(' | ') ?? '');
+    expect(chains).toContainEqual(
+      expect.stringMatching(/KVM_EXIT_MMIO \| virtio-rng-pci notify write \| virtio-pci notify \| virtio-rng request$/),
+    );
+    expect(chains).toContainEqual(expect.stringMatching(/virtio-pci notify \| virtio-pci interrupt$/));
+  });
+
+  test('says what it lacks without a bus', () => {
+    expect(runToEnd(start({ machine: undefined })).text).toContain('--machine pc');
   });
 });
 
