@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { featureBit, Status } from '../../../src/devices/virtio/abi.ts';
+import { Feature, featureBit, Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBalloon } from '../../../src/devices/virtio/balloon/device.ts';
 import { pageRuns } from '../../../src/devices/virtio/balloon/page-runs.ts';
 import { BalloonFeature } from '../../../src/devices/virtio/balloon/registers.ts';
-import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
 import { MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+import { onEach } from './transports.ts';
 
 const [INFLATE, DEFLATE, STATISTICS, HINTS, REPORTS] = [0, 1, 2, 3, 4];
 const words = (...values: readonly number[]) => new Uint8Array(Uint32Array.of(...values).buffer);
@@ -26,25 +26,27 @@ test('pages are gathered into runs, upwards and downwards', () => {
   expect([...pageRuns(words(1).subarray(0, 3))]).toEqual([]);
 });
 
-describe.each([
-  ['split', SPLIT],
-  ['packed', PACKED],
-])('a balloon, %s', (_name, features) => {
+describe.each(
+  onEach([
+    ['split', SPLIT],
+    ['packed', PACKED],
+  ]),
+)('a balloon, %s', (_name, make, features) => {
   const start = () => {
     const calls: string[] = [];
     const model = new VirtioBalloon({
       take: (gpa, size, state) => calls.push(`${state} 0x${gpa.toString(16)} ${size}`),
       give: (gpa, size) => calls.push(`given 0x${gpa.toString(16)} ${size}`),
     });
-    const driver = new MmioDriver(model).start(features);
-    const set = (offset: number, value: number) => driver.device.writeMmio(0xfeb0_0100n + BigInt(offset), 4, BigInt(value));
+    const driver = make(model).start(features | featureBit(Feature.RING_RESET));
+    const set = (offset: number, value: number) => driver.setConfig(offset, value);
     return { driver, model, calls, set };
   };
 
   test('tells its target, and hears how large it is', () => {
     const { driver, model, set } = start();
     model.inflateTo(512);
-    expect([driver.config(0, 4), driver.read(R.CONFIG_GENERATION), driver.line.level]).toEqual([512n, 1, true]);
+    expect([driver.config(0, 4), driver.generation, driver.line.level]).toEqual([512n, 1, true]);
     set(4, 500);
     expect(driver.config(4, 4)).toBe(500n);
     expect(driver.shown('actual')?.value).toBe('2000 KiB');
@@ -99,8 +101,7 @@ describe.each([
   test('forgets that buffer when its queue is reset', () => {
     const { driver, model } = start();
     driver.request(statistic(4, 0n), 0, { queue: STATISTICS });
-    driver.write(R.QUEUE_SELECT, STATISTICS);
-    driver.write(R.QUEUE_READY, 0);
+    driver.resetQueue(STATISTICS);
     expect(model.save().pending).toBeUndefined();
   });
 
@@ -134,7 +135,7 @@ test('queues of features that were not accepted are not there', () => {
   driver.negotiate(SPLIT | featureBit(BalloonFeature.PAGE_REPORTING));
   for (const index of [0, 1, 2]) driver.setUp(index, driver.ring(index).layout);
   driver.dma.bytes.fill(0, 0x2_0000, 0x5_0000);
-  driver.write(R.STATUS, driver.read(R.STATUS) | Status.DRIVER_OK);
+  driver.status |= Status.DRIVER_OK;
   driver.dma.bytes.fill(0, 0x2_0000, 0x4_0000);
   driver.ring(2).offer([{ gpa: 0x8_0000, length: 0x1000, writable: true }]);
   driver.notify(2);

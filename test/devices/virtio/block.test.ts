@@ -5,7 +5,7 @@ import { Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { BlockFeature, Outcome, Request } from '../../../src/devices/virtio/block/registers.ts';
 import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
-import { TRANSPORTS } from './transports.ts';
+import { onEach } from './transports.ts';
 
 const SECTORS = 100;
 const DISCARDS = 1n << BigInt(BlockFeature.DISCARD);
@@ -34,17 +34,13 @@ function range(sector: number, count: number, flags = 0): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-const RINGS = [
+const RINGS: readonly (readonly [string, bigint, boolean])[] = [
   ['split', SPLIT, false],
   ['split, indirect', SPLIT, true],
   ['packed', PACKED, false],
   ['packed, indirect', PACKED, true],
-] as const;
-const EACH = TRANSPORTS.flatMap(([transport, make]) =>
-  RINGS.map(([name, features, indirect]) => [`${transport}, ${name}`, make, features, indirect] as const),
-);
-
-describe.each(EACH)('a block device, %s', (_name, make, features, indirect) => {
+];
+describe.each(onEach(RINGS))('a block device, %s', (_name, make, features, indirect) => {
   const start = () => {
     const source = image();
     const driver = make(new VirtioBlock({ image: imageOfBytes(source), serial: 'a-serial-number' })).start(features);

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { ConsoleFeature, Event } from '../../../src/devices/virtio/console/registers.ts';
-import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
 import { MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+import { onEach } from './transports.ts';
 
 const NONE = new Uint8Array(0);
 const [CONTROL_RECEIVE, CONTROL_TRANSMIT] = [2, 3];
@@ -18,10 +18,12 @@ function message(port: number, event: number, value: number): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-describe.each([
-  ['split', SPLIT],
-  ['packed', PACKED],
-])('a console with channels, %s', (_name, features) => {
+describe.each(
+  onEach([
+    ['split', SPLIT],
+    ['packed', PACKED],
+  ]),
+)('a console with channels, %s', (_name, make, features) => {
   const start = () => {
     const heard: string[] = [];
     let printed = '';
@@ -29,7 +31,7 @@ describe.each([
       transmit: (byte) => (printed += String.fromCharCode(byte)),
       channels: ['first', 'second'].map((name) => ({ name, transmit: (bytes) => heard.push(`${name}: ${text(bytes)}`) })),
     });
-    const driver = new MmioDriver(model).start(features);
+    const driver = make(model).start(features);
     const tell = (port: number, event: number, value: number) =>
       driver.request(message(port, event, value), 0, { queue: CONTROL_TRANSMIT });
     /** Messages that wait, as numbers and what is behind them. */
@@ -88,8 +90,8 @@ describe.each([
     const { driver, model, told } = start();
     model.resize({ columns: 132, rows: 43 });
     model.resize({ columns: 132, rows: 43 });
-    expect([driver.config(0, 2), driver.config(2, 2), driver.read(R.CONFIG_GENERATION)]).toEqual([132n, 43n, 1]);
-    expect(driver.read(R.INTERRUPT_STATUS) & 2).toBe(2);
+    expect([driver.config(0, 2), driver.config(2, 2), driver.generation]).toEqual([132n, 43n, 1]);
+    expect(driver.acknowledge() & 2).toBe(2);
     expect(told()).toEqual(['0 5 0 132 0 43 0']);
   });
 
@@ -101,7 +103,7 @@ describe.each([
     driver.request(NONE.slice(), 4, { queue: CONTROL_TRANSMIT });
     for (let round = 0; round < 200; round++) tell(0, Event.DEVICE_READY, 1);
     expect(told().length).toBeLessThanOrEqual(256);
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(0);
+    expect(driver.status & Status.NEEDS_RESET).toBe(0);
   });
 
   test('keeps in its state what waits', () => {

@@ -7,16 +7,16 @@ import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
 import { VirtioNetwork } from '../../../src/devices/virtio/network/device.ts';
-import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
 import type { Handler, HandlerStep } from '../../../src/stages/stage.ts';
 import type { Buffer } from './drivers.ts';
-import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+import { BUFFERS, PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
+import { onEach, TRANSPORTS } from './transports.ts';
 
 const ROOM = BUFFERS + 0x1000;
 const EVENTS = featureBits(Feature.EVENT_IDX);
 
 /** A header of a block request, as bytes at BUFFERS; the buffers that a read of one sector needs. */
-function offerRead(driver: MmioDriver, sector: number): number {
+function offerRead(driver: VirtioDriver, sector: number): number {
   const { view } = driver.dma;
   const at = BUFFERS + sector * 16;
   view.setUint32(at, Request.IN, true);
@@ -50,7 +50,7 @@ const depthOf = (steps: readonly HandlerStep[]) =>
   steps.reduce((depth, { kind }) => depth + (kind === 'enter' ? 1 : kind === 'leave' ? -1 : 0), 0);
 
 const someRoom: readonly Buffer[] = [{ gpa: ROOM, length: 0x40, writable: true }];
-const KINDS: readonly (readonly [string, () => VirtioModel, (driver: MmioDriver) => number])[] = [
+const KINDS: readonly (readonly [string, () => VirtioModel, (driver: VirtioDriver) => number])[] = [
   [
     'disk',
     disk,
@@ -126,14 +126,16 @@ const KINDS: readonly (readonly [string, () => VirtioModel, (driver: MmioDriver)
   ],
 ];
 
-describe.each([
-  ['split', SPLIT],
-  ['split with event index', SPLIT | EVENTS],
-  ['packed', PACKED],
-])('%s rings', (_format, features) => {
+describe.each(
+  onEach([
+    ['split', SPLIT],
+    ['split with event index', SPLIT | EVENTS],
+    ['packed', PACKED],
+  ]),
+)('%s rings', (_format, make, features) => {
   test.each(KINDS)('a %s does in stages what it does at once', (_name, model, offer) => {
     const [inStages, atOnce] = [true, false].map((isStaged) => {
-      const driver = new MmioDriver(model()).start(features);
+      const driver = make(model()).start(features);
       const queue = offer(driver);
       const steps = isStaged ? runTo(driver.notifyInStages(queue)) : [];
       if (!isStaged) driver.notify(queue);
@@ -148,16 +150,16 @@ describe.each([
   });
 });
 
-describe('a disk in the middle of a request', () => {
+describe.each(TRANSPORTS)('a disk in the middle of a request, %s', (_name, make) => {
   const start = () => {
-    const driver = new MmioDriver(disk()).start();
+    const driver = make(disk()).start(SPLIT | featureBits(Feature.RING_RESET));
     offerRead(driver, 1);
     offerRead(driver, 2);
     const work = driver.notifyInStages();
     const steps = runTo(work, 'virtio-blk.perform');
     return { driver, work, steps };
   };
-  const sector = (driver: MmioDriver, number: number) => driver.dma.bytes[ROOM + number * 1024];
+  const sector = (driver: VirtioDriver, number: number) => driver.dma.bytes[ROOM + number * 1024];
 
   test('has taken the chain and moved nothing', () => {
     const { driver, work, steps } = start();
@@ -175,11 +177,11 @@ describe('a disk in the middle of a request', () => {
   });
 
   test.each([
-    ['resets the device', (driver: MmioDriver) => driver.write(R.STATUS, 0)],
-    ['stops the queue', (driver: MmioDriver) => driver.write(R.QUEUE_READY, 0)],
-    ['is switched off and on', (driver: MmioDriver) => driver.device.reset()],
-    ['is put back to an earlier state', (driver: MmioDriver) => driver.device.restore(driver.device.save())],
-    ['starts anew', (driver: MmioDriver) => driver.start()],
+    ['resets the device', (driver: VirtioDriver) => (driver.status = 0)],
+    ['resets the queue', (driver: VirtioDriver) => driver.resetQueue(0)],
+    ['is switched off and on', (driver: VirtioDriver) => driver.device.reset()],
+    ['is put back to an earlier state', (driver: VirtioDriver) => driver.device.restore(driver.device.save())],
+    ['starts anew', (driver: VirtioDriver) => driver.start()],
   ])('touches nothing more where the machine %s', (_name, act) => {
     const { driver, work, steps } = start();
     act(driver);
@@ -222,6 +224,6 @@ describe('a disk in the middle of a request', () => {
       id: 'virtio-session.needs-reset',
       values: { reason: 'descriptor 99 is wanted, but there are 8' },
     });
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).not.toBe(0);
+    expect(driver.status & Status.NEEDS_RESET).not.toBe(0);
   });
 });

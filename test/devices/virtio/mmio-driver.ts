@@ -40,9 +40,16 @@ export abstract class VirtioDriver {
   abstract choose(word: number, features: number): void;
   abstract setUp(index: number, layout: Places): void;
   abstract notify(index?: number): void;
-  /** Takes note of all interrupts. */
-  abstract acknowledge(): void;
+  abstract notifyInStages(index?: number): Handler;
+  /** Resets one queue, where that was agreed on. */
+  abstract resetQueue(index: number): void;
+  /** Takes note of all interrupts: bit 0 is for queues, bit 1 for the configuration. */
+  abstract acknowledge(): number;
+  /** Of the configuration. */
+  abstract get generation(): number;
   abstract config(offset: number, size: 1 | 2 | 4 | 8): bigint;
+  /** Writes 32 bits of it. */
+  abstract setConfig(offset: number, value: number): void;
   /** Writes something into any register. */
   abstract disturb(random: Random): void;
 
@@ -159,11 +166,23 @@ export class MmioDriver extends VirtioDriver {
   notifyInStages(index = 0): Handler {
     return this.device.writeMmioInStages(this.base + BigInt(R.QUEUE_NOTIFY), 4, BigInt(index));
   }
-  acknowledge(): void {
-    this.write(R.INTERRUPT_ACKNOWLEDGE, this.read(R.INTERRUPT_STATUS));
+  resetQueue(index: number): void {
+    this.write(R.QUEUE_SELECT, index);
+    this.write(R.QUEUE_RESET, 1);
+  }
+  acknowledge(): number {
+    const causes = this.read(R.INTERRUPT_STATUS);
+    this.write(R.INTERRUPT_ACKNOWLEDGE, causes);
+    return causes;
+  }
+  get generation(): number {
+    return this.read(R.CONFIG_GENERATION);
   }
   disturb(random: Random): void {
     this.write(random.below(0x100) & ~3, random.next());
+  }
+  setConfig(offset: number, value: number): void {
+    this.write(R.CONFIG + offset, value);
   }
   config(offset: number, size: 1 | 2 | 4 | 8): bigint {
     return this.device.readMmio(this.base + BigInt(R.CONFIG + offset), size);

@@ -3,8 +3,8 @@ import { foldChecksum, pseudoHeaderSum, wordSum } from '../../../src/devices/che
 import { Feature, featureBit, Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioNetwork } from '../../../src/devices/virtio/network/device.ts';
 import { NetworkFeature as F } from '../../../src/devices/virtio/network/registers.ts';
-import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
-import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+import { BUFFERS, PACKED, SPLIT } from './mmio-driver.ts';
+import { onEach } from './transports.ts';
 
 const MAC = 0x5254_0012_3456;
 const [RECEIVE, TRANSMIT, CONTROL] = [0, 1, 2];
@@ -18,17 +18,19 @@ const frameFor = (mac: string, length = 60, type = '0800') => {
 };
 const OWN = '525400123456';
 
-describe.each([
-  ['split', SPLIT],
-  ['packed', PACKED],
-  ['split with event index', SPLIT | featureBit(Feature.EVENT_IDX)],
-  ['packed with event index', PACKED | featureBit(Feature.EVENT_IDX)],
-])('a network card, %s', (_name, rings) => {
+describe.each(
+  onEach([
+    ['split', SPLIT],
+    ['packed', PACKED],
+    ['split with event index', SPLIT | featureBit(Feature.EVENT_IDX)],
+    ['packed with event index', PACKED | featureBit(Feature.EVENT_IDX)],
+  ]),
+)('a network card, %s', (_name, make, rings) => {
   /** A driver that agreed on all features but some. */
   const start = (...without: number[]) => {
     const sent: Uint8Array[] = [];
     const model = new VirtioNetwork({ mac: MAC, port: { connect() {}, transmit: (frame) => sent.push(frame) } });
-    const driver = new MmioDriver(model);
+    const driver = make(model);
     const lacking = without.reduce((bits, feature) => bits | featureBit(feature), 0n);
     const { features } = model;
     Object.defineProperty(model, 'features', { value: features & ~lacking });
@@ -51,11 +53,11 @@ describe.each([
     const { driver, model } = start();
     const config = () => hexText(Uint8Array.from({ length: 12 }, (_, at) => Number(driver.config(at, 1))));
     expect(config()).toBe(`${OWN}01000100dc05`);
-    expect(driver.read(R.CONFIG_GENERATION)).toBe(0);
+    expect(driver.generation).toBe(0);
     model.setLink(false);
-    expect([config(), driver.read(R.CONFIG_GENERATION), driver.read(R.INTERRUPT_STATUS)]).toEqual([`${OWN}00000100dc05`, 1, 2]);
+    expect([config(), driver.generation, driver.acknowledge()]).toEqual([`${OWN}00000100dc05`, 1, 2]);
     model.setLink(false);
-    expect(driver.read(R.CONFIG_GENERATION)).toBe(1);
+    expect(driver.generation).toBe(1);
   });
 
   test('sends frames, however they are cut', () => {
@@ -265,7 +267,7 @@ describe.each([
   ])('needs a reset for %s', (_what, queue, readable, room) => {
     const { driver } = start();
     driver.request(new Uint8Array(readable), room, { queue });
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
+    expect(driver.status & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
   });
 
   test('needs a reset for a buffer for frames that it may not write', () => {
@@ -273,7 +275,7 @@ describe.each([
     driver.ring(RECEIVE).offer([{ gpa: BUFFERS, length: 100 }]);
     driver.notify(RECEIVE);
     model.receive(frameFor(OWN));
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
+    expect(driver.status & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
   });
 
   test('goes on after a restore as it was', () => {

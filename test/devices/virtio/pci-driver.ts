@@ -25,6 +25,8 @@ export class PciDriver extends VirtioDriver {
   /** Where the structures are, by type: from the capabilities. */
   private readonly places = new Map<number, bigint>();
   private multiplier = 0;
+  /** Places of queues, as the device tells them when they are set up. */
+  private readonly notifyOffsets = new Map<number, number>();
   /** Offset of each vendor capability, by type. */
   readonly capabilities = new Map<number, number>();
 
@@ -89,23 +91,35 @@ export class PciDriver extends VirtioDriver {
     this.write(C.QUEUE_DRIVER, 4, layout.driverArea & 0xffff_ffffn);
     this.write(C.QUEUE_DRIVER + 4, 4, layout.driverArea >> 32n);
     this.write(C.QUEUE_DEVICE, 8, layout.deviceArea);
+    this.notifyOffsets.set(index, Number(this.read(C.QUEUE_NOTIFY_OFFSET, 2)));
     this.write(C.QUEUE_ENABLE, 2, 1);
   }
   notify(index = 0): void {
-    this.write(C.QUEUE_SELECT, 2, index);
-    const place = Number(this.read(C.QUEUE_NOTIFY_OFFSET, 2)) * this.multiplier;
-    this.write(place, 2, index, Structure.NOTIFY);
+    this.write(this.notifyPlace(index), 2, index, Structure.NOTIFY);
   }
   notifyInStages(index = 0): Handler {
-    const place = this.place(Structure.NOTIFY) + BigInt(index * this.multiplier);
+    const place = this.place(Structure.NOTIFY) + BigInt(this.notifyPlace(index));
     return this.machine.mmio.writeInStages(place, 2, BigInt(index));
   }
-  acknowledge(): void {
-    this.read(0, 1, Structure.ISR);
+  private notifyPlace(index: number): number {
+    return (this.notifyOffsets.get(index) ?? index) * this.multiplier;
+  }
+  resetQueue(index: number): void {
+    this.write(C.QUEUE_SELECT, 2, index);
+    this.write(C.QUEUE_RESET, 2, 1);
+  }
+  acknowledge(): number {
+    return Number(this.read(0, 1, Structure.ISR));
+  }
+  get generation(): number {
+    return Number(this.read(C.GENERATION, 1));
   }
   disturb(random: Random): void {
     const size = random.pick([1, 2, 4, 8] as const);
     this.write(random.below(C.LENGTH), size, BigInt.asUintN(8 * size, BigInt(random.next())));
+  }
+  setConfig(offset: number, value: number): void {
+    this.write(offset, 4, value >>> 0, Structure.DEVICE);
   }
   config(offset: number, size: Size): bigint {
     return this.read(offset, size, Structure.DEVICE);

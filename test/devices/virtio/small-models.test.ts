@@ -3,7 +3,7 @@ import { Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
 import { PACKED, SPLIT } from './mmio-driver.ts';
-import { TRANSPORTS } from './transports.ts';
+import { onEach } from './transports.ts';
 
 const NONE = new Uint8Array(0);
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -13,11 +13,8 @@ const RINGS = [
   ['split', SPLIT],
   ['packed', PACKED],
 ] as const;
-const EACH = TRANSPORTS.flatMap(([transport, make]) =>
-  RINGS.map(([name, features]) => [`${transport}, ${name}`, make, features] as const),
-);
 
-describe.each(EACH)('an entropy device, %s', (_name, make, features) => {
+describe.each(onEach(RINGS))('an entropy device, %s', (_name, make, features) => {
   test('fills what there is room for with the same bytes in every run', () => {
     const [first, second] = [0, 1].map(() => {
       const driver = make(new VirtioEntropy()).start(features);
@@ -44,7 +41,7 @@ describe.each(EACH)('an entropy device, %s', (_name, make, features) => {
   });
 });
 
-describe.each(EACH)('a console, %s', (_name, make, features) => {
+describe.each(onEach(RINGS))('a console, %s', (_name, make, features) => {
   const start = () => {
     let printed = '';
     const model = new VirtioConsole({ transmit: (byte) => (printed += String.fromCharCode(byte)) });

@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Status } from '../../../src/devices/virtio/abi.ts';
-import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
 import { VirtioVsock } from '../../../src/devices/virtio/vsock/device.ts';
 import { EchoHost, type HostEvent, type SocketData, type VsockHost } from '../../../src/devices/virtio/vsock/host.ts';
 import { type Packet, packetBytes } from '../../../src/devices/virtio/vsock/packet.ts';
 import { HOST_BUFFER, MessageFlag, Operation as Op, Shutdown, SocketType } from '../../../src/devices/virtio/vsock/registers.ts';
-import { MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+import { MmioDriver, PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
+import { onEach } from './transports.ts';
 
 const [RECEIVE, TRANSMIT] = [0, 1];
 const CID = 5;
@@ -36,13 +36,15 @@ class WrittenHost implements VsockHost {
   }
 }
 
-describe.each([
-  ['split', SPLIT],
-  ['packed', PACKED],
-])('sockets, %s', (_name, features) => {
+describe.each(
+  onEach([
+    ['split', SPLIT],
+    ['packed', PACKED],
+  ]),
+)('sockets, %s', (_name, make, features) => {
   let host: WrittenHost;
   let model: VirtioVsock;
-  let driver: MmioDriver;
+  let driver: VirtioDriver;
   beforeEach(() => {
     model = new VirtioVsock({
       cid: CID,
@@ -51,7 +53,7 @@ describe.each([
         return host;
       },
     });
-    driver = new MmioDriver(model).start(features);
+    driver = make(model).start(features);
   });
 
   const packet = (operation: number, more: Partial<Packet> = {}): Packet => ({
@@ -225,11 +227,11 @@ describe.each([
 
   test('need a reset after a packet without its header, or a buffer without room for one', () => {
     driver.request(new Uint8Array(43), 0, { queue: TRANSMIT });
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
+    expect(driver.status & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
     driver.start(features);
     send(Op.DATA);
     receive(43);
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
+    expect(driver.status & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
   });
 
   test('are over when the driver resets the device', () => {
