@@ -55,16 +55,19 @@ test.skipIf(missing !== '')(`devices show what those of QEMU show${missing}`, ()
   expect(ours).toEqual([theirs, theirs]);
 });
 
-test.skipIf(missing !== '')(`a virtio disk on PCI shows what that of QEMU shows${missing}`, () => {
-  const disk = (folder: string) => {
-    const file = path.join(folder, 'disk.img');
-    writeFileSync(file, new Uint8Array(64 * 512));
-    return [
-      ...['-drive', `if=none,id=disk,format=raw,file=${file}`],
-      ...['-device', 'virtio-blk-pci,disable-legacy=on,drive=disk'],
-    ];
-  };
-  const disks = [{ path: 'disk.img', image: imageOfBytes(new Uint8Array(64 * 512)) }];
-  const { theirs, ours } = outputs('pci-devices.asm', disk, [{ machine: 'pc', disks }]);
-  expect(ours).toEqual([theirs]);
-});
+test.skipIf(missing !== '')(
+  `a virtio disk on PCI and the firmware's configuration show what those of QEMU show${missing}`,
+  () => {
+    const disk = (folder: string) => {
+      const file = path.join(folder, 'disk.img');
+      writeFileSync(file, new Uint8Array(64 * 512));
+      return [
+        ...['-drive', `if=none,id=disk,format=raw,file=${file}`],
+        ...['-device', 'virtio-blk-pci,disable-legacy=on,drive=disk'],
+      ];
+    };
+    const disks = [{ path: 'disk.img', image: imageOfBytes(new Uint8Array(64 * 512)) }];
+    const { theirs, ours } = outputs('pc-machine.asm', disk, [{ machine: 'pc', disks }]);
+    expect(ours).toEqual([theirs]);
+  },
+);

@@ -1,4 +1,4 @@
-; Reads back what a virtio disk on a PCI bus shows, one line for each part. What a machine may choose, such as slots, sizes of queues and
+; Reads back what a virtio disk on a PCI bus and the firmware configuration device show, one line for each part. What a machine may choose, such as slots, sizes of queues and
 ; addresses, is not read. Runs under QEMU (Multiboot) and here; the output must be equal.
 bits 32
 section .text
@@ -48,6 +48,21 @@ VENDOR  equ 0x09
 %macro show32 1
   mov eax, [ebx + %1]
   call hexeax
+%endmacro
+
+; %2 bytes of the item with key %1 of the firmware configuration, the first one in the lowest bits.
+%macro showitem 2
+  mov dx, 0x510
+  mov ax, %1
+  out dx, ax
+  mov ecx, %2
+  call item
+%endmacro
+; A request for DMA: control word and length. Shows the control word behind it, and four bytes of the buffer.
+%macro dma 2
+  mov eax, %1
+  mov ecx, %2
+  call request
 %endmacro
 
 _start:
@@ -291,6 +306,33 @@ _start:
   call nl
 
 finish:
+  tag "firmware "
+  showitem 0, 4
+  showitem 1, 4
+  showitem 5, 2
+  showitem 0x0f, 2
+  showitem 3, 8
+  showitem 0, 6
+  showitem 0x3ffe, 2
+  mov dx, 0x514
+  in eax, dx
+  call hexeax
+  mov dx, 0x518
+  in eax, dx
+  call hexeax
+  call nl
+
+  tag "dma "
+  dma 0x0000000a, 4               ; select item 0 and read
+  dma 2, 4                        ; behind its end
+  dma 0x00000008, 0               ; select alone
+  dma 4, 1                        ; skip
+  dma 2, 3
+  dma 0x00000018, 4               ; write
+  dma 0x3ffe000a, 4               ; an item that isn't there
+  dma 0, 4                        ; nothing
+  call nl
+
   mov dx, 0xf4
   xor eax, eax
   out dx, eax
@@ -304,6 +346,35 @@ config:
   mov dx, 0xcf8
   out dx, eax
   ret
+item:
+  mov dx, 0x511
+.byte:
+  in al, dx
+  movzx eax, al
+  call hexeax
+  loop .byte
+  ret
+request:
+  bswap eax
+  bswap ecx
+  mov [command], eax
+  mov [command + 4], ecx
+  mov dword [command + 8], 0
+  mov eax, buffer
+  bswap eax
+  mov [command + 12], eax
+  mov dword [buffer], -1
+  mov dx, 0x514
+  xor eax, eax
+  out dx, eax
+  mov dx, 0x518
+  mov eax, command
+  bswap eax
+  out dx, eax
+  mov eax, [command]
+  call hexeax
+  mov eax, [buffer]
+  jmp hexeax
 hexeax:
   push ecx
   mov ecx, 8
@@ -356,5 +427,7 @@ bar1:       resd 1
 bar4:       resd 2
 msix:       resd 1
 structures: resd 256
+command:    resd 4
+buffer:     resd 4
             resb 4096
 stack:
