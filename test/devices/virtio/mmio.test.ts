@@ -31,7 +31,7 @@ describe('the registers', () => {
       driver.write(R.DEVICE_FEATURES_SELECT, word);
       return driver.read(R.DEVICE_FEATURES);
     });
-    expect(words).toEqual([0x3000_0000, 0x10d, 0, 0, 0, 0]);
+    expect(words).toEqual([0x3000_0000, 0x14d, 0, 0, 0, 0]);
   });
 
   test('are of 32 bits: other accesses read as zero and have no effect', () => {

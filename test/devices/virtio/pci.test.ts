@@ -73,7 +73,7 @@ describe('the common configuration', () => {
       driver.write(C.DEVICE_FEATURES_SELECT, 4, word);
       return driver.read(C.DEVICE_FEATURES, 4);
     });
-    expect(words).toEqual([0x3000_0000n, 0x10dn, 0n, 0n]);
+    expect(words).toEqual([0x3000_0000n, 0x14dn, 0n, 0n]);
     driver.choose(1, 0x5);
     expect([driver.read(C.DRIVER_FEATURES_SELECT, 4), driver.read(C.DRIVER_FEATURES, 4)]).toEqual([1n, 5n]);
   });

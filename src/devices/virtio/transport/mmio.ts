@@ -127,7 +127,10 @@ export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
   /** Work that is worth to be stepped through begins with QueueNotify. */
   *writeMmioInStages(gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): Handler {
     if (Number(gpa - this.world.base) !== R.QUEUE_NOTIFY || size !== 4) this.writeMmio(gpa, size, value);
-    else yield* inFrame(modelFrame('virtio-mmio QueueNotify'), this.session.notifyInStages(Number(value & LOW)));
+    else {
+      const index = this.session.notifiedQueue(Number(value & LOW));
+      yield* inFrame(modelFrame('virtio-mmio QueueNotify'), this.session.notifyInStages(index));
+    }
   }
 
   private writeRegister(offset: number, value: number): void {
@@ -152,7 +155,7 @@ export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
         session.setReady(queueSelect, (value & 1) !== 0);
         break;
       case R.QUEUE_NOTIFY:
-        session.notify(value);
+        session.notify(session.notifiedQueue(value));
         break;
       case R.INTERRUPT_ACKNOWLEDGE:
         this.setInterrupts(this.interruptStatus & ~value);

@@ -47,6 +47,7 @@ const QUEUE_FEATURES = featureBits(
   Feature.EVENT_IDX,
   Feature.VERSION_1,
   Feature.IN_ORDER,
+  Feature.NOTIFICATION_DATA,
   Feature.RING_RESET,
 );
 /** What the driver may add to the status by itself. */
@@ -204,6 +205,11 @@ export class VirtioSession implements DriverSide {
   private stop(index: number, queue: Queue): void {
     if (queue.ring !== undefined) this.model.queueStopped?.(index);
     queue.ring = undefined;
+  }
+
+  /** Which queue a notification of one word means: where that was agreed on, the driver's place in the ring stands above (2.9). */
+  notifiedQueue(word: number): number {
+    return this.accepted(Feature.NOTIFICATION_DATA) ? word & 0xffff : word;
   }
 
   notify(index: number): void {
