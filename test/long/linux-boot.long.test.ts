@@ -1,14 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { busyboxInitramfs } from '../linux/busybox-initramfs.ts';
 import { ConsoleGuest } from '../linux/console-guest.ts';
-import { initramfs } from '../linux/initramfs.ts';
 import { debianBusybox, debianKernel } from '../linux/kernel.ts';
 
 const CLI = path.resolve(import.meta.dirname, '../../dist/cli.js');
-const INIT = path.resolve(import.meta.dirname, '../linux/shell-init.sh');
 const PROMPT = 'guest# ';
 const MODULES = [
   'virtio_ring',
@@ -32,13 +31,8 @@ function prepare(): { readonly options: readonly string[] } | { readonly reason:
   const busybox = debianBusybox();
   if ('reason' in busybox) return busybox;
   const initrd = path.join(folder, 'initramfs.cpio');
-  const modules = MODULES.map((name) => ({ name: `${name}.ko`, bytes: readFileSync(path.join(kernel.modules, `${name}.ko`)) }));
-  const names = { name: 'modules', bytes: new TextEncoder().encode(MODULES.join('\n')) };
-  const programs = [
-    { name: 'init', bytes: readFileSync(INIT) },
-    { name: 'busybox', bytes: readFileSync(busybox.path) },
-  ];
-  writeFileSync(initrd, initramfs([...programs, names, ...modules]));
+  const parts = { busybox: busybox.path, modules: kernel.modules };
+  writeFileSync(initrd, busyboxInitramfs(parts, 'shell-init.sh', MODULES));
   return { options: [kernel.image, '--platform', 'kvm', '--initrd', initrd] };
 }
 
