@@ -1,47 +1,23 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { Client, lineOf } from '../adapter/client.ts';
-import { initramfs } from '../linux/initramfs.ts';
-import { debianKernel } from '../linux/kernel.ts';
-
-const SOURCE = path.resolve(import.meta.dirname, '../linux/debug-init.c');
-const MODULES = ['virtio_ring', 'virtio', 'virtio_mmio', 'virtio_blk'];
+import { debugGuest, MODULES, INIT_SOURCE as SOURCE } from '../linux/debug-guest.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-linux-debug-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** How the kernel is given: as an ELF file, which stays where it is linked to, or as it is installed, which moves (KASLR). */
 const FORMS = [
   { form: 'path', what: 'an ELF file' },
   { form: 'image', what: 'an installed image that moves' },
 ] as const;
 
-/** A launch configuration, or why the guest can't be had here. */
-function prepare(form: (typeof FORMS)[number]['form']) {
-  const init = path.join(folder, 'debug-init');
-  if (process.arch !== 'x64' || spawnSync('gcc', ['-g', '-O1', '-static', '-o', init, SOURCE]).status !== 0)
-    return { reason: 'gcc for x86-64 with a static C library is missing' };
-  const kernel = debianKernel();
-  if ('reason' in kernel) return kernel;
-  const [initrd, disk] = [path.join(folder, 'initramfs.cpio'), path.join(folder, 'disk.img')];
-  const files = MODULES.map((name) => ({ name: `${name}.ko`, bytes: readFileSync(path.join(kernel.modules, `${name}.ko`)) }));
-  writeFileSync(initrd, initramfs([{ name: 'init', bytes: readFileSync(init) }, ...files]));
-  writeFileSync(disk, new Uint8Array(1 << 20));
-  const append = 'console=ttyS0 panic=-1 cryptomgr.notests rdinit=/init';
-  return {
-    program: kernel[form],
-    options: { initrd, disk: [disk], memory: '256M', append, symbols: [init], stopOnEntry: false },
-  };
-}
-
 const names = (client: Client) => client.frames().map(({ name }) => name as string);
 
 for (const { form, what } of FORMS)
   test(`a kernel as ${what} is debugged by what it carries: breakpoints, stacks, modules, processes, its panic`, (context) => {
-    const guest = prepare(form);
+    const guest = debugGuest(folder, form);
     if ('reason' in guest) {
       console.log(`skipped: ${guest.reason}`);
       return context.skip(guest.reason);
