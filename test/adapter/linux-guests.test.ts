@@ -3,6 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { hex } from '../../src/x86/address.ts';
 import { functionAt, TEXT, toyKernel } from '../linux/toy-kernel.ts';
 import { hasTool } from '../symbols/gdb.ts';
 import { Client, lineOf } from './client.ts';
@@ -156,6 +157,22 @@ describe('a guest that is a Linux kernel', () => {
     const client = run([], false, []);
     expect(client.events.some(({ event }) => event === 'stopped')).toBe(false);
     expect(client.events.at(-1)?.event).toBe('terminated');
+  });
+
+  test('has symbols that are looked for by parts of their names', () => {
+    const client = run(['toy_probe']);
+    const lines = client.evaluate('symbols init', 'repl').split('\n');
+    expect(lines.map((line) => line.split(/ +/))).toEqual([
+      [hex(TEXT + 0x180n), '0x80', 'do_init_module'],
+      [hex(TEXT + 0x200n), '0x80', 'do_one_initcall'],
+      [hex(TEXT + 0x1000n), '0x7000', 'init_top_pgt'],
+      [hex(TEXT + 0xb000n), '0x800', 'init_task'],
+      [hex(TEXT + 0x20_0000n), '0x40', 'init_module'],
+    ]);
+    expect(client.evaluate('symbols no_such', 'repl')).toBe('No function has no_such in its name, and no data begins with it.');
+    expect(client.evaluate('symbols /^toy_/', 'repl')).toBe(`${hex(TEXT + 0x20_0040n)}  0x40  toy_probe`);
+    expect(client.evaluate('&modules')).toContain('<modules>');
+    expect(() => client.evaluate('&rax')).toThrow('"&" needs the name of a symbol behind it.');
   });
 
   test('has processes', () => {

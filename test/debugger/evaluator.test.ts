@@ -17,6 +17,7 @@ const NAMES: Readonly<Record<string, bigint>> = {
 /** Memory in which each byte is the low byte of its address; the physical one has them inverted. */
 const scope: ExpressionScope = {
   lookUp: (name) => NAMES[name],
+  symbolAddress: (name) => (name === 'message' ? NAMES[name] : undefined),
   read: (address, bytes, space) => {
     let value = 0n;
     for (let index = bytes - 1; index >= 0; index--) {
@@ -33,6 +34,8 @@ const value = (text: string) => evaluateExpression(text, scope);
 describe('an expression', () => {
   test.each<[string, bigint]>([
     ['1 + 2 * 3', 7n],
+    ['&message + 1', 0x2001n],
+    ['3 & message', 0n],
     ['(1 + 2) * 3', 9n],
     ['0x10', 16n],
     ['10h', 16n],

@@ -8,6 +8,8 @@ import { debugGuest, MODULES, INIT_SOURCE as SOURCE } from '../linux/debug-guest
 const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-linux-debug-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** Frames that have no caller: of the idle task, of threads of the kernel, of programs. */
+const OUTERMOST = ['secondary_startup_64_no_verify', 'ret_from_fork', '_start'];
 const FORMS = [
   { form: 'path', what: 'an ELF file' },
   { form: 'image', what: 'an installed image that moves' },
@@ -72,13 +74,22 @@ for (const { form, what } of FORMS)
     const modules = client.ask('modules').modules.slice(-2);
     expect(modules).toMatchObject([{ name: 'virtio_blk.ko', id: '0:linux:virtio_blk' }, { id: '0:process:1' }]);
     expect(client.evaluate('rip')).toMatch(/<virtblk_probe>$/);
-    expect(client.evaluate('jiffies')).toMatch(/^0xffffffff.*<jiffies_64>$/);
+    expect(client.evaluate('jiffies')).toMatch(/^0xffffffff.*<jiffies(_64)?>$/);
     const { targets } = client.ask('completions', { text: 'virtblk_pro', column: 12 });
     expect(targets[0]).toMatchObject({ label: 'virtblk_probe' });
     expect(client.ask('threads').threads).toMatchObject([{ name: 'vCPU 0 (init, pid 1)' }]);
     const processes = client.evaluate('processes', 'repl').split('\n');
     expect(processes[0]).toMatch(/^ {4}1 {2}R {2}init +cr3 0x[0-9a-f]+ +on vCPU 0$/);
     expect(processes[1]).toMatch(/^ {4}2 {2}S {2}\[kthreadd\]/);
+
+    // In an interrupt, down to what it interrupted and who called that.
+    client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'virtblk_done' }] });
+    client.ask('continue', { threadId: 1 });
+    expect(client.run(1_000_000).body).toMatchObject({ reason: 'breakpoint' });
+    const interrupted = names(client);
+    expect(interrupted.slice(0, 2)).toEqual(['virtblk_done', 'vring_interrupt']);
+    expect(interrupted.slice(interrupted.indexOf('common_interrupt')).length).toBeGreaterThan(3);
+    expect(OUTERMOST).toContain(interrupted.at(-1));
 
     // In the program of the process, by its source, while the kernel runs below it.
     client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'triangle' }] });
@@ -95,6 +106,9 @@ for (const { form, what } of FORMS)
     expect(lines).toContain(`triangle:${lineOf(SOURCE, 'sum += i')}`);
     client.move('stepOut');
     expect(names(client)[0]).toBe('main');
+    for (let steps = 0; steps < 3 && client.frames()[0].line < lineOf(SOURCE, 'return 7'); steps++) client.move('next');
+    expect(client.frames()[0]).toMatchObject({ name: 'main', line: lineOf(SOURCE, 'return 7') });
+    expect(client.output).toContain('triangle of 100: 5050');
     expect(client.ask('threads').threads).toMatchObject([{ name: 'vCPU 0 (init, pid 1)' }]);
 
     client.ask('setFunctionBreakpoints', { breakpoints: [] });

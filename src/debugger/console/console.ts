@@ -12,6 +12,7 @@ import { partitionCommands } from './partitions.ts';
 import { processCommands } from './processes.ts';
 import { registerCommands } from './registers.ts';
 import { reportCommands } from './report.ts';
+import { symbolCommands } from './symbols.ts';
 import { tableCommands } from './tables.ts';
 import { virtqueueCommands } from './virtqueues.ts';
 
@@ -30,6 +31,7 @@ const commands: readonly ConsoleCommand[] = [
   ...pagingCommands,
   ...memoryCommands,
   ...findCommands,
+  ...symbolCommands,
   ...tableCommands,
   ...reportCommands,
   ...inputCommands,

@@ -9,6 +9,8 @@ export type AddressSpace = 'gva' | 'gpa';
 export interface ExpressionScope {
   /** Value of a register, flag, symbol or exit variable; undefined when there is none of that name. */
   lookUp(name: string): bigint | undefined;
+  /** Address of a symbol; undefined when there is none of that name. */
+  symbolAddress?(name: string): bigint | undefined;
   /** Reads memory at a linear or a physical address. Throws ExpressionError. */
   read(address: bigint, bytes: number, space: AddressSpace): bigint;
   /**
@@ -148,6 +150,14 @@ export function evaluateExpression(text: string, scope: ExpressionScope): bigint
     return value;
   };
 
+  /** `&name`: a symbol is its address anyway; nothing else that has a name lies in memory. */
+  const addressOfName = (): bigint => {
+    const token = tokens[at++];
+    const address = token?.kind === 'name' ? scope.symbolAddress?.(token.text) : undefined;
+    if (address === undefined) throw new ExpressionError('"&" needs the name of a symbol behind it.');
+    return address;
+  };
+
   const simple = (): bigint => {
     const token = tokens[at];
     if (!token) throw new ExpressionError('The expression ends too early.');
@@ -165,6 +175,7 @@ export function evaluateExpression(text: string, scope: ExpressionScope): bigint
       if (token.text === '+') return primary();
       if (token.text === '~') return wrap(~primary());
       if (token.text === '!') return primary() === 0n ? 1n : 0n;
+      if (token.text === '&') return addressOfName();
       if (token.text === '*') return scope.read(primary(), scope.wordSize, 'gva');
       throw new ExpressionError(`"${token.text}" can't stand there.`);
     }

@@ -67,6 +67,7 @@ export function guestScope(
       const fromStage = stage && Object.hasOwn(stage, name) ? stageNumber(stage[name]) : undefined;
       return fromStage ?? findRegister(processor, name)?.get() ?? symbols.symbol(name)?.address ?? placeOf(name);
     },
+    symbolAddress: (name) => symbols.symbol(name)?.address,
     read: (address, bytes, space) => readNumber(processor, space, address, bytes),
     segmentBase: (segment, registers) => {
       if (segment !== undefined) return processor.state.segment(segmentIndex(segment)).base;

@@ -97,7 +97,10 @@ export class LinuxKernel {
   }
 }
 
-/** Symbols of code and data, each up to the next one. */
+/**
+ * Symbols of code and data, each up to the next one. Of several at one address the first one names it: the kernel's build has sorted
+ * them so, marks of its linker script last.
+ */
 function tableSymbols(symbols: readonly KernelSymbol[]): TableSymbol[] {
   const made: TableSymbol[] = [];
   let end: bigint | undefined;
@@ -108,7 +111,13 @@ function tableSymbols(symbols: readonly KernelSymbol[]): TableSymbol[] {
     const next = symbols[index + 1]?.address;
     if (next !== undefined && next > address) end = next;
     const size = end === undefined ? 0 : Number(BigInt.asUintN(31, end - address));
-    made.push({ name, address, size, kind: CODE.test(type) ? 'function' : 'object', global: type === type.toUpperCase() });
+    made.push({
+      name,
+      address,
+      size,
+      kind: CODE.test(type) ? 'function' : 'object',
+      global: symbols[index - 1]?.address !== address,
+    });
   }
   return made.reverse();
 }

@@ -14,6 +14,7 @@ const SYMBOLS = [
   { name: 'current_task', type: 'A', address: 0x1fb80n },
   { name: '_text', type: 'T', address: START },
   ...Array.from({ length: 20 }, (_, index) => ({ name: `f${index}`, type: 't', address: START + 0x100n * BigInt(index + 1) })),
+  { name: '__f_text_start', type: 'T', address: START + 0x100n * 20n },
   { name: 'jiffies', type: 'D', address: START + 0x20_0000n },
   { name: 'linux_banner', type: 'D', address: START + BANNER },
   { name: '_end', type: 'B', address: START + 0x50_0000n },
@@ -72,6 +73,8 @@ describe('symbols of a guest that runs Linux', () => {
     expect(symbols.functionsNamed('f3').map(({ low, high }) => [low, high])).toEqual([[START + 0x400n, START + 0x500n]]);
     expect(symbols.functionsNamed('/^f1.$/')).toHaveLength(10);
     expect(symbols.functionsNamed('jiffies')).toEqual([]);
+    // Of two names the first one.
+    expect(symbols.describe(START + 0x1404n)).toBe('f19+0x4');
     expect(symbols.symbol('jiffies')).toMatchObject({ address: START + 0x20_0000n, size: 0x20_0000 });
     expect(symbols.symbol('current_task')).toEqual({ address: 0x1fb80n, size: 0 });
     // A small number is no place in the kernel.
