@@ -44,6 +44,9 @@ export class PciBus implements Device<PciBusState> {
   readonly name = 'pci';
   private readonly slots: PciFunction[] = [];
   private decoded: readonly Decoded[] = [];
+  /** What was found last, since an access asks several times; none while places overlap, where the order counts. */
+  private last: Decoded | undefined;
+  private hasOverlaps = false;
   private nextAddress: bigint;
 
   constructor(private readonly world: PciBusWorld) {
@@ -100,11 +103,17 @@ export class PciBus implements Device<PciBusState> {
           })
         : [],
     );
+    const sorted = [...this.decoded].sort((a, b) => (a.base < b.base ? -1 : 1));
+    this.hasOverlaps = sorted.some(({ end }, index) => end > (sorted[index + 1]?.base ?? end));
+    this.last = undefined;
   }
 
   /** Who answers at a guest physical address, where nothing that can't move does. */
   find(gpa: bigint): NamedMmioDevice | undefined {
-    return this.decoded.find(({ base, end }) => gpa >= base && gpa < end)?.device;
+    if (this.last && isWithin(gpa, this.last)) return this.last.device;
+    const found = this.decoded.find((place) => isWithin(gpa, place));
+    if (!this.hasOverlaps) this.last = found;
+    return found?.device;
   }
 
   /** Registers of a function: `target` is bus, slot and function as an address has them, 8, 5 and 3 bits. Ones where none is. */
@@ -138,6 +147,10 @@ export class PciBus implements Device<PciBusState> {
     const { slots } = this;
     return { name: this.name, value: 'bus 0', detail: `${slots.length} functions`, children: slots.map(inspectFunction) };
   }
+}
+
+function isWithin(gpa: bigint, { base, end }: Decoded): boolean {
+  return gpa >= base && gpa < end;
 }
 
 function decodedAt(start: bigint, region: BarRegion): Decoded {

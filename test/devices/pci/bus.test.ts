@@ -169,7 +169,7 @@ describe('memory BARs', () => {
   });
 
   test('leave what can not be moved in its place, and of two the lower slot answers', () => {
-    const machine = machineWith(small('first'), small('second'));
+    const machine = machineWith(small('first'), new TestFunction('second', [{ index: 0, size: 0x200 }]));
     machine.mmio.attach({
       name: 'fixed',
       mmio: [{ base: 0xd000_0000n, length: 0x10n }],
@@ -178,6 +178,8 @@ describe('memory BARs', () => {
     });
     for (const slot of [1, 2]) machine.write(slot, 0x10, 4, 0xd000_0000);
     expect([0xd000_0000n, 0xd000_0010n].map((gpa) => machine.mmio.find(gpa)?.name)).toEqual(['fixed', 'first BAR 0']);
+    // The second one is larger: who was asked before doesn't matter.
+    expect([0xd000_0120n, 0xd000_0010n].map((gpa) => machine.mmio.find(gpa)?.name)).toEqual(['second BAR 0', 'first BAR 0']);
     machine.write(1, 4, 2, 0);
     expect(machine.mmio.find(0xd000_0010n)?.name).toBe('second BAR 0');
   });
