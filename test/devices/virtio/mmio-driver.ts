@@ -41,6 +41,7 @@ export abstract class VirtioDriver {
   abstract setUp(index: number, layout: Places): void;
   abstract notify(index?: number): void;
   abstract notifyInStages(index?: number): Handler;
+  abstract isReady(index: number): boolean;
   /** Resets one queue, where that was agreed on. */
   abstract resetQueue(index: number): void;
   /** Takes note of all interrupts: bit 0 is for queues, bit 1 for the configuration. */
@@ -165,6 +166,10 @@ export class MmioDriver extends VirtioDriver {
   }
   notifyInStages(index = 0): Handler {
     return this.device.writeMmioInStages(this.base + BigInt(R.QUEUE_NOTIFY), 4, BigInt(index));
+  }
+  isReady(index: number): boolean {
+    this.write(R.QUEUE_SELECT, index);
+    return this.read(R.QUEUE_READY) === 1;
   }
   resetQueue(index: number): void {
     this.write(R.QUEUE_SELECT, index);

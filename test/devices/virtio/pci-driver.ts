@@ -104,6 +104,10 @@ export class PciDriver extends VirtioDriver {
   private notifyPlace(index: number): number {
     return (this.notifyOffsets.get(index) ?? index) * this.multiplier;
   }
+  isReady(index: number): boolean {
+    this.write(C.QUEUE_SELECT, 2, index);
+    return this.read(C.QUEUE_ENABLE, 2) === 1n;
+  }
   resetQueue(index: number): void {
     this.write(C.QUEUE_SELECT, 2, index);
     this.write(C.QUEUE_RESET, 2, 1);

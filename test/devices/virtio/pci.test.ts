@@ -148,6 +148,13 @@ describe('the common configuration', () => {
   });
 });
 
+test('a notification means the queue of its place, whatever is written', () => {
+  const driver = entropy().start(SPLIT | featureBit(Feature.NOTIFICATION_DATA));
+  driver.ring().offer([{ gpa: 0x5_0000, length: 8, writable: true }]);
+  driver.write(0, 4, 0x0001_0000, Structure.NOTIFY);
+  expect(driver.ring().collect()).toMatchObject([{ written: 8 }]);
+});
+
 describe('the device configuration', () => {
   test('is read in any size', () => {
     const driver = new PciDriver(block());
