@@ -2,9 +2,9 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioP9 } from '../../../src/devices/virtio/p9/device.ts';
 import { Errno, FieldReader, FieldWriter, Request as T } from '../../../src/devices/virtio/p9/protocol.ts';
-import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
 import { FakeFolder } from './fake-folder.ts';
-import { MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
+import { PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
+import { onEach } from './transports.ts';
 
 const START = 1_767_225_600_000_000_000n;
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -28,18 +28,20 @@ function message(type: number, fields: FieldWriter): Uint8Array {
 }
 const write = () => new FieldWriter();
 
-describe.each([
-  ['split', SPLIT],
-  ['packed', PACKED],
-])('a shared folder, %s', (_name, features) => {
+describe.each(
+  onEach([
+    ['split', SPLIT],
+    ['packed', PACKED],
+  ]),
+)('a shared folder, %s', (_name, makeDriver, features) => {
   let now = START;
   let folder: FakeFolder;
   let model: VirtioP9;
-  let driver: MmioDriver;
+  let driver: VirtioDriver;
   const make = (isReadOnly = false) => {
     folder = new FakeFolder(TREE);
     model = new VirtioP9({ tag: 'work', folder, isReadOnly, start: START, now: () => now });
-    driver = new MmioDriver(model).start(features);
+    driver = makeDriver(model).start(features);
     expect(ask(T.VERSION, write().u32(0x2000).text('9P2000.L')).text()).toBe('');
     expect(errorOf(T.ATTACH, write().u32(0).u32(0xffff_ffff).text('root').text('').u32(0))).toBe(0);
   };
@@ -204,7 +206,7 @@ describe.each([
     ['names without end', T.WALK, write().u32(0).u32(9).u16(0xffff), Errno.INVALID],
   ])('answers %s with an error', (_what, type, fields, error) => {
     expect(errorOf(type, fields)).toBe(error);
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(0);
+    expect(driver.status & Status.NEEDS_RESET).toBe(0);
   });
 
   test('keeps no more than it may', () => {
@@ -228,10 +230,10 @@ describe.each([
 
   test('needs a reset after a message without its header, or without room for its answer', () => {
     driver.request(new Uint8Array(6), 100);
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
+    expect(driver.status & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
     driver.start(features);
     driver.request(message(T.CLUNK, write().u32(0)), 10);
-    expect(driver.read(R.STATUS) & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
+    expect(driver.status & Status.NEEDS_RESET).toBe(Status.NEEDS_RESET);
   });
 
   test('is saved with what is open, also what is gone, and tells what was changed for the state hash', () => {
