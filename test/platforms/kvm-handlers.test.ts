@@ -114,7 +114,7 @@ describe('CPUID', () => {
       { reason: 'cpuid', leaf: 1, subleaf: 0 },
     ]);
     guest.partition.run({ instructions: 1 });
-    expect(guest.processor.state.gpr(0)).toBe(0x100_38ebn);
+    expect(guest.processor.state.gpr(0)).toBe(0x100_3aebn);
     guest.partition.run({ instructions: 1 });
     expect(guest.processor.state.gpr(1) >> 31n).toBe(1n);
   });

@@ -11,7 +11,7 @@ import { serve } from './handlers/serve.ts';
 import { kvmIntercepts } from './intercepts.ts';
 import { injectInterrupt, KvmInterrupts } from './interrupts.ts';
 import { freshVcpu, isTrap, type Kvm, type VcpuState } from './kvm.ts';
-import { updateStealTime } from './paravirtual/clock.ts';
+import { markPreempted, updateStealTime } from './paravirtual/clock.ts';
 import { offerSkippedEoi, takeSkippedEoi } from './paravirtual/eoi.ts';
 import { type UserSpace, VirtualMachine } from './vm/virtual-machine.ts';
 
@@ -72,6 +72,8 @@ export class KvmPlatform implements Platform, Kvm {
   readonly hasApicv: boolean;
   readonly vm: VirtualMachine;
   private readonly states: VcpuState[] = [];
+  /** Number of the vCPU that runs or ran last. */
+  private running: number | undefined;
   private readonly entryPoints = new Map<ExitDetail['reason'], EntryPoint>();
 
   constructor(
@@ -109,6 +111,7 @@ export class KvmPlatform implements Platform, Kvm {
     processor.setInterruptSource(new KvmInterrupts(this, this.apic(index), processor));
     this.states[index] = { ...freshVcpu(), cpuid: this.states[index]?.cpuid };
     this.wallClock = 0n;
+    this.running = undefined;
     this.intercept(index);
   }
 
@@ -164,10 +167,21 @@ export class KvmPlatform implements Platform, Kvm {
   }
 
   prepareEntry(processor: Processor): void {
+    this.noteRunning(processor);
     // Where a run is cut into slices must make no difference: only an interrupt that waits needs to know.
     if (this.apic(processor.index).highestRequest >= 0) takeSkippedEoi(this, processor);
     injectInterrupt(this, processor);
     offerSkippedEoi(this, processor);
+  }
+
+  /** The vCPU that ran last has left the host's processor to another one. */
+  private noteRunning(processor: Processor): void {
+    const { index } = processor;
+    if (index === this.running) return;
+    const last = this.running === undefined ? undefined : this.machine.processors[this.running];
+    this.running = index;
+    if (last) markPreempted(this, last);
+    if (this.vcpu(index).isMarked) updateStealTime(this, processor);
   }
 
   beforeEntry(processor: Processor): void {
@@ -176,12 +190,13 @@ export class KvmPlatform implements Platform, Kvm {
 
   inspect(): InspectNode {
     const vcpus = this.machine.processors.map(({ index }): InspectNode => {
-      const { systemTime, stealTime, pvEoi, pollControl } = this.vcpu(index);
+      const { systemTime, stealTime, pvEoi, pollControl, tlbFlushes } = this.vcpu(index);
       return {
         name: `vCPU ${index}`,
         children: [
           { name: 'system time (kvmclock)', value: hex(systemTime), memory: areaOf(systemTime) },
           { name: 'steal time', value: hex(stealTime), memory: areaOf(stealTime) },
+          { name: 'PV TLB flushes', value: tlbFlushes.toLocaleString('en-US') },
           { name: 'PV EOI', value: hex(pvEoi), memory: areaOf(pvEoi) },
           { name: 'poll control', value: hex(pollControl) },
         ],

@@ -22,6 +22,10 @@ export interface VcpuState {
   pollControl: bigint;
   /** Ticks stolen at the last update of the steal time structure. */
   stolenTold: bigint;
+  /** Its steal time structure says that it doesn't run. */
+  isMarked: boolean;
+  /** Flushes of its TLB that others left to its next entry (PV TLB flush). */
+  tlbFlushes: number;
   /** What CPUID answers; undefined for what the processor and KVM have. */
   cpuid: readonly KvmCpuidEntry[] | undefined;
   /** The exit that was served last, until the next entry. */
@@ -53,6 +57,8 @@ export function freshVcpu(): VcpuState {
     eoiOffered: false,
     pollControl: 1n,
     stolenTold: 0n,
+    isMarked: false,
+    tlbFlushes: 0,
     cpuid: undefined,
     served: undefined,
   };

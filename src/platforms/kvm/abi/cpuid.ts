@@ -37,6 +37,7 @@ export const OFFERED = [
   Feature.STEAL_TIME,
   Feature.PV_EOI,
   Feature.PV_UNHALT,
+  Feature.PV_TLB_FLUSH,
   Feature.PV_SEND_IPI,
   Feature.POLL_CONTROL,
   Feature.PV_SCHED_YIELD,

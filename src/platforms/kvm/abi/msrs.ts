@@ -52,6 +52,8 @@ export const VcpuTimeFlag = { TSC_STABLE: 1, GUEST_STOPPED: 2 } as const;
 export const WallClock = { VERSION: 0, SECONDS: 4, NANOSECONDS: 8, SIZE: 12 } as const;
 /** struct kvm_steal_time, 64 bytes, aligned to 64. */
 export const StealTime = { STEAL: 0, VERSION: 8, FLAGS: 12, PREEMPTED: 16, SIZE: 64 } as const;
+/** Bits of its byte `preempted`: the vCPU doesn't run; another vCPU wants its TLB flushed before it does. */
+export const Preempted = { PREEMPTED: 1, FLUSH_TLB: 2 } as const;
 
 /** Scale of a TSC of 1 GHz: ((ticks << 1) * 2^31) >> 32 = ticks. */
 export const TSC_MUL = 0x8000_0000;

@@ -42,16 +42,30 @@ function nextVersion(version: number): number {
   return (((version | 1) + 1) & ~1) >>> 0;
 }
 
+/** The fields that change: up to `preempted`, which a vCPU that runs has 0 in. */
+const PREEMPTED_END = Abi.StealTime.PREEMPTED + 1;
+
+/** A vCPU stops running, and another one of the partition does: it says so in its steal time structure (`kvm_steal_time_set_preempted`). */
+export function markPreempted(kvm: Kvm, processor: Processor): void {
+  const vcpu = kvm.vcpu(processor.index);
+  if (!(vcpu.stealTime & Abi.ENABLED)) return;
+  const gpa = (vcpu.stealTime & ~Abi.ENABLED) + BigInt(Abi.StealTime.PREEMPTED);
+  vcpu.isMarked = writeBytes(processor, gpa, Uint8Array.of(Abi.Preempted.PREEMPTED));
+}
+
 /** Adds what the vCPU waited while it was ready to its steal time structure. */
 export function updateStealTime(kvm: Kvm, processor: Processor): void {
   const vcpu = kvm.vcpu(processor.index);
   if (!(vcpu.stealTime & Abi.ENABLED)) return;
+  vcpu.isMarked = false;
   const stolen = kvm.machine.stolenTicks(processor.index);
   const gpa = vcpu.stealTime & ~Abi.ENABLED;
-  const old = processor.readMemory('gpa', gpa, 16);
-  if (old.length < 16) return;
+  const old = processor.readMemory('gpa', gpa, PREEMPTED_END);
+  if (old.length < PREEMPTED_END) return;
+  // What the vCPU knows of translations is always what the tables say (processor/memory/table-registry.ts): a flush has nothing to do.
+  if ((old[Abi.StealTime.PREEMPTED] ?? 0) & Abi.Preempted.FLUSH_TLB) vcpu.tlbFlushes++;
   const view = new DataView(old.slice().buffer);
-  const bytes = new Uint8Array(17);
+  const bytes = new Uint8Array(PREEMPTED_END);
   const out = new DataView(bytes.buffer);
   out.setBigUint64(Abi.StealTime.STEAL, BigInt.asUintN(64, view.getBigUint64(0, true) + stolen - vcpu.stolenTold), true);
   out.setUint32(Abi.StealTime.VERSION, nextVersion(view.getUint32(Abi.StealTime.VERSION, true)), true);
