@@ -46,6 +46,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
     commandLine,
     exitsKept,
     testDevice,
+    ioeventfd,
     intercepts,
     virtio = {},
   } = options.configuration;
@@ -64,6 +65,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       append: commandLine,
       exitsKept,
       testDevice,
+      ioeventfd,
       intercepts,
       initrd: options.initrd,
       disk: options.disks,

@@ -234,6 +234,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       'exits-filter': { type: 'string' },
       'exits-kept': { type: 'string' },
       'test-device': { type: 'boolean', default: false },
+      ioeventfd: { type: 'boolean', default: false },
       intercept: { type: 'string', multiple: true },
       'crash-report': { type: 'string' },
       stats: { type: 'boolean', default: false },
@@ -284,6 +285,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       commandLine: commandLine === '' ? undefined : commandLine,
       exitsKept: values['exits-kept'] === undefined ? undefined : Number(parseCount(values['exits-kept'], 'exits-kept')),
       testDevice: values['test-device'],
+      ioeventfd: values.ioeventfd,
       intercepts: values.intercept,
       virtio: {
         channels: channels.map(([name]) => name),

@@ -96,6 +96,7 @@ function makeGuest(
       exitsKept: member.exitsKept,
       commandLine: member.append,
       testDevice: member.testDevice,
+      ioeventfd: member.ioeventfd,
       intercepts: member.intercepts,
       initrd: member.initrd === undefined ? undefined : files.read(member.initrd),
       virtio: {

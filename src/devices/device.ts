@@ -32,6 +32,8 @@ export interface MmioDevice {
   writeMmio(gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): void;
   /** The same in stages, where a debugger can step through what the device does. */
   writeMmioInStages?(gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): Handler;
+  /** A write there only says that there is work: whoever takes it needs nothing of the device. */
+  isDoorbell?(gpa: bigint, size: 1 | 2 | 4 | 8): boolean;
 }
 
 /**

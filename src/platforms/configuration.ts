@@ -56,6 +56,8 @@ export interface PartitionConfiguration {
   readonly startSeconds?: bigint;
   /** Records that the exit journal keeps in memory: 0 (exits are only counted) to 1,000,000, 4096 when missing. */
   readonly exitsKept?: number;
+  /** On platform kvm: doorbells of virtio end in the kernel, as ioeventfds, instead of being exits to the VMM. */
+  readonly ioeventfd?: boolean;
   /** The machine has QEMU's pc-testdev: interrupt lines and memory behind ports and MMIO for guests that test the machine. */
   readonly testDevice?: boolean;
   /** What it may ask of the hypervisor (docs/partitions.md); the usual when missing. */

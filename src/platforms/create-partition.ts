@@ -38,8 +38,8 @@ type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration) =
 /** The platforms that are built. */
 const PLATFORMS: Readonly<Partial<Record<PlatformName, PlatformMaker>>> = {
   bare: (machine) => new BarePlatform(machine),
-  kvm: (machine, { vendor, startSeconds, intercepts }) =>
-    new KvmPlatform(machine, vendor, startSeconds ?? DEFAULT_START_SECONDS, intercepts),
+  kvm: (machine, { vendor, startSeconds, intercepts, ioeventfd }) =>
+    new KvmPlatform(machine, vendor, startSeconds ?? DEFAULT_START_SECONDS, intercepts, { ioeventfd }),
 };
 
 /**

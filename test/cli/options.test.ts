@@ -21,6 +21,7 @@ describe('the options of run', () => {
     expect(parseRunOptions(['a.asm', '--exits-kept', '10']).configuration.exitsKept).toBe(10);
     expect(parseRunOptions(['a.asm']).configuration.exitsKept).toBeUndefined();
     expect(parseRunOptions(['a.asm', '--test-device']).configuration.testDevice).toBe(true);
+    expect(parseRunOptions(['a.asm', '--ioeventfd']).configuration.ioeventfd).toBe(true);
     expect(parseRunOptions(['a.asm', '--disk', 'one.img', '--disk', 'two.img']).disks).toEqual(['one.img', 'two.img']);
     expect(parseRunOptions(['a.asm', '--disk', 'a,b.img,ro,serial=A 1,queues=4']).disks).toEqual([
       { file: 'a,b.img', readOnly: true, serial: 'A 1', queues: 4 },

@@ -67,6 +67,27 @@ describe.each(['intel', 'amd'] as const)('a guest with a disk, %s', (vendor) => 
     const { hash, text } = runToEnd(partition);
     expect([hash, text]).toEqual([unseen.hash, unseen.text]);
   });
+
+  test('has its doorbells end in the kernel where they are ioeventfds, and a thread of the VMM find the work', () => {
+    const partition = withDisk({ vendor, ioeventfd: true });
+    partition.setDebugHooks({ stopAtExit: (_vcpu, exit) => exit.reason === 'mmio' && exit.gpa === 0xfeb0_0050n });
+    while (partition.run({ instructions: 10_000 }).kind !== 'exit');
+    const request = { instructions: 1, stopAtStage: true, stopAtEntry: true };
+    const chains: string[] = [];
+    while (partition.run(request).kind === 'stage')
+      chains.push(partition.vcpus[0]?.activity?.frames.map(({ frame }) => `${frame.component}: ${frame.name}`).join(' | ') ?? '');
+    expect(chains.some((chain) => chain.includes('VMM process: KVM_EXIT_MMIO'))).toBe(false);
+    const signal = 'kvm.ko: ioeventfd_write | kvm.ko: eventfd_signal';
+    const notify = `${signal} | VMM I/O thread: virtio-blk doorbell | VMM I/O thread: virtio-mmio QueueNotify`;
+    for (const end of [signal, `${notify} | VMM I/O thread: virtio-blk request`])
+      expect(chains.some((chain) => chain.endsWith(end))).toBe(true);
+    partition.setDebugHooks(undefined);
+    const { hash, text, records } = runToEnd(partition);
+    const without = runToEnd(withDisk({ vendor }));
+    expect([hash, text]).toEqual([without.hash, without.text]);
+    const doorbells = records.filter(({ request }) => request.startsWith('write 0xfeb00050'));
+    expect(doorbells.map(({ to, result }) => `${to}: ${result}`)).toEqual(new Array(2).fill('hypervisor: eventfd signalled'));
+  });
 });
 
 test('two guests of one image have their own of what they write', () => {

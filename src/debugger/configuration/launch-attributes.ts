@@ -218,6 +218,12 @@ const partitionAttributes = {
     description:
       "Add QEMU's `pc-testdev` to the machine: interrupt lines and memory behind ports and MMIO, for guests that test it.",
   },
+  ioeventfd: {
+    schema: v.boolean(),
+    default: false,
+    description:
+      'On platform `kvm`: doorbells of virtio devices end in the kernel, with a signal to a thread of the VMM, as under QEMU. Without it they are `KVM_EXIT_MMIO`, so that the whole way of a request is on one call stack of the VMM process.',
+  },
   intercepts: {
     schema: v.array(v.string()),
     description:

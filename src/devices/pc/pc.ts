@@ -239,6 +239,11 @@ export class PcDevices {
     return apic?.answersAt(gpa) ? apic.name : this.mmio.find(gpa)?.name;
   }
 
+  /** Whether a write at a physical address only rings a device's doorbell. */
+  isDoorbell(gpa: bigint, size: 1 | 2 | 4 | 8): boolean {
+    return this.mmio.find(gpa)?.isDoorbell?.(gpa, size) === true;
+  }
+
   readMmio(cpu: number, gpa: bigint, size: 1 | 2 | 4 | 8): bigint {
     const apic = this.localApics[cpu];
     if (apic?.answersAt(gpa)) return apic.readMmio(gpa, size);

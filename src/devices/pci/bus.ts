@@ -159,6 +159,7 @@ function decodedAt(start: bigint, region: BarRegion): Decoded {
   const device: NamedMmioDevice = {
     name: region.name,
     mmio: [{ base, length }],
+    isDoorbell: () => region.isDoorbell ?? false,
     readMmio: (gpa, size) => region.read(Number(gpa - base), size),
     writeMmio: (gpa, size, value) => region.write(Number(gpa - base), size, value),
     *writeMmioInStages(gpa, size, value): Handler {

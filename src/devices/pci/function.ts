@@ -13,6 +13,8 @@ export interface BarRegion {
   write(offset: number, size: 1 | 2 | 4 | 8, value: bigint): void;
   /** The same in stages, where a debugger can step through what the device does. */
   writeInStages?(offset: number, size: 1 | 2 | 4 | 8, value: bigint): Handler;
+  /** A write only says that there is work (`MmioDevice.isDoorbell`). */
+  readonly isDoorbell?: boolean;
 }
 
 /** A function on the bus (PCI Local Bus 3.0): what the bus needs of a device model. */

@@ -62,6 +62,14 @@ const svmEntryPoint = (name: string): EntryPoint => ({
 const CR_TRAP = svmEntryPoint('cr_trap');
 const EFER_TRAP = svmEntryPoint('efer_trap');
 
+/** What may be otherwise with a virtual machine. */
+export interface KvmOptions {
+  /** A VMM that isn't the devices of the machine. */
+  readonly userSpace?: UserSpace;
+  /** The VMM has its devices' doorbells as ioeventfds. */
+  readonly ioeventfd?: boolean;
+}
+
 /**
  * KVM as one virtual machine has it. Without a VMM of its own, the machine's devices are: the interrupt chip and the timer in the kernel,
  * the others in the VMM process.
@@ -81,9 +89,10 @@ export class KvmPlatform implements Platform, Kvm {
     readonly vendor: 'intel' | 'amd',
     readonly startSeconds: bigint,
     private readonly changes: readonly string[] = [],
-    userSpace?: UserSpace,
+    { userSpace, ioeventfd = false }: KvmOptions = {},
   ) {
     this.vm = new VirtualMachine(machine, userSpace);
+    this.vm.doorbellEvents = ioeventfd;
     this.hasApicv = vendor === 'intel' && kvmIntercepts(vendor, changes).on.has('virtual-interrupts');
     machine.secondLevel.marksDevices = vendor === 'intel';
   }

@@ -94,6 +94,11 @@ export function deviceFrame(device: string, action: string, inKernel: boolean): 
   };
 }
 
+/** A device model where a thread of the VMM that waits for eventfds calls it. */
+export function ioThreadFrame(device: string): HandlerFrame {
+  return { name: `${device} doorbell`, component: 'VMM I/O thread', servedBy: 'device' };
+}
+
 /** Writes EDX:EAX as RDMSR does. */
 export function giveMsr(processor: Processor, value: bigint): void {
   processor.state.setGpr(0, value & 0xffff_ffffn);

@@ -124,9 +124,13 @@ export class VirtioMmio implements Device<VirtioMmioState>, MmioDevice {
     else if (size === 4 && offset % 4 === 0) this.writeRegister(offset, Number(value & LOW));
   }
 
+  isDoorbell(gpa: bigint, size: 1 | 2 | 4 | 8): boolean {
+    return Number(gpa - this.world.base) === R.QUEUE_NOTIFY && size === 4;
+  }
+
   /** Work that is worth to be stepped through begins with QueueNotify. */
   *writeMmioInStages(gpa: bigint, size: 1 | 2 | 4 | 8, value: bigint): Handler {
-    if (Number(gpa - this.world.base) !== R.QUEUE_NOTIFY || size !== 4) this.writeMmio(gpa, size, value);
+    if (!this.isDoorbell(gpa, size)) this.writeMmio(gpa, size, value);
     else {
       const index = this.session.notifiedQueue(Number(value & LOW));
       yield* inFrame(modelFrame('virtio-mmio QueueNotify'), this.session.notifyInStages(index));

@@ -89,7 +89,7 @@ export class VirtioPci implements Device<VirtioPciState>, PciFunction {
 
   private structures(): readonly BarRegion[] {
     const { session, common, interrupts } = this;
-    type Access = Pick<BarRegion, 'read' | 'write' | 'writeInStages'>;
+    type Access = Pick<BarRegion, 'read' | 'write' | 'writeInStages' | 'isDoorbell'>;
     const region = (what: string, offset: number, access: Access): BarRegion => ({
       bar: STRUCTURES_BAR.index,
       offset,
@@ -111,7 +111,7 @@ export class VirtioPci implements Device<VirtioPciState>, PciFunction {
         read: (offset, size) => session.readConfiguration(offset, size),
         write: (offset, size, value) => session.writeConfiguration(offset, size, value),
       }),
-      region('notify', Place.NOTIFY, { read: () => 0n, write: notify, writeInStages: notifyInStages }),
+      region('notify', Place.NOTIFY, { read: () => 0n, write: notify, writeInStages: notifyInStages, isDoorbell: true }),
     ];
   }
 

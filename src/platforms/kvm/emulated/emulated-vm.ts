@@ -56,7 +56,7 @@ export class EmulatedVm implements KvmVm {
       startSeconds,
       platform: (machine) => {
         platform = new KvmPlatform(machine, model.vendor, startSeconds, [], {
-          leave: (context, exit) => this.vcpus.get(context.vcpu)?.leave(context, exit),
+          userSpace: { leave: (context, exit) => this.vcpus.get(context.vcpu)?.leave(context, exit) },
         });
         return platform;
       },

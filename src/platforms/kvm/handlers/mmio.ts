@@ -4,7 +4,17 @@ import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import { MemoryFlag } from '../abi/flags.ts';
 import { InternalError, KvmExit } from '../abi/kvm-run.ts';
-import { deviceFrame, type ExitOf, giveUp, type Kvm, kernelFrame, leBytes, littleEndian, vmmFrame } from '../kvm.ts';
+import {
+  deviceFrame,
+  type ExitOf,
+  giveUp,
+  ioThreadFrame,
+  type Kvm,
+  kernelFrame,
+  leBytes,
+  littleEndian,
+  vmmFrame,
+} from '../kvm.ts';
 import type { UserSpace } from '../vm/virtual-machine.ts';
 import { signalEvent } from './io-event.ts';
 
@@ -34,13 +44,19 @@ function* emulate(kvm: Kvm, context: MmioContext): Handler {
   const device = kvm.machine.devices.mmioOwner(processor.index, exit.gpa);
   const inKernel = kvm.vm.isInKernel(device);
   const event = exit.write ? kvm.vm.ioEvents.find('mmio', exit.gpa, exit.size, exit.value) : undefined;
+  const rings =
+    device !== undefined && exit.write && kvm.vm.doorbellEvents && kvm.machine.devices.isDoorbell(exit.gpa, exit.size);
   yield stage('kvm-mmio.route', {
     gpa: exit.gpa,
     device: device ?? 'none',
-    served: inKernel || event ? 'in the kernel' : 'by the VMM process',
+    served: inKernel || event || rings ? 'in the kernel' : 'by the VMM process',
   });
   if (event && !inKernel) {
     yield* inFrame(kernelFrame('ioeventfd_write'), signalEvent(context, event));
+    return;
+  }
+  if (rings) {
+    yield* inFrame(kernelFrame('ioeventfd_write'), ringDoorbell(kvm, context, device));
     return;
   }
   if (!inKernel && kvm.vm.userSpace) {
@@ -63,6 +79,20 @@ function* readReadOnly(context: MmioContext, slot: number): Handler {
   yield stage('kvm-mmio.read-only', { slot, gpa: exit.gpa, size: exit.size });
   processor.completeAccess(littleEndian(bytes));
   context.result('read-only slot');
+}
+
+/** The VMM has an ioeventfd for the doorbell: the guest goes on, and a thread of the VMM finds the work. Here that is done at once. */
+function* ringDoorbell(kvm: Kvm, context: MmioContext, device: string): Handler {
+  const { gpa, size, value } = context.exit;
+  yield stage('kvm-mmio.doorbell', { device, address: gpa, length: size, value });
+  yield* inFrame(kernelFrame('eventfd_signal'), wakeThread(kvm, context, device));
+  context.processor.completeAccess(0n);
+  context.result('eventfd signalled');
+}
+
+function* wakeThread(kvm: Kvm, context: MmioContext, device: string): Handler {
+  yield stage('kvm-mmio.signal', { by: 1, wakes: 'the VMM’s I/O thread' });
+  yield* inFrame(ioThreadFrame(device), access(kvm, context, device));
 }
 
 /** KVM_RUN returns to a VMM, which is to fill in what is read. */

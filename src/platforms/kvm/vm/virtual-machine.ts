@@ -27,6 +27,9 @@ export class VirtualMachine {
   /** Bit = number of a hypercall that leaves to the VMM: KVM_CAP_EXIT_HYPERCALL. */
   hypercallExits = 0n;
 
+  /** Rings of devices' doorbells end in the kernel, as if the VMM had made ioeventfds for them; else they are exits to it. */
+  doorbellEvents = false;
+
   /** Without a VMM of its own, the devices of the machine are the VMM's, and RAM is what the machine has. */
   constructor(
     machine: Pick<Machine, 'secondLevel' | 'dirtyLog' | 'devices'>,
@@ -50,6 +53,9 @@ export class VirtualMachine {
       this.slots.inspect(),
       { name: 'in-kernel interrupt chip', value: this.hasPit ? `${chip}, PIT` : chip },
       this.ioEvents.inspect(),
+      ...(this.userSpace
+        ? []
+        : [{ name: 'doorbells of virtio', value: this.doorbellEvents ? 'ioeventfds' : 'exits to the VMM' }]),
     ];
   }
 }
