@@ -50,16 +50,19 @@ export type OutsideEvent =
   /** The flow is over: refused, reset, or closed by an error. */
   | { readonly kind: 'closed'; readonly flow: number };
 
+/** What may come through a partition's input door: what happened outside, and that its user pulls out the cable or puts it back. */
+export type NetworkEvent = OutsideEvent | { readonly kind: 'link'; readonly isUp: boolean };
+
 /** Numbers of kinds, which recorded inputs have. */
-const KINDS = ['accepted', 'connected', 'data', 'taken', 'finished', 'closed'] as const;
+const KINDS = ['accepted', 'connected', 'data', 'taken', 'finished', 'closed', 'link'] as const;
 /** Kind and flow, then a number or bytes. */
 const HEADER = 5;
 
 /** An event as bytes, for an input door to record. */
-export function encodeEvent(event: OutsideEvent): Uint8Array {
+export function encodeEvent(event: NetworkEvent): Uint8Array {
   const header = new Uint8Array(HEADER);
   header[0] = KINDS.indexOf(event.kind);
-  viewOf(header).setUint32(1, event.flow);
+  viewOf(header).setUint32(1, event.kind === 'link' ? Number(event.isUp) : event.flow);
   if (event.kind === 'data') return joined(header, event.bytes);
   const value = event.kind === 'accepted' ? event.forward : event.kind === 'taken' ? event.count : undefined;
   if (value === undefined) return header;
@@ -69,11 +72,12 @@ export function encodeEvent(event: OutsideEvent): Uint8Array {
 }
 
 /** Undefined for bytes that are no event. */
-export function decodeEvent(bytes: Uint8Array): OutsideEvent | undefined {
+export function decodeEvent(bytes: Uint8Array): NetworkEvent | undefined {
   const kind = KINDS[bytes[0] ?? KINDS.length];
   if (kind === undefined || bytes.length < HEADER) return undefined;
   const view = viewOf(bytes);
   const flow = view.getUint32(1);
+  if (kind === 'link') return { kind, isUp: flow !== 0 };
   if (kind === 'data') return { kind, flow, bytes: bytes.slice(HEADER) };
   if (kind === 'connected' || kind === 'finished' || kind === 'closed') return { kind, flow };
   if (bytes.length < HEADER + 4) return undefined;

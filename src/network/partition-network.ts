@@ -111,7 +111,8 @@ export class PartitionNetwork implements NetworkDevice {
 
   happened(bytes: Uint8Array): void {
     const event = decodeEvent(bytes);
-    if (event) this.user?.happened(event);
+    if (event?.kind === 'link') this.card?.setLink(event.isUp);
+    else if (event) this.user?.happened(event);
   }
 
   disconnect(): void {

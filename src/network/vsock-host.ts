@@ -56,7 +56,7 @@ export class LoopbackVsockHost implements ReachableHost {
 
   input(bytes: Uint8Array): void {
     const event = decodeEvent(bytes);
-    const translated = event && this.translate(event);
+    const translated = event && event.kind !== 'link' ? this.translate(event) : undefined;
     if (translated) this.happened(translated);
   }
 

@@ -36,6 +36,7 @@ describe('a console command', () => {
       'channel',
       'resize',
       'balloon',
+      'network',
       'partitions',
       'privileges',
       'host',

@@ -46,3 +46,22 @@ test('resize is refused for what is no size, and where no console is', () => {
   expect(() => runConsoleCommand(start({ channels: ['a'] }).session, 'resize big')).toThrow('"big" is no size such as 132x43');
   expect(() => runConsoleCommand(start({}).session, 'resize 80x25')).toThrow('The machine has no virtio console');
 });
+
+test('network shows what the card is plugged into, and pulls out its cable through the input door', () => {
+  const guest = start({ net: 'user', guestForward: ['tcp:80:8000'] });
+  const link = () =>
+    guest.partition.devices
+      .inspect()
+      .children?.find(({ name }) => name === 'virtio-net')
+      ?.children?.find(({ name }) => name === 'link')?.value;
+  const lines = runConsoleCommand(guest.session, 'network')?.split('\n');
+  expect(lines?.[0]).toMatch(/^user network +10\.0\.2\.0\/24 +gateway 10\.0\.2\.2/);
+  expect(lines?.some((line) => /^ {4}tcp 10\.0\.2\.2:80 +127\.0\.0\.1:8000/.test(line))).toBe(true);
+  expect([link(), runConsoleCommand(guest.session, 'network link down'), link()]).toEqual(['up', '', 'down']);
+  expect(guest.partition.input.log).toMatchObject([{ to: 'network' }]);
+  runConsoleCommand(guest.session, 'network link up');
+  expect(link()).toBe('up');
+  expect(() => runConsoleCommand(guest.session, 'network cut')).toThrow('"cut" is nothing to do to a network');
+  for (const command of ['network', 'network link up'])
+    expect(() => runConsoleCommand(start({}).session, command)).toThrow('The machine has no network card');
+});

@@ -1,3 +1,5 @@
+import type { InspectNode } from '../../devices/inspect.ts';
+import { NETWORK_INPUT } from '../../devices/pc/pc.ts';
 import { PAGE } from '../../devices/virtio/balloon/registers.ts';
 import {
   BALLOON_HINTS,
@@ -8,6 +10,7 @@ import {
   encodeConsoleSize,
   encodePages,
 } from '../../devices/virtio/inputs.ts';
+import { encodeEvent } from '../../network/outside.ts';
 import { sizeInBytes } from '../configuration/launch-configuration.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import { type ConsoleCommand, type ConsoleSession, columns } from './command.ts';
@@ -53,10 +56,34 @@ function balloon(session: ConsoleSession, rest: string): string {
   return send(session, BALLOON_TARGET, encodePages(bytes / PAGE), lacks);
 }
 
+const NETWORK_USAGE = 'network [link up|link down]';
+const NO_NETWORK = 'The machine has no network card; give it one with "net": "user" in launch.json.';
+
+/** What a partition's card is plugged into, as a text; or its cable is pulled out or put back. */
+function network(session: ConsoleSession, rest: string): string {
+  const [, direction] = /^link\s+(up|down)$/.exec(rest) ?? [];
+  const isUp = direction === 'up';
+  if (direction !== undefined) return send(session, NETWORK_INPUT, encodeEvent({ kind: 'link', isUp }), NO_NETWORK);
+  if (rest !== '') throw new ExpressionError(`"${rest}" is nothing to do to a network; the command is ${NETWORK_USAGE}.`);
+  const node = devicesOf(session).find(({ name }) => name === 'network');
+  if (node === undefined) throw new ExpressionError(NO_NETWORK);
+  return columns(rowsOf(node.children ?? [], 0)).join('\n');
+}
+
+function rowsOf(nodes: readonly InspectNode[], depth: number): string[][] {
+  return nodes.flatMap(({ name, value = '', detail = '', children = [] }) => [
+    [`${'  '.repeat(depth)}${name}`, value, detail],
+    ...rowsOf(children, depth + 1),
+  ]);
+}
+
+function devicesOf({ partition }: ConsoleSession): readonly InspectNode[] {
+  return partition.inspect().children?.find((node) => node.name === 'devices')?.children ?? [];
+}
+
 /** What a device shows of itself, without its queues. */
-function shown({ partition }: ConsoleSession, name: string): string {
-  const devices = partition.inspect().children?.find((node) => node.name === 'devices');
-  const nodes = devices?.children?.find((node) => node.name === name)?.children ?? [];
+function shown(session: ConsoleSession, name: string): string {
+  const nodes = devicesOf(session).find((node) => node.name === name)?.children ?? [];
   const from = nodes.findIndex((node) => node.name === 'target');
   const rows = nodes.slice(from).flatMap((node) => [node, ...(node.children ?? [])]);
   return columns(rows.map(({ name: label, value = '', detail = '' }) => [label, value, detail])).join('\n');
@@ -90,5 +117,13 @@ export const deviceCommands: readonly ConsoleCommand[] = [
     ],
     whileRunning: true,
     run: balloon,
+  },
+  {
+    name: 'network',
+    usage: NETWORK_USAGE,
+    summary: "shows what the machine's network card is plugged into, or pulls out its cable and puts it back",
+    details: ['For example: network, network link down'],
+    whileRunning: true,
+    run: network,
   },
 ];
