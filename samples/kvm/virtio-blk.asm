@@ -1,11 +1,11 @@
 ; virtio-blk: reads the first sector of a disk, writes it to the last one and reads it from there, by hand.
 ;
-; Give it a disk: `hyperscope run samples/kvm/virtio-blk.asm --disk disk.img`, or "disk": ["disk.img"] in launch.json. What it
-; writes stays in memory; the file is not changed.
+; Give it a disk: `hyperscope run samples/kvm/virtio-blk.asm --disk samples/kvm/disk.img`, or the configuration "KVM: virtio disk".
+; What it writes stays in memory; the file is not changed.
 ;
 ; What to look at: the store to QUEUE_NOTIFY is the one exit that a request makes. Step into it and follow it to the VMM
-; process, whose virtio-blk takes the chain of three descriptors out of the guest's memory. *Partitions* shows the queue with
-; its indices, the features and the status; view the memory of `available` and `used` before and after.
+; process, whose virtio-blk takes the chain of three descriptors out of the guest's memory and serves it. The panel *Virtqueues*
+; shows the queue meanwhile: the chain waits, is in flight, and was given back.
 
 bits 64
 
