@@ -9,6 +9,8 @@ export interface DmaMemory {
   read(gpa: bigint, length: number): Uint8Array;
   /** Writes all of it; decoded code and the dirty log learn of it. Throws DmaError, with nothing written, as `read` does. */
   write(gpa: bigint, bytes: Uint8Array): void;
+  /** The same memory for who only looks at it: no page gets memory by being read, and writing throws. Missing where reading changes nothing anyway. */
+  readonly forLooking?: DmaMemory;
 }
 
 /** A device was told to reach guest physical memory that isn't there. The message is the end of a sentence: where, and what is there. */

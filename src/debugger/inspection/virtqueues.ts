@@ -153,7 +153,7 @@ export function virtqueueView({ session }: VirtioDevice, index: number, options:
         problem: link.problem,
         dump: isUnfolded ? dumpOf(session, link) : undefined,
       })),
-      fields: explainChain(session.dma, session.model.id, chain).map(([name, value]) => ({ name, value })),
+      fields: explainChain(session.memory, session.model.id, chain).map(([name, value]) => ({ name, value })),
     };
   };
   const { isPacked, hasIndirect, hasEventIndex } = layout;
@@ -175,11 +175,11 @@ export function virtqueueView({ session }: VirtioDevice, index: number, options:
 }
 
 /** The first bytes of a descriptor's memory, as rows; a sentence where they can't be read. */
-function dumpOf({ dma }: VirtioDevice['session'], { gpa, length }: ChainLink): readonly string[] {
+function dumpOf({ memory }: VirtioDevice['session'], { gpa, length }: ChainLink): readonly string[] {
   const count = Math.min(length, MOST_BYTES);
-  if (!dma.covers(gpa, count)) return ['no RAM is there'];
+  if (!memory.covers(gpa, count)) return ['no RAM is there'];
   try {
-    const bytes = dma.read(gpa, count);
+    const bytes = memory.read(gpa, count);
     const rows = Array.from({ length: Math.ceil(count / PER_ROW) }, (_, row) =>
       dumpRow({ space: 'gpa', address: gpa + BigInt(row * PER_ROW) }, bytes.subarray(row * PER_ROW, (row + 1) * PER_ROW)),
     );

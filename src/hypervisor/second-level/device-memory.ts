@@ -16,6 +16,18 @@ const WHAT_IS_THERE: Readonly<Record<Exclude<PageState, 'present' | 'unbacked'>,
  * away until it deflates the balloon.
  */
 export class DeviceMemory implements DmaMemory {
+  /** A page without memory reads as the zeroes that it would get. */
+  readonly forLooking: DmaMemory = {
+    covers: (gpa, length) => this.covers(gpa, length),
+    read: (gpa, length) => {
+      this.check(gpa, length, false);
+      return this.map.memory.read(gpa, length);
+    },
+    write: () => {
+      throw new Error('memory that is only looked at was to be written');
+    },
+  };
+
   constructor(private readonly map: SecondLevelMap) {}
 
   covers(gpa: bigint, length: number): boolean {
@@ -38,13 +50,14 @@ export class DeviceMemory implements DmaMemory {
     this.map.memory.write(gpa, bytes);
   }
 
-  private check(gpa: bigint, length: number): void {
+  private check(gpa: bigint, length: number, isTouched = true): void {
     const end = gpa + BigInt(length);
     for (let at = gpa; at < end; at = (at & ~0xfffn) + 0x1000n) {
       const state = at >> GPA_BITS === 0n ? this.map.stateAt(at) : 'mmio';
       // A page that nobody promised to leave alone gets memory, as the VMM's own access would give it.
-      if (state === 'unbacked') this.map.deflate(at & ~0xfffn, 0x1000n);
-      else if (state !== 'present')
+      if (state === 'unbacked') {
+        if (isTouched) this.map.deflate(at & ~0xfffn, 0x1000n);
+      } else if (state !== 'present')
         throw new DmaError(`${hex(length)} bytes at ${hex(gpa)} can't be reached: at ${hex(at)} ${WHAT_IS_THERE[state]}`);
     }
   }

@@ -67,6 +67,16 @@ describe.each(TIERS)('guest memory as devices reach it, %s', (_name, tier) => {
     expect([...memory.read(PAGE + 0x1000n, 1)]).toEqual([9]);
   });
 
+  test('is looked at without giving memory to a page', () => {
+    const { partition, memory } = stopped();
+    partition.secondLevel.balloon(PAGE, 0x1000n, 'unbacked');
+    expect([...memory.forLooking.read(PAGE + 0xffcn, 8)]).toEqual(Array(8).fill(0));
+    expect(partition.secondLevel.stateAt(PAGE)).toBe('unbacked');
+    expect(() => memory.forLooking.write(PAGE, Uint8Array.of(1))).toThrow('only looked at');
+    partition.secondLevel.balloon(PAGE, 0x1000n);
+    expect(() => memory.forLooking.read(PAGE, 1)).toThrow('the guest gave that page back');
+  });
+
   test.each([
     ['was ballooned', 'the guest gave that page back'],
     ['became device memory', 'no RAM is there'],

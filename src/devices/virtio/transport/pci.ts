@@ -174,6 +174,7 @@ function onlyAsMaster(dma: DmaMemory, configuration: ConfigurationSpace): DmaMem
       throw new DmaError('it is to reach memory, but bus mastering is off (bit 2 of the command register)');
   };
   return {
+    forLooking: dma.forLooking ?? dma,
     covers: (gpa, length) => dma.covers(gpa, length),
     read: (gpa, length) => {
       check();

@@ -372,11 +372,11 @@ export class VirtioSession implements DriverSide {
   /** A queue for who only looks: where the driver put it, also while it isn't ready, and what is in its rings now. */
   pictureOf(index: number): QueuePicture | undefined {
     const queue = this.queues[index];
-    return queue && pictureQueue(this.world.dma, this.layoutOf(queue.setup), this.largestSize(index), queue.ring?.position);
+    return queue && pictureQueue(this.memory, this.layoutOf(queue.setup), this.largestSize(index), queue.ring?.position);
   }
-  /** Memory that the device reaches. */
-  get dma(): DmaMemory {
-    return this.world.dma;
+  /** Memory that the device reaches, for who only looks. */
+  get memory(): DmaMemory {
+    return this.world.dma.forLooking ?? this.world.dma;
   }
 
   inspect(): readonly InspectNode[] {
