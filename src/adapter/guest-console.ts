@@ -1,5 +1,5 @@
 import type { LaunchConfiguration } from '../debugger/configuration/launch-configuration.ts';
-import type { Guest } from '../debugger/launch-guest.ts';
+import { type Guest, mayBeLinux } from '../debugger/launch-guest.ts';
 
 /** Sends a piece of output; `data` tells partitions and their devices apart for whoever shows them apart. */
 type SendOutput = (text: string, data: { readonly source: string; readonly partition: number }) => void;
@@ -18,8 +18,8 @@ export interface TerminalOutput {
 }
 
 /** Whether a guest's serial console is for a terminal. Clients that leave the choice open may have none. */
-function isInTerminal({ session, program }: Guest, choice: LaunchConfiguration['console'] = 'debugConsole'): boolean {
-  return choice === 'terminal' || (choice === 'auto' && (program.kind === 'linux' || session.linux !== undefined));
+function isInTerminal({ program }: Guest, choice: LaunchConfiguration['console'] = 'debugConsole'): boolean {
+  return choice === 'terminal' || (choice === 'auto' && mayBeLinux(program));
 }
 
 /** What guests print, as text. Of several guests each line begins with the name of the partition. */

@@ -1,5 +1,6 @@
 import { crashMarkdown } from '../debugger/crash/markdown.ts';
 import { DebugSession } from '../debugger/debug-session.ts';
+import { mayBeLinux } from '../debugger/launch-guest.ts';
 import { Host } from '../hypervisor/host/host.ts';
 import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
@@ -13,6 +14,7 @@ import { JournalFile, writeAll } from './journal-file.ts';
 import { loopbackSockets } from './loopback-sockets.ts';
 import { nodeFiles, openForWriting, writeText } from './node-files.ts';
 import { parseRunOptions, type RunOptions } from './options.ts';
+import { RawTerminal } from './raw-terminal.ts';
 import { RealTime, soon, WAIT } from './real-time.ts';
 import { tellRefusals } from './refusals.ts';
 import { UsageError } from './usage.ts';
@@ -26,6 +28,8 @@ const STDERR = 2;
 
 /** Why a run stopped although the guest could go on. */
 const TIMEOUT_STATUS = 124;
+/** As shells have it for a program that Ctrl+C ended. */
+const INTERRUPTED_STATUS = 130;
 
 interface Outcome {
   readonly status: number;
@@ -68,7 +72,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   // Sees crashes before they change anything.
   const session = options.crashReport === undefined ? undefined : new DebugSession(partition, openSymbols(program));
   session?.continue();
-  const outcome = await runToEnd(partition, options, started, session, () => problem).finally(() =>
+  const input = new StandardInput(partition, mayBeLinux(program));
+  const outcome = await runToEnd(partition, options, started, session, input, () => problem).finally(() =>
     partition.devices.disconnect(),
   );
   journal?.close();
@@ -87,9 +92,9 @@ async function runToEnd(
   options: RunOptions,
   started: number,
   session: DebugSession | undefined,
+  input: StandardInput,
   problem: () => string | undefined,
 ): Promise<Outcome> {
-  const input = new StandardInput(partition);
   let slice = SHORTEST_SLICE;
   let begin = started;
   try {
@@ -110,6 +115,7 @@ async function runToEnd(
       if (stop.kind !== 'idle') await input.turn(stop.kind === 'waiting');
       else if (!(await input.wait(options.timeout === undefined ? undefined : started + options.timeout * 1000)))
         return { status: 0, message: 'The guest waits for input, and no more can come.' };
+      if (input.wantsEnd) return { status: INTERRUPTED_STATUS, message: 'The guest was ended by Ctrl+A X.' };
       const failure = problem();
       if (failure !== undefined) throw new UsageError(failure);
     }
@@ -118,15 +124,29 @@ async function runToEnd(
   }
 }
 
-/** Hands what comes on stdin to the guest's serial console. */
+/** Hands what comes on stdin to the guest's serial console; from a terminal each key at once, where `isRaw` says so. */
 class StandardInput {
+  /** The user has ended the guest. */
+  wantsEnd = false;
   private ended = false;
   private wake: (() => void) | undefined;
   private readonly onData: (chunk: Buffer) => void;
   private readonly onEnd: () => void;
+  private readonly terminal: RawTerminal | undefined;
 
-  constructor(private readonly partition: GuestPartition) {
-    this.onData = (chunk) => partition.sendConsole(chunk);
+  constructor(
+    private readonly partition: GuestPartition,
+    isRaw: boolean,
+  ) {
+    const end = () => {
+      this.wantsEnd = true;
+      this.wake?.();
+    };
+    this.terminal = isRaw ? RawTerminal.open(partition, end) : undefined;
+    this.onData = (chunk) => {
+      const keys = this.terminal?.keys.take(chunk) ?? chunk;
+      if (keys.length > 0) partition.sendConsole(keys);
+    };
     partition.onWake(() => this.wake?.());
     const pace = new RealTime();
     // Where nothing can come any more, time in which nothing runs is skipped.
@@ -164,6 +184,7 @@ class StandardInput {
   }
 
   close(): void {
+    this.terminal?.close();
     process.stdin.off('data', this.onData);
     process.stdin.off('end', this.onEnd);
     process.stdin.off('error', this.onEnd);

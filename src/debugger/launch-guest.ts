@@ -125,6 +125,6 @@ function makeGuest(
 const SMALLEST_KERNEL = 2 << 20;
 
 /** Whether a program may turn out to be Linux, or to start it. */
-function mayBeLinux({ segments, sourceLines }: Program): boolean {
+export function mayBeLinux({ segments, sourceLines }: Program): boolean {
   return sourceLines === undefined && segments.reduce((sum, { size }) => sum + size, 0) >= SMALLEST_KERNEL;
 }
