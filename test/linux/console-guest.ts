@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
 const CLI = path.resolve(import.meta.dirname, '../../dist/cli.js');
 /** Milliseconds that a guest may say nothing of what is awaited. */
@@ -32,7 +33,10 @@ export class ConsoleGuest {
     });
   }
 
-  /** Waits until the guest has printed something behind what was awaited before; gives what it printed on the way. */
+  /**
+   * Waits until the guest has printed something behind what was awaited before; gives what it printed on the way, without
+   * what tells a terminal how to show it.
+   */
   async until(expected: string): Promise<string> {
     const patience = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE);
     try {
@@ -41,7 +45,7 @@ export class ConsoleGuest {
         if (at >= 0) {
           const before = this.text.slice(this.seen, at);
           this.seen = at + expected.length;
-          return before;
+          return stripVTControlCharacters(before);
         }
         if (this.child.exitCode !== null || this.child.signalCode !== null)
           throw new Error(`the guest ended before it printed "${expected}": ${this.text.slice(-2000)}${this.errors}`);
