@@ -85,10 +85,10 @@ export const functionBreakpoints: GiveBreakpoints = (guest, asked) => {
   return answers;
 };
 
-function whyNoFunction({ session }: Guest, name: string): string {
+function whyNoFunction({ session, program }: Guest, name: string): string {
   if (session.linux?.banner !== undefined)
     return `The kernel has no function "${name}" yet; it may come with a module or a program.`;
-  if (session.linux) return `"${name}" will be looked for when the guest's kernel runs.`;
+  if (session.linux && program.symbols.length === 0) return `"${name}" will be looked for when the guest's kernel runs.`;
   const escaped = name.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&');
   const near = name === '' ? [] : session.symbols.functionsNamed(`/^${escaped}|${escaped}$/`);
   const hint = near[0] === undefined ? '' : ` It has "${near[0].name}".`;

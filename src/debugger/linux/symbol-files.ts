@@ -11,6 +11,7 @@ const LONGEST_NAME = 15;
 export class SymbolFile {
   /** The name that a process has which runs it. */
   readonly name: string;
+  readonly isKernel: boolean;
   private opened: { readonly bias: bigint; readonly symbols: SymbolSource } | undefined;
 
   private constructor(
@@ -18,6 +19,7 @@ export class SymbolFile {
     private readonly elf: ReturnType<typeof readElf>,
   ) {
     this.name = (path.split(/[\\/]/).at(-1) ?? path).slice(0, LONGEST_NAME);
+    this.isKernel = this.address('start_kernel') !== undefined && this.address('_text') !== undefined;
   }
 
   /** Throws ProgramError with one sentence. */
@@ -28,10 +30,6 @@ export class SymbolFile {
   /** A symbol's address as it was linked. */
   address(name: string): bigint | undefined {
     return this.elf.symbols.find((symbol) => symbol.name === name)?.address;
-  }
-
-  get isKernel(): boolean {
-    return this.address('start_kernel') !== undefined && this.address('_text') !== undefined;
   }
 
   /** How far a program lies from where it was linked to, when its first instruction is at `entry`; undefined where it is another one. */

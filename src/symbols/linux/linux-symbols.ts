@@ -208,10 +208,12 @@ export class LinuxSymbols implements SymbolSource {
     return caller === undefined || caller === 'outermost' || 'reason' in caller ? undefined : caller;
   }
 
-  /** Why a frame of the kernel has no caller, where it should have one. */
+  /** Why a frame has no caller, where it should have one: of the kernel, or of a process. */
   whyNoCaller(frame: FrameContext): string | undefined {
     const caller = this.callerOf(frame);
-    return typeof caller === 'object' && 'reason' in caller ? caller.reason : undefined;
+    if (caller !== undefined) return typeof caller === 'object' && 'reason' in caller ? caller.reason : undefined;
+    const isOfProcess = frame.pc < KERNEL_HALF && this.processOf(this.vcpu) !== undefined;
+    return isOfProcess && this.functionAt(frame.pc) === undefined ? 'no symbols of this program' : undefined;
   }
 
   /** The part whose source a frame stands in. */

@@ -82,4 +82,13 @@ describe('symbols of a guest that runs Linux', () => {
     expect(symbols.namesWith('ji', 5)).toEqual(['jiffies']);
     expect(symbols.namesWith('f', 3)).toHaveLength(3);
   });
+
+  test('say why a stack ends in a process whose program is unknown', () => {
+    const symbols = new LinuxSymbols(program);
+    const frame = { pc: 0x40_1000n, registers: { get: () => undefined }, memory: () => undefined, pointerSize: 8 };
+    expect(symbols.whyNoCaller(frame)).toBeUndefined();
+    symbols.setProcesses(() => 0x1000n);
+    expect(symbols.whyNoCaller(frame)).toBe('no symbols of this program');
+    expect(symbols.whyNoCaller({ ...frame, pc: 0x10_0004n })).toBeUndefined();
+  });
 });
