@@ -157,6 +157,15 @@ describe('UDP', () => {
     expect(station.takeIcmp()).toMatchObject([{ type: 3, code: 3 }]);
     expect(shown(station.network.inspect(), 'not there')).toEqual(['udp 10.0.2.2:7 asked for 1 times']);
   });
+  test('is open for answers for a minute', () => {
+    const station = new Station({ guestForwards: [parseGuestForward('udp:7')] }).announce();
+    expect(station.network.isOpen).toBe(false);
+    station.sendUdp(4000, 7, encoded('one'));
+    station.clock.advance(60_000_000_000n);
+    expect(station.network.isOpen).toBe(true);
+    station.clock.advance(1n);
+    expect(station.network.isOpen).toBe(false);
+  });
   test('forgets the conversations that were used longest ago', () => {
     const station = new Station({ guestForwards: [parseGuestForward('udp:7')] }).announce();
     for (let port = 1; port <= 65; port++) station.sendUdp(port, 7, encoded('x'));

@@ -12,6 +12,8 @@ interface UdpFlow {
   readonly guestIp: number;
   readonly guestPort: number;
   readonly ownPort: number;
+  /** Guest time of its last datagram. */
+  readonly at: bigint;
 }
 
 export interface UdpFlowsState {
@@ -22,6 +24,8 @@ export interface UdpFlowsState {
 
 /** The ones that were used longest ago make room for others. */
 const MOST_FLOWS = 64;
+/** How long an answer may take before nobody waits for it: a minute. */
+const PATIENCE = 60_000_000_000n;
 const FIRST_PORT = 49_152;
 const LAST_PORT = 65_535;
 /** What fits into a packet. */
@@ -44,14 +48,14 @@ export class UdpFlows {
       ({ guestIp, guestPort, ownPort }) => guestIp === source && guestPort === sourcePort && ownPort === destinationPort,
     );
     if (known) {
-      this.add(known);
+      this.use(known);
       outside.send(known.flow, payload);
       return true;
     }
     const forward = this.guestForwards.find(({ kind, port }) => kind === 'udp' && port === destinationPort);
     if (forward === undefined) return false;
     const flow = this.world.nextFlow();
-    this.add({ flow, guestIp: source, guestPort: sourcePort, ownPort: destinationPort });
+    this.use({ flow, guestIp: source, guestPort: sourcePort, ownPort: destinationPort });
     outside.open(flow, 'udp', forward.hostPort);
     outside.send(flow, payload);
     return true;
@@ -60,13 +64,13 @@ export class UdpFlows {
   /** A client sent its first datagram to the port of a forward. */
   accept(flow: number, { guestIp, guestPort }: Forward): void {
     if (this.flows.some((known) => known.flow === flow)) return;
-    this.add({ flow, guestIp, guestPort, ownPort: this.nextPort });
+    this.use({ flow, guestIp, guestPort, ownPort: this.nextPort });
     this.nextPort = this.nextPort === LAST_PORT ? FIRST_PORT : this.nextPort + 1;
   }
 
   /** Puts a flow behind the others, as the one that was used last. */
-  private add(flow: UdpFlow): void {
-    this.flows = [...this.flows.filter((other) => other !== flow), flow];
+  private use(flow: Omit<UdpFlow, 'at'>): void {
+    this.flows = [...this.flows.filter((other) => other.flow !== flow.flow), { ...flow, at: this.world.now() }];
     if (this.flows.length <= MOST_FLOWS) return;
     const oldest = this.flows.shift();
     if (oldest) this.world.outside.close(oldest.flow);
@@ -78,16 +82,17 @@ export class UdpFlows {
     if (found === undefined) return false;
     if (event.kind === 'closed') this.flows = this.flows.filter((flow) => flow !== found);
     if (event.kind !== 'data' || event.bytes.length > LONGEST_PAYLOAD) return true;
-    this.add(found);
+    this.use(found);
     const pair = { source: GATEWAY, destination: found.guestIp };
     const datagram = { sourcePort: found.ownPort, destinationPort: found.guestPort, payload: event.bytes };
     this.world.emit({ ...pair, protocol: Protocol.UDP, payload: buildUdp(datagram, pair) });
     return true;
   }
 
-  /** Conversations that there are. */
-  get count(): number {
-    return this.flows.length;
+  /** Somebody may still answer. */
+  get isActive(): boolean {
+    const now = this.world.now();
+    return this.flows.some(({ at }) => now - at <= PATIENCE);
   }
 
   reset(): void {

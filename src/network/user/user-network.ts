@@ -76,7 +76,7 @@ export class UserNetwork {
 
   /** Something may come from outside: from clients at any time, or in a conversation. */
   get isOpen(): boolean {
-    return this.options.forwards.length > 0 || this.tcp.count + this.udp.count > 0;
+    return this.options.forwards.length > 0 || this.tcp.count > 0 || this.udp.isActive;
   }
 
   // --- frames of guests --------------------------------------------------------------------------------------------------
