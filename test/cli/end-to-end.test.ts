@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -177,6 +177,32 @@ describe('hyperscope run', () => {
       status: 2,
       err: expect.stringMatching(/^hyperscope: --exits-filter: "prot=1" names no field of an exit; did you mean port\?/),
     });
+  });
+
+  test('gives the guest a network, and writes its frames', () => {
+    const sample = path.join(root, 'samples/kvm/virtio-net.asm');
+    const outcome = hyperscope(['run', sample, '--net', 'user', '--mac', '52:54:00:00:00:07', '--pcap', 'frames.pcap']);
+    expect(outcome).toEqual({ status: 0, out: '10.0.2.2 is at 52:55:0a:00:02:02\n', err: '' });
+    const file = readFileSync(path.join(folder, 'frames.pcap'));
+    const [first, second] = [24, 24 + 16 + file.readUInt32LE(32)];
+    // Question and answer, 20 µs later.
+    expect(file.subarray(first + 16 + 6, first + 16 + 14).toString('hex')).toBe('5254000000070806');
+    expect(file.subarray(second + 16 + 6, second + 16 + 14).toString('hex')).toBe('52550a0002020806');
+    expect(file.readUInt32LE(second + 4) - file.readUInt32LE(first + 4)).toBe(20_000);
+    expect(file.length).toBe(second + 16 + file.readUInt32LE(second + 8));
+  });
+
+  test('says so when a port that is to be forwarded is taken', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : 0;
+    const { status, err } = hyperscope(['run', write('spin.asm', 'bits 64\nagain: jmp again\n'), '--forward', `tcp:${port}:80`]);
+    server.close();
+    expect([status, err]).toEqual([
+      2,
+      `hyperscope: The TCP port ${port} of this machine can't be forwarded: another program has it; choose another one.\n`,
+    ]);
   });
 
   test('has no journal entries on a bare machine', () => {
