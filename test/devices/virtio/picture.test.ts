@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
-import { Feature, featureBits } from '../../../src/devices/virtio/abi.ts';
+import { DeviceId, Feature, featureBits } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { Request } from '../../../src/devices/virtio/block/registers.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
@@ -8,6 +8,7 @@ import { type Explanation, explainChain } from '../../../src/devices/virtio/pict
 import type { QueuePicture } from '../../../src/devices/virtio/picture/queue-picture.ts';
 import { Register as R } from '../../../src/devices/virtio/transport/registers.ts';
 import { Random } from '../../support/random.ts';
+import { FakeDma } from './fake-dma.ts';
 import { BUFFERS, MmioDriver, PACKED, SPLIT } from './mmio-driver.ts';
 
 const ROOM = BUFFERS + 0x1000;
@@ -219,4 +220,54 @@ test('what a console is to print is shown as text', () => {
   driver.ring(1).offer([{ gpa: BUFFERS, length: 6 }]);
   const [chain] = picture(driver, 1).chains;
   expect(chain && explainChain(driver.dma, driver.model.id, chain)).toEqual([['text', '"hello\\n"']]);
+});
+
+/** Bytes from hexadecimal digits, filled up with zeroes. */
+const bytesOf = (digits: string, length: number) =>
+  Uint8Array.from({ length }, (_, index) =>
+    Number.parseInt(digits.replaceAll(' ', '').slice(index * 2, index * 2 + 2) || '0', 16),
+  );
+
+test.each<[string, number, Uint8Array, Explanation]>([
+  [
+    'a frame of a network',
+    DeviceId.NETWORK,
+    bytesOf('00 00 0000 0000 0000 0000 0100  52550a000202 525400123456 0806', 64),
+    [
+      ['flags', '0x00'],
+      ['gso', 'none'],
+      ['buffers', '1'],
+      ['from', '52:54:00:12:34:56'],
+      ['to', '52:55:0a:00:02:02'],
+      ['protocol', '0x0806'],
+    ],
+  ],
+  [
+    'a packet of a socket',
+    DeviceId.VSOCK,
+    bytesOf('0300000000000000 0200000000000000 00040000 d2040000 05000000 0100 0500', 44),
+    [
+      ['operation', 'DATA'],
+      ['from', '3:1024'],
+      ['to', '2:1234'],
+      ['data', '5 bytes'],
+    ],
+  ],
+  [
+    'a request of a shared folder',
+    DeviceId.P9,
+    bytesOf('15000000 64 ffff', 21),
+    [
+      ['request', 'VERSION'],
+      ['tag', '65535'],
+      ['size', '21 bytes'],
+    ],
+  ],
+  ['less than a header', DeviceId.VSOCK, bytesOf('03', 7), []],
+  ['what no kind of device is known for', 99, bytesOf('03', 7), []],
+])('%s is explained', (_name, device, bytes, expected) => {
+  const dma = new FakeDma();
+  dma.bytes.set(bytes, BUFFERS);
+  const link = { gpa: BigInt(BUFFERS), length: bytes.length, flags: 0, link: 0, index: 0, isIndirect: false };
+  expect(explainChain(dma, device, { state: 'waiting', id: 0, links: [link] })).toEqual(expected);
 });

@@ -1,3 +1,4 @@
+import { virtqueueView } from '../../../src/debugger/inspection/virtqueues.ts';
 import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
 import { Feature, featureBit, Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBalloon } from '../../../src/devices/virtio/balloon/device.ts';
@@ -7,10 +8,11 @@ import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
 import { VirtioNetwork } from '../../../src/devices/virtio/network/device.ts';
 import { VirtioP9 } from '../../../src/devices/virtio/p9/device.ts';
+import { isVirtioDevice } from '../../../src/devices/virtio/virtio-device.ts';
 import { VirtioVsock } from '../../../src/devices/virtio/vsock/device.ts';
 import { EchoHost } from '../../../src/devices/virtio/vsock/host.ts';
 import type { Random } from '../../support/random.ts';
-import type { Buffer } from './drivers.ts';
+import type { Buffer as GuestBuffer } from './drivers.ts';
 import { FakeFolder } from './fake-folder.ts';
 import { someMessage } from './fuzz-messages.ts';
 import { BUFFERS, PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
@@ -57,12 +59,36 @@ export interface FuzzOutcome {
   refused: number;
   /** Different reasons of the latter, without their numbers. */
   readonly reasons: Set<string>;
+  readonly driver: VirtioDriver;
 }
 
-/** Has a device served many ring states that were made by a driver and then damaged. Throws when it does what it must not. */
-export function fuzzRings(makeDriver: DriverMaker, make: () => VirtioModel, random: Random, count: number): FuzzOutcome {
-  const outcome: FuzzOutcome = { served: 0, refused: 0, reasons: new Set() };
+/** Of so many ring states one is looked at before the device sees it. */
+const LOOKED_AT = 16;
+
+/** Whoever looks at a ring changes nothing, whatever is in it. */
+function lookAt({ device, dma, model }: VirtioDriver, queue: number): void {
+  if (!isVirtioDevice(device)) throw new Error(`${model.name} can't be looked into`);
+  const [bytes, state] = [dma.bytes.slice(), JSON.stringify(device.session.save(), numbers)];
+  const view = virtqueueView(device, queue, { reference: String, unfolded: [0, 1, 2] });
+  if (view === undefined) throw new Error(`${model.name} has no queue ${queue}`);
+  if (Buffer.compare(bytes, dma.bytes) !== 0 || JSON.stringify(device.session.save(), numbers) !== state)
+    throw new Error(`a look at ${view.name} of ${model.name} has changed it`);
+}
+const numbers = (_name: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
+
+/**
+ * Has a device serve many ring states that were made by a driver and then damaged, at once or in stages. Throws when it does what it must
+ * not.
+ */
+export function fuzzRings(
+  makeDriver: DriverMaker,
+  make: () => VirtioModel,
+  random: Random,
+  count: number,
+  isStaged = false,
+): FuzzOutcome {
   const driver = makeDriver(make());
+  const outcome: FuzzOutcome = { served: 0, refused: 0, reasons: new Set(), driver };
   for (let index = 0; index < count; index++) {
     // A queue goes on with what the one before left, now and then.
     if (index % 4 === 0 || driver.status & Status.NEEDS_RESET) driver.start(random.pick(FORMATS));
@@ -70,11 +96,13 @@ export function fuzzRings(makeDriver: DriverMaker, make: () => VirtioModel, rand
     const queue = random.below(driver.rings.length);
     offerSome(driver, random, queue);
     damage(driver, random, queue);
+    if (index % LOOKED_AT === 0) lookAt(driver, queue);
     driver.dma.accesses = 0;
     driver.dma.moved = 0;
     if (random.below(16) === 0) driver.disturb(random);
     fromOutside(driver.model, random);
-    driver.notify(queue);
+    if (isStaged) for (const _ of driver.notifyInStages(queue));
+    else driver.notify(queue);
     if (driver.dma.accesses > MOST_ACCESSES || driver.dma.moved > MOST_MOVED)
       throw new Error(`ring state ${index}: ${driver.dma.accesses} accesses moved ${driver.dma.moved} bytes`);
     const reason = driver.shown('needs a reset')?.detail;
@@ -101,14 +129,14 @@ function offerSome(driver: VirtioDriver, random: Random, queue: number): void {
   const message = someMessage(driver.model, random);
   driver.dma.bytes.set(message, BUFFERS);
   const isPacket = driver.model instanceof VirtioVsock && queue === 1;
-  const honest: readonly Buffer[] =
+  const honest: readonly GuestBuffer[] =
     driver.model instanceof VirtioP9
       ? [{ gpa: BUFFERS, length: message.length }]
       : Array.from({ length: random.below(4) }, () => ({ gpa: BUFFERS, length: isPacket ? 512 : 16 }));
   const last = driver.model instanceof VirtioP9 ? { gpa: BUFFERS + 0x1000, length: 0x3000 } : { gpa: BUFFERS, length: 513 };
   for (let chains = random.between(1, 3); chains > 0; chains--) {
     const odd = () => ({ gpa: random.pick(PLACES), length: random.pick(LENGTHS), writable: random.below(2) === 0 });
-    const buffers: readonly Buffer[] =
+    const buffers: readonly GuestBuffer[] =
       random.below(2) === 0 ? [...honest, { ...last, writable: !isPacket }] : Array.from({ length: random.between(1, 4) }, odd);
     driver.ring(queue).offer(buffers, random.below(3) === 0);
   }

@@ -3,8 +3,10 @@ import type { DmaMemory } from '../../dma.ts';
 import { DeviceId } from '../abi.ts';
 import { HEADER_SIZE, REQUEST_NAMES } from '../block/registers.ts';
 import { OUTCOME_NAMES } from '../block/request.ts';
+import { ERROR_ANSWER, HEADER_SIZE as MESSAGE_HEADER, Request as P9Request } from '../p9/protocol.ts';
 import { ChainPart } from '../queue/chain.ts';
 import { DescriptorFlag } from '../queue/descriptor.ts';
+import { Operation, HEADER_SIZE as PACKET_HEADER } from '../vsock/registers.ts';
 import { type ChainPicture, orProblem } from './chain-picture.ts';
 
 /** What a buffer says, in the words of its device: name and value of each field. */
@@ -27,6 +29,8 @@ const EXPLAINERS: Readonly<Record<number, (memory: ChainMemory) => Explanation>>
   [DeviceId.BLOCK]: explainBlock,
   [DeviceId.CONSOLE]: explainText,
   [DeviceId.NETWORK]: explainFrame,
+  [DeviceId.VSOCK]: explainPacket,
+  [DeviceId.P9]: explainMessage,
 };
 
 /** Says what is in a buffer of a device of this kind; nothing for kinds that have no headers, or where it can't be read. */
@@ -87,6 +91,40 @@ function explainFrame({ state, readable, writable }: ChainMemory): Explanation {
     ['to', address(0)],
     ['protocol', hex(view.getUint16(NETWORK_HEADER + 12), 4)],
   ];
+}
+
+/** The header of a socket's packet (virtio 1.2, 5.10.6). */
+function explainPacket({ state, readable, writable }: ChainMemory): Explanation {
+  const part = readable.length > 0 ? readable : writable;
+  if (part === writable && state !== 'used') return [['room', `${writable.length} bytes`]];
+  const view = viewOf(part.read(0, PACKET_HEADER));
+  // The queue of events has shorter ones.
+  if (view.byteLength < PACKET_HEADER) return [];
+  return [
+    ['operation', nameOf(Operation, view.getUint16(30, true))],
+    ['from', `${view.getBigUint64(0, true)}:${view.getUint32(16, true)}`],
+    ['to', `${view.getBigUint64(8, true)}:${view.getUint32(20, true)}`],
+    ['data', `${view.getUint32(24, true)} bytes`],
+  ];
+}
+
+/** A request of 9P2000.L, and the number of its answer. */
+function explainMessage({ state, readable, writable }: ChainMemory): Explanation {
+  const view = viewOf(readable.read(0, MESSAGE_HEADER));
+  if (view.byteLength < MESSAGE_HEADER) return [];
+  const type = view.getUint8(4);
+  const answer = state === 'used' ? writable.read(4, 1)[0] : undefined;
+  const outcome = answer === type + 1 ? 'done' : answer === ERROR_ANSWER ? 'error' : `type ${answer}`;
+  return [
+    ['request', nameOf(P9Request, type)],
+    ['tag', String(view.getUint16(5, true))],
+    ['size', `${view.getUint32(0, true)} bytes`],
+    ...(answer === undefined ? [] : [['answer', outcome] as const]),
+  ];
+}
+
+function nameOf(numbers: Readonly<Record<string, number>>, wanted: number): string {
+  return Object.entries(numbers).find(([, number]) => number === wanted)?.[0] ?? `unknown ${wanted}`;
 }
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
