@@ -3,7 +3,7 @@ import { type ExitFilter, ExitFilterError, parseExitFilter } from '../hypervisor
 import { GrantError, parsePorts, parsePrivileges } from '../hypervisor/privileges/parse-grant.ts';
 import { parseMac } from '../network/packets/addresses.ts';
 import { NetworkOptionError, parseForward, parseGuestForward, parseHost } from '../network/user/options.ts';
-import type { VsockPorts } from '../network/vsock-host.ts';
+import { parseVsockForward, parseVsockGuestForward, type VsockPorts, vsockPortsOf } from '../network/vsock-ports.ts';
 import { MACHINE_NAMES, type PartitionConfiguration, PLATFORM_NAMES, type PlatformName } from '../platforms/configuration.ts';
 import { vendorOf } from '../platforms/create-partition.ts';
 import { NETWORK_NAMES, networkPlan } from '../platforms/network.ts';
@@ -116,39 +116,6 @@ function parseDisk(text: string): string | DiskRequest {
     request.file = file;
   }
   return request.file === text ? text : request;
-}
-
-/** `--vsock-forward TCP:PORT` and `--vsock-guest-forward PORT:TCP`. Throws UsageError. */
-function vsockPorts(
-  cid: string | undefined,
-  forward: readonly string[] = [],
-  guestForward: readonly string[] = [],
-): VsockPorts | undefined {
-  if (forward.length + guestForward.length === 0) return undefined;
-  if (cid === undefined) throw new UsageError('Ports of sockets lead nowhere without --vsock; add --vsock 3.');
-  const pair = (text: string, option: string): readonly [number, number] => {
-    const [, first, second] = /^(\d{1,10}):(\d{1,10})$/.exec(text) ?? [];
-    return [Number(first ?? refusePorts(text, option)), Number(second)];
-  };
-  const tcp = (port: number, option: string) => (port > 0 && port < 65_536 ? port : refusePorts(String(port), option));
-  return {
-    forwards: forward.map((text) => {
-      const [hostPort, port] = pair(text, 'vsock-forward');
-      return { hostPort: tcp(hostPort, 'vsock-forward'), port };
-    }),
-    guestForwards: guestForward.map((text) => {
-      const [port, hostPort] = pair(text, 'vsock-guest-forward');
-      return { port, hostPort: tcp(hostPort, 'vsock-guest-forward') };
-    }),
-  };
-}
-
-function refusePorts(text: string, option: string): never {
-  const order =
-    option === 'vsock-forward'
-      ? 'a TCP port of this machine, then one of the guest'
-      : 'one of the host, then a TCP port of this machine';
-  throw new UsageError(`--${option} takes two ports such as 8000:80 (${order}), not "${text}".`);
 }
 
 /** `TAG=FOLDER` or `TAG=FOLDER,ro`. Throws UsageError. */
@@ -307,8 +274,13 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       guestForward: values['guest-forward'],
       hosts: values.host,
       pcap: values.pcap,
+      vsockForward: values['vsock-forward'],
+      vsockGuestForward: values['vsock-guest-forward'],
     },
-    vsockPorts: vsockPorts(values.vsock, values['vsock-forward'], values['vsock-guest-forward']),
+    vsockPorts: vsockPortsOf(
+      parseEach(values['vsock-forward'], 'vsock-forward', parseVsockForward),
+      parseEach(values['vsock-guest-forward'], 'vsock-guest-forward', parseVsockGuestForward),
+    ),
     pcap: values.pcap,
     initrd: values.initrd,
     disks: values.disk?.map(parseDisk) ?? [],

@@ -107,6 +107,7 @@ function makeGuest(
       },
       disks: member.disk?.map((disk) => openDisk(disk, files)),
       network: networks.planOf(member),
+      vsockPorts: networks.vsockPlanOf(member),
     },
     program,
     host,

@@ -1,7 +1,9 @@
 import type { OpenOutside } from '../network/outside.ts';
 import type { Capture } from '../network/partition-network.ts';
 import type { VirtualSwitch } from '../network/switch/virtual-switch.ts';
+import { vsockPortsOf } from '../network/vsock-ports.ts';
 import { makeSwitch, networkPlan, type PartitionNetworkPlan } from '../platforms/network.ts';
+import type { VsockPlan } from '../platforms/vsock.ts';
 import { LaunchError, type PartitionLaunch } from './configuration/launch-configuration.ts';
 
 /** What networks have of the world outside, given by who has sockets and files. */
@@ -33,6 +35,12 @@ export class SessionNetworks {
     };
     if (twice('mac')) throw new LaunchError('Two partitions have the same "mac"; give each one of its own, or leave it out.');
     if (twice('pcap')) throw new LaunchError('Two partitions have the same "pcap"; give each a file of its own.');
+  }
+
+  /** What a partition's sockets lead to; undefined where nothing is said of it. */
+  vsockPlanOf({ vsockForward, vsockGuestForward }: PartitionLaunch): VsockPlan | undefined {
+    const ports = vsockPortsOf(vsockForward, vsockGuestForward);
+    return ports && { ...ports, openOutside: this.world.openOutside };
   }
 
   /** The network that a partition wants; undefined for none. Throws ConfigurationError or LaunchError. */

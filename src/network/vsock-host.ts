@@ -1,13 +1,6 @@
 import { ECHO_PORT, EchoHost, type HostEvent, type ReachableHost, type SocketData } from '../devices/virtio/vsock/host.ts';
 import { decodeEvent, type Outside, type OutsideEvent } from './outside.ts';
-
-/** Ports of the user's machine and of sockets that lead to each other. */
-export interface VsockPorts {
-  /** TCP ports of this machine that lead to ports at which the guest listens. */
-  readonly forwards: readonly { readonly hostPort: number; readonly port: number }[];
-  /** Ports of the host, as the guest sees it, that lead to TCP ports of this machine. */
-  readonly guestForwards: readonly { readonly port: number; readonly hostPort: number }[];
-}
+import type { VsockPorts } from './vsock-ports.ts';
 
 /** Who connects from outside has a port from here on, by the number of the flow. */
 const FIRST_CLIENT_PORT = 0x8000_0000;

@@ -15,7 +15,7 @@ import { VCPU_SIZE } from '../processor/state/layout.ts';
 import type { Program } from '../programs/program.ts';
 import type { PartitionNetworkPlan } from './network.ts';
 import { whyNoVirtio } from './virtio-problems.ts';
-import type { VsockPlan } from './vsock.ts';
+import { type VsockPlan, whyNoPorts } from './vsock.ts';
 
 /** Names of the platforms of the command line's contract, also of those that come with later versions. */
 export const PLATFORM_NAMES = ['bare', 'kvm', 'hyperv', 'xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const;
@@ -138,9 +138,10 @@ function checkDisks({ disks = [], platform, machine }: PartitionConfiguration): 
   for (const disk of disks) checkDisk(disk);
 }
 
-function checkVirtio({ platform, virtio = {}, disks = [], network, machine = 'microvm' }: PartitionConfiguration): void {
+function checkVirtio(configuration: PartitionConfiguration): void {
+  const { platform, virtio = {}, disks = [], network, vsockPorts, machine = 'microvm' } = configuration;
   const wanted = { ...virtio, disks, network: network !== undefined };
-  const problem = whyNoVirtio(wanted, platform !== 'bare', machine);
+  const problem = whyNoVirtio(wanted, platform !== 'bare', machine) ?? (vsockPorts && whyNoPorts(vsockPorts, virtio.vsock));
   if (problem !== undefined) throw new ConfigurationError(problem);
 }
 

@@ -39,8 +39,9 @@ describe('the options of run', () => {
       forwards: [{ hostPort: 8000, port: 80 }],
       guestForwards: [{ port: 90, hostPort: 9000 }],
     });
-    expect(() => parseRunOptions(['a.asm', '--vsock-forward', '1:2'])).toThrow('add --vsock 3');
-    expect(() => parseRunOptions(['a.asm', '--vsock', '3', '--vsock-forward', '70000:2'])).toThrow('takes two ports such as');
+    expect(() => parseRunOptions(['a.asm', '--vsock', '3', '--vsock-forward', '70000:2'])).toThrow(
+      '--vsock-forward has the TCP port 70000 in "70000:2"',
+    );
     expect(() => parseRunOptions(['a.asm', '--disk', 'a.img,seriel=1'])).toThrow('not "seriel="');
   });
 

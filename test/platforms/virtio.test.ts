@@ -137,6 +137,20 @@ test('six disks, entropy and console fill the slots, and save and restore', () =
 test.each<[Partial<PartitionConfiguration>, string]>([
   [{ disks: [{ path: 'odd.img', image: imageOfBytes(new Uint8Array(513)) }] }, 'The disk image odd.img has 513 bytes'],
   [{ disks: [{ path: 'empty.img', image: imageOfBytes(new Uint8Array(0)) }] }, 'The disk image empty.img has 0 bytes'],
+  [{ vsockPorts: { forwards: [{ hostPort: 1, port: 2 }], guestForwards: [] } }, 'lead nowhere without virtio-vsock'],
+  [
+    {
+      virtio: { vsock: 3 },
+      vsockPorts: {
+        forwards: [
+          { hostPort: 8, port: 2 },
+          { hostPort: 8, port: 3 },
+        ],
+        guestForwards: [],
+      },
+    },
+    'The TCP port 8 of this machine is forwarded twice',
+  ],
   [{ virtio: { vsock: 2 } }, 'A guest can have the context 3 to 4294967294 for its sockets; 2 was asked for.'],
   [{ virtio: { vsock: 3 }, disks: Array.from({ length: 6 }, () => disk()) }, 'has places for 8 virtio devices, but 9'],
   [{ virtio: { channels: ['a b'] } }, 'A channel can\'t have the name "a b"'],

@@ -4,6 +4,7 @@ import { whyNoFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { GrantError, PRIVILEGE_WORDS, parsePorts, parsePrivileges } from '../../hypervisor/privileges/parse-grant.ts';
 import { parseMac } from '../../network/packets/addresses.ts';
 import { NetworkOptionError, parseForward, parseGuestForward, parseHost } from '../../network/user/options.ts';
+import { parseVsockForward, parseVsockGuestForward } from '../../network/vsock-ports.ts';
 import { MACHINE_NAMES, PLATFORM_NAMES } from '../../platforms/configuration.ts';
 import { NETWORK_NAMES } from '../../platforms/network.ts';
 import { MOTION_SCOPES } from '../run-control/control.ts';
@@ -177,6 +178,16 @@ const partitionAttributes = {
     schema: parsedList(parseForward, '["tcp:2222:22"]'),
     description:
       'Ports of this machine that lead to the guest: `["tcp:2222:22"]` for its port 22, `["tcp:2222:10.0.2.16:22"]` for that of the second guest of the network.',
+  },
+  vsockForward: {
+    schema: parsedList(parseVsockForward, '["8000:80"]'),
+    description:
+      'TCP ports of this machine that lead to the guest\'s sockets (`vsock`): `["8000:80"]` for what listens at port 80 of its context.',
+  },
+  vsockGuestForward: {
+    schema: parsedList(parseVsockGuestForward, '["90:9000"]'),
+    description:
+      'Services on this machine that the guest\'s sockets reach at the host (context 2): `["90:9000"]` leads its port 90 to what listens at TCP port 9000 here.',
   },
   guestForward: {
     schema: parsedList(parseGuestForward, '["tcp:80:8000"]'),
