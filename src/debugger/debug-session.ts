@@ -34,6 +34,10 @@ function passed({ reason }: StopEvent): PassedStop {
 }
 
 const NO_ADDRESSES: ReadonlySet<bigint> = new Set();
+/** Filters for where a guest is lost: a session stops there unasked. */
+export const LOST_GUEST: ReadonlyMap<string, undefined> = new Map(
+  ['triple-fault', 'unhandled', 'guest-panic'].map((id) => [id, undefined]),
+);
 const NO_OBSERVERS: ReadonlyMap<bigint, Observer> = new Map();
 
 /** Run control over one partition: breakpoints, steps through guest code and through exit handlers. Knows no protocol. */
@@ -80,7 +84,7 @@ export class DebugSession implements RunControl {
       this.idle = false;
     });
     partition.setDebugHooks({ stopAtExit: (vcpu, exit) => this.wantsExit(vcpu, exit) });
-    this.setFilters(new Map(['triple-fault', 'unhandled', 'guest-panic'].map((id) => [id, undefined])));
+    this.setFilters(LOST_GUEST);
   }
 
   vcpu(index = this.current): VirtualCpu {

@@ -1,4 +1,4 @@
-import type { DebugSession } from '../debugger/debug-session.ts';
+import { type DebugSession, LOST_GUEST } from '../debugger/debug-session.ts';
 import { ExpressionError } from '../debugger/expressions/evaluator.ts';
 import type { Guest } from '../debugger/launch-guest.ts';
 import type { SessionEvent, StopEvent } from '../debugger/run-control/events.ts';
@@ -12,8 +12,6 @@ import { consoleOutput, exited, stopReply, type WatchedAccess } from './stop-rep
 import { describeTarget, type GdbRegister, type TargetDescription } from './target-description.ts';
 
 const OK = 'OK';
-/** What a client stops at that it didn't ask for: where a guest without a debugger would be lost. */
-const FILTERS = new Map(['triple-fault', 'unhandled'].map((id) => [id, undefined]));
 const NO_TIME_TRAVEL = 'E.This guest is not recorded, so it can not run backwards; set a breakpoint earlier and run it again.';
 
 /** An error that a person can read (GDB manual, "Standard Replies"). */
@@ -62,7 +60,7 @@ export class GdbSession {
     const { session, partition } = guest;
     this.points = new Points(session);
     this.points.clear();
-    session.setFilters(FILTERS);
+    session.setFilters(LOST_GUEST);
     const stop = standStill(session);
     this.vcpu = session.current;
     this.target = this.describe();
@@ -147,6 +145,7 @@ export class GdbSession {
     }
     halt(session);
     this.tellMode();
+    if (stop.reason === 'exception' && stop.text !== undefined) this.say(stop.text);
     this.tell(stopReply(stop, isStep ? this.making : this.points.reached(stop)));
   }
 

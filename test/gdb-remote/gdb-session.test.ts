@@ -136,6 +136,7 @@ describe('a session of the remote protocol', () => {
     const client = guest('bits 64\n_start:\n    lidt [none]\n.bad: ud2\nnone: dw 0\n dq 0\n');
     const said = client.move('c');
     expect(said.at(-1)).toMatch(/^T0b/);
+    expect(Buffer.from(said[0]?.slice(1) ?? '', 'hex').toString()).toMatch(/#UD/);
     expect(client.register('rip')).toBe(client.session.guest.session.evaluate('_start.bad'));
   });
 

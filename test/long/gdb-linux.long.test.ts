@@ -39,10 +39,11 @@ test("gdb debugs Debian's kernel from its first instruction on", async (context)
     'continue',
     'continue',
     'delete',
-    // There is no root file system.
-    `break *${at('panic')}`,
+    `break *${at('mount_block_root')}`,
     'continue',
-    'x/s $rdi',
+    // There is no root file system: the debugger stops at the panic unasked.
+    'delete',
+    'continue',
     'info threads',
     'kill',
   ]);
@@ -53,5 +54,5 @@ test("gdb debugs Debian's kernel from its first instruction on", async (context)
   expect(said).toMatch(/0xffffffff[0-9a-f]+:\s+"Linux version 6\./);
   expect(said.match(/Old value = \d+\s+New value = \d+/g)).toHaveLength(2);
   expect(said).toMatch(/PML4 +entry[\s\S]*page of 2 MiB/);
-  expect(said).toMatch(/Breakpoint 3, 0xffffffff[0-9a-f]+ in[\s\S]*"VFS: Unable to mount root fs on %s"[\s\S]*vCPU 0/);
+  expect(said).toMatch(/Breakpoint 3, 0xffffffff[0-9a-f]+ in[\s\S]*VFS: Unable to mount root fs on [\s\S]*SIGTRAP[\s\S]*vCPU 0/);
 });
