@@ -5,7 +5,7 @@ import { identityMap, LowPages, segment, words } from './low-pages.ts';
 import { multibootImage } from './multiboot.ts';
 import { pvhImage } from './pvh.ts';
 import { realModeImage } from './real-mode.ts';
-import { FLAT_CODE_32, FLAT_CODE_64, FLAT_DATA, NULL_SEGMENT, TSS_BUSY } from './segments.ts';
+import { flatSegments } from './segments.ts';
 
 export interface BootOptions {
   /** First address after the RAM below 4 GiB. */
@@ -42,12 +42,7 @@ export function bootImage(program: Program, options: BootOptions): BootImage {
 const gdtSegment = (): LoadSegment => segment(LowPages.GDT, words(GDT_ENTRIES));
 const gdtRegister = { base: LowPages.GDT, limit: GDT_ENTRIES.length * 8 - 1 };
 
-function flatData(selector = DATA_SELECTOR) {
-  return { ...FLAT_DATA, selector };
-}
-
 function flat32(program: Program): BootImage {
-  const data = flatData();
   const entry: EntryState = {
     mode: 32,
     rip: program.entry,
@@ -58,16 +53,7 @@ function flat32(program: Program): BootImage {
     efer: 0n,
     gdt: gdtRegister,
     idt: { base: 0n, limit: 0 },
-    segments: {
-      cs: { ...FLAT_CODE_32, selector: CODE_32_SELECTOR },
-      ds: data,
-      es: data,
-      ss: data,
-      fs: data,
-      gs: data,
-      ldtr: NULL_SEGMENT,
-      tr: TSS_BUSY,
-    },
+    segments: flatSegments(32, CODE_32_SELECTOR, DATA_SELECTOR),
   };
   return { entry, segments: [gdtSegment(), ...program.segments] };
 }
@@ -82,7 +68,6 @@ function long64(program: Program): BootImage {
     // cli; again: hlt; jmp again
     stubs.set([0xfa, 0xf4, 0xeb, 0xfd], vector * 16);
   }
-  const data = flatData();
   const entry: EntryState = {
     mode: 64,
     rip: program.entry,
@@ -93,16 +78,7 @@ function long64(program: Program): BootImage {
     efer: 0x500n,
     gdt: gdtRegister,
     idt: { base: LowPages.IDT, limit: 0xfff },
-    segments: {
-      cs: { ...FLAT_CODE_64, selector: CODE_64_SELECTOR },
-      ds: data,
-      es: data,
-      ss: data,
-      fs: data,
-      gs: data,
-      ldtr: NULL_SEGMENT,
-      tr: TSS_BUSY,
-    },
+    segments: flatSegments(64, CODE_64_SELECTOR, DATA_SELECTOR),
   };
   return {
     entry,

@@ -5,7 +5,7 @@ import type { BootOptions } from './boot-image.ts';
 import { LowMemory } from './low-memory.ts';
 import { identityMap, LowPages, segment, words } from './low-pages.ts';
 import { placeInitrd, ramRanges, terminated } from './pvh.ts';
-import { FLAT_CODE_32, FLAT_CODE_64, FLAT_DATA, NULL_SEGMENT, TSS_BUSY } from './segments.ts';
+import { flatSegments } from './segments.ts';
 
 const BOOT_PARAMS = 0x1_0000n;
 const COMMAND_LINE = 0x2_0000n;
@@ -69,7 +69,6 @@ export function linuxImage(program: Program, header: LinuxHeader, options: BootO
 
 function entryState(program: Program, params: bigint, gdtSize: number): EntryState {
   const is64 = program.mode === 64;
-  const data = { ...FLAT_DATA, selector: DATA_SELECTOR };
   return {
     mode: is64 ? 64 : 32,
     rip: program.entry,
@@ -80,16 +79,7 @@ function entryState(program: Program, params: bigint, gdtSize: number): EntrySta
     efer: is64 ? 0x500n : 0n,
     gdt: { base: LowPages.GDT, limit: gdtSize - 1 },
     idt: { base: 0n, limit: 0 },
-    segments: {
-      cs: { ...(is64 ? FLAT_CODE_64 : FLAT_CODE_32), selector: CODE_SELECTOR },
-      ds: data,
-      es: data,
-      ss: data,
-      fs: data,
-      gs: data,
-      ldtr: NULL_SEGMENT,
-      tr: TSS_BUSY,
-    },
+    segments: flatSegments(is64 ? 64 : 32, CODE_SELECTOR, DATA_SELECTOR),
   };
 }
 

@@ -3,7 +3,7 @@ import type { LoadSegment, Program } from '../program.ts';
 import type { BootOptions } from './boot-image.ts';
 import { LowMemory } from './low-memory.ts';
 import { placeInitrd, ramRanges, terminated } from './pvh.ts';
-import { FLAT_CODE_32, FLAT_DATA, NULL_SEGMENT, TSS_BUSY } from './segments.ts';
+import { flatSegments } from './segments.ts';
 
 /** Guest physical addresses of the information structures (Multiboot Specification 0.6.96, 3.3), where the program leaves them free. */
 const INFO = 0x9500n;
@@ -64,16 +64,7 @@ export function multibootImage(program: Program, options: BootOptions): BootImag
       efer: 0n,
       gdt: { base: 0n, limit: 0 },
       idt: { base: 0n, limit: 0 },
-      segments: {
-        cs: { ...FLAT_CODE_32, selector: 0x10 },
-        ds: { ...FLAT_DATA, selector: 0x18 },
-        es: { ...FLAT_DATA, selector: 0x18 },
-        ss: { ...FLAT_DATA, selector: 0x18 },
-        fs: { ...FLAT_DATA, selector: 0x18 },
-        gs: { ...FLAT_DATA, selector: 0x18 },
-        ldtr: NULL_SEGMENT,
-        tr: TSS_BUSY,
-      },
+      segments: flatSegments(32, 0x10, 0x18),
     },
   };
 }

@@ -2,7 +2,7 @@ import type { BootImage } from '../boot-image.ts';
 import { type LoadSegment, type Program, ProgramError } from '../program.ts';
 import type { BootOptions } from './boot-image.ts';
 import { LowMemory } from './low-memory.ts';
-import { FLAT_CODE_32, FLAT_DATA, NULL_SEGMENT, TSS_BUSY } from './segments.ts';
+import { flatSegments } from './segments.ts';
 
 /** Guest physical addresses of the start-of-day structures (Xen: docs/misc/pvh.pandoc, start_info.h), where the program leaves them free. */
 const START_INFO = 0x6000n;
@@ -92,16 +92,7 @@ export function pvhImage(program: Program, options: BootOptions): BootImage {
       efer: 0n,
       gdt: { base: 0n, limit: 0 },
       idt: { base: 0n, limit: 0 },
-      segments: {
-        cs: FLAT_CODE_32,
-        ds: FLAT_DATA,
-        es: FLAT_DATA,
-        ss: FLAT_DATA,
-        fs: FLAT_DATA,
-        gs: FLAT_DATA,
-        ldtr: NULL_SEGMENT,
-        tr: TSS_BUSY,
-      },
+      segments: flatSegments(32, 0, 0),
     },
   };
 }

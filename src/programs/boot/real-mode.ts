@@ -1,7 +1,7 @@
 import type { BootImage } from '../boot-image.ts';
 import type { LoadSegment, Program } from '../program.ts';
 import type { BootOptions } from './boot-image.ts';
-import { CODE_16, DATA_16, NULL_SEGMENT, TSS_BUSY } from './segments.ts';
+import { realModeSegments } from './segments.ts';
 
 /** Where the stand-ins for BIOS services lie, and the BIOS data area. */
 const BIOS_SEGMENT = 0xf000;
@@ -78,16 +78,7 @@ export function realModeImage(program: Program, options: BootOptions): BootImage
       efer: 0n,
       gdt: { base: 0n, limit: 0xffff },
       idt: { base: 0n, limit: 0x3ff },
-      segments: {
-        cs: { ...CODE_16, selector, base },
-        ds: DATA_16,
-        es: DATA_16,
-        ss: DATA_16,
-        fs: DATA_16,
-        gs: DATA_16,
-        ldtr: NULL_SEGMENT,
-        tr: TSS_BUSY,
-      },
+      segments: realModeSegments(selector, base),
     },
   };
 }
