@@ -1,14 +1,22 @@
 import { describe, expect, test } from 'vitest';
 import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
 import { Feature, featureBits, Status } from '../../../src/devices/virtio/abi.ts';
+import { VirtioBalloon } from '../../../src/devices/virtio/balloon/device.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
 import { Request } from '../../../src/devices/virtio/block/registers.ts';
 import { VirtioConsole } from '../../../src/devices/virtio/console/device.ts';
 import { VirtioEntropy } from '../../../src/devices/virtio/entropy/device.ts';
 import type { VirtioModel } from '../../../src/devices/virtio/model.ts';
 import { VirtioNetwork } from '../../../src/devices/virtio/network/device.ts';
+import { VirtioP9 } from '../../../src/devices/virtio/p9/device.ts';
+import { FieldWriter, Request as Request9 } from '../../../src/devices/virtio/p9/protocol.ts';
+import { VirtioVsock } from '../../../src/devices/virtio/vsock/device.ts';
+import { EchoHost } from '../../../src/devices/virtio/vsock/host.ts';
+import { packetBytes } from '../../../src/devices/virtio/vsock/packet.ts';
+import { Operation } from '../../../src/devices/virtio/vsock/registers.ts';
 import type { Handler, HandlerStep } from '../../../src/stages/stage.ts';
 import type { Buffer } from './drivers.ts';
+import { FakeFolder } from './fake-folder.ts';
 import { BUFFERS, PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
 import { onEach, TRANSPORTS } from './transports.ts';
 
@@ -114,6 +122,36 @@ const KINDS: readonly (readonly [string, () => VirtioModel, (driver: VirtioDrive
       if (driver.model instanceof VirtioNetwork) driver.model.receive(new Uint8Array(60));
       driver.ring(0).offer([{ gpa: BUFFERS, length: 100, writable: true }]);
       return 0;
+    },
+  ],
+  [
+    'shared folder',
+    () => new VirtioP9({ tag: 'a', folder: new FakeFolder({}), start: 0n, now: () => 0n }),
+    (driver) => {
+      const message = new FieldWriter().u32(21).u8(Request9.VERSION).u16(1).u32(8192).text('9P2000.L').bytes();
+      driver.dma.bytes.set(message, BUFFERS);
+      driver.ring().offer([{ gpa: BUFFERS, length: message.length }, ...someRoom]);
+      return 0;
+    },
+  ],
+  [
+    'balloon that is told of pages',
+    () => new VirtioBalloon({ take() {}, give() {} }),
+    (driver) => {
+      driver.ring(1).offer([{ gpa: BUFFERS, length: 8 }]);
+      return 1;
+    },
+  ],
+  [
+    'socket device that is asked for a connection',
+    () => new VirtioVsock({ cid: 3, host: (happened) => new EchoHost(happened) }),
+    (driver) => {
+      const ports = { from: 3n, to: 2n, fromPort: 9, toPort: 7, type: 1, flags: 0, room: 99, passedOn: 0 };
+      const packet = packetBytes({ ...ports, operation: Operation.REQUEST, data: new Uint8Array(0) });
+      driver.dma.bytes.set(packet, BUFFERS);
+      driver.ring(0).offer(someRoom);
+      driver.ring(1).offer([{ gpa: BUFFERS, length: packet.length }]);
+      return 1;
     },
   ],
   [

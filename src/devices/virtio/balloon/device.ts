@@ -1,9 +1,11 @@
+import type { Handler } from '../../../stages/stage.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { requireVersion } from '../../state.ts';
 import { DeviceId, featureBit, featureBits } from '../abi.ts';
+import { servePages as servePagesAtOnce } from '../generated/balloon.ts';
+import { type BalloonWork, type PageRole, servePages } from '../handlers/balloon.ts';
 import type { DriverSide, VirtioModel } from '../model.ts';
 import type { ChainPart, DescriptorChain, RingPlace, Segment } from '../queue/chain.ts';
-import { serveQueue } from '../queue/serve.ts';
 import { pageRuns } from './page-runs.ts';
 import * as R from './registers.ts';
 
@@ -43,13 +45,13 @@ const LONGEST_LIST = 0x1_0000;
 const LONGEST_STATISTICS = 64 * R.STATISTIC_SIZE;
 const NO_COUNTS: BalloonCounts = { inflated: 0, deflated: 0, reported: 0, hinted: 0 };
 
-type Role = 'inflate' | 'deflate' | 'statistics' | 'hints' | 'reports';
+type Role = PageRole | 'statistics';
 
 /**
  * The memory balloon (virtio 1.2, 5.5). Pages of an inflated balloon have no memory until the guest deflates it; free pages that it
  * reports have none until somebody touches them.
  */
-export class VirtioBalloon implements VirtioModel<VirtioBalloonState> {
+export class VirtioBalloon implements VirtioModel<VirtioBalloonState>, BalloonWork {
   readonly name = 'virtio-balloon';
   readonly id = DeviceId.BALLOON;
   readonly queues = ['inflate', 'deflate', 'statistics', 'free page hints', 'free page reports'].map((name) => ({
@@ -144,39 +146,55 @@ export class VirtioBalloon implements VirtioModel<VirtioBalloonState> {
   // --- queues ---------------------------------------------------------------------------------------------------------
 
   notified(index: number): void {
+    const { driver } = this;
     const role = this.roles()[index];
+    if (role === 'statistics') this.takeStatistics(index);
+    else if (driver && role) servePagesAtOnce(this, driver, index, role);
+  }
+  *notifiedInStages(index: number): Handler {
+    const { driver } = this;
+    const role = this.roles()[index];
+    if (role === 'statistics') this.takeStatistics(index);
+    else if (driver && role) yield* servePages(this, driver, index, role);
+  }
+
+  /** A driver has one buffer for statistics, which stays here until new ones are wanted; of several the newest counts. */
+  private takeStatistics(index: number): void {
     const queue = this.driver?.queue(index);
-    if (queue === undefined || role === undefined) return;
-    if (role === 'statistics') {
-      // A driver has one buffer for them; the newest counts.
-      for (let taken = 0, chain = queue.take(); chain !== undefined && taken < queue.layout.size; taken++, chain = queue.take()) {
-        if (this.pending) queue.giveBack(this.pending, 0);
-        this.pending = { id: chain.id, ringEntries: chain.ringEntries };
-        this.readStatistics(chain.readable);
-      }
-    } else serveQueue(queue, (chain) => this.serve(role, chain));
+    if (queue === undefined) return;
+    for (let taken = 0; taken < queue.layout.size; taken++) {
+      const chain = queue.take();
+      if (chain === undefined) break;
+      if (this.pending) queue.giveBack(this.pending, 0);
+      this.pending = { id: chain.id, ringEntries: chain.ringEntries };
+      this.readStatistics(chain.readable);
+    }
     this.driver?.signal(index);
   }
 
-  private serve(role: Exclude<Role, 'statistics'>, { readable, writable }: DescriptorChain): number {
-    const count = (more: Partial<BalloonCounts>) => {
-      this.counts = { ...this.counts, ...more };
-    };
+  movePages(role: PageRole, { readable, writable }: DescriptorChain): number {
+    const { inflated, deflated, hinted, reported } = this.counts;
     switch (role) {
-      case 'inflate':
-        count({ inflated: this.counts.inflated + this.each(readable, (gpa, size) => this.world.take(gpa, size, 'ballooned')) });
-        return 0;
-      case 'deflate':
-        count({ deflated: this.counts.deflated + this.each(readable, (gpa, size) => this.world.give(gpa, size)) });
-        return 0;
-      case 'hints': {
-        const hinted = this.hint(readable, writable);
-        count({ hinted: this.counts.hinted + hinted });
-        return 0;
+      case 'inflate': {
+        const pages = this.each(readable, (gpa, size) => this.world.take(gpa, size, 'ballooned'));
+        this.counts = { ...this.counts, inflated: inflated + pages };
+        return pages;
       }
-      case 'reports':
-        count({ reported: this.counts.reported + this.report(writable.segments) });
-        return 0;
+      case 'deflate': {
+        const pages = this.each(readable, (gpa, size) => this.world.give(gpa, size));
+        this.counts = { ...this.counts, deflated: deflated + pages };
+        return pages;
+      }
+      case 'hints': {
+        const pages = this.hint(readable, writable);
+        this.counts = { ...this.counts, hinted: hinted + pages };
+        return pages;
+      }
+      case 'reports': {
+        const pages = this.report(writable.segments);
+        this.counts = { ...this.counts, reported: reported + pages };
+        return pages;
+      }
     }
   }
 

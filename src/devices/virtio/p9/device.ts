@@ -1,12 +1,12 @@
+import type { Handler } from '../../../stages/stage.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { requireVersion } from '../../state.ts';
 import { DeviceId, featureBits } from '../abi.ts';
+import { serveMessages as serveMessagesAtOnce } from '../generated/p9.ts';
+import { type ShareWork, serveMessages } from '../handlers/p9.ts';
 import type { DriverSide, VirtioModel } from '../model.ts';
-import { QueueError } from '../queue/queue-error.ts';
-import { serveQueue } from '../queue/serve.ts';
 import type { HostFolder } from './host-folder.ts';
-import { HEADER_SIZE } from './protocol.ts';
-import { LONGEST_MESSAGE, P9Server, type P9ServerState } from './server.ts';
+import { P9Server, type P9ServerState } from './server.ts';
 import { ShareTree } from './tree.ts';
 
 export interface VirtioP9State {
@@ -33,7 +33,7 @@ export const P9Feature = { MOUNT_TAG: 0 } as const;
 export const LONGEST_TAG = 31;
 
 /** The 9P transport device (virtio 1.4, 5.21; id 9): a shared folder, as Linux mounts it by `mount -t 9p -o trans=virtio TAG`. */
-export class VirtioP9 implements VirtioModel<VirtioP9State> {
+export class VirtioP9 implements VirtioModel<VirtioP9State>, ShareWork {
   readonly name = 'virtio-9p';
   readonly id = DeviceId.P9;
   readonly queues = [{ name: 'requests', size: 128 }];
@@ -58,19 +58,14 @@ export class VirtioP9 implements VirtioModel<VirtioP9State> {
   }
 
   notified(index: number): void {
-    const queue = this.driver?.queue(index);
-    if (queue === undefined) return;
-    serveQueue(queue, ({ readable, writable }) => {
-      if (readable.length < HEADER_SIZE)
-        throw new QueueError(`a message has ${readable.length} bytes for the device to read, but its header has ${HEADER_SIZE}`);
-      const answer = this.server.serve(readable.read(0, LONGEST_MESSAGE));
-      if (writable.length < answer.length)
-        throw new QueueError(`a message has room for ${writable.length} bytes, but its answer has ${answer.length}`);
-      writable.write(0, answer);
-      this.requests++;
-      return answer.length;
-    });
-    this.driver?.signal(index);
+    if (this.driver) serveMessagesAtOnce(this, this.driver, index);
+  }
+  *notifiedInStages(index: number): Handler {
+    if (this.driver) yield* serveMessages(this, this.driver, index);
+  }
+  answer(message: Uint8Array): Uint8Array {
+    this.requests++;
+    return this.server.serve(message);
   }
 
   disconnect(): void {

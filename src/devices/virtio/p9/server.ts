@@ -1,3 +1,4 @@
+import { LONGEST_MESSAGE } from './messages.ts';
 import type { ShareNode } from './node.ts';
 import {
   ERROR_ANSWER,
@@ -31,7 +32,6 @@ interface Fid {
 const VERSION = '9P2000.L';
 /** Bytes of a message, header included: what the guest asks for, within these bounds. */
 const SHORTEST_MESSAGE = 4096;
-export const LONGEST_MESSAGE = 0x8_0000;
 const MOST_FIDS = 0x1_0000;
 const MOST_NAMES = 16;
 const BLOCK = 512;

@@ -1,11 +1,15 @@
+import type { Handler } from '../../../stages/stage.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { requireVersion } from '../../state.ts';
 import { DeviceId, featureBit, featureBits } from '../abi.ts';
+import { hearPackets as hearPacketsAtOnce } from '../generated/vsock.ts';
+import { hearPackets, type VsockWork } from '../handlers/vsock.ts';
 import type { DriverSide, VirtioModel } from '../model.ts';
 import { QueueError } from '../queue/queue-error.ts';
+import type { Virtqueue } from '../queue/virtqueue.ts';
 import { Connection, type ConnectionState } from './connection.ts';
 import type { HostEvent, SocketKind, VsockHost } from './host.ts';
-import { type Packet, packetBytes, readPacket } from './packet.ts';
+import { type Packet, packetBytes } from './packet.ts';
 import * as R from './registers.ts';
 
 export interface VirtioVsockState {
@@ -30,7 +34,7 @@ const MOST_REPLIES = 256;
 const NO_DATA = new Uint8Array(0);
 
 /** The socket device (virtio 1.2, 5.10): sockets between programs of the guest and services of the host. */
-export class VirtioVsock implements VirtioModel<VirtioVsockState> {
+export class VirtioVsock implements VirtioModel<VirtioVsockState>, VsockWork {
   readonly name = 'virtio-vsock';
   readonly id = DeviceId.VSOCK;
   readonly queues = ['receive', 'transmit', 'events'].map((name) => ({ name, size: QUEUE_SIZE }));
@@ -44,7 +48,7 @@ export class VirtioVsock implements VirtioModel<VirtioVsockState> {
   /** The guest's connections have even numbers. */
   private nextNumber = 0;
   private packets = 0;
-  private isWorking = false;
+  private isDelivering = false;
 
   constructor(private readonly world: VirtioVsockWorld) {
     this.host = world.host((event) => this.happened(event));
@@ -62,40 +66,24 @@ export class VirtioVsock implements VirtioModel<VirtioVsockState> {
   // --- what the guest sends -------------------------------------------------------------------------------------------
 
   notified(index: number): void {
-    if (index === R.Queue.EVENT) return;
-    this.alone(() => {
-      this.listen();
-      this.deliver();
-      // Buffers that became free let the guest be heard again, and answered.
-      if (index !== R.Queue.RECEIVE) return;
-      this.listen();
-      this.deliver();
-    });
+    const { driver } = this;
+    if (driver === undefined || index === R.Queue.EVENT) return;
+    // Buffers that became free let the guest be heard again, and answered.
+    if (index === R.Queue.RECEIVE) this.deliver();
+    hearPacketsAtOnce(this, driver, R.Queue.TRANSMIT);
+  }
+  *notifiedInStages(index: number): Handler {
+    const { driver } = this;
+    if (driver === undefined || index !== R.Queue.TRANSMIT) this.notified(index);
+    else yield* hearPackets(this, driver, index);
   }
 
-  /** Works on queues. What the host says meanwhile, in the middle of it, waits until then: buffers go back in their order. */
-  private alone(work: () => void): void {
-    if (this.isWorking) return;
-    this.isWorking = true;
-    try {
-      work();
-    } finally {
-      this.isWorking = false;
-    }
+  get canListen(): boolean {
+    return this.replies.length < MOST_REPLIES;
   }
-
-  private listen(): void {
-    const queue = this.driver?.queue(R.Queue.TRANSMIT);
-    if (queue === undefined) return;
-    for (let served = 0; served < queue.layout.size && this.replies.length < MOST_REPLIES; served++) {
-      const chain = queue.take();
-      if (chain === undefined) break;
-      const packet = readPacket(chain.readable);
-      this.packets++;
-      if (packet) this.obey(packet);
-      queue.giveBack(chain, 0);
-    }
-    this.driver?.signal(R.Queue.TRANSMIT);
+  hear(packet: Packet | undefined): void {
+    this.packets++;
+    if (packet) this.obey(packet);
   }
 
   private obey(packet: Packet): void {
@@ -180,7 +168,7 @@ export class VirtioVsock implements VirtioModel<VirtioVsockState> {
       if (connection) this.note(connection, event);
       else if (event.kind === 'data' || event.kind === 'connected') this.host.close(event.connection);
     }
-    this.driver?.attempt(() => this.alone(() => this.deliver()));
+    this.driver?.attempt(() => this.deliver());
   }
 
   private numbered(number: number): Connection | undefined {
@@ -285,9 +273,20 @@ export class VirtioVsock implements VirtioModel<VirtioVsockState> {
   }
 
   /** Fills the driver's buffers: answers first, then data of each connection in turn. */
-  private deliver(): void {
+  deliver(): void {
     const queue = this.driver?.queue(R.Queue.RECEIVE);
-    if (queue === undefined) return;
+    // What the host says in the middle of it is delivered with the rest: buffers go back in their order.
+    if (queue === undefined || this.isDelivering) return;
+    this.isDelivering = true;
+    try {
+      this.fill(queue);
+    } finally {
+      this.isDelivering = false;
+    }
+    this.driver?.signal(R.Queue.RECEIVE);
+  }
+
+  private fill(queue: Virtqueue): void {
     for (let filled = 0; filled < queue.layout.size; filled++) {
       const [reply] = this.replies;
       const sender = reply ? undefined : this.nextSender();
@@ -303,7 +302,6 @@ export class VirtioVsock implements VirtioModel<VirtioVsockState> {
       chain.writable.write(0, bytes);
       queue.giveBack(chain, bytes.length);
     }
-    this.driver?.signal(R.Queue.RECEIVE);
   }
 
   private nextSender(): Connection | undefined {

@@ -1,6 +1,6 @@
 import type { ChainPart } from '../queue/chain.ts';
 import { QueueError } from '../queue/queue-error.ts';
-import { HEADER_SIZE, LONGEST_DATA } from './registers.ts';
+import { HEADER_SIZE, LONGEST_DATA, Operation } from './registers.ts';
 
 /** The header of a packet, `struct virtio_vsock_hdr` (virtio 1.2, 5.10.6), without the length of its data. */
 export interface PacketHeader {
@@ -58,4 +58,11 @@ export function packetBytes({ data, ...header }: Packet): Uint8Array {
   view.setUint32(40, header.passedOn, true);
   bytes.set(data, HEADER_SIZE);
   return bytes;
+}
+
+const OPERATIONS = new Map<number, string>(Object.entries(Operation).map(([name, number]) => [number, name]));
+
+/** `REQUEST`, `DATA` …; `damaged` for a packet whose data aren't all there. */
+export function operationName(packet: Packet | undefined): string {
+  return packet ? (OPERATIONS.get(packet.operation) ?? `operation ${packet.operation}`) : 'damaged';
 }
