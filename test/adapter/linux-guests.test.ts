@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { hex } from '../../src/x86/address.ts';
-import { functionAt, TEXT, toyKernel } from '../linux/toy-kernel.ts';
+import { functionAt, PROGRAM, TEXT, toyKernel } from '../linux/toy-kernel.ts';
 import { hasTool } from '../symbols/gdb.ts';
 import { Client, lineOf } from './client.ts';
 
@@ -178,7 +178,30 @@ describe('a guest that is a Linux kernel', () => {
   test('has processes', () => {
     const client = run(['do_init_module']);
     expect(client.ask('threads').threads).toMatchObject([{ name: 'vCPU 0 (toyd, pid 7)' }]);
-    expect(client.evaluate('processes', 'repl')).toBe('    7  R  toyd  cr3 0x1001000  on vCPU 0');
+    expect(client.evaluate('processes', 'repl').split('\n')).toEqual([
+      '    7  R  toyd   cr3 0x1001000  on vCPU 0',
+      '    8  R  other  cr3 0x1002000',
+    ]);
+  });
+
+  test.skipIf(!hasTool('gcc'))('has breakpoints in a program that stop in its process alone', () => {
+    const program = path.join(mkdtempSync(path.join(tmpdir(), 'hyperscope-toy-')), 'toyd');
+    const options = ['-static', '-nostdlib', '-no-pie', `-Wl,-Ttext=0x${PROGRAM.toString(16)}`];
+    execFileSync('gcc', [...options, '-o', program, path.resolve(import.meta.dirname, '../linux/toy-program.s')]);
+    const client = run(['work'], true, ['guest-panic'], { symbols: [program] });
+    expect(lastStop(client)).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [1] });
+    expect(stack(client)).toEqual(['work', '_start']);
+    expect(client.ask('modules').modules.at(-1)).toMatchObject({ name: 'toyd, pid 7', symbolFilePath: program });
+    // The other process runs the same code, which has no name there.
+    const address = hex(PROGRAM + 0x45n);
+    client.ask('setInstructionBreakpoints', { breakpoints: [{ instructionReference: address }] });
+    goOn(client);
+    expect(stack(client)[0]).toBe('work');
+    goOn(client);
+    expect(client.ask('threads').threads).toMatchObject([{ name: 'vCPU 0 (other, pid 8)' }]);
+    expect(stack(client)[0]).toBe(address);
+    goOn(client);
+    expect(lastStop(client)).toMatchObject({ description: 'Kernel panic' });
   });
 
   test('is looked for anew when it is started again', () => {

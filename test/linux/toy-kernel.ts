@@ -8,6 +8,8 @@ import { btf, kallsyms, LAYOUTS } from '../symbols/linux/tables.ts';
 /** Where the toy lies in memory, and where its code runs. */
 export const GPA = 0x100_0000n;
 export const TEXT = 0xffff_ffff_9a00_0000n;
+/** Where the program of its two processes lies, below the kernel's addresses (toy-program.s). */
+export const PROGRAM = 0x120_1000n;
 const SIZE = 0x40_0000;
 /** A second page of 2 MiB. */
 const MODULE_CODE = 0x20_0000;
@@ -24,6 +26,7 @@ const Place = {
   MODULE: 0xa000,
   IDLE: 0xb000,
   TASK: 0xb800,
+  SECOND_TASK: 0xbc00,
   PER_CPU: 0xc000,
   FORMAT: 0xd000,
   NAME: 0xd100,
@@ -38,11 +41,14 @@ const Place = {
 } as const;
 const CURRENT = 0x80n;
 /** Functions of 128 bytes each, from offset 0x100 on. */
-const FUNCTIONS = ['start_kernel', 'do_init_module', 'do_one_initcall', 'panic', '__die'] as const;
+const FUNCTIONS = ['start_kernel', 'do_init_module', 'do_one_initcall', 'panic', '__die', 'start_thread'] as const;
 /** Offset of a function in the image. */
 export const functionAt = (name: (typeof FUNCTIONS)[number]): number => 0x100 + 0x80 * FUNCTIONS.indexOf(name);
 
-/** What boots a real kernel in miniature: page tables, a process, a module that is loaded, and a panic in the end. */
+/**
+ * What boots a real kernel in miniature: page tables, a module that is loaded, two processes that run the same code, of which only the
+ * first has begun a program, and a panic in the end.
+ */
 const CODE = `
 bits 64
 org ${TEXT}
@@ -68,6 +74,14 @@ start_kernel:
   mov rbx, ${TEXT + BigInt(Place.MODULES)}
   mov [rbx], rax
   call do_init_module
+  call start_thread
+  mov eax, ${PROGRAM}
+  call rax
+  mov rax, ${TEXT + BigInt(Place.SECOND_TASK)}
+  mov rbx, ${TEXT + BigInt(Place.PER_CPU) + CURRENT}
+  mov [rbx], rax
+  mov eax, ${PROGRAM}
+  call rax
   mov rdi, ${TEXT + BigInt(Place.FORMAT)}
   mov rsi, ${TEXT + BigInt(Place.NAME)}
   mov edx, 0x700
@@ -91,6 +105,9 @@ panic:
 times ${functionAt('__die')}-($-$$) db 0
 die:
   ret
+times ${functionAt('start_thread')}-($-$$) db 0
+start_thread:
+  ret
 times ${MODULE_CODE}-($-$$) db 0
 init_module:
   sub rsp, 24
@@ -99,6 +116,13 @@ init_module:
   ret
 times ${MODULE_CODE + 0x40}-($-$$) db 0
 probe:
+  mov eax, 1
+  ret
+times ${PROGRAM - GPA}-($-$$) db 0
+  call work
+  ret
+times ${PROGRAM - GPA + 0x40n}-($-$$) db 0
+work:
   mov eax, 1
   ret
 times ${SIZE}-($-$$) db 0
@@ -133,17 +157,27 @@ const TYPES = {
     { name: 'strtab', offset: 16 },
   ],
   task_struct: ['tasks', 'mm', '__state', 'exit_state', 'pid', 'comm'].map((name, index) => ({ name, offset: 16 * index })),
-  mm_struct: [{ name: 'pgd', offset: 0 }],
+  mm_struct: [
+    { name: 'pgd', offset: 0 },
+    { name: 'saved_auxv', offset: 16 },
+  ],
 };
 
-/** The image of a toy that a debugger takes for Linux. `packed`: its banner is only made when it runs, as if it unpacked itself. */
-function image(packed: boolean): Uint8Array {
-  const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-toy-'));
-  const source = path.join(folder, 'toy.asm');
+/** The code in its place, assembled once. */
+let assembled: Uint8Array | undefined;
+function code(): Uint8Array {
+  if (assembled) return assembled;
+  const source = path.join(mkdtempSync(path.join(tmpdir(), 'hyperscope-toy-')), 'toy.asm');
   writeFileSync(source, CODE);
   const { bytes, diagnostics } = assemble(source, nodeFiles, { format: 'bin' });
   if (!bytes) throw new Error(diagnostics.map(({ line, message }) => `${line}: ${message}`).join('\n'));
-  const out = bytes.slice();
+  assembled = bytes;
+  return bytes;
+}
+
+/** The image of a toy that a debugger takes for Linux. `packed`: its banner is only made when it runs, as if it unpacked itself. */
+function image(packed: boolean): Uint8Array {
+  const out = code().slice();
   const view = new DataView(out.buffer);
   const address = (offset: number) => TEXT + BigInt(offset);
   const u64 = (offset: number, value: bigint) => view.setBigUint64(offset, BigInt.asUintN(64, value), true);
@@ -156,6 +190,7 @@ function image(packed: boolean): Uint8Array {
     [Place.LOW_PDPT, table(Place.LOW_PD)],
     [Place.LOW_PD, large(0n)],
     [Place.LOW_PD + 8 * 8, large(GPA)],
+    [Place.LOW_PD + 8 * 9, large(GPA + 0x20_0000n)],
     [Place.HIGH_PDPT + 8 * 510, table(Place.HIGH_PD)],
     [Place.HIGH_PD + 8 * 0xd0, large(GPA)],
     [Place.HIGH_PD + 8 * 0xd1, large(GPA + 0x20_0000n)],
@@ -171,16 +206,23 @@ function image(packed: boolean): Uint8Array {
     [Place.MODULE + 168, address(Place.MODULE_ORC_IP)],
     [Place.MODULE + 176, address(Place.MODULE_ORC)],
     [Place.IDLE, address(Place.TASK)],
-    [Place.TASK, address(Place.IDLE)],
+    [Place.TASK, address(Place.SECOND_TASK)],
+    [Place.SECOND_TASK, address(Place.IDLE)],
     [Place.TASK + 16, address(Place.TASK + 0x100)],
     [Place.TASK + 0x100, address(Place.PML4)],
+    [Place.TASK + 0x110, 9n],
+    [Place.TASK + 0x118, PROGRAM],
     [Place.TASK + 64, 7n],
+    [Place.SECOND_TASK + 16, address(Place.SECOND_TASK + 0x100)],
+    [Place.SECOND_TASK + 0x100, address(Place.LOW_PDPT)],
+    [Place.SECOND_TASK + 64, 8n],
     [Place.PER_CPU + Number(CURRENT), address(Place.TASK)],
   ] as const)
     u64(entry, value);
   text(Place.BANNER, `${packed ? 'l' : 'L'}inux version 6.1.0-toy\n`);
   text(Place.MODULE + 24, 'toy_blk');
   text(Place.TASK + 80, 'toyd');
+  text(Place.SECOND_TASK + 80, 'other');
   text(Place.FORMAT, 'no %s (%#x)\n');
   text(Place.NAME, 'toys left');
   for (const [index, [name, offset]] of [
@@ -210,6 +252,7 @@ function image(packed: boolean): Uint8Array {
     [functionAt('do_one_initcall'), 8],
     [functionAt('do_one_initcall') + 4, 32],
     [functionAt('panic'), 8],
+    [functionAt('start_thread'), 8],
   ]);
   orc(Place.MODULE_ORC_IP, Place.MODULE_ORC, [
     [MODULE_CODE + 4, 32],
@@ -232,7 +275,7 @@ function image(packed: boolean): Uint8Array {
     named('__start_BTF', 'R', Place.BTF),
     named('__stop_BTF', 'R', Place.BTF + types.length),
     named('__start_orc_unwind_ip', 'R', Place.ORC_IP),
-    named('__stop_orc_unwind_ip', 'R', Place.ORC_IP + 24),
+    named('__stop_orc_unwind_ip', 'R', Place.ORC_IP + 28),
     named('__start_orc_unwind', 'R', Place.ORC),
     named('_end', 'B', MODULE_CODE),
   ];
