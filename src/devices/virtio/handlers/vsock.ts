@@ -22,6 +22,8 @@ export function* hearPackets(vsock: VsockWork, driver: DriverSide, index: number
     const chain = yield* takeChain(queue);
     if (chain === undefined) break;
     yield* inFrame(modelFrame('virtio-vsock packet'), hearPacket(vsock, chain));
+    // What the host answers at once may have met a bad buffer: the queue is touched no more then.
+    if (driver.queue(index) !== queue) return;
     yield* giveChainBack(queue, chain, 0);
   }
   yield* driver.signalInStages(index);
