@@ -26,6 +26,7 @@ describe('a console command', () => {
       'exits',
       'walk',
       'map',
+      'pageout',
       'mem',
       'find',
       'symbols',

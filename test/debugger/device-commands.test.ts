@@ -65,3 +65,15 @@ test('network shows what the card is plugged into, and pulls out its cable throu
   for (const command of ['network', 'network link up'])
     expect(() => runConsoleCommand(start({}).session, command)).toThrow('The machine has no network card');
 });
+
+test('pageout puts memory on the disk of the host, whose guest does not notice', () => {
+  const guest = start({});
+  const { session, partition } = guest;
+  expect(runConsoleCommand(session, 'pageout gpa:0x400010')).toBe('4 KiB from gpa 0x400000 on: paged-out');
+  expect(runConsoleCommand(session, 'pageout 0x500000 64K')).toBe('64 KiB from gpa 0x500000 on: paged-out');
+  expect([0x40_1000n, 0x50_f000n].map((gpa) => partition.secondLevel.stateAt(gpa))).toEqual(['present', 'paged-out']);
+  expect(partition.input.log).toMatchObject([{ to: 'host page-out' }, { to: 'host page-out' }]);
+  expect(() => runConsoleCommand(session, 'pageout gpa:0xfee00000')).toThrow('gpa 0xfee00000 has no memory');
+  expect(() => runConsoleCommand(session, 'pageout')).toThrow('An address is missing');
+  expect(() => runConsoleCommand(start({ platform: 'bare' }).session, 'pageout 0x1000')).toThrow('A bare machine has no host');
+});

@@ -114,7 +114,7 @@ describe('CPUID', () => {
       { reason: 'cpuid', leaf: 1, subleaf: 0 },
     ]);
     guest.partition.run({ instructions: 1 });
-    expect(guest.processor.state.gpr(0)).toBe(0x100_3aebn);
+    expect(guest.processor.state.gpr(0)).toBe(0x100_7afbn);
     guest.partition.run({ instructions: 1 });
     expect(guest.processor.state.gpr(1) >> 31n).toBe(1n);
   });
@@ -212,7 +212,9 @@ describe('paravirtual MSRs', () => {
     [0x4b56_4d03, 0x9000_0001n],
     [0x4b56_4d04, 0x3n],
     [0x4b56_4d05, 2n],
-    [0x4b56_4d02, 1n],
+    [0x4b56_4d02, 5n],
+    [0x4b56_4d02, 0x9000_0009n],
+    [0x4b56_4d06, 0x100n],
     [0x4b56_4d08, 1n],
   ])('raise #GP(0) for a bad value or a feature that is not offered: %x = %x', (msr, value) => {
     const guest = machine('intel', [write(msr, value)]);

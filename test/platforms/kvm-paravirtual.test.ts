@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { encodePageOut, PAGE_OUT } from '../../src/hypervisor/partition/page-out.ts';
 import type { PartitionConfiguration } from '../../src/platforms/configuration.ts';
 import { guest, IDT, ROUTINES, runToEnd } from './run-guest.ts';
 
@@ -151,5 +152,134 @@ describe('steal time', () => {
       ?.children?.filter(({ name }) => name.startsWith('vCPU'))
       .map(({ children }) => children?.find(({ name }) => name === 'PV TLB flushes')?.value);
     expect(flushes).toEqual(['0', '1']);
+  });
+});
+
+/**
+ * Waits until the host has the page at 4 MiB on its disk, and reads it: prints the tokens that it is told of (the first one is for everybody),
+ * T for the fault, and what it reads.
+ */
+const WAITS_FOR_A_PAGE = `
+  bits 64
+  %define TARGET 0x400000
+  _start:
+    mov rsp, 0x80000
+    call load_idt
+    mov ecx, 14
+    lea rax, [rel not_present]
+    call gate
+    mov ecx, 0x50
+    lea rax, [rel ready]
+    call gate
+    mov ebx, 0xfee00000
+    mov dword [rbx + 0xf0], 0x1ff
+    mov rax, 0x1122334455667788
+    mov [TARGET], rax
+    sti
+    mov ecx, 0x4b564d06
+    mov eax, 0x50
+    xor edx, edx
+    wrmsr
+    mov ecx, 0x4b564d02
+    lea rax, [rel area]
+    mov rdx, rax
+    shr rdx, 32
+    or eax, ENABLE
+    wrmsr
+    mov r8d, 200000
+  wait_for_host:
+    dec r8d
+    jnz wait_for_host
+    mov rax, [TARGET]
+    call hex
+    jmp off
+  not_present:
+    push rax
+    cmp dword [rel area], 1
+    jne off
+    mov dword [rel area], 0
+    mov dx, 0x3f8
+    mov al, 'T'
+    out dx, al
+    mov rax, cr2
+    call hex
+    mov rax, cr2
+    sti
+  until_ready:
+    cmp rax, [rel token]
+    je there
+    hlt
+    jmp until_ready
+  there:
+    pop rax
+    add rsp, 8
+    iretq
+  ready:
+    push rax
+    push rcx
+    push rdx
+    mov eax, [rel area + 4]
+    mov [rel token], rax
+    call hex
+    mov dword [rel area + 4], 0
+    mov ecx, 0x4b564d07
+    mov eax, 1
+    xor edx, edx
+    wrmsr
+    mov dword [rbx + 0xb0], 0
+    pop rdx
+    pop rcx
+    pop rax
+    iretq
+  align 64
+  area: times 64 db 0
+  token: dq 0
+  ${ROUTINES}
+  ${IDT}
+`;
+
+describe('asynchronous page faults', () => {
+  const EVERYBODY = '00000000ffffffff\n';
+  const VALUE = '1122334455667788\n';
+  /** Runs it, with the page paged out on the way where that is asked for. */
+  function run(source: string, vendor: 'intel' | 'amd', pagesOut: boolean, slice = 10_000) {
+    const partition = guest(source, { vendor, memory: 8 << 20 });
+    let text = '';
+    partition.onConsole((_source, bytes) => {
+      text += new TextDecoder().decode(bytes);
+    });
+    while (!partition.end && partition.icount < 100_000n) partition.run({ instructions: 100_000 - Number(partition.icount) });
+    if (pagesOut) expect(partition.sendToDevice(PAGE_OUT, encodePageOut({ gpa: 0x40_0000n, size: 0x1000n }))).toBe(true);
+    const state = partition.secondLevel.stateAt(0x40_0000n);
+    const results: string[] = [];
+    partition.journal.onRecord(({ reason, result }) => reason === 'second-level-violation' && results.push(result ?? ''));
+    while (!partition.end && partition.icount < 2_000_000n && partition.run({ instructions: slice }).kind !== 'idle');
+    return { text, state, results, ticks: partition.now(), hash: partition.stateHash() };
+  }
+  const source = (enable: number) => `%define ENABLE ${enable}\n${WAITS_FOR_A_PAGE}`;
+
+  test.each(['intel', 'amd'] as const)('let the guest go on until the page is there: %s', (vendor) => {
+    const { text, state, results } = run(source(11), vendor, true);
+    expect(state).toBe('paged-out');
+    expect(text).toBe(`${EVERYBODY}T0000000000000000\n0000000000000000\n${VALUE}`);
+    expect(results).toEqual(['asynchronous page fault, token 0x0']);
+    expect(run(source(11), vendor, false).text).toBe(EVERYBODY + VALUE);
+  });
+
+  test('are not for a kernel that does not want them: its vCPU waits', () => {
+    const { text, results, ticks } = run(source(9), 'intel', true);
+    expect(text).toBe(EVERYBODY + VALUE);
+    expect(results).toEqual(["read back from the host's disk"]);
+    expect(ticks - run(source(9), 'intel', false).ticks).toBe(100_000n);
+  });
+
+  test('come at the same instruction in every run', () => {
+    const { hash } = run(source(11), 'intel', true);
+    expect(run(source(11), 'intel', true, 77).hash).toBe(hash);
+  });
+
+  test('refuse what they can not do', () => {
+    const { text } = run(source(0x11), 'intel', false);
+    expect(text).toBe('');
   });
 });

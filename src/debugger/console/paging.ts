@@ -1,5 +1,7 @@
+import { encodePageOut, PAGE_OUT } from '../../hypervisor/partition/page-out.ts';
 import type { TableWalk } from '../../hypervisor/second-level/table-walk.ts';
 import { hex } from '../../x86/address.ts';
+import { sizeInBytes } from '../configuration/launch-configuration.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import { walkLines } from '../inspection/exception-details.ts';
 import { ALL_ACCESSES, checkAccess } from '../paging/access-check.ts';
@@ -11,6 +13,7 @@ import { addressOf, type ConsoleCommand, type ConsoleSession } from './command.t
 
 const WALK = 'walk ADDRESS';
 const MAP = 'map [ADDRESS]';
+const PAGE_OUT_USAGE = 'pageout ADDRESS [SIZE]';
 const PAGE = 4096n;
 /** Ranges that are shown at once. */
 const MOST_RANGES = 64;
@@ -60,6 +63,23 @@ function map(session: ConsoleSession, rest: string): string {
   return lines.length > 0 ? lines.join('\n') : `Nothing is mapped from ${hex(address)} on.`;
 }
 
+/** Through the input door, so that a repeated run gets it at the same instruction. */
+function putOnDisk(session: ConsoleSession, rest: string): string {
+  const [, expression = '', text] = /^(.*?)(?:\s+(\d{1,9}[KMG]))?$/is.exec(rest) ?? [];
+  const { space, address } = addressOf(session, expression, PAGE_OUT_USAGE);
+  const gpa = space === 'gpa' ? address : session.vcpu().processor.translate(address);
+  if (gpa === undefined)
+    throw new ExpressionError(`${hex(address)} is not mapped; give pageout a mapped address, or a physical one with gpa:.`);
+  const size = BigInt((text === undefined ? undefined : sizeInBytes(text)) ?? PAGE);
+  const { secondLevel } = session.partition;
+  const start = gpa & -PAGE;
+  if (secondLevel.spaOf(start) === undefined)
+    throw new ExpressionError(`gpa ${hex(start)} has no memory that could be on a disk.`);
+  if (!session.inputTo(PAGE_OUT, encodePageOut({ gpa: start, size })))
+    throw new ExpressionError('A bare machine has no host that could want its memory; choose another platform.');
+  return `${sizeText(size)} from gpa ${hex(start)} on: ${secondLevel.stateAt(start)}`;
+}
+
 export const pagingCommands: readonly ConsoleCommand[] = [
   {
     name: 'walk',
@@ -81,5 +101,16 @@ export const pagingCommands: readonly ConsoleCommand[] = [
       'For example: map, map 0xffff800000000000',
     ],
     run: map,
+  },
+  {
+    name: 'pageout',
+    usage: PAGE_OUT_USAGE,
+    summary: 'has the host put memory of the guest on its disk',
+    details: [
+      'The next access leaves the guest, and waits 0.1 ms of guest time for the page. A guest of KVM that can do something else meanwhile gets an',
+      'asynchronous page fault. What is in the memory stays.',
+      'For example: pageout rsi, pageout gpa:0x400000 2M',
+    ],
+    run: putOnDisk,
   },
 ];

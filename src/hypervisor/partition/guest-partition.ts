@@ -32,6 +32,7 @@ import { GuestBuses } from './guest-buses.ts';
 import type { IdlePace } from './idle-pace.ts';
 import { InputDoor } from './input-door.ts';
 import { inspectMachine } from './inspect-machine.ts';
+import { PAGE_OUT, pageOut } from './page-out.ts';
 import type { ConsoleSource, HostedPartition } from './partition.ts';
 import type { Machine, Platform } from './platform.ts';
 import type { DebugHooks, PartitionEnd, RunRequest, RunStop } from './run.ts';
@@ -137,7 +138,10 @@ export class GuestPartition implements HostedPartition, Machine {
       processor.givesWay = parts.processors.length > 1;
       return new Vcpu(index, processor, apic);
     });
-    this.input = new InputDoor((bytes, to) => this.devices.receive(bytes, to));
+    this.input = new InputDoor((bytes, to) => {
+      if (to === PAGE_OUT) pageOut(this.secondLevel, bytes);
+      else this.devices.receive(bytes, to);
+    });
     this.server = parts.platform(this);
     this.reset();
   }
@@ -434,7 +438,8 @@ export class GuestPartition implements HostedPartition, Machine {
     this.wake();
   }
   sendToDevice(to: string, bytes: Uint8Array): boolean {
-    if (!this.devices.inputs.includes(to)) return false;
+    const isKnown = to === PAGE_OUT ? this.platform !== 'bare' : this.devices.inputs.includes(to);
+    if (!isKnown) return false;
     this.input.enter(this.icount, this.ticks, bytes, to);
     this.wake();
     return true;

@@ -1,3 +1,4 @@
+import type { Clock } from '../../devices/device.ts';
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { PcDevices } from '../../devices/pc/pc.ts';
 import type { VmExit } from '../../processor/exit.ts';
@@ -22,6 +23,7 @@ export interface Machine {
   readonly door: RequestDoor;
   /** Guest time. */
   now(): bigint;
+  readonly clock: Clock;
   /** Takes over what makes a vCPU leave its guest. Without it nothing does but accesses to devices. */
   intercept(vcpu: number, settings: InterceptSettings): void;
   /** What was asked for of a vCPU last. */

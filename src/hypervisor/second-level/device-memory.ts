@@ -4,7 +4,7 @@ import { GPA_BITS } from './host-place.ts';
 import type { PageState } from './page-word.ts';
 import type { SecondLevelMap } from './second-level-map.ts';
 
-const WHAT_IS_THERE: Readonly<Record<Exclude<PageState, 'present' | 'unbacked'>, string>> = {
+const WHAT_IS_THERE: Readonly<Record<Exclude<PageState, 'present' | 'unbacked' | 'paged-out'>, string>> = {
   mmio: 'no RAM is there',
   ballooned: 'the guest gave that page back',
   misconfigured: 'the second-level entry of that page is misconfigured',
@@ -12,7 +12,7 @@ const WHAT_IS_THERE: Readonly<Record<Exclude<PageState, 'present' | 'unbacked'>,
 
 /**
  * The RAM of a partition as its devices reach it: through the hypervisor's own mapping, so that rights of the second level don't count,
- * but only where a page has memory or gets it by being touched. Nothing is given back behind the guest's back: a page that it ballooned stays
+ * but only where a page has memory or gets it (back) by being touched. Nothing is given back behind the guest's back: a page that it ballooned stays
  * away until it deflates the balloon.
  */
 export class DeviceMemory implements DmaMemory {
@@ -57,6 +57,8 @@ export class DeviceMemory implements DmaMemory {
       // A page that nobody promised to leave alone gets memory, as the VMM's own access would give it.
       if (state === 'unbacked') {
         if (isTouched) this.map.deflate(at & ~0xfffn, 0x1000n);
+      } else if (state === 'paged-out') {
+        if (isTouched) this.map.pageIn(at);
       } else if (state !== 'present')
         throw new DmaError(`${hex(length)} bytes at ${hex(gpa)} can't be reached: at ${hex(at)} ${WHAT_IS_THERE[state]}`);
     }

@@ -4,7 +4,7 @@ import type { PageState } from './page-word.ts';
 interface Hole {
   readonly gpa: bigint;
   readonly end: bigint;
-  readonly state: Exclude<PageState, 'present' | 'ballooned'>;
+  readonly state: Exclude<PageState, 'present' | 'ballooned' | 'paged-out'>;
 }
 
 /** Guest physical addresses without RAM: devices answer there, unless it is said otherwise. */

@@ -9,9 +9,10 @@ export interface Permissions {
 
 /**
  * What is at a page: memory, or why there is none. `mmio`: devices answer. `ballooned`: the guest gave the page back. `unbacked`: it
- * never had memory. `misconfigured`: its entry is one that the processor refuses to read.
+ * never had memory. `misconfigured`: its entry is one that the processor refuses to read. `paged-out`: its memory is on the host's disk, and
+ * comes back as it was.
  */
-export const PAGE_STATES = ['present', 'mmio', 'ballooned', 'unbacked', 'misconfigured'] as const;
+export const PAGE_STATES = ['present', 'mmio', 'ballooned', 'unbacked', 'misconfigured', 'paged-out'] as const;
 export type PageState = (typeof PAGE_STATES)[number];
 
 /** Memory types by their numbers in MTRRs and EPT entries (Intel SDM vol. 3, table 12-8). */
@@ -41,8 +42,10 @@ export const PRESENT_PAGE = ALL_RIGHTS | (MEMORY_TYPES.WB << TYPE_SHIFT);
 
 export const stateOf = (word: number): PageState => PAGE_STATES[(word >> STATE_SHIFT) & 7] ?? 'present';
 export const isPresent = (word: number): boolean => ((word >> STATE_SHIFT) & 7) === 0;
+export const isPagedOut = (word: number): boolean => stateOf(word) === 'paged-out';
 /** Memory was taken away, or never given, and can be given at any time. */
-export const lacksMemory = (word: number): boolean => stateOf(word) === 'ballooned' || stateOf(word) === 'unbacked';
+export const lacksMemory = (word: number): boolean =>
+  stateOf(word) === 'ballooned' || stateOf(word) === 'unbacked' || isPagedOut(word);
 export const sizeClassOf = (word: number): 0 | 1 | 2 => ((word >> SIZE_SHIFT) & 3) as 0 | 1 | 2;
 export const withSizeClass = (word: number, sizeClass: 0 | 1 | 2): number =>
   (word & ~(3 << SIZE_SHIFT)) | (sizeClass << SIZE_SHIFT);

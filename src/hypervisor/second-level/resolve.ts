@@ -9,6 +9,8 @@ export type SecondLevelViolation = Extract<ExitDetail, { readonly reason: 'secon
 export type Resolution =
   /** The page got memory, which has nothing in it. */
   | { readonly kind: 'backed'; readonly spa: bigint }
+  /** The page came back from the host's disk. */
+  | { readonly kind: 'paged-in' }
   /** The dirty log has seen the write, and allows it. */
   | { readonly kind: 'logged' }
   /** The map allows it meanwhile. */
@@ -26,6 +28,10 @@ export function resolveViolation(map: SecondLevelMap, log: DirtyLog, violation: 
     const spa = map.spaOf(gpa & ~0xfffn);
     return spa === undefined ? undefined : { kind: 'backed', spa };
   }
+  if (page.state === 'paged-out') {
+    map.pageIn(gpa);
+    return { kind: 'paged-in' };
+  }
   const writes = access.endsWith('write');
   if (page.withheld && writes) {
     log.release(gpa & ~0xfffn);
@@ -39,5 +45,6 @@ export function resolveViolation(map: SecondLevelMap, log: DirtyLog, violation: 
 /** What came of it, for the journal. */
 export function describeResolution(resolution: Resolution): string {
   if (resolution.kind === 'backed') return `backed with a scrubbed page at SPA ${hex(resolution.spa)}`;
+  if (resolution.kind === 'paged-in') return "read back from the host's disk";
   return resolution.kind === 'logged' ? 'written page logged' : 'allowed meanwhile';
 }

@@ -8,6 +8,7 @@ import { GPA_BITS, type HostPlace } from './host-place.ts';
 import {
   ALL_RIGHTS,
   FLAGS,
+  isPagedOut,
   isPresent,
   LEAF_SIZES,
   lacksMemory,
@@ -329,6 +330,17 @@ export class SecondLevelMap implements SecondLevel {
     }
     this.mayLackMemory = true;
     this.change(gpa, size, (word) => withoutMemory(word, state));
+  }
+
+  /** Puts pages of RAM that are present on the host's disk. What is in them comes back with them. */
+  pageOut(gpa: bigint, size: bigint): void {
+    this.mayLackMemory = true;
+    this.change(gpa, size, (word) => (isPresent(word) ? withoutMemory(word, 'paged-out') : word));
+  }
+
+  /** Brings the page of an address back from there, if it is there. */
+  pageIn(gpa: bigint): void {
+    this.changeWithin(gpa & ~0xfffn, 0x1000n, (word) => (isPagedOut(word) ? this.given(word) : word));
   }
 
   /** Gives memory to the pages of RAM in a range that have none: with all rights, and nothing in it. */

@@ -45,6 +45,7 @@ export interface EntryFormat {
 const PROBLEMS: Readonly<Record<Exclude<PageState, 'present'>, string>> = {
   mmio: 'no memory is mapped here: devices answer',
   ballooned: 'the guest gave this page back (balloon)',
+  'paged-out': "this page is on the host's disk",
   unbacked: 'this page has never had memory',
   misconfigured: 'the entry is misconfigured',
 };

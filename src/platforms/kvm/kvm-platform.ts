@@ -199,7 +199,7 @@ export class KvmPlatform implements Platform, Kvm {
 
   inspect(): InspectNode {
     const vcpus = this.machine.processors.map(({ index }): InspectNode => {
-      const { systemTime, stealTime, pvEoi, pollControl, tlbFlushes } = this.vcpu(index);
+      const { systemTime, stealTime, pvEoi, pollControl, tlbFlushes, asyncPageFaults } = this.vcpu(index);
       return {
         name: `vCPU ${index}`,
         children: [
@@ -207,6 +207,12 @@ export class KvmPlatform implements Platform, Kvm {
           { name: 'steal time', value: hex(stealTime), memory: areaOf(stealTime) },
           { name: 'PV TLB flushes', value: tlbFlushes.toLocaleString('en-US') },
           { name: 'PV EOI', value: hex(pvEoi), memory: areaOf(pvEoi) },
+          {
+            name: 'asynchronous page faults',
+            value: hex(asyncPageFaults.enable),
+            detail: `${asyncPageFaults.count.toLocaleString('en-US')} taken`,
+            memory: areaOf(asyncPageFaults.enable & ~0x3en),
+          },
           { name: 'poll control', value: hex(pollControl) },
         ],
       };

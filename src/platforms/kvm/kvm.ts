@@ -7,6 +7,7 @@ import type { Processor } from '../../processor/processor.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
 import type { KvmCpuidEntry } from './api/registers.ts';
 import type { RunExit } from './api/run.ts';
+import { type AsyncPageFaults, freshAsyncPageFaults } from './paravirtual/async-pf.ts';
 import type { VirtualMachine } from './vm/virtual-machine.ts';
 
 /** An exit of one reason. */
@@ -20,6 +21,7 @@ export interface VcpuState {
   /** The guest's word says that it may skip the EOI of the interrupt in service. */
   eoiOffered: boolean;
   pollControl: bigint;
+  readonly asyncPageFaults: AsyncPageFaults;
   /** Ticks stolen at the last update of the steal time structure. */
   stolenTold: bigint;
   /** Its steal time structure says that it doesn't run. */
@@ -59,6 +61,7 @@ export function freshVcpu(): VcpuState {
     stolenTold: 0n,
     isMarked: false,
     tlbFlushes: 0,
+    asyncPageFaults: freshAsyncPageFaults(),
     cpuid: undefined,
     served: undefined,
   };

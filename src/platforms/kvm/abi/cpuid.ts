@@ -34,6 +34,7 @@ export const OFFERED = [
   Feature.CLOCKSOURCE,
   Feature.NOP_IO_DELAY,
   Feature.CLOCKSOURCE2,
+  Feature.ASYNC_PF,
   Feature.STEAL_TIME,
   Feature.PV_EOI,
   Feature.PV_UNHALT,
@@ -41,5 +42,6 @@ export const OFFERED = [
   Feature.PV_SEND_IPI,
   Feature.POLL_CONTROL,
   Feature.PV_SCHED_YIELD,
+  Feature.ASYNC_PF_INT,
   Feature.CLOCKSOURCE_STABLE,
 ].reduce<number>((bits, bit) => bits | (1 << bit), 0);

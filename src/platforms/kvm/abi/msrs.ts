@@ -55,6 +55,13 @@ export const StealTime = { STEAL: 0, VERSION: 8, FLAGS: 12, PREEMPTED: 16, SIZE:
 /** Bits of its byte `preempted`: the vCPU doesn't run; another vCPU wants its TLB flushed before it does. */
 export const Preempted = { PREEMPTED: 1, FLUSH_TLB: 2 } as const;
 
+/** Bits of MSR_KVM_ASYNC_PF_EN; the rest is the address of its structure. */
+export const AsyncPf = { ENABLED: 1n, SEND_ALWAYS: 2n, BY_INTERRUPT: 8n } as const;
+/** struct kvm_vcpu_pv_apf_data, 64 bytes, aligned to 64. */
+export const AsyncPfArea = { FLAGS: 0, TOKEN: 4, SIZE: 64 } as const;
+/** Its flags: the page fault is about a page that isn't there yet. */
+export const PAGE_NOT_PRESENT = 1;
+
 /** Scale of a TSC of 1 GHz: ((ticks << 1) * 2^31) >> 32 = ticks. */
 export const TSC_MUL = 0x8000_0000;
 export const TSC_SHIFT = 1;

@@ -6,6 +6,7 @@ import { hex } from '../../../x86/address.ts';
 import { InternalError, KvmExit } from '../abi/kvm-run.ts';
 import type { RunExit } from '../api/run.ts';
 import { type ExitOf, giveUp as giveUpOn, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
+import { canFaultAsynchronously, faultAsynchronously, PAGE_READ_TICKS, waitForPage } from '../paravirtual/async-pf.ts';
 
 type ViolationContext = ExitContext<ExitOf<'second-level-violation'>>;
 type MisconfigurationContext = ExitContext<ExitOf<'second-level-misconfiguration'>>;
@@ -27,6 +28,10 @@ function* fault(kvm: Kvm, context: ViolationContext): Handler {
   const { secondLevel, dirtyLog } = kvm.machine;
   const { state, permissions, withheld } = secondLevel.lookUp(context.exit.gpa);
   yield stage('kvm-second-level.page', { state, ...permissions, withheld });
+  if (state === 'paged-out') {
+    yield* inFrame(kernelFrame('kvm_faultin_pfn'), readPage(kvm, context));
+    return;
+  }
   const resolution = resolveViolation(secondLevel, dirtyLog, context.exit);
   if (resolution === undefined) {
     yield* inFrame(vmmFrame('KVM_EXIT_MEMORY_FAULT'), giveUp(kvm, context));
@@ -34,6 +39,26 @@ function* fault(kvm: Kvm, context: ViolationContext): Handler {
   }
   context.result(describeResolution(resolution));
   yield stage('kvm-second-level.resolved', { resolution: resolution.kind });
+}
+
+/** The host has the page on its disk: the guest does something else meanwhile, where it can, or the vCPU waits. */
+function* readPage(kvm: Kvm, context: ViolationContext): Handler {
+  const gpa = context.exit.gpa & ~0xfffn;
+  const asynchronous = canFaultAsynchronously(kvm, context);
+  yield stage('kvm-second-level.paged-out', { gpa, asynchronous, ticks: PAGE_READ_TICKS });
+  if (asynchronous) {
+    yield* inFrame(kernelFrame('kvm_arch_async_page_not_present'), tellNotPresent(kvm, context, gpa));
+    return;
+  }
+  waitForPage(kvm, context.processor, gpa);
+  context.result("read back from the host's disk");
+}
+
+function* tellNotPresent(kvm: Kvm, context: ViolationContext, gpa: bigint): Handler {
+  const token = faultAsynchronously(kvm, context.processor, gpa);
+  context.injected = true;
+  context.result(`asynchronous page fault, token ${hex(token)}`);
+  yield stage('kvm-second-level.not-present', { gpa, token });
 }
 
 /** Entries that KVM didn't misconfigure to find device memory: it gives up on the virtual machine. */

@@ -1,6 +1,7 @@
 import type { Processor } from '../../../processor/processor.ts';
 import { ENABLED, MSR_REFERENCE, Msr, StealTime } from '../abi/msrs.ts';
 import type { Kvm } from '../kvm.ts';
+import { acknowledgeReady, enableAsyncPageFaults } from './async-pf.ts';
 import { updateStealTime, updateSystemTime, writeWallClock } from './clock.ts';
 import { isRam } from './guest-memory.ts';
 
@@ -25,6 +26,12 @@ export function readKvmMsr(kvm: Kvm, vcpu: number, msr: number): bigint | undefi
       return state.pvEoi;
     case Msr.POLL_CONTROL:
       return state.pollControl;
+    case Msr.ASYNC_PF_EN:
+      return state.asyncPageFaults.enable;
+    case Msr.ASYNC_PF_INT:
+      return state.asyncPageFaults.vector;
+    case Msr.ASYNC_PF_ACK:
+      return 0n;
     default:
       return undefined;
   }
@@ -62,6 +69,15 @@ export function writeKvmMsr(kvm: Kvm, processor: Processor, msr: number, value: 
     case Msr.POLL_CONTROL:
       if (value & ~1n) return false;
       state.pollControl = value;
+      return true;
+    case Msr.ASYNC_PF_EN:
+      return enableAsyncPageFaults(kvm, processor, value);
+    case Msr.ASYNC_PF_INT:
+      if (value >> 8n) return false;
+      state.asyncPageFaults.vector = value;
+      return true;
+    case Msr.ASYNC_PF_ACK:
+      acknowledgeReady(kvm, processor, value);
       return true;
     default:
       return false;
