@@ -57,6 +57,16 @@ test('messages are answered while the guest runs in slices, and the guest stops 
   expect(session.slices).toBe(stopped);
 });
 
+test('a session that had nothing to do is run again when something comes from outside', async () => {
+  const { session } = connect();
+  session.running = true;
+  await turns(5);
+  expect(session.slices).toBe(0);
+  session.wake();
+  await turns(5);
+  expect(session.slices).toBeGreaterThan(1);
+});
+
 test('a session ends when its client goes, also while the guest runs', async () => {
   const { input, session, done } = connect();
   input.write(frame({ go: true }));
