@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <linux/fs.h>
 #include <linux/vm_sockets.h>
 
 static void load(const char *name)
@@ -51,6 +52,37 @@ static long free_mebibytes(void)
 #define WAIT_FOR(condition) \
 	for (int waits = 0; waits < 1000 && !(condition); waits++) \
 		usleep(10000)
+
+/* A disk with 2 queues, 4 MiB of which each byte is 0xd5, and one that can't be written. */
+static void try_disks(void)
+{
+	static unsigned char data[1 << 20];
+	uint64_t discarded[2] = { 1 << 20, 1 << 20 }, zeroed[2] = { 2 << 20, 3 * 4096 };
+	int disk = open("/dev/vda", O_RDWR), queues = 0, is_read_only = 0;
+	if (disk < 0 || ioctl(disk, BLKDISCARD, discarded) != 0 || ioctl(disk, BLKZEROOUT, zeroed) != 0)
+		printf("disk: can't be cleared: %s\n", strerror(errno));
+	/* Not from the page cache. */
+	ioctl(disk, BLKFLSBUF, 0);
+	for (int mebibyte = 0; mebibyte < 4; mebibyte++) {
+		size_t full = 0, empty = 0;
+		ssize_t length = pread(disk, data, sizeof data, (off_t)mebibyte << 20);
+		for (ssize_t at = 0; at < length; at++) {
+			full += data[at] == 0xd5;
+			empty += data[at] == 0;
+		}
+		printf("disk: MiB %d has %zu full and %zu empty bytes\n", mebibyte, full, empty);
+	}
+	close(disk);
+	struct dirent *entry;
+	DIR *folder = opendir("/sys/block/vda/mq");
+	while (folder && (entry = readdir(folder)) != NULL)
+		queues += entry->d_name[0] != '.';
+	disk = open("/dev/vdb", O_RDONLY);
+	ioctl(disk, BLKROGET, &is_read_only);
+	printf("disks: %d queues, serial %s, the second one is %s\n", queues, content("/sys/block/vda/serial"),
+	       is_read_only ? "only read" : "written");
+	close(disk);
+}
 
 static void try_channel(void)
 {
@@ -152,7 +184,8 @@ static void try_folder(void)
 	int renamed = rename("/mnt/made/file", "/mnt/hello.txt");
 	int linked = symlink("hello.txt", "/mnt/link");
 	file = open("/mnt/link", O_RDONLY);
-	printf("folder: %zd written, %d, %d, %zd read %s\n", written, renamed, linked, read(file, again, sizeof again),
+	length = read(file, again, sizeof again);
+	printf("folder: %zd written, %d, %d, %zd read %s\n", written, renamed, linked, length,
 	       memcmp(data, again, sizeof again) == 0 ? "alike" : "differently");
 	close(file);
 	printf("folder: %d, %d\n", unlink("/mnt/pattern"), rmdir("/mnt/made"));
@@ -197,6 +230,7 @@ int main(int count, char **words)
 	snprintf(modules, sizeof modules, "%s", content("/modules"));
 	for (char *name = strtok(modules, "\n"); name; name = strtok(NULL, "\n"))
 		load(name);
+	try_disks();
 	try_channel();
 	try_console_size();
 	try_socket(SOCK_STREAM, "stream");

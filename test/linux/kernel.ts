@@ -24,17 +24,21 @@ function output(command: string, args: readonly string[], cwd: string): Buffer |
   return error || status !== 0 ? undefined : stdout;
 }
 
+/** Debian's kernels: for virtual machines, and for all, which has more drivers. */
+const CLOUD = 'linux-image-cloud-amd64';
+export const GENERIC = 'linux-image-amd64';
+
 /**
- * Debian's kernel for virtual machines as an ELF file, out of the package `linux-image-cloud-amd64`: its path, or why it can't be had
- * here, as a sentence. It is made once and kept in build/, with the compressed image as the package has it (`image`), and its modules of
- * virtio in the folder `modules`.
+ * A kernel of Debian as an ELF file, out of a package that depends on the newest one: its path, or why it can't be had here, as a
+ * sentence. It is made once and kept in build/, with the compressed image as the package has it (`image`), and its modules of virtio in
+ * the folder `modules`.
  */
-export function debianKernel():
-  | { readonly path: string; readonly image: string; readonly modules: string }
-  | { readonly reason: string } {
-  const depends = output('apt-cache', ['depends', 'linux-image-cloud-amd64'], '/')?.toString() ?? '';
+export function debianKernel(
+  newest: typeof CLOUD | typeof GENERIC = CLOUD,
+): { readonly path: string; readonly image: string; readonly modules: string } | { readonly reason: string } {
+  const depends = output('apt-cache', ['depends', newest], '/')?.toString() ?? '';
   const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
-  if (!name) return { reason: 'apt knows no package linux-image-cloud-amd64 here (apt-get update may help)' };
+  if (!name) return { reason: `apt knows no package ${newest} here (apt-get update may help)` };
   const made = path.join(CACHE, `${name}.elf`);
   const modules = path.join(CACHE, `${name}-modules-3`);
   const kept = path.join(CACHE, `${name}.vmlinuz`);
@@ -43,8 +47,9 @@ export function debianKernel():
   return withPackage(name, (root) => {
     const boot = path.join(root, 'boot');
     const image = readdirSync(boot).find((file) => file.startsWith('vmlinuz'));
-    const elf = image && kernelPayload(readFileSync(path.join(boot, image)));
-    if (!elf) return { reason: `the kernel in ${name} is not compressed by LZ4` };
+    const bytes = image && readFileSync(path.join(boot, image));
+    const elf = bytes && (kernelPayload(bytes) ?? unpackXz(bytes));
+    if (!elf) return { reason: `the kernel in ${name} is not compressed by LZ4, nor by XZ with xz here` };
     mkdirSync(modules, { recursive: true });
     copyFileSync(path.join(boot, image), kept);
     const tree = path.join(root, 'lib/modules');
@@ -54,6 +59,16 @@ export function debianKernel():
     renameSync(`${made}.${process.pid}`, made);
     return guest;
   });
+}
+
+/** The payload of a kernel image that is compressed by XZ, unpacked by the program of that name; undefined where there is none. */
+function unpackXz(image: Buffer): Buffer | undefined {
+  const start = image.indexOf(Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0));
+  if (start < 0) return undefined;
+  // Behind the stream stands the size of the whole.
+  const options = { input: image.subarray(start), maxBuffer: 256 << 20 };
+  const { stdout, error } = spawnSync('xz', ['--decompress', '--stdout', '--single-stream', '--quiet'], options);
+  return error || stdout.length === 0 ? undefined : stdout;
 }
 
 /** Debian's busybox, which needs no libraries: its path, or why it can't be had here, as a sentence. */
