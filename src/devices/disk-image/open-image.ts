@@ -27,9 +27,19 @@ function openInChain(path: string, files: ImageFiles, above: readonly string[], 
     throw new ImageError(
       `The disk image ${path} is based on ${backing}, which is no file; make one image of them with \`qemu-img convert\`.`,
     );
+  // Who made the image may be anybody: it must not hand other files of the user's to the guest.
+  if (backing !== undefined && leadsOut(backing))
+    throw new ImageError(
+      `The disk image ${path} is based on ${backing}, which is not in its folder; put that beside it with \`qemu-img rebase -u -b\`, or make one image of them with \`qemu-img convert\`.`,
+    );
   const base =
     backing === undefined ? undefined : openInChain(files.resolve(path, backing), files, [...above, path], header.backingFormat);
   return new Qcow2Image(file, header, base);
+}
+
+/** Whether a name may lead out of the folder that it is seen from. */
+function leadsOut(name: string): boolean {
+  return /^[/\\]|^[a-z]:/i.test(name) || name.split(/[/\\]/).includes('..');
 }
 
 function openRaw(file: ImageFile, format: string | undefined): DiskImage {
