@@ -28,7 +28,7 @@ export class LoopbackVsockHost implements ReachableHost {
     // TCP has no bounds of messages.
     if (forward && kind === 'stream') this.outside.open(connection, 'tcp', forward.hostPort);
     else {
-      if (port === ECHO_PORT) this.echoed.add(connection);
+      if (!forward && port === ECHO_PORT) this.echoed.add(connection);
       this.echo.open(connection, forward ? -1 : port);
     }
   }
