@@ -23,6 +23,7 @@ import type { SessionEvent, StepUnit, StopEvent } from './run-control/events.ts'
 import { GuestStep } from './run-control/guest-step.ts';
 import { HandlerStep } from './run-control/handler-step.ts';
 import { HeldVcpus } from './run-control/held-vcpus.ts';
+import { SeenPlaces } from './run-control/seen-places.ts';
 import { StepOut } from './run-control/step-out.ts';
 
 const ALL_EXCEPTIONS = -1;
@@ -54,6 +55,7 @@ export class DebugSession implements RunControl {
   interruptsWhileStepping = false;
   private readonly rules = new StopRules(this);
   private readonly held: HeldVcpus;
+  private readonly seen = new SeenPlaces();
   /** Guest time at which the partition's turn ends, where it shares a host. */
   private until: bigint | undefined;
   /** Addresses that a motion runs to, besides the breakpoints. */
@@ -339,8 +341,13 @@ export class DebugSession implements RunControl {
     this.idle = false;
     this.pauseWanted = undefined;
     this.lastStop = undefined;
-    // What the stop was about lies at the current instruction and shall not stop again at once.
-    if (stop && passes(stop) && !this.vcpu().activity) for (const { processor } of released) processor.resumePast(passed(stop));
+    // What a vCPU has stopped for lies at its instruction and shall not stop it again at once. Others may stand at a breakpoint, too, which
+    // nobody has seen yet.
+    const own = stop?.vcpu === current ? stop : undefined;
+    for (const one of released) {
+      const upTo = own && one.index === current ? passes(own) && passed(own) : this.seen.at(one);
+      if (upTo && !one.activity) one.processor.resumePast(upTo);
+    }
   }
 
   /** Sets RIP to a linear address. Throws ExpressionError while an exit is served: its handler goes on from the old place. */
@@ -360,6 +367,7 @@ export class DebugSession implements RunControl {
     this.step = undefined;
     this.lastStop = undefined;
     this.held.clear();
+    this.seen.clear();
     this.crashes.forget();
     this.current = 0;
     this.waiting.length = 0;
@@ -524,6 +532,7 @@ export class DebugSession implements RunControl {
     this.crashes.stopped(stop, cause);
     this.current = stop.vcpu;
     this.lastStop = stop;
+    this.seen.note(this.vcpu(), passed(stop));
     this.standStill();
     if (this.running && stepper !== stop.vcpu)
       this.waiting.push({ kind: 'stopped', stop: { reason: 'step', vcpu: stepper, description: 'Step interrupted' } });
