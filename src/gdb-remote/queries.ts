@@ -90,11 +90,20 @@ function monitor(session: GdbSession, hex: string): string {
   const architecture = ARCHITECTURE.exec(text);
   if (architecture) return reply(chooseArchitecture(session, architecture[1] ?? ''));
   try {
-    const output = runConsoleCommand(session.guest.session, text);
-    return reply(output ?? `There is no command "${text}"; \`monitor help\` lists them.`);
+    return reply(runConsoleCommand(session.guest.session, text) ?? printed(session, text));
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error;
     return reply(error.message);
+  }
+}
+
+/** What is no command is an expression, as in the debug console. */
+function printed({ guest, vcpu }: GdbSession, text: string): string {
+  try {
+    return guest.session.print(text, vcpu);
+  } catch (error) {
+    if (!(error instanceof ExpressionError)) throw error;
+    return `There is no command "${text}" (\`monitor help\` lists them), nor can it be evaluated: ${error.message}`;
   }
 }
 

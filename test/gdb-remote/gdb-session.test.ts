@@ -145,6 +145,8 @@ describe('a session of the remote protocol', () => {
     const hex = (text: string) => Buffer.from(text).toString('hex');
     expect(Buffer.from(client.ask(`qRcmd,${hex('walk _start')}`), 'hex').toString()).toMatch(/PML4[\s\S]*PD/);
     expect(Buffer.from(client.ask(`qRcmd,${hex('nonsense')}`), 'hex').toString()).toMatch(/no command "nonsense"/);
+    const entry = client.session.guest.session.evaluate('_start').toString(16);
+    expect(Buffer.from(client.ask(`qRcmd,${hex('_start + 1 - 1')}`), 'hex').toString()).toContain(entry);
   });
 
   test('describes the target for the mode that the guest starts in', () => {

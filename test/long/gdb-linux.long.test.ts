@@ -25,6 +25,7 @@ test("gdb debugs Debian's kernel from its first instruction on", async (context)
     `print $pc == ${entry}`,
     'print $cr0 & 1',
     'stepi',
+    'monitor start_kernel',
     `hbreak *${at('start_kernel')}`,
     'continue',
     'backtrace 1',
@@ -48,6 +49,7 @@ test("gdb debugs Debian's kernel from its first instruction on", async (context)
     'kill',
   ]);
   expect(said).toMatch(/\$1 = 1\b[\s\S]*\$2 = 1\b/);
+  expect(said.split('\n')).toContain(at('start_kernel'));
   expect(said).toMatch(
     /Breakpoint 1, 0xffffffff[0-9a-f]+ in[\s\S]*#0 +0xffffffff[0-9a-f]+[\s\S]*\$3 = 1\b[\s\S]*\$4 = 16\b[\s\S]*\$5 = 0x1\b/,
   );
