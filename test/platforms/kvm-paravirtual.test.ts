@@ -278,6 +278,12 @@ describe('asynchronous page faults', () => {
     expect(run(source(11), 'intel', true, 77).hash).toBe(hash);
   });
 
+  test('wait with what they have to say for the local APIC', () => {
+    const on = 'mov dword [rbx + 0xf0], 0x1ff';
+    const late = source(11).replace(on, '').replace('mov r8d, 200000', `${on}\n    mov r8d, 200000`);
+    expect(run(late, 'intel', false).text).toBe(EVERYBODY + VALUE);
+  });
+
   test('refuse what they can not do', () => {
     const { text } = run(source(0x11), 'intel', false);
     expect(text).toBe('');

@@ -11,6 +11,7 @@ import { serve } from './handlers/serve.ts';
 import { kvmIntercepts } from './intercepts.ts';
 import { injectInterrupt, KvmInterrupts } from './interrupts.ts';
 import { freshVcpu, isTrap, type Kvm, type VcpuState } from './kvm.ts';
+import { tellOfReadyPages } from './paravirtual/async-pf.ts';
 import { markPreempted, updateStealTime } from './paravirtual/clock.ts';
 import { offerSkippedEoi, takeSkippedEoi } from './paravirtual/eoi.ts';
 import { type UserSpace, VirtualMachine } from './vm/virtual-machine.ts';
@@ -177,6 +178,7 @@ export class KvmPlatform implements Platform, Kvm {
 
   prepareEntry(processor: Processor): void {
     this.noteRunning(processor);
+    tellOfReadyPages(this, processor);
     // Where a run is cut into slices must make no difference: only an interrupt that waits needs to know.
     if (this.apic(processor.index).highestRequest >= 0) takeSkippedEoi(this, processor);
     injectInterrupt(this, processor);

@@ -28,12 +28,14 @@ export interface AsyncPageFaults {
   count: number;
   /** It hasn't acknowledged the last page that is ready. */
   isUnacknowledged: boolean;
+  /** It couldn't be told so far, because its local APIC was off. */
+  awaitsApic: boolean;
   /** Tokens of pages that are ready, which it hasn't been told of. */
   ready: readonly number[];
 }
 
 export function freshAsyncPageFaults(): AsyncPageFaults {
-  return { enable: 0n, vector: 0n, count: 0, isUnacknowledged: false, ready: [] };
+  return { enable: 0n, vector: 0n, count: 0, isUnacknowledged: false, awaitsApic: false, ready: [] };
 }
 
 /** Where the guest's structure is; undefined while it wants no asynchronous page faults. */
@@ -100,12 +102,19 @@ export function faultAsynchronously(kvm: Kvm, processor: Processor, gpa: bigint)
   return token;
 }
 
+/** Before an entry: the guest may have switched its local APIC on. */
+export function tellOfReadyPages(kvm: Kvm, processor: Processor): void {
+  if (kvm.vcpu(processor.index).asyncPageFaults.awaitsApic) deliverReady(kvm, processor);
+}
+
 /** Tells the guest of the next page that is ready, once it has taken note of the last (`kvm_check_async_pf_completion`). */
 function deliverReady(kvm: Kvm, processor: Processor): void {
   const { asyncPageFaults } = kvm.vcpu(processor.index);
   const area = areaOf(asyncPageFaults);
   const [token, ...later] = asyncPageFaults.ready;
   if (area === undefined || token === undefined || asyncPageFaults.isUnacknowledged) return;
+  asyncPageFaults.awaitsApic = !kvm.apic(processor.index).softwareEnabled;
+  if (asyncPageFaults.awaitsApic) return;
   const place = area + BigInt(AsyncPfArea.TOKEN);
   if (readWord(processor, place) !== 0) return;
   writeWord(processor, place, token);
