@@ -180,7 +180,8 @@ export class KvmPlatform implements Platform, Kvm {
     this.noteRunning(processor);
     tellOfReadyPages(this, processor);
     // Where a run is cut into slices must make no difference: only an interrupt that waits needs to know.
-    if (this.apic(processor.index).highestRequest >= 0) takeSkippedEoi(this, processor);
+    const { eoiOffered } = this.vcpu(processor.index);
+    if (eoiOffered && this.apic(processor.index).highestRequest >= 0) takeSkippedEoi(this, processor);
     injectInterrupt(this, processor);
     offerSkippedEoi(this, processor);
   }

@@ -20,7 +20,10 @@ function* emulatePio(kvm: Kvm, context: IoContext): Handler {
   const { exit, processor } = context;
   const device = kvm.machine.devices.portOwner(exit.port);
   const inKernel = kvm.vm.isInKernel(device);
-  const event = exit.write ? kvm.vm.ioEvents.find('pio', BigInt(exit.port), exit.size, BigInt(exit.value >>> 0)) : undefined;
+  const event =
+    exit.write && kvm.vm.ioEvents.exist
+      ? kvm.vm.ioEvents.find('pio', BigInt(exit.port), exit.size, BigInt(exit.value >>> 0))
+      : undefined;
   yield stage('kvm-io.route', {
     port: exit.port,
     device: device ?? 'none',

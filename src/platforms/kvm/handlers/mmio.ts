@@ -36,7 +36,8 @@ function* emulate(kvm: Kvm, context: MmioContext): Handler {
     yield* inFrame(vmmFrame('KVM_EXIT_INTERNAL_ERROR'), fetchFromHole(kvm, context));
     return;
   }
-  const slot = exit.write ? undefined : kvm.vm.slots.at(exit.gpa);
+  // A machine that is its own VMM has no read-only slots.
+  const slot = exit.write || !kvm.vm.userSpace ? undefined : kvm.vm.slots.at(exit.gpa);
   if (slot !== undefined && (slot.flags & MemoryFlag.READONLY) !== 0) {
     yield* inFrame(kernelFrame('emulator_read_emulated'), readReadOnly(context, slot.slot));
     return;

@@ -51,10 +51,6 @@ export class GsiRouting {
   send(message: MessageSignal): number {
     return sendMessage(this.controllers.apicBus, message);
   }
-
-  clear(): void {
-    this.routes = usualRoutes();
-  }
 }
 
 /** As KVM_CREATE_IRQCHIP leaves it: ISA lines to both kinds of chips, the others to the I/O APIC. */

@@ -43,6 +43,11 @@ export class IoEvents {
     this.events.splice(index, 1);
   }
 
+  /** Whether there are any: most machines have none, and each exit asks. */
+  get exist(): boolean {
+    return this.events.length > 0;
+  }
+
   /** The one that a write of the guest ends at. `value` is zero-extended. */
   find(bus: 'pio' | 'mmio', address: bigint, length: number, value: bigint): IoEvent | undefined {
     for (const event of this.events) {
@@ -51,10 +56,6 @@ export class IoEvents {
       if (!matchesData(event) || event.dataMatch === value) return event;
     }
     return undefined;
-  }
-
-  clear(): void {
-    this.events = [];
   }
 
   inspect(): InspectNode {
