@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
+import type { NetworkCard, NetworkPort } from '../../../src/devices/network-port.ts';
 import { Feature, featureBits, Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBalloon } from '../../../src/devices/virtio/balloon/device.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
@@ -17,7 +18,7 @@ import { Operation } from '../../../src/devices/virtio/vsock/registers.ts';
 import type { Handler, HandlerStep } from '../../../src/stages/stage.ts';
 import type { Buffer } from './drivers.ts';
 import { FakeFolder } from './fake-folder.ts';
-import { BUFFERS, PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
+import { BUFFERS, MmioDriver, PACKED, SPLIT, type VirtioDriver } from './mmio-driver.ts';
 import { onEach, TRANSPORTS } from './transports.ts';
 
 const ROOM = BUFFERS + 0x1000;
@@ -263,5 +264,34 @@ describe.each(TRANSPORTS)('a disk in the middle of a request, %s', (_name, make)
       values: { reason: 'descriptor 99 is wanted, but there are 8' },
     });
     expect(driver.status & Status.NEEDS_RESET).not.toBe(0);
+  });
+});
+
+describe('a network card whose frame is answered at once', () => {
+  /** Its receive queue leads nowhere, and two frames wait to be sent. */
+  const start = () => {
+    let card: NetworkCard | undefined;
+    const port: NetworkPort = {
+      connect: (one) => {
+        card = one;
+      },
+      transmit: (frame) => card?.receive(frame),
+    };
+    const driver = new MmioDriver(new VirtioNetwork({ mac: 0x5254_0012_3456, port })).start();
+    driver.ring(0).offer([{ gpa: ROOM, length: 2048, writable: true }]);
+    driver.dma.view.setBigUint64(Number(driver.ring(0).layout.descriptorArea), 0xffff_0000n, true);
+    driver.dma.bytes.fill(0, BUFFERS, BUFFERS + 12).fill(0xff, BUFFERS + 12, BUFFERS + 72);
+    for (let frames = 0; frames < 2; frames++) driver.ring(1).offer([{ gpa: BUFFERS, length: 72 }]);
+    return driver;
+  };
+
+  test.each([
+    ['at once', (driver: MmioDriver) => driver.notify(1)],
+    ['in stages', (driver: MmioDriver) => void runTo(driver.notifyInStages(1))],
+  ])('touches no queue any more once the answer has met a bad one, %s', (_name, notify) => {
+    const driver = start();
+    notify(driver);
+    expect(driver.device.session.needsReset).toMatch(/not all RAM/);
+    expect(driver.ring(1).collect()).toEqual([]);
   });
 });

@@ -1,5 +1,6 @@
 import { virtqueueView } from '../../../src/debugger/inspection/virtqueues.ts';
 import { imageOfBytes } from '../../../src/devices/disk-image/raw-image.ts';
+import type { NetworkCard, NetworkPort } from '../../../src/devices/network-port.ts';
 import { Feature, featureBit, Status } from '../../../src/devices/virtio/abi.ts';
 import { VirtioBalloon } from '../../../src/devices/virtio/balloon/device.ts';
 import { VirtioBlock } from '../../../src/devices/virtio/block/device.ts';
@@ -23,6 +24,17 @@ function makeShare(): VirtioP9 {
   return new VirtioP9({ tag: 'fuzzed', folder, start: 0n, now: () => 5n });
 }
 
+/** Sends each frame back at once, to everybody. */
+class EchoPort implements NetworkPort {
+  private card: NetworkCard | undefined;
+  connect(card: NetworkCard): void {
+    this.card = card;
+  }
+  transmit(frame: Uint8Array): void {
+    this.card?.receive(frame.slice().fill(0xff, 0, 6));
+  }
+}
+
 /** The devices that are fuzzed. */
 export const FUZZED: readonly (readonly [string, () => VirtioModel])[] = [
   ['virtio-rng', () => new VirtioEntropy()],
@@ -35,7 +47,7 @@ export const FUZZED: readonly (readonly [string, () => VirtioModel])[] = [
     'virtio-console with a channel',
     () => new VirtioConsole({ transmit: () => {}, channels: [{ name: 'a', transmit: () => {} }] }),
   ],
-  ['virtio-net', () => new VirtioNetwork({ mac: 0x5254_0012_3456, port: { connect() {}, transmit() {} } })],
+  ['virtio-net', () => new VirtioNetwork({ mac: 0x5254_0012_3456, port: new EchoPort() })],
 ];
 
 /** Whole pages of the first 4 GiB, since that is all that page numbers can name. */

@@ -36,6 +36,8 @@ export function* sendFrames(card: NetworkWork, driver: DriverSide, index: number
     const chain = yield* takeChain(queue);
     if (chain === undefined) break;
     yield* inFrame(modelFrame('virtio-net transmit'), sendFrame(card, chain));
+    // An answer met a receive queue that is wrong: the device needs a reset, and touches no queue any more.
+    if (driver.queue(index) !== queue) return;
     yield* giveChainBack(queue, chain, 0);
   }
   yield* driver.signalInStages(index);
