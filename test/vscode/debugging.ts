@@ -123,6 +123,27 @@ describe('debugging', () => {
     assert.match(adapter.output.join(''), /Hello from a guest/);
   });
 
+  it('gives each partition a terminal where that is wished, and uses it again in the next run', async () => {
+    const configuration: vscode.DebugConfiguration = {
+      type: 'hyperscope',
+      request: 'launch',
+      name: 'Two guests',
+      program: hello.fsPath,
+      partitions: [{ name: 'one' }, { name: 'two' }],
+      console: 'terminal',
+    };
+    const names = () => vscode.window.terminals.map(({ name }) => name).filter((name) => name.startsWith('Guest: '));
+    for (let run = 0; run < 2; run++) {
+      await vscode.debug.startDebugging(undefined, configuration);
+      await adapter.nextStop();
+      assert.deepEqual(names(), ['Guest: one', 'Guest: two']);
+      assert.doesNotMatch(adapter.output.join(''), /Hello/);
+      await stopDebugging();
+    }
+    for (const terminal of vscode.window.terminals) terminal.dispose();
+    await eventually('the end of the terminals', () => (names().length === 0 ? true : undefined));
+  });
+
   it('shows guest memory beside the source', async () => {
     await open(hello);
     await pressF5();
