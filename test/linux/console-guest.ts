@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
+import { onTestFinished } from 'vitest';
 
 const CLI = path.resolve(import.meta.dirname, '../../dist/cli.js');
 /** Milliseconds that a guest may say nothing of what is awaited. */
 const PATIENCE = 600_000;
 
-/** A guest of `hyperscope run` that somebody types to. */
+/** A guest of `hyperscope run` that somebody types to, for as long as the test runs that makes it. */
 export class ConsoleGuest {
   /** What it printed, without carriage returns. */
   text = '';
@@ -18,6 +19,9 @@ export class ConsoleGuest {
 
   constructor(args: readonly string[]) {
     this.child = spawn(process.execPath, [CLI, 'run', ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+    onTestFinished(() => {
+      this.child.kill('SIGKILL');
+    });
     this.child.stdout?.on('data', (chunk: Buffer) => {
       this.text += chunk.toString('latin1').replaceAll('\r', '');
       this.wake();
