@@ -2,7 +2,7 @@ import type { IdlePace } from '../hypervisor/partition/idle-pace.ts';
 
 const NANOSECONDS = 1_000_000;
 /** What can be saved up while the guest works, in milliseconds. */
-const MOST = 50;
+const MOST = 10;
 
 /** Idle time of a guest as time goes by. */
 export class RealTime implements IdlePace {

@@ -68,7 +68,8 @@ test.skipIf(reason)(
     await keyboard.press('Control+C');
     await shows(/sleep 1000\n\^C\nguest#$/);
     await keyboard.type('vi /tmp-file\n');
-    await shows(/~\n~\n[\s\S]*tmp-file/);
+    // Its last line may say instead that the terminal's answer to a question of vi's came late.
+    await shows(/~\n~\n~\n/);
     await keyboard.type('ione\ntwo');
     await keyboard.press('Escape');
     await shows(/^one\ntwo\n~\n/);
