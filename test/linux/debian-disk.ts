@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const CACHE = path.resolve(import.meta.dirname, '../../build/linux');
-const MIRROR = 'http://deb.debian.org/debian';
 const RELEASE = 'bookworm';
 const PACKAGES = ['systemd', 'systemd-sysv', 'udev', 'kmod', 'login', 'dbus', 'python3-minimal'];
 const SIZE = 768 * 1024 * 1024;
@@ -21,7 +20,11 @@ export function debianDisk(): { readonly path: string } | { readonly reason: str
   const root = path.join(folder, 'root');
   const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20 });
   try {
-    const debian = run('debootstrap', '--variant=minbase', `--include=${PACKAGES.join(',')}`, RELEASE, root, MIRROR);
+    // Where this machine has its packages from; where that is no Debian, debootstrap knows a place.
+    const mirrors = run('apt-get', 'indextargets', '--format', '$(SITE)', `Codename: ${RELEASE}`, 'Created-By: Packages').stdout;
+    const mirror = mirrors?.split('\n').filter((site) => site !== '') ?? [];
+    const include = `--include=${PACKAGES.join(',')}`;
+    const debian = run('debootstrap', '--variant=minbase', include, RELEASE, root, ...mirror.slice(0, 1));
     if (debian.error) return { reason: 'debootstrap is not installed' };
     if (debian.status !== 0) return { reason: `debootstrap failed: ${debian.stdout.trim().split('\n').at(-1)}` };
     run('chroot', root, 'passwd', '-d', 'root');
