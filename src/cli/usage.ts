@@ -24,7 +24,7 @@ const RUN = `Usage: hyperscope run PROGRAM [options] [-- GUEST-ARGS]
 PROGRAM is found out by its content: guest assembly (.asm, .s), ELF, a Linux kernel (vmlinuz), a boot
 sector, a disk image or a flat binary.
 
-  --platform NAME         bare or kvm (default kvm)
+  --platform NAME         bare, kvm or hyperv (default kvm)
   --vendor NAME           intel or amd (default intel, or as --cpu says)
   --cpu MODEL,+X,-Y       nehalem, haswell, skylake, epyc or max, and features to switch on and off
   --machine NAME          microvm (virtio devices at places in memory) or pc (on a PCI bus); it then has all its devices

@@ -26,6 +26,7 @@ import {
   usualMemory,
 } from './configuration.ts';
 import { connectPciInterrupts, initializeLikeBios } from './firmware.ts';
+import { HypervPlatform } from './hyperv/hyperv-platform.ts';
 import { itemsOfFirmware } from './items-of-firmware.ts';
 import { KvmPlatform } from './kvm/kvm-platform.ts';
 import { memoryMap } from './memory-map.ts';
@@ -33,13 +34,16 @@ import { checkNetwork, networkOf } from './network.ts';
 import { unhandledException } from './unhandled-exception.ts';
 import { vsockHostOf } from './vsock.ts';
 
-type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration) => Platform;
+type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration, id: number) => Platform;
 
 /** The platforms that are built. */
 const PLATFORMS: Readonly<Partial<Record<PlatformName, PlatformMaker>>> = {
   bare: (machine) => new BarePlatform(machine),
   kvm: (machine, { vendor, startSeconds, intercepts, ioeventfd }) =>
     new KvmPlatform(machine, vendor, startSeconds ?? DEFAULT_START_SECONDS, intercepts, { ioeventfd }),
+  // The root partition, which isn't one of those that are run here, has number 1.
+  hyperv: (machine, { vendor, startSeconds = DEFAULT_START_SECONDS, intercepts }, id) =>
+    new HypervPlatform(machine, vendor, { partitionId: BigInt(id + 1), startSeconds, intercepts }),
 };
 
 /**
@@ -91,13 +95,13 @@ export function createPartition(
     lowMemory: map.lowTop,
     highMemory: map.highMemory,
     startSeconds: startSeconds ?? DEFAULT_START_SECONDS,
-    platform: (machine) => makePlatform(machine, configuration),
+    platform: (machine) => makePlatform(machine, configuration, id),
     explainHalt: unhandledException,
     exitsKept: configuration.exitsKept,
     exitOrder: host.exitOrder,
     testDevice: configuration.testDevice,
     virtio:
-      hasTables && platform !== 'bare'
+      hasTables && platform === 'kvm'
         ? {
             ...configuration.virtio,
             vsockHost: vsockPorts && vsockHostOf(vsockPorts, () => partition),

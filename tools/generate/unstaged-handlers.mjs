@@ -8,6 +8,10 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 /** Folders, each with one as deep for what is made of it, so that relative imports mean the same. */
 const HANDLERS = [
   { source: 'src/platforms/kvm/handlers', target: 'src/platforms/kvm/generated', servesExits: true },
+  { source: 'src/platforms/hyperv/handlers', target: 'src/platforms/hyperv/generated', servesExits: true },
+  { source: 'src/platforms/hyperv/hypercalls/handlers', target: 'src/platforms/hyperv/hypercalls/generated', servesExits: false },
+  { source: 'src/platforms/hyperv/vmbus/handlers', target: 'src/platforms/hyperv/vmbus/generated', servesExits: false },
+  { source: 'src/platforms/hyperv/vsps/handlers', target: 'src/platforms/hyperv/vsps/generated', servesExits: false },
   { source: 'src/devices/virtio/handlers', target: 'src/devices/virtio/generated', servesExits: false },
 ];
 
@@ -74,13 +78,14 @@ function exitServer(text, name, parameters) {
 }
 
 /**
- * The source of a file of handlers without their stages. A method `xInStages` has a twin `x` that does the same without. An exported
+ * The source of a file of handlers without their stages: what it imports of other folders of handlers is that of theirs. A method `xInStages` has a twin `x` that does the same without. An exported
  * handler of exits, which must have its exit as `context`, says in the record which stage it would have begun with. Throws one sentence
  * where a handler isn't written as it must be.
  */
 export function unstaged(text, file, servesExits = true) {
   try {
     const plain = withoutFrames(withoutStages(text))
+      .replaceAll(/(from '[^']*\/)handlers\//g, '$1generated/')
       .replaceAll(/\byield\* ([\w.]+)InStages\(/g, '$1(')
       .replaceAll(/\byield\* /g, '')
       .replaceAll(EXPORTED_HANDLER, (head, name, parameters) => (servesExits ? exitServer(text, name, parameters) : head))
@@ -99,7 +104,9 @@ export default async function generate() {
   for (const { source, target, servesExits } of HANDLERS) {
     rmSync(path.join(root, target), { recursive: true, force: true });
     mkdirSync(path.join(root, target), { recursive: true });
-    for (const file of readdirSync(path.join(root, source)).sort()) {
+    for (const file of readdirSync(path.join(root, source))
+      .filter((name) => name.endsWith('.ts'))
+      .sort()) {
       const text = readFileSync(path.join(root, source, file), 'utf8');
       const head = `// Made of ${source}/${file} by tools/generate/unstaged-handlers.mjs. Do not edit.\n`;
       writeFileSync(path.join(root, target, file), head + unstaged(text, `${source}/${file}`, servesExits));

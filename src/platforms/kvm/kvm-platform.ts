@@ -6,10 +6,10 @@ import type { ExitDetail, VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { type Handler, type HandlerFrame, inFrame } from '../../stages/stage.ts';
 import { hex } from '../../x86/address.ts';
+import { type Injection, injectInterrupt, VirtualInterrupts } from '../interrupt-injection.ts';
 import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';
 import { kvmIntercepts } from './intercepts.ts';
-import { injectInterrupt, KvmInterrupts } from './interrupts.ts';
 import { freshVcpu, isTrap, type Kvm, type VcpuState } from './kvm.ts';
 import { tellOfReadyPages } from './paravirtual/async-pf.ts';
 import { markPreempted, updateStealTime } from './paravirtual/clock.ts';
@@ -83,6 +83,7 @@ export class KvmPlatform implements Platform, Kvm {
   private readonly states: VcpuState[] = [];
   /** Number of the vCPU that runs or ran last. */
   private running: number | undefined;
+  private readonly injection: Injection;
   private readonly entryPoints = new Map<ExitDetail['reason'], EntryPoint>();
 
   constructor(
@@ -96,6 +97,14 @@ export class KvmPlatform implements Platform, Kvm {
     this.vm.doorbellEvents = ioeventfd;
     this.hasApicv = vendor === 'intel' && kvmIntercepts(vendor, changes).on.has('virtual-interrupts');
     machine.secondLevel.marksDevices = vendor === 'intel';
+    const { vm, hasApicv } = this;
+    this.injection = {
+      vendor,
+      hasApicv,
+      get hasIrqchip() {
+        return vm.hasIrqchip;
+      },
+    };
   }
 
   vcpu(index: number): VcpuState {
@@ -118,7 +127,7 @@ export class KvmPlatform implements Platform, Kvm {
 
   setUpVcpu(processor: Processor): void {
     const { index } = processor;
-    processor.setInterruptSource(new KvmInterrupts(this, this.apic(index), processor));
+    processor.setInterruptSource(new VirtualInterrupts(this.injection, this.apic(index), processor));
     this.states[index] = { ...freshVcpu(), cpuid: this.states[index]?.cpuid };
     this.wallClock = 0n;
     this.running = undefined;
@@ -180,9 +189,11 @@ export class KvmPlatform implements Platform, Kvm {
     this.noteRunning(processor);
     tellOfReadyPages(this, processor);
     // Where a run is cut into slices must make no difference: only an interrupt that waits needs to know.
-    const { eoiOffered } = this.vcpu(processor.index);
-    if (eoiOffered && this.apic(processor.index).highestRequest >= 0) takeSkippedEoi(this, processor);
-    injectInterrupt(this, processor);
+    if (this.vcpu(processor.index).eoiOffered && this.apic(processor.index).highestRequest >= 0) takeSkippedEoi(this, processor);
+    const vcpu = this.vcpu(processor.index);
+    const { served } = vcpu;
+    vcpu.served = undefined;
+    injectInterrupt(this.injection, this.apic(processor.index), processor, served);
     offerSkippedEoi(this, processor);
   }
 

@@ -3,7 +3,6 @@ import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { Machine } from '../../hypervisor/partition/platform.ts';
 import type { PartitionEnd } from '../../hypervisor/partition/run.ts';
 import type { ExitDetail, ExitPlace, VmExit } from '../../processor/exit.ts';
-import type { Processor } from '../../processor/processor.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
 import type { KvmCpuidEntry } from './api/registers.ts';
 import type { RunExit } from './api/run.ts';
@@ -100,20 +99,4 @@ export function deviceFrame(device: string, action: string, inKernel: boolean): 
 /** A device model where a thread of the VMM that waits for eventfds calls it. */
 export function ioThreadFrame(device: string): HandlerFrame {
   return { name: `${device} doorbell`, component: 'VMM I/O thread', servedBy: 'device' };
-}
-
-/** Writes EDX:EAX as RDMSR does. */
-export function giveMsr(processor: Processor, value: bigint): void {
-  processor.state.setGpr(0, value & 0xffff_ffffn);
-  processor.state.setGpr(2, (value >> 32n) & 0xffff_ffffn);
-}
-
-/** The lowest bytes of a value, lowest first. */
-export function leBytes(value: bigint, count: number): Uint8Array {
-  return Uint8Array.from({ length: count }, (_, index) => Number((value >> BigInt(index * 8)) & 0xffn));
-}
-
-/** The value of bytes, lowest first. */
-export function littleEndian(bytes: Uint8Array): bigint {
-  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }

@@ -8,6 +8,7 @@ import type { Processor } from '../../../processor/processor.ts';
 import { Flag } from '../../../processor/state/cpu-state.ts';
 import * as L from '../../../processor/state/layout.ts';
 import { isLocalApicMsr, readLocalApicMsr, writeLocalApicMsr } from '../../local-apic-msrs.ts';
+import { giveMsr, littleEndian } from '../../register-values.ts';
 import { MpState } from '../abi/flags.ts';
 import { IO_DIRECTION, KvmExit } from '../abi/kvm-run.ts';
 import { KvmError } from '../api/errors.ts';
@@ -23,7 +24,6 @@ import type {
 } from '../api/registers.ts';
 import type { RunExit, RunPage } from '../api/run.ts';
 import type { KvmVcpu } from '../api/vcpu.ts';
-import { giveMsr, littleEndian } from '../kvm.ts';
 import type { KvmPlatform } from '../kvm-platform.ts';
 import { isKvmMsr, readKvmMsr, writeKvmMsr } from '../paravirtual/msrs.ts';
 import { GuestDebugging } from './guest-debugging.ts';

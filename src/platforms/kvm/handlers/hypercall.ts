@@ -5,6 +5,7 @@ import type { Processor } from '../../../processor/processor.ts';
 import { ACTIVITY } from '../../../processor/state/layout.ts';
 import { type Handler, inFrame, type StageValue, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
+import { writeBytes } from '../../guest-memory.ts';
 import {
   CLOCK_PAIRING_WALLCLOCK,
   ClockPairing,
@@ -18,7 +19,6 @@ import {
 import { KvmExit } from '../abi/kvm-run.ts';
 import { type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
 import { guestTsc } from '../paravirtual/clock.ts';
-import { writeBytes } from '../paravirtual/guest-memory.ts';
 import type { UserSpace } from '../vm/virtual-machine.ts';
 
 type HypercallContext = ExitContext<ExitOf<'hypercall'>>;

@@ -2,8 +2,9 @@ import { hexOfSize } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
+import { leBytes } from '../../register-values.ts';
 import { IO_DIRECTION, KvmExit } from '../abi/kvm-run.ts';
-import { deviceFrame, type ExitOf, type Kvm, kernelFrame, leBytes, vmmFrame } from '../kvm.ts';
+import { deviceFrame, type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
 import type { UserSpace } from '../vm/virtual-machine.ts';
 import { signalEvent } from './io-event.ts';
 

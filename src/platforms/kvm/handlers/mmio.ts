@@ -2,19 +2,10 @@ import { hexOfSize } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
+import { leBytes, littleEndian } from '../../register-values.ts';
 import { MemoryFlag } from '../abi/flags.ts';
 import { InternalError, KvmExit } from '../abi/kvm-run.ts';
-import {
-  deviceFrame,
-  type ExitOf,
-  giveUp,
-  ioThreadFrame,
-  type Kvm,
-  kernelFrame,
-  leBytes,
-  littleEndian,
-  vmmFrame,
-} from '../kvm.ts';
+import { deviceFrame, type ExitOf, giveUp, ioThreadFrame, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
 import type { UserSpace } from '../vm/virtual-machine.ts';
 import { signalEvent } from './io-event.ts';
 

@@ -10,9 +10,10 @@ import {
   writeBesideLocalApic,
   writeLocalApicMsr,
 } from '../../local-apic-msrs.ts';
+import { giveMsr } from '../../register-values.ts';
 import { MsrExitReason } from '../abi/flags.ts';
 import { KvmExit } from '../abi/kvm-run.ts';
-import { type ExitOf, giveMsr, type Kvm, kernelFrame } from '../kvm.ts';
+import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
 import { updateSystemTime } from '../paravirtual/clock.ts';
 import { isKvmMsr, readKvmMsr, writeKvmMsr } from '../paravirtual/msrs.ts';
 

@@ -1,8 +1,8 @@
 import type { Processor } from '../../../processor/processor.ts';
 import { TSC_OFFSET } from '../../../processor/state/layout.ts';
+import { readWord, writeBytes } from '../../guest-memory.ts';
 import * as Abi from '../abi/msrs.ts';
 import type { Kvm } from '../kvm.ts';
-import { readWord, writeBytes } from './guest-memory.ts';
 
 /** The vCPU's TSC as RDTSC reads it now. */
 export function guestTsc(processor: Processor): bigint {

@@ -1,7 +1,7 @@
 import type { Processor } from '../../../processor/processor.ts';
+import { readWord, writeBytes } from '../../guest-memory.ts';
 import { ENABLED } from '../abi/msrs.ts';
 import type { Kvm } from '../kvm.ts';
-import { readWord, writeBytes } from './guest-memory.ts';
 
 /** Bit 0 of the word: the guest clears it instead of writing to the EOI register. */
 const SKIPPABLE = 1;

@@ -1,9 +1,9 @@
 import type { Processor } from '../../../processor/processor.ts';
+import { isRam } from '../../guest-memory.ts';
 import { ENABLED, MSR_REFERENCE, Msr, StealTime } from '../abi/msrs.ts';
 import type { Kvm } from '../kvm.ts';
 import { acknowledgeReady, enableAsyncPageFaults } from './async-pf.ts';
 import { updateStealTime, updateSystemTime, writeWallClock } from './clock.ts';
-import { isRam } from './guest-memory.ts';
 
 /** True for the numbers of KVM's own MSRs, whether this KVM offers them or not. */
 export function isKvmMsr(msr: number): boolean {

@@ -1,4 +1,4 @@
-import type { Processor } from '../../../processor/processor.ts';
+import type { Processor } from '../processor/processor.ts';
 
 /** A 32-bit word of guest physical memory; 0 where there is no RAM. */
 export function readWord(processor: Processor, gpa: bigint): number {

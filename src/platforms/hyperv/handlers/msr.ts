@@ -1,0 +1,85 @@
+import { hexOf } from '../../../hypervisor/exits/describe.ts';
+import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import { Vector } from '../../../processor/faults/guest-fault.ts';
+import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
+import {
+  concernsLocalApic,
+  isLocalApicMsr,
+  readLocalApicMsr,
+  writeBesideLocalApic,
+  writeLocalApicMsr,
+} from '../../local-apic-msrs.ts';
+import { giveMsr } from '../../register-values.ts';
+import { type ExitOf, type Hyperv, hypervisorFrame } from '../hyperv.ts';
+
+type ReadContext = ExitContext<ExitOf<'msr-read'>>;
+type WriteContext = ExitContext<ExitOf<'msr-write'>>;
+
+/** RDMSR (VMX reason 31, SVM 0x7C). */
+export function* handleRdmsr(hyperv: Hyperv, context: ReadContext): Handler {
+  yield stage('hyperv-msr.read-exit', { msr: context.exit.msr >>> 0 });
+  yield* inFrame(hypervisorFrame(hyperv, 'read MSR'), readMsr(hyperv, context));
+}
+
+function* readMsr(hyperv: Hyperv, context: ReadContext): Handler {
+  const { exit, processor } = context;
+  const msr = exit.msr >>> 0;
+  yield stage('hyperv-msr.read-decode', { msr, owner: ownerOf(hyperv, msr) });
+  if (ownerOf(hyperv, msr) === 'processor') {
+    const before = processor.icount;
+    processor.performNatively();
+    if (processor.icount === before) context.result('#GP(0)');
+    else context.resultOf(hexOf, (processor.state.gpr(2) << 32n) | processor.state.gpr(0));
+  } else {
+    const value = hyperv.msrs.knows(msr) ? hyperv.msrs.read(processor, msr) : readLocalApicMsr(hyperv.apic(context.vcpu), msr);
+    if (value === undefined) {
+      yield* inFrame(hypervisorFrame(hyperv, 'inject #GP'), refuse(context));
+      return;
+    }
+    giveMsr(processor, value);
+    context.skip();
+    context.resultOf(hexOf, value);
+  }
+  yield stage('hyperv-msr.read-complete', { msr, result: context.record.result ?? '' });
+}
+
+/** WRMSR (VMX reason 32, SVM 0x7C). */
+export function* handleWrmsr(hyperv: Hyperv, context: WriteContext): Handler {
+  yield stage('hyperv-msr.write-exit', { msr: context.exit.msr >>> 0, value: context.exit.value });
+  yield* inFrame(hypervisorFrame(hyperv, 'write MSR'), writeMsr(hyperv, context));
+}
+
+function* writeMsr(hyperv: Hyperv, context: WriteContext): Handler {
+  const { exit, processor } = context;
+  const msr = exit.msr >>> 0;
+  yield stage('hyperv-msr.write-decode', { msr, value: exit.value, owner: ownerOf(hyperv, msr) });
+  if (ownerOf(hyperv, msr) === 'processor') {
+    const before = processor.icount;
+    if (concernsLocalApic(msr)) writeBesideLocalApic(processor, hyperv.apic(context.vcpu), msr);
+    else processor.performNatively();
+    context.result(processor.icount === before ? '#GP(0)' : 'ok');
+  } else {
+    const done = hyperv.msrs.knows(msr)
+      ? hyperv.msrs.write(processor, msr, exit.value)
+      : writeLocalApicMsr(hyperv.apic(context.vcpu), msr, exit.value);
+    if (!done) {
+      yield* inFrame(hypervisorFrame(hyperv, 'inject #GP'), refuse(context));
+      return;
+    }
+    context.skip();
+    context.result('ok');
+  }
+  yield stage('hyperv-msr.write-complete', { msr, result: context.record.result ?? '' });
+}
+
+/** An MSR that the guest may not have, or a value that it can't have. */
+function* refuse(context: ReadContext | WriteContext): Handler {
+  yield stage('hyperv-msr.refuse', { msr: context.exit.msr >>> 0, becomes: '#GP(0)' });
+  context.injectFault(Vector.GP, 0);
+}
+
+/** Whose register it is: what nobody here knows, the processor refuses. */
+function ownerOf(hyperv: Hyperv, msr: number): 'Hyper-V' | 'local APIC' | 'processor' {
+  if (hyperv.msrs.knows(msr)) return 'Hyper-V';
+  return isLocalApicMsr(msr) ? 'local APIC' : 'processor';
+}

@@ -1,0 +1,128 @@
+import type { InspectNode } from '../../devices/inspect.ts';
+import type { LocalApic } from '../../devices/local-apic/device.ts';
+import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
+import { changeIntercepts } from '../../hypervisor/intercepts/changes.ts';
+import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
+import type { VmExit } from '../../processor/exit.ts';
+import type { Processor } from '../../processor/processor.ts';
+import { type Handler, type HandlerFrame, inFrame } from '../../stages/stage.ts';
+import { hex } from '../../x86/address.ts';
+import { usualIntercepts } from '../intercepts.ts';
+import { type Injection, injectInterrupt, VirtualInterrupts } from '../interrupt-injection.ts';
+import { CHILD_PRIVILEGES } from './abi/privileges.ts';
+import { serve as serveAtOnce } from './generated/serve.ts';
+import { serve } from './handlers/serve.ts';
+import { type Hyperv, hypervisorFrame, TICKS_PER_UNIT } from './hyperv.ts';
+import { PartitionMsrs } from './msrs/partition-msrs.ts';
+import type { SyntheticMsrs } from './msrs/synthetic-msrs.ts';
+import { Connections } from './synic/connections.ts';
+import { PartitionSynic } from './synic/partition-synic.ts';
+
+/** What may be otherwise with a partition. */
+export interface HypervOptions {
+  /** Number of the partition among those of the hypervisor. */
+  readonly partitionId: bigint;
+  readonly startSeconds: bigint;
+  /** What a user wants intercepted otherwise. */
+  readonly intercepts?: readonly string[];
+  /** A mask of abi/privileges.ts; a child's usual ones when missing. */
+  readonly privileges?: bigint;
+}
+
+/** Hyper-V as one partition has it: the hypervisor, and the parent partition's virtualization stack that serves it. */
+export class HypervPlatform implements Platform, Hyperv {
+  readonly name = 'hyperv';
+  readonly hasApicv: boolean;
+  readonly partitionId: bigint;
+  readonly privileges: bigint;
+  readonly startSeconds: bigint;
+  readonly msrs: SyntheticMsrs;
+  readonly synic: PartitionSynic;
+  readonly connections = new Connections();
+  private readonly injection: Injection;
+  private readonly changes: readonly string[];
+  /** The exit of each vCPU that was served last, until its next entry. */
+  private readonly lastServed: (ExitContext | undefined)[] = [];
+  private readonly frame: HandlerFrame;
+
+  constructor(
+    readonly machine: Machine,
+    readonly vendor: 'intel' | 'amd',
+    { partitionId, startSeconds, intercepts = [], privileges = CHILD_PRIVILEGES }: HypervOptions,
+  ) {
+    this.partitionId = partitionId;
+    this.startSeconds = startSeconds;
+    this.privileges = privileges;
+    this.changes = intercepts;
+    this.hasApicv = vendor === 'intel' && this.intercepts().on.has('virtual-interrupts');
+    this.injection = { vendor, hasApicv: this.hasApicv, hasIrqchip: true };
+    this.msrs = new PartitionMsrs(this);
+    this.synic = new PartitionSynic(this);
+    this.frame = hypervisorFrame(this, 'VM exit');
+  }
+
+  private intercepts() {
+    return changeIntercepts(usualIntercepts(this.vendor), this.changes, this.vendor);
+  }
+
+  apic(index: number): LocalApic {
+    const apic = this.machine.devices.localApics[index];
+    if (apic === undefined) throw new Error(`vCPU ${index} has no local APIC: the machine is wired wrongly.`);
+    return apic;
+  }
+
+  referenceTime(): bigint {
+    return this.machine.now() / TICKS_PER_UNIT;
+  }
+
+  served(index: number): ExitContext | undefined {
+    return this.lastServed[index];
+  }
+
+  setUpVcpu(processor: Processor): void {
+    const { index } = processor;
+    processor.setInterruptSource(new VirtualInterrupts(this.injection, this.apic(index), processor));
+    this.lastServed[index] = undefined;
+    this.machine.intercept(index, this.intercepts());
+    // The boot processor is the first one after a reset.
+    if (index === 0) {
+      this.connections.clear();
+    }
+  }
+
+  classify({ index }: Processor, exit: VmExit): VmExit {
+    if (exit.reason !== 'mmio' || exit.fetch || !this.apic(index).answersAt(exit.gpa)) return exit;
+    const { rip, instructionLength, icount, gpa, gva, size, write, value } = exit;
+    return { rip, instructionLength, icount, reason: 'apic', gpa, gva, size, write, value };
+  }
+
+  handle(context: ExitContext): Handler {
+    this.take(context);
+    return inFrame(this.frame, serve(this, context));
+  }
+
+  handleAtOnce(context: ExitContext): void {
+    this.take(context);
+    serveAtOnce(this, context);
+  }
+
+  private take(context: ExitContext): void {
+    context.served(`${this.frame.component} ${context.exit.reason}`, 'hypervisor');
+    this.lastServed[context.vcpu] = context;
+  }
+
+  prepareEntry(processor: Processor): void {
+    const served = this.lastServed[processor.index];
+    this.lastServed[processor.index] = undefined;
+    injectInterrupt(this.injection, this.apic(processor.index), processor, served);
+  }
+
+  inspect(): InspectNode {
+    return {
+      name: 'platform',
+      value: 'hyperv',
+      detail: `partition ${this.partitionId}`,
+      children: [{ name: 'privileges', value: hex(this.privileges) }],
+    };
+  }
+}

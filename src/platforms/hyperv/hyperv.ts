@@ -1,0 +1,54 @@
+import type { LocalApic } from '../../devices/local-apic/device.ts';
+import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
+import type { Machine } from '../../hypervisor/partition/platform.ts';
+import type { ExitDetail, ExitPlace } from '../../processor/exit.ts';
+import type { HandlerFrame } from '../../stages/stage.ts';
+import type { SyntheticMsrs } from './msrs/synthetic-msrs.ts';
+import type { Connections } from './synic/connections.ts';
+import type { Synic } from './synic/synic.ts';
+
+/** An exit of one reason. */
+export type ExitOf<Reason extends ExitDetail['reason']> = ExitPlace & Extract<ExitDetail, { readonly reason: Reason }>;
+
+/** Hyper-V of one partition, as its exit handlers and hypercalls see it. */
+export interface Hyperv {
+  readonly vendor: 'intel' | 'amd';
+  /** The processor takes interrupts from the local APIC by itself. */
+  readonly hasApicv: boolean;
+  readonly machine: Machine;
+  /** Number of the partition among those of the hypervisor. The root has 1. */
+  readonly partitionId: bigint;
+  /** Which privileges the partition has: bits of abi/privileges.ts. */
+  readonly privileges: bigint;
+  /** What the wall clock shows at switch-on, in seconds since 1970. */
+  readonly startSeconds: bigint;
+  readonly msrs: SyntheticMsrs;
+  readonly synic: Synic;
+  readonly connections: Connections;
+  apic(index: number): LocalApic;
+  /** Partition reference time: 100 ns since the partition was made. */
+  referenceTime(): bigint;
+  /** The exit that a vCPU left for last, until its next entry. */
+  served(index: number): ExitContext | undefined;
+}
+
+/** Whether a partition has a privilege: a bit number of abi/privileges.ts. */
+export function hasPrivilege({ privileges }: Pick<Hyperv, 'privileges'>, bit: number): boolean {
+  return ((privileges >> BigInt(bit)) & 1n) !== 0n;
+}
+
+/** Ticks of guest time (1 ns) in a unit of reference time. */
+export const TICKS_PER_UNIT = 100n;
+
+/** A function of the hypervisor: its image is hvix64 on Intel's processors, hvax64 on AMD's. */
+export function hypervisorFrame({ vendor }: Pick<Hyperv, 'vendor'>, name: string): HandlerFrame {
+  return { name, component: vendor === 'intel' ? 'hvix64' : 'hvax64', servedBy: 'hypervisor' };
+}
+
+/** Code of the parent partition: its worker process for a virtual machine, or a driver of its virtualization stack. */
+export function parentFrame(
+  component: 'vmwp.exe' | 'vid.sys' | 'vmbusr.sys' | 'vmswitch.sys' | 'storvsp.sys',
+  name: string,
+): HandlerFrame {
+  return { name, component, servedBy: 'parent' };
+}

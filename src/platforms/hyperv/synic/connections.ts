@@ -1,0 +1,50 @@
+import type { Handler } from '../../../stages/stage.ts';
+
+/** A message that a guest posts to a connection (HvCallPostMessage). */
+export interface PostedMessage {
+  readonly type: number;
+  /** Up to 240 bytes. */
+  readonly payload: Uint8Array;
+}
+
+/** What is at the other end of a connection for messages: a port of another partition, or of the parent's virtualization stack. */
+export interface MessageTarget {
+  readonly kind: 'message';
+  /** Takes a message; gives a status of abi/status.ts. */
+  post(message: PostedMessage): number;
+  postInStages(message: PostedMessage): Handler<number>;
+}
+
+/** The same for events (HvCallSignalEvent). */
+export interface EventTarget {
+  readonly kind: 'event';
+  /** Sets a flag, relative to the port's first; gives a status of abi/status.ts. */
+  signal(flag: number): number;
+  signalInStages(flag: number): Handler<number>;
+}
+
+export type ConnectionTarget = MessageTarget | EventTarget;
+
+/** The connections of a partition by their numbers, of 24 bits. */
+export class Connections {
+  private readonly targets = new Map<number, ConnectionTarget>();
+
+  get(id: number): ConnectionTarget | undefined {
+    return this.targets.get(id);
+  }
+  /** False where the number is in use. */
+  connect(id: number, target: ConnectionTarget): boolean {
+    if (this.targets.has(id)) return false;
+    this.targets.set(id, target);
+    return true;
+  }
+  disconnect(id: number): boolean {
+    return this.targets.delete(id);
+  }
+  get all(): ReadonlyMap<number, ConnectionTarget> {
+    return this.targets;
+  }
+  clear(): void {
+    this.targets.clear();
+  }
+}
