@@ -9,12 +9,12 @@ import { type Handler, type HandlerFrame, inFrame } from '../../stages/stage.ts'
 import { hex } from '../../x86/address.ts';
 import { usualIntercepts } from '../intercepts.ts';
 import { type Injection, injectInterrupt, VirtualInterrupts } from '../interrupt-injection.ts';
-import { CHILD_PRIVILEGES } from './abi/privileges.ts';
+import { privilegeNames, privilegesOf } from './abi/privileges.ts';
 import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';
 import { type Hyperv, hypervisorFrame, TICKS_PER_UNIT } from './hyperv.ts';
 import { PartitionMsrs } from './msrs/partition-msrs.ts';
-import type { SyntheticMsrs } from './msrs/synthetic-msrs.ts';
+import { Overlays } from './overlay/overlays.ts';
 import { Connections } from './synic/connections.ts';
 import { PartitionSynic } from './synic/partition-synic.ts';
 
@@ -25,7 +25,7 @@ export interface HypervOptions {
   readonly startSeconds: bigint;
   /** What a user wants intercepted otherwise. */
   readonly intercepts?: readonly string[];
-  /** A mask of abi/privileges.ts; a child's usual ones when missing. */
+  /** A mask of abi/privileges.ts; what the partition's grant gives when missing. */
   readonly privileges?: bigint;
 }
 
@@ -36,7 +36,8 @@ export class HypervPlatform implements Platform, Hyperv {
   readonly partitionId: bigint;
   readonly privileges: bigint;
   readonly startSeconds: bigint;
-  readonly msrs: SyntheticMsrs;
+  readonly msrs: PartitionMsrs;
+  readonly overlays: Overlays;
   readonly synic: PartitionSynic;
   readonly connections = new Connections();
   private readonly injection: Injection;
@@ -48,16 +49,17 @@ export class HypervPlatform implements Platform, Hyperv {
   constructor(
     readonly machine: Machine,
     readonly vendor: 'intel' | 'amd',
-    { partitionId, startSeconds, intercepts = [], privileges = CHILD_PRIVILEGES }: HypervOptions,
+    { partitionId, startSeconds, intercepts = [], privileges }: HypervOptions,
   ) {
     this.partitionId = partitionId;
     this.startSeconds = startSeconds;
-    this.privileges = privileges;
+    this.privileges = privileges ?? privilegesOf(machine.door.grant.privileges);
     this.changes = intercepts;
     this.hasApicv = vendor === 'intel' && this.intercepts().on.has('virtual-interrupts');
     this.injection = { vendor, hasApicv: this.hasApicv, hasIrqchip: true };
-    this.msrs = new PartitionMsrs(this);
+    this.overlays = new Overlays(machine.secondLevel);
     this.synic = new PartitionSynic(this);
+    this.msrs = new PartitionMsrs(this, [...this.synic.msrGroups]);
     this.frame = hypervisorFrame(this, 'VM exit');
   }
 
@@ -86,8 +88,10 @@ export class HypervPlatform implements Platform, Hyperv {
     this.machine.intercept(index, this.intercepts());
     // The boot processor is the first one after a reset.
     if (index === 0) {
+      this.overlays.reset();
       this.connections.clear();
     }
+    this.msrs.reset(index);
   }
 
   classify({ index }: Processor, exit: VmExit): VmExit {
@@ -122,7 +126,15 @@ export class HypervPlatform implements Platform, Hyperv {
       name: 'platform',
       value: 'hyperv',
       detail: `partition ${this.partitionId}`,
-      children: [{ name: 'privileges', value: hex(this.privileges) }],
+      children: [
+        {
+          name: 'privileges',
+          value: hex(this.privileges),
+          children: privilegeNames(this.privileges).map((name) => ({ name, value: 'yes' })),
+        },
+        this.overlays.inspect(),
+        ...this.msrs.inspect(),
+      ],
     };
   }
 }

@@ -4,6 +4,7 @@ import type { Machine } from '../../hypervisor/partition/platform.ts';
 import type { ExitDetail, ExitPlace } from '../../processor/exit.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
 import type { SyntheticMsrs } from './msrs/synthetic-msrs.ts';
+import type { Overlays } from './overlay/overlays.ts';
 import type { Connections } from './synic/connections.ts';
 import type { Synic } from './synic/synic.ts';
 
@@ -23,6 +24,8 @@ export interface Hyperv {
   /** What the wall clock shows at switch-on, in seconds since 1970. */
   readonly startSeconds: bigint;
   readonly msrs: SyntheticMsrs;
+  /** Pages of the hypervisor's own that the guest sees among its memory. */
+  readonly overlays: Overlays;
   readonly synic: Synic;
   readonly connections: Connections;
   apic(index: number): LocalApic;

@@ -1,3 +1,5 @@
+import type { PrivilegeName } from '../../../hypervisor/privileges/privileges.ts';
+
 /** Privileges of a partition, as CPUID leaf 0x40000003 shows them in EBX:EAX (TLFS, HV_PARTITION_PRIVILEGE_MASK). */
 
 /** Bit numbers. */
@@ -34,7 +36,79 @@ export const Privilege = {
   ACCESS_VP_REGISTERS: 49,
   ENABLE_EXTENDED_HYPERCALLS: 52,
   START_VIRTUAL_PROCESSOR: 53,
+  ISOLATION: 54,
 } as const;
+
+/** Names of the bits as the TLFS has them, and what in a partition's grant each of them takes (hypervisor/privileges). */
+const ROWS: readonly (readonly [bit: number, name: string, grant?: PrivilegeName])[] = [
+  [Privilege.ACCESS_VP_RUN_TIME, 'AccessVpRunTimeReg'],
+  [Privilege.ACCESS_REFERENCE_COUNTER, 'AccessPartitionReferenceCounter'],
+  [Privilege.ACCESS_SYNIC, 'AccessSynicRegs'],
+  [Privilege.ACCESS_SYNTHETIC_TIMERS, 'AccessSyntheticTimerRegs', 'timers'],
+  [Privilege.ACCESS_INTERRUPT_CONTROL, 'AccessIntrCtrlRegs'],
+  [Privilege.ACCESS_HYPERCALL_MSRS, 'AccessHypercallMsrs', 'hypercalls'],
+  [Privilege.ACCESS_VP_INDEX, 'AccessVpIndex'],
+  [Privilege.ACCESS_RESET, 'AccessResetReg', 'power'],
+  [Privilege.ACCESS_STATS, 'AccessStatsReg'],
+  [Privilege.ACCESS_REFERENCE_TSC, 'AccessPartitionReferenceTsc'],
+  [Privilege.ACCESS_GUEST_IDLE, 'AccessGuestIdleReg'],
+  [Privilege.ACCESS_FREQUENCIES, 'AccessFrequencyRegs'],
+  [Privilege.ACCESS_DEBUG, 'AccessDebugRegs'],
+  [Privilege.ACCESS_REENLIGHTENMENT, 'AccessReenlightenmentControls'],
+  [Privilege.ACCESS_ROOT_SCHEDULER, 'AccessRootSchedulerReg'],
+  [Privilege.ACCESS_TSC_INVARIANT, 'AccessTscInvariantControls'],
+  [Privilege.CREATE_PARTITIONS, 'CreatePartitions', 'create-partitions'],
+  [Privilege.ACCESS_PARTITION_ID, 'AccessPartitionId', 'hypercalls'],
+  [Privilege.ACCESS_MEMORY_POOL, 'AccessMemoryPool', 'create-partitions'],
+  [Privilege.ADJUST_MESSAGE_BUFFERS, 'AdjustMessageBuffers', 'create-partitions'],
+  [Privilege.POST_MESSAGES, 'PostMessages', 'hypercalls'],
+  [Privilege.SIGNAL_EVENTS, 'SignalEvents', 'hypercalls'],
+  [Privilege.CREATE_PORT, 'CreatePort', 'create-partitions'],
+  [Privilege.CONNECT_PORT, 'ConnectPort', 'create-partitions'],
+  [Privilege.ACCESS_STATISTICS, 'AccessStats', 'hypercalls'],
+  [Privilege.DEBUGGING, 'Debugging'],
+  [Privilege.CPU_MANAGEMENT, 'CpuManagement', 'create-partitions'],
+  [Privilege.CONFIGURE_PROFILER, 'ConfigureProfiler'],
+  [Privilege.ACCESS_VSM, 'AccessVSM'],
+  [Privilege.ACCESS_VP_REGISTERS, 'AccessVpRegisters', 'hypercalls'],
+  [Privilege.ENABLE_EXTENDED_HYPERCALLS, 'EnableExtendedHypercalls', 'hypercalls'],
+  [Privilege.START_VIRTUAL_PROCESSOR, 'StartVirtualProcessor', 'start-vcpus'],
+  [Privilege.ISOLATION, 'Isolation'],
+];
+
+/** `AccessSynicRegs`: the name of a bit. */
+export function privilegeName(bit: number): string {
+  return ROWS.find((row) => row[0] === bit)?.[1] ?? `bit ${bit}`;
+}
+
+/** Names of the bits of a mask, the lowest first. */
+export function privilegeNames(mask: bigint): readonly string[] {
+  return Array.from({ length: 64 }, (_, bit) => bit)
+    .filter((bit) => (mask >> BigInt(bit)) & 1n)
+    .map(privilegeName);
+}
+
+/** The privilege of a partition's grant without which it hasn't this bit; undefined for what depends on nothing that a user says. */
+export function grantOf(bit: number): PrivilegeName | undefined {
+  return ROWS.find((row) => row[0] === bit)?.[2];
+}
+
+/**
+ * The mask of a partition by what its user grants it: a child's usual one, or the parent's for who may make partitions, without what was
+ * taken away. Whoever may not call the hypervisor can't start a virtual processor by a call either.
+ */
+export function privilegesOf(grant: ReadonlySet<PrivilegeName>): bigint {
+  const whole = grant.has('create-partitions') ? PARENT_PRIVILEGES : CHILD_PRIVILEGES;
+  const isTaken = (bit: number) => {
+    const needed = grantOf(bit);
+    const isCall = bit >= 32;
+    return (needed !== undefined && !grant.has(needed)) || (isCall && !grant.has('hypercalls'));
+  };
+  return Array.from({ length: 64 }, (_, bit) => bit).reduce(
+    (mask, bit) => (isTaken(bit) ? mask & ~(1n << BigInt(bit)) : mask),
+    whole,
+  );
+}
 
 /** A set of privileges by their bit numbers. */
 export function privilegeMask(...bits: readonly number[]): bigint {
@@ -54,6 +128,7 @@ export const CHILD_PRIVILEGES = privilegeMask(
   Privilege.ACCESS_REFERENCE_TSC,
   Privilege.ACCESS_GUEST_IDLE,
   Privilege.ACCESS_FREQUENCIES,
+  Privilege.ACCESS_REENLIGHTENMENT,
   Privilege.ACCESS_TSC_INVARIANT,
   Privilege.POST_MESSAGES,
   Privilege.SIGNAL_EVENTS,

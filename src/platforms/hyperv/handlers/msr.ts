@@ -31,9 +31,11 @@ function* readMsr(hyperv: Hyperv, context: ReadContext): Handler {
     if (processor.icount === before) context.result('#GP(0)');
     else context.resultOf(hexOf, (processor.state.gpr(2) << 32n) | processor.state.gpr(0));
   } else {
-    const value = hyperv.msrs.knows(msr) ? hyperv.msrs.read(processor, msr) : readLocalApicMsr(hyperv.apic(context.vcpu), msr);
+    const isOwn = hyperv.msrs.knows(msr);
+    const why = isOwn ? hyperv.msrs.refusal(msr, false) : undefined;
+    const value = isOwn ? hyperv.msrs.read(processor, msr) : readLocalApicMsr(hyperv.apic(context.vcpu), msr);
     if (value === undefined) {
-      yield* inFrame(hypervisorFrame(hyperv, 'inject #GP'), refuse(context));
+      yield* inFrame(hypervisorFrame(hyperv, 'inject #GP'), refuse(context, why));
       return;
     }
     giveMsr(processor, value);
@@ -59,11 +61,13 @@ function* writeMsr(hyperv: Hyperv, context: WriteContext): Handler {
     else processor.performNatively();
     context.result(processor.icount === before ? '#GP(0)' : 'ok');
   } else {
-    const done = hyperv.msrs.knows(msr)
-      ? hyperv.msrs.write(processor, msr, exit.value)
+    const isOwn = hyperv.msrs.knows(msr);
+    const why = isOwn ? hyperv.msrs.refusal(msr, true) : undefined;
+    const done = isOwn
+      ? yield* hyperv.msrs.writeInStages(processor, msr, exit.value)
       : writeLocalApicMsr(hyperv.apic(context.vcpu), msr, exit.value);
     if (!done) {
-      yield* inFrame(hypervisorFrame(hyperv, 'inject #GP'), refuse(context));
+      yield* inFrame(hypervisorFrame(hyperv, 'inject #GP'), refuse(context, why));
       return;
     }
     context.skip();
@@ -73,9 +77,10 @@ function* writeMsr(hyperv: Hyperv, context: WriteContext): Handler {
 }
 
 /** An MSR that the guest may not have, or a value that it can't have. */
-function* refuse(context: ReadContext | WriteContext): Handler {
-  yield stage('hyperv-msr.refuse', { msr: context.exit.msr >>> 0, becomes: '#GP(0)' });
+function* refuse(context: ReadContext | WriteContext, why: string | undefined): Handler {
+  yield stage('hyperv-msr.refuse', { msr: context.exit.msr >>> 0, why: why ?? 'a value that it can’t have', becomes: '#GP(0)' });
   context.injectFault(Vector.GP, 0);
+  if (why !== undefined) context.result(`#GP(0): ${why}`);
 }
 
 /** Whose register it is: what nobody here knows, the processor refuses. */

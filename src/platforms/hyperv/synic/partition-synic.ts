@@ -1,9 +1,13 @@
 import { HvStatus } from '../abi/status.ts';
 import type { Hyperv } from '../hyperv.ts';
+import type { MsrGroup } from '../msrs/msr-group.ts';
 import type { Synic, SynicMessage } from './synic.ts';
 
 /** The synthetic interrupt controllers of a partition. */
 export class PartitionSynic implements Synic {
+  /** Its MSRs, and those of the synthetic timers. */
+  readonly msrGroups: readonly MsrGroup[] = [];
+
   constructor(private readonly hyperv: Hyperv) {}
 
   post(vcpu: number, _source: number, _message: SynicMessage): number {
