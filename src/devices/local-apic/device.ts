@@ -31,6 +31,14 @@ export interface LocalApicWorld {
   readonly pic: { hasInterrupt(): boolean; acknowledge(): number };
 }
 
+/** A hypervisor that has a say in how interrupts end. */
+export interface InterruptEnds {
+  /** An interrupt with this vector is at its end as soon as the processor has accepted it. */
+  endsByItself(vector: number): boolean;
+  /** An interrupt with this vector has ended by an EOI. */
+  ended(vector: number): void;
+}
+
 const LVTS = [R.Reg.LVT_TIMER, R.Reg.LVT_THERMAL, R.Reg.LVT_PERFORMANCE, R.Reg.LVT_LINT0, R.Reg.LVT_LINT1, R.Reg.LVT_ERROR];
 
 /**
@@ -46,6 +54,8 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
   private readonly tmr = new VectorSet();
   /** Errors that the next write to ESR makes visible. */
   private errors = 0;
+  /** Wiring, which a reset leaves. */
+  hypervisor: InterruptEnds | undefined;
 
   constructor(private readonly world: LocalApicWorld) {
     this.name = `local APIC ${world.id}`;
@@ -153,7 +163,8 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
     const vector = this.deliverable;
     if (vector < 0) return this.get(R.Reg.SVR) & 0xff;
     this.irr.set(vector, false);
-    this.isr.set(vector, true);
+    if (this.hypervisor?.endsByItself(vector) !== true) this.isr.set(vector, true);
+    else if (this.tmr.get(vector)) this.world.bus.broadcastEoi(vector);
     return vector;
   }
   getTpr(): number {
@@ -231,6 +242,7 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
     if (vector < 0) return;
     this.isr.set(vector, false);
     if (this.tmr.get(vector)) this.world.bus.broadcastEoi(vector);
+    this.hypervisor?.ended(vector);
   }
 
   private sendIpi(low: number, destination: number): void {
