@@ -200,6 +200,12 @@ export class GuestPartition implements HostedPartition, Machine {
   settingsOf(vcpu: number): InterceptSettings | undefined {
     return this.vcpus[vcpu]?.settings;
   }
+  suspend(vcpu: number, isSuspended: boolean): void {
+    const target = this.vcpus[vcpu];
+    if (target === undefined || target.suspended === isSuspended) return;
+    target.suspended = isSuspended;
+    if (!isSuspended) this.wake();
+  }
   stolenTicks(vcpu: number): bigint {
     return this.vcpus[vcpu]?.stolen ?? 0n;
   }
@@ -316,7 +322,8 @@ export class GuestPartition implements HostedPartition, Machine {
       ? this.vcpus.filter(({ index }) => (onlyVcpu === undefined || index === onlyVcpu) && held?.has(index) !== true)
       : this.vcpus;
     const nmis = this.devices.ioApic.sendsNmis;
-    if (!watched.some((vcpu) => vcpu.wakes(nmis))) {
+    const awaits = this.server.awaitsOthers?.() === true;
+    if (!awaits && !watched.some((vcpu) => vcpu.wakes(nmis))) {
       // A vCPU that stands still may wake the others once it goes on.
       if (isPart) return { kind: 'idle' };
       this.finish(this.explainHalt?.(this.processors) ?? haltedEnd(this.processors));
@@ -335,7 +342,7 @@ export class GuestPartition implements HostedPartition, Machine {
       }
       return undefined;
     }
-    if (this.devices.listensForInput || isPart) return { kind: 'idle' };
+    if (this.devices.listensForInput || isPart || awaits) return { kind: 'idle' };
     this.finish(this.explainHalt?.(this.processors) ?? haltedEnd(this.processors));
     return undefined;
   }
@@ -417,6 +424,14 @@ export class GuestPartition implements HostedPartition, Machine {
   destroy(): void {
     this.devices.disconnect();
     this.ended = { kind: 'destroyed', status: 0, message: `Partition ${this.id} was destroyed.` };
+  }
+
+  /** Nothing of its own makes any of its vCPUs go on: each is suspended, or waits for what only others can send. */
+  get isStuck(): boolean {
+    if (this.ended) return true;
+    const nmis = this.devices.ioApic.sendsNmis;
+    const hasTimer = this.timers.next !== undefined;
+    return !this.vcpus.some((vcpu) => vcpu.activity !== undefined || vcpu.runnable || (hasTimer && vcpu.wakes(nmis)));
   }
 
   private get isDestroyed(): boolean {

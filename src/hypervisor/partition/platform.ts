@@ -32,6 +32,8 @@ export interface Machine {
   finish(end: PartitionEnd): void;
   /** Ticks that a vCPU was ready to run while another ran. */
   stolenTicks(vcpu: number): bigint;
+  /** Keeps a vCPU from running from its next entry on, or lets it go on. What came for it meanwhile waits. */
+  suspend(vcpu: number, isSuspended: boolean): void;
   /** Ends the turn of the vCPU that runs: it only waits for another one. `to`: who is to run next, if it can. */
   yieldTurn(to?: number): void;
 }
@@ -53,5 +55,7 @@ export interface Platform extends ExitServer {
   prepareEntry?(processor: Processor): void;
   /** A vCPU is about to run after it hadn't for a while. */
   beforeEntry?(processor: Processor): void;
+  /** Another partition may wake this one, or let it go on: it has not halted for good where nothing of its own can wake it. */
+  awaitsOthers?(): boolean;
   inspect(): InspectNode;
 }

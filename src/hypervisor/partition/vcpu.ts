@@ -17,6 +17,8 @@ export class Vcpu implements VirtualCpu {
   settings: InterceptSettings | undefined;
   /** The processor said that it has nothing to do; cleared by whatever may change that. */
   parked = false;
+  /** It doesn't run until whoever suspended it lets it go on. */
+  suspended = false;
   /** Guest time at which it was to wake for its preemption timer. */
   alarm: bigint | undefined;
   /** Ticks that it was ready to run while another ran. */
@@ -38,11 +40,13 @@ export class Vcpu implements VirtualCpu {
   /** Whether running it may get anywhere. */
   get runnable(): boolean {
     const { state } = this;
+    if (this.suspended) return false;
     if (!this.parked || state === Activity.ACTIVE) return true;
     return state === Activity.HALTED && this.interruptsOn && this.interrupts.hasInterrupt();
   }
   /** Whether an interrupt or its preemption timer would wake it; `nmis`: there are NMIs too, which come with interrupts off. */
   wakes(nmis: boolean): boolean {
+    if (this.suspended) return false;
     return this.state === Activity.HALTED && (this.interruptsOn || nmis || this.processor.preemptionDeadline !== undefined);
   }
 
@@ -51,6 +55,7 @@ export class Vcpu implements VirtualCpu {
     this.lastExit = undefined;
     this.settings = undefined;
     this.parked = false;
+    this.suspended = false;
     this.alarm = undefined;
     this.stolen = 0n;
   }

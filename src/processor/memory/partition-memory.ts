@@ -37,6 +37,12 @@ function placeRegions(ram: readonly RamRegion[], vcpuCount: number): readonly Pl
  */
 export type WriteCause = 'walk' | 'owner' | 'other';
 
+/** Where a page that is lent to another partition is: a page of its memory. */
+export interface LentPage {
+  readonly memory: PartitionMemory;
+  readonly gpa: bigint;
+}
+
 /** Told of every write that did not come from the guest's own instructions. */
 export type WriteListener = (gpa: bigint, length: number, cause: WriteCause) => void;
 
@@ -52,6 +58,8 @@ export class PartitionMemory {
   /** Where the regions start, as numbers. */
   private starts: readonly number[];
   private readonly listeners: WriteListener[] = [];
+  /** Pages whose contents are in another partition's memory, by their numbers. */
+  private readonly lent = new Map<bigint, LentPage>();
 
   /** Second-level translation; without one all RAM may be accessed in all ways. */
   secondLevel: SecondLevel | undefined;
@@ -131,6 +139,10 @@ export class PartitionMemory {
 
   /** Copies up to `length` bytes out; stops at the first byte without RAM. */
   read(gpa: bigint, length: number): Uint8Array {
+    return this.lent.size === 0 ? this.readOwn(gpa, length) : this.readByPages(gpa, length);
+  }
+
+  private readOwn(gpa: bigint, length: number): Uint8Array {
     const parts = new Uint8Array(length);
     let done = 0;
     while (done < length) {
@@ -145,6 +157,10 @@ export class PartitionMemory {
 
   /** Writes as a device or the debugger does, or as its owner; returns how many bytes had RAM to go to. */
   write(gpa: bigint, data: Uint8Array, cause: WriteCause = 'other'): number {
+    return this.lent.size === 0 ? this.writeOwn(gpa, data, cause) : this.writeByPages(gpa, data, cause);
+  }
+
+  private writeOwn(gpa: bigint, data: Uint8Array, cause: WriteCause): number {
     let done = 0;
     while (done < data.length) {
       const place = this.locate(gpa + BigInt(done));
@@ -155,6 +171,55 @@ export class PartitionMemory {
     }
     if (done > 0) this.notifyWrite(gpa, done, cause);
     return done;
+  }
+
+  // --- pages of others ------------------------------------------------------------------------------------------------
+
+  /**
+   * Has a page's contents be in another partition's memory, or here again. `read` and `write` find them there; keeping the guest's own
+   * accesses from what is left here is the second level's business.
+   */
+  setLent(gpa: bigint, place: LentPage | undefined): void {
+    if (place) this.lent.set(gpa >> 12n, place);
+    else this.lent.delete(gpa >> 12n);
+  }
+
+  /** Where the contents of the page of an address are, if not here. */
+  lentAt(gpa: bigint): LentPage | undefined {
+    return this.lent.size === 0 ? undefined : this.lent.get(gpa >> 12n);
+  }
+
+  private readByPages(gpa: bigint, length: number): Uint8Array {
+    const parts = new Uint8Array(length);
+    let done = 0;
+    for (const { at, count, lent } of this.pieces(gpa, length)) {
+      const part = lent ? lent.memory.readOwn(lent.gpa + (at & 0xfffn), count) : this.readOwn(at, count);
+      parts.set(part, done);
+      done += part.length;
+      if (part.length < count) break;
+    }
+    return parts.subarray(0, done);
+  }
+
+  private writeByPages(gpa: bigint, data: Uint8Array, cause: WriteCause): number {
+    let done = 0;
+    for (const { at, count, lent } of this.pieces(gpa, data.length)) {
+      const part = data.subarray(done, done + count);
+      const written = lent ? lent.memory.writeOwn(lent.gpa + (at & 0xfffn), part, cause) : this.writeOwn(at, part, cause);
+      done += written;
+      if (written < count) break;
+    }
+    return done;
+  }
+
+  /** A range in parts of a page each. */
+  private *pieces(gpa: bigint, length: number): Iterable<{ at: bigint; count: number; lent: LentPage | undefined }> {
+    for (let done = 0; done < length; ) {
+      const at = gpa + BigInt(done);
+      const count = Math.min(length - done, GUEST_PAGE - Number(at & 0xfffn));
+      yield { at, count, lent: this.lent.get(at >> 12n) };
+      done += count;
+    }
   }
 
   /** Calls back after each {@link write} and each {@link notifyWrite}. */
