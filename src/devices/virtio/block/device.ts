@@ -1,12 +1,12 @@
 import type { Handler } from '../../../stages/stage.ts';
 import { type DiskImage, ImageError } from '../../disk-image/disk-image.ts';
+import { OverlaidImage, type OverlayState } from '../../disk-image/overlay.ts';
 import type { InspectNode } from '../../inspect.ts';
 import { requireVersion } from '../../state.ts';
 import { DeviceId, featureBit, featureBits } from '../abi.ts';
 import { serveRequests as serveRequestsAtOnce } from '../generated/block.ts';
 import { type BlockWork, serveRequests } from '../handlers/block.ts';
 import type { DriverSide, QueueKind, VirtioModel } from '../model.ts';
-import { OverlaidImage, type OverlayState } from './overlay.ts';
 import * as R from './registers.ts';
 import type { Answer, BlockRequest } from './request.ts';
 

@@ -1,4 +1,4 @@
-import type { DiskImage } from '../../disk-image/disk-image.ts';
+import type { DiskImage } from './disk-image.ts';
 
 /** Bytes that are kept together once one of them was written. */
 const CLUSTER = 4096;
