@@ -17,12 +17,16 @@ export interface NetworkCard {
   receive(frame: Uint8Array): void;
   /** The cable is plugged in or pulled out. */
   setLink(isUp: boolean): void;
+  /** Whether a driver is there to take what comes from the network. */
+  readonly listensForInput: boolean;
 }
 
 /** What a machine's network card is plugged into, as a part of the machine. */
 export interface NetworkDevice extends Device, NetworkPort {
   /** Frames may come that the guest didn't ask for: others are plugged in there too, or something outside leads there. */
   readonly isOpen: boolean;
+  /** Something may come, and the card has a driver that takes it. */
+  readonly listensForInput: boolean;
   /** Something happened outside, as bytes that came through the partition's input door. */
   happened(event: Uint8Array): void;
   /** Ends all that it has to do with the world outside. */

@@ -91,6 +91,10 @@ export class PartitionNetwork implements NetworkDevice {
     return this.client !== undefined || this.user?.isOpen === true;
   }
 
+  get listensForInput(): boolean {
+    return this.isOpen && this.card?.listensForInput === true;
+  }
+
   transmit(frame: Uint8Array): void {
     if (this.isOver || frame.length < SHORTEST_FRAME || frame.length > LONGEST_FRAME) return;
     this.parts.capture?.write(this.clock.now(), frame);

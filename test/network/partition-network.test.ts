@@ -27,7 +27,7 @@ function cardOn(parts: NetworkParts, clock = new FakeClock()) {
     const frame = parseEthernet(bytes);
     got.push([clock.now(), frame?.source, frame && parseArp(frame.payload)?.operation]);
   };
-  network.connect({ receive, setLink() {} });
+  network.connect({ receive, setLink() {}, listensForInput: true });
   return { network, clock, got };
 }
 

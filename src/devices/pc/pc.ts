@@ -202,7 +202,7 @@ export class PcDevices {
 
   /** Whether something from outside would raise an interrupt: a byte for the console, a frame. */
   get listensForInput(): boolean {
-    if (this.network?.isOpen && this.virtio?.card?.listensForInput) return true;
+    if (this.network?.listensForInput) return true;
     if (this.virtio?.host?.isOpen) return true;
     return (this.frontConsole ?? this.uart).listensForInput;
   }

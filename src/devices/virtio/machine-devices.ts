@@ -77,7 +77,6 @@ interface PartsWorld {
 export class VirtioParts {
   readonly all: readonly VirtioPart[];
   readonly console: VirtioConsole;
-  readonly card: VirtioNetwork | undefined;
   /** What the guest's sockets reach outside. */
   host: ReachableHost | undefined;
   /** What takes input from outside, by name. */
@@ -108,8 +107,8 @@ export class VirtioParts {
       const model = new VirtioBlock({ ...disk, serial: disk.serial ?? `hyperscope-disk${index}` });
       return { model, name: numbered(model.name, index), offersPacked: true };
     });
-    this.card = world.network && new VirtioNetwork(world.network);
-    const more: readonly (VirtioModel | undefined)[] = [balloon, this.card, vsock];
+    const card = world.network && new VirtioNetwork(world.network);
+    const more: readonly (VirtioModel | undefined)[] = [balloon, card, vsock];
     const others = [new VirtioEntropy(), this.console, ...more.flatMap((model) => model ?? [])];
     const { start, now } = world;
     const folders = shares.map((share, index): VirtioPart => {

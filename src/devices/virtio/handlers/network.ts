@@ -1,8 +1,8 @@
 import { type Handler, inFrame, modelFrame, stage } from '../../../stages/stage.ts';
 import type { DriverSide } from '../model.ts';
 import { type ControlCommand, readCommand } from '../network/control.ts';
-import { readTransmitHeader, type TransmitHeader } from '../network/offload.ts';
 import { Ack, HEADER_SIZE } from '../network/registers.ts';
+import { readTransmitHeader, type TransmitHeader } from '../network/transmit-header.ts';
 import type { DescriptorChain } from '../queue/chain.ts';
 import { giveChainBack, takeChain } from './chains.ts';
 

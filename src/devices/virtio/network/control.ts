@@ -1,6 +1,6 @@
+import type { ReceiveFilter } from '../../ethernet/receive-filter.ts';
 import type { DescriptorChain } from '../queue/chain.ts';
 import { QueueError } from '../queue/queue-error.ts';
-import type { ReceiveFilter } from './receive-filter.ts';
 import { ControlClass, MAC_SIZE, MacCommand, NetworkFeature, RxCommand, VlanCommand } from './registers.ts';
 
 /** What the control queue changes. */

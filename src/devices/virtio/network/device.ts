@@ -1,4 +1,6 @@
 import type { Handler } from '../../../stages/stage.ts';
+import { finishFrame } from '../../ethernet/offload.ts';
+import { accepts, OPEN_FILTER, type ReceiveFilter } from '../../ethernet/receive-filter.ts';
 import type { InspectNode } from '../../inspect.ts';
 import type { NetworkCard, NetworkPort } from '../../network-port.ts';
 import { requireVersion } from '../../state.ts';
@@ -14,9 +16,8 @@ import type { DescriptorChain } from '../queue/chain.ts';
 import { QueueError } from '../queue/queue-error.ts';
 import type { Virtqueue } from '../queue/virtqueue.ts';
 import { type ControlCommand, control } from './control.ts';
-import { finishFrame, type TransmitHeader } from './offload.ts';
-import { accepts, OPEN_FILTER, type ReceiveFilter } from './receive-filter.ts';
 import * as R from './registers.ts';
+import { type TransmitHeader, wishesOf } from './transmit-header.ts';
 
 export interface VirtioNetworkState {
   readonly version: 1;
@@ -204,7 +205,8 @@ export class VirtioNetwork implements VirtioModel<VirtioNetworkState>, NetworkCa
     const isKnown =
       (header.checksum === undefined || this.has(R.NetworkFeature.CSUM)) &&
       (header.gsoType === R.Gso.NONE || this.has(R.NetworkFeature.HOST_TSO4));
-    const frames = isKnown ? finishFrame(header, frame) : undefined;
+    const wishes = isKnown ? wishesOf(header) : undefined;
+    const frames = wishes && finishFrame(wishes, frame);
     if (frames === undefined) this.count({ refused: 1 });
     return frames ?? [];
   }

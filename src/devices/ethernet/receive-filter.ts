@@ -1,4 +1,4 @@
-/** Which frames a driver wants (virtio 1.2, 5.1.6.5.1 to 5.1.6.5.3), as plain data. An Ethernet address is a number of 48 bits. */
+/** Which frames a driver wants (as virtio 1.2, 5.1.6.5.1 to 5.1.6.5.3, lets it choose), as plain data. An Ethernet address is a number of 48 bits. */
 export interface ReceiveFilter {
   readonly promiscuous: boolean;
   readonly allMulticast: boolean;

@@ -1,7 +1,4 @@
-import { foldChecksum, pseudoHeaderSum, wordSum } from '../../checksum.ts';
-import type { DescriptorChain } from '../queue/chain.ts';
-import { QueueError } from '../queue/queue-error.ts';
-import { Gso, HEADER_SIZE, Header, HeaderFlag } from './registers.ts';
+import { foldChecksum, pseudoHeaderSum, wordSum } from '../checksum.ts';
 
 const ETHERNET_HEADER = 14;
 const ETHERTYPE_IPV4 = 0x0800;
@@ -17,44 +14,27 @@ const MOST_SEGMENTS = 128;
 const LONGEST_FRAME = ETHERNET_HEADER + 0xffff;
 
 /** What a driver asks for: a checksum of the bytes from `start` on, that goes to `offset` behind it. */
-interface ChecksumWish {
+export interface ChecksumWish {
   readonly start: number;
   readonly offset: number;
 }
 
-/** The header that a driver puts before a frame (virtio 1.2, 5.1.6.2), as far as it says what is to be done. */
-export interface TransmitHeader {
+/** What a driver left to its card. The driver has put the sum over the pseudo header where the checksum is to be. */
+export interface TransmitWishes {
   readonly checksum: ChecksumWish | undefined;
-  readonly gsoType: number;
-  readonly gsoSize: number;
+  /** Bytes of each of the TCP segments that a long one over IPv4 is to be cut into; undefined for a frame that goes as it is. */
+  readonly segmentSize: number | undefined;
 }
 
-/** Reads the header of a frame to send. Throws QueueError for a chain without room for one. */
-export function readTransmitHeader({ readable }: DescriptorChain): TransmitHeader {
-  if (readable.length < HEADER_SIZE)
-    throw new QueueError(`a frame to send has ${readable.length} bytes, but its header has ${HEADER_SIZE}`);
-  const bytes = readable.read(0, HEADER_SIZE);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const wants = (view.getUint8(Header.FLAGS) & HeaderFlag.NEEDS_CHECKSUM) !== 0;
-  return {
-    checksum: wants
-      ? { start: view.getUint16(Header.CHECKSUM_START, true), offset: view.getUint16(Header.CHECKSUM_OFFSET, true) }
-      : undefined,
-    gsoType: view.getUint8(Header.GSO_TYPE),
-    gsoSize: view.getUint16(Header.GSO_SIZE, true),
-  };
-}
-
-/** Does what the driver left to the device, and gives the frames that go out; undefined for what makes no sense. */
-export function finishFrame({ checksum, gsoType, gsoSize }: TransmitHeader, frame: Uint8Array): Uint8Array[] | undefined {
+/** Does what the driver left to the card, and gives the frames that go out; undefined for what makes no sense. */
+export function finishFrame({ checksum, segmentSize }: TransmitWishes, frame: Uint8Array): Uint8Array[] | undefined {
   if (frame.length > LONGEST_FRAME) return undefined;
-  if (gsoType === Gso.TCPV4) return checksum && cutTcp(frame, gsoSize);
-  if (gsoType !== Gso.NONE) return undefined;
+  if (segmentSize !== undefined) return cutTcp(frame, segmentSize);
   if (checksum === undefined) return [frame];
   const { start, offset } = checksum;
   if (start + offset + 2 > frame.length) return undefined;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  // The driver has put the sum over the pseudo header there. Zero would mean that there is no checksum.
+  // Zero would mean that there is no checksum.
   view.setUint16(start + offset, foldChecksum(wordSum(frame.subarray(start))) || 0xffff);
   return [frame];
 }
