@@ -139,7 +139,9 @@ export class GuestPartition implements HostedPartition, Machine {
       return new Vcpu(index, processor, apic);
     });
     this.input = new InputDoor((bytes, to) => {
-      if (to === PAGE_OUT) pageOut(this.secondLevel, bytes);
+      const taker = to === undefined ? undefined : this.server.inputs?.get(to);
+      if (taker) taker(bytes);
+      else if (to === PAGE_OUT) pageOut(this.secondLevel, bytes);
       else this.devices.receive(bytes, to);
     });
     this.server = parts.platform(this);
@@ -453,7 +455,8 @@ export class GuestPartition implements HostedPartition, Machine {
     this.wake();
   }
   sendToDevice(to: string, bytes: Uint8Array): boolean {
-    const isKnown = to === PAGE_OUT ? this.platform !== 'bare' : this.devices.inputs.includes(to);
+    const isOfPlatform = this.server.inputs?.has(to) === true;
+    const isKnown = isOfPlatform || (to === PAGE_OUT ? this.platform !== 'bare' : this.devices.inputs.includes(to));
     if (!isKnown) return false;
     this.input.enter(this.icount, this.ticks, bytes, to);
     this.wake();

@@ -57,5 +57,7 @@ export interface Platform extends ExitServer {
   beforeEntry?(processor: Processor): void;
   /** Another partition may wake this one, or let it go on: it has not halted for good where nothing of its own can wake it. */
   awaitsOthers?(): boolean;
+  /** What takes input from outside by a name, besides the devices. */
+  readonly inputs?: ReadonlyMap<string, (bytes: Uint8Array) => void>;
   inspect(): InspectNode;
 }
