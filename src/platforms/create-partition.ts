@@ -117,7 +117,8 @@ export function createPartition(
       if (program.mode === 16) initializeLikeBios(devices);
       if (devices.pciBus) connectPciInterrupts(devices);
       // A program is written over tables in its place.
-      const tables = hasTables ? acpiTables({ vcpus, virtioDevices: devices.usedSlots, pciBus: devices.pciBus }) : [];
+      const { usedSlots: virtioDevices, pciBus } = devices;
+      const tables = hasTables ? acpiTables({ vcpus, virtioDevices, pciBus, hasVmbus: platform === 'hyperv' }) : [];
       for (const segment of [...tables, ...image.segments]) memory.write(segment.gpa, segment.bytes);
       processors.forEach((processor, index) => {
         if (index === 0) applyEntry(processor, image.entry);

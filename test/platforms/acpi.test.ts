@@ -99,6 +99,18 @@ describe('the tables of a PC', () => {
   });
 });
 
+test.skipIf(!hasIasl)('a child of Hyper-V has the VMBus, and memory for its devices', () => {
+  const tables = acpiTables({ vcpus: 1, virtioDevices: 0, hasVmbus: true });
+  const file = path.join(folder, 'vmbus-DSDT.dat');
+  writeFileSync(file, tables.find(({ bytes }) => signature(bytes) === 'DSDT')?.bytes ?? '');
+  const { stdout, stderr } = spawnSync('iasl', ['-d', file], { encoding: 'latin1' });
+  expect(`${stdout}${stderr}`).not.toMatch(/error|warning|invalid|incorrect/i);
+  const source = readFileSync(path.join(folder, 'vmbus-DSDT.dsl'), 'latin1');
+  expect(source).toMatch(
+    /Device \(VMOD\).*"ACPI0004".*DWordMemory.*0xF0000000,.*0xF7FFFFFF,.*Device \(VMBS\).*"VMBus".*_STA, 0x0F.*\{5\}/s,
+  );
+});
+
 test('a machine has them when it has disks, and else none', () => {
   const source = 'bits 64\n_start: hlt\n';
   const without = guest(source);

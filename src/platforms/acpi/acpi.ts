@@ -2,6 +2,7 @@ import type { PciBus } from '../../devices/pci/bus.ts';
 import type { LoadSegment } from '../../programs/program.ts';
 import { mcfg, pcDevices } from './pci.ts';
 import { checksum, dsdt, facs, fadt, madt, table } from './tables.ts';
+import { vmbusDevice } from './vmbus.ts';
 
 /** Where firmware leaves the root pointer for systems that search for it (ACPI 6.5, 5.2.5.1), and the tables behind it. */
 export const ROOT = 0xe_0000n;
@@ -15,13 +16,15 @@ export interface AcpiMachine {
   readonly virtioDevices: number;
   /** Where it has one. */
   readonly pciBus?: PciBus;
+  /** It is a partition whose parent has devices for it. */
+  readonly hasVmbus?: boolean;
 }
 
 /**
  * ACPI tables of a machine, as a firmware leaves them below 1 MiB: the root pointer at 0xE0000, then
  * XSDT, FADT, MADT, DSDT, FACS, and MCFG in a machine with PCI.
  */
-export function acpiTables({ vcpus, virtioDevices, pciBus }: AcpiMachine): readonly LoadSegment[] {
+export function acpiTables({ vcpus, virtioDevices, pciBus, hasVmbus = false }: AcpiMachine): readonly LoadSegment[] {
   const segments: LoadSegment[] = [];
   let end = TABLES;
   const place = (bytes: Uint8Array): bigint => {
@@ -30,7 +33,7 @@ export function acpiTables({ vcpus, virtioDevices, pciBus }: AcpiMachine): reado
     segments.push({ gpa, bytes, size: bytes.length });
     return gpa;
   };
-  const described = pciBus ? pcDevices(pciBus) : [];
+  const described = [...(pciBus ? pcDevices(pciBus) : []), ...(hasVmbus ? [vmbusDevice()] : [])];
   const fixed = place(fadt({ facs: place(facs()), dsdt: place(dsdt(virtioDevices, described)) }, pciBus !== undefined));
   const entries = [fixed, place(madt(vcpus)), ...(pciBus ? [place(mcfg())] : [])];
   const extended = place(
