@@ -15,7 +15,8 @@ import path from 'node:path';
 import { kernelPayload } from './lz4.ts';
 
 /** Modules that tests load. Their folder's name has a number that grows with them. */
-const MODULES = /\/(virtio[^/]*|qemu_fw_cfg|[^/]*failover|[^/]*vsock[^/]*|9p|9pnet|9pnet_virtio|netfs|fscache)\.ko$/;
+const MODULES =
+  /\/(virtio[^/]*|hv_[^/]*|hyperv[-_][^/]*|hid|hid-hyperv|evdev|scsi_(common|mod|transport_fc)|sd_mod|qemu_fw_cfg|[^/]*failover|[^/]*vsock[^/]*|9p|9pnet|9pnet_virtio|netfs|fscache)\.ko$/;
 
 const CACHE = path.resolve(import.meta.dirname, '../../build/linux');
 
@@ -30,8 +31,8 @@ export const GENERIC = 'linux-image-amd64';
 
 /**
  * A kernel of Debian as an ELF file, out of a package that depends on the newest one: its path, or why it can't be had here, as a
- * sentence. It is made once and kept in build/, with the compressed image as the package has it (`image`), and its modules of virtio in
- * the folder `modules`.
+ * sentence. It is made once and kept in build/, with the compressed image as the package has it (`image`), and its modules
+ * of virtio and Hyper-V in the folder `modules`.
  */
 export function debianKernel(
   newest: typeof CLOUD | typeof GENERIC = CLOUD,
@@ -40,7 +41,7 @@ export function debianKernel(
   const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
   if (!name) return { reason: `apt knows no package ${newest} here (apt-get update may help)` };
   const made = path.join(CACHE, `${name}.elf`);
-  const modules = path.join(CACHE, `${name}-modules-3`);
+  const modules = path.join(CACHE, `${name}-modules-4`);
   const kept = path.join(CACHE, `${name}.vmlinuz`);
   const guest = { path: made, image: kept, modules };
   if (Object.values(guest).every((file) => existsSync(file))) return guest;
