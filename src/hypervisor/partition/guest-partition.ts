@@ -216,6 +216,10 @@ export class GuestPartition implements HostedPartition, Machine {
     this.turns.giveWay(this.ticks, to);
   }
 
+  waitForInterrupt(vcpu: number): void {
+    this.vcpus[vcpu]?.waitForInterrupt();
+  }
+
   // --- running ---------------------------------------------------------------------------------------------------------
 
   run(request: RunRequest): RunStop {
@@ -266,6 +270,7 @@ export class GuestPartition implements HostedPartition, Machine {
     if (until !== undefined) limit = smaller(limit, until - this.ticks);
     if (this.input.next !== undefined && this.input.next.icount > icount) limit = smaller(limit, this.input.next.icount - icount);
     this.enter(vcpu);
+    vcpu.endWait();
     this.dirtyLog.vcpu = vcpu.index;
     this.server.prepareEntry?.(processor);
     const failure = this.failedEntry(vcpu);

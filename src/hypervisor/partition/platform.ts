@@ -36,6 +36,8 @@ export interface Machine {
   suspend(vcpu: number, isSuspended: boolean): void;
   /** Ends the turn of the vCPU that runs: it only waits for another one. `to`: who is to run next, if it can. */
   yieldTurn(to?: number): void;
+  /** Has a vCPU wait, from its next entry on, until any interrupt comes for it: also one that its guest has off. */
+  waitForInterrupt(vcpu: number): void;
 }
 
 /** A kind of hypervisor: what a guest sees of it, and how it serves exits. */

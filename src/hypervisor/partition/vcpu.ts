@@ -19,6 +19,8 @@ export class Vcpu implements VirtualCpu {
   parked = false;
   /** It doesn't run until whoever suspended it lets it go on. */
   suspended = false;
+  /** It waits for any interrupt, also one that its guest has off. */
+  private waits = false;
   /** Guest time at which it was to wake for its preemption timer. */
   alarm: bigint | undefined;
   /** Ticks that it was ready to run while another ran. */
@@ -42,15 +44,34 @@ export class Vcpu implements VirtualCpu {
     const { state } = this;
     if (this.suspended) return false;
     if (!this.parked || state === Activity.ACTIVE) return true;
-    return state === Activity.HALTED && this.interruptsOn && this.interrupts.hasInterrupt();
+    return state === Activity.HALTED && (this.interruptsOn || this.waits) && this.interrupts.hasInterrupt();
   }
   /** Whether an interrupt or its preemption timer would wake it; `nmis`: there are NMIs too, which come with interrupts off. */
   wakes(nmis: boolean): boolean {
     if (this.suspended) return false;
-    return this.state === Activity.HALTED && (this.interruptsOn || nmis || this.processor.preemptionDeadline !== undefined);
+    return (
+      this.state === Activity.HALTED &&
+      (this.interruptsOn || this.waits || nmis || this.processor.preemptionDeadline !== undefined)
+    );
+  }
+
+  /** Halts until any interrupt comes, whether its guest takes it or not. */
+  waitForInterrupt(): void {
+    this.processor.state.set32(ACTIVITY, Activity.HALTED);
+    this.waits = true;
+  }
+  /** Before it runs: goes on if what it waits for has come. */
+  endWait(): void {
+    if (!this.waits) return;
+    if (this.state === Activity.HALTED) {
+      if (!this.interrupts.hasInterrupt()) return;
+      this.processor.state.set32(ACTIVITY, Activity.ACTIVE);
+    }
+    this.waits = false;
   }
 
   reset(): void {
+    this.waits = false;
     this.activity = undefined;
     this.lastExit = undefined;
     this.settings = undefined;
