@@ -1,10 +1,9 @@
 import type { Processor } from '../../../processor/processor.ts';
 import { readWord, writeBytes } from '../../guest-memory.ts';
+import * as Skipped from '../../skipped-eoi.ts';
 import { ENABLED } from '../abi/msrs.ts';
 import type { Kvm } from '../kvm.ts';
 
-/** Bit 0 of the word: the guest clears it instead of writing to the EOI register. */
-const SKIPPABLE = 1;
 const ADDRESS = ~3n;
 
 /**
@@ -13,9 +12,9 @@ const ADDRESS = ~3n;
  */
 export function offerSkippedEoi(kvm: Kvm, processor: Processor): void {
   const vcpu = kvm.vcpu(processor.index);
-  if (!(vcpu.pvEoi & ENABLED) || kvm.hasApicv || vcpu.eoiOffered || !kvm.apic(processor.index).hasSimpleEnd) return;
-  const gpa = vcpu.pvEoi & ADDRESS;
-  vcpu.eoiOffered = writeWord(processor, gpa, readWord(processor, gpa) | SKIPPABLE);
+  const apic = kvm.apic(processor.index);
+  if (!(vcpu.pvEoi & ENABLED) || kvm.hasApicv || vcpu.eoiOffered || !apic.hasSimpleEnd) return;
+  vcpu.eoiOffered = Skipped.offerSkippedEoi(apic, wordAt(processor, vcpu.pvEoi & ADDRESS));
 }
 
 /**
@@ -26,12 +25,12 @@ export function takeSkippedEoi(kvm: Kvm, processor: Processor): void {
   const vcpu = kvm.vcpu(processor.index);
   if (!vcpu.eoiOffered) return;
   vcpu.eoiOffered = false;
-  const gpa = vcpu.pvEoi & ADDRESS;
-  const word = readWord(processor, gpa);
-  if (word & SKIPPABLE) writeWord(processor, gpa, word & ~SKIPPABLE);
-  else kvm.apic(processor.index).endOfInterrupt();
+  Skipped.takeSkippedEoi(kvm.apic(processor.index), wordAt(processor, vcpu.pvEoi & ADDRESS));
 }
 
-function writeWord(processor: Processor, gpa: bigint, value: number): boolean {
-  return writeBytes(processor, gpa, new Uint8Array(Uint32Array.of(value).buffer));
+function wordAt(processor: Processor, gpa: bigint): Skipped.EoiWord {
+  return {
+    read: () => readWord(processor, gpa),
+    write: (value) => writeBytes(processor, gpa, new Uint8Array(Uint32Array.of(value).buffer)),
+  };
 }
