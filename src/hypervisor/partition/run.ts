@@ -7,6 +7,8 @@ export interface PartitionEnd {
   readonly status: number;
   /** One sentence. */
   readonly message: string;
+  /** What the guest has said of it, line by line. */
+  readonly details?: readonly string[];
 }
 
 /** What a debugger wants to hear of; installed with `Partition.setDebugHooks`. */

@@ -12,7 +12,8 @@ import { type Injection, injectInterrupt, VirtualInterrupts } from '../interrupt
 import { privilegeNames, privilegesOf } from './abi/privileges.ts';
 import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';
-import { type Hyperv, hypervisorFrame, TICKS_PER_UNIT } from './hyperv.ts';
+import { type Hyperv, hypervisorFrame } from './hyperv.ts';
+import { type UsualMsrs, usualMsrs } from './msrs/msr-groups.ts';
 import { PartitionMsrs } from './msrs/partition-msrs.ts';
 import { Overlays } from './overlay/overlays.ts';
 import { Connections } from './synic/connections.ts';
@@ -38,6 +39,7 @@ export class HypervPlatform implements Platform, Hyperv {
   readonly startSeconds: bigint;
   readonly msrs: PartitionMsrs;
   readonly overlays: Overlays;
+  private readonly own: UsualMsrs;
   readonly synic: PartitionSynic;
   readonly connections = new Connections();
   private readonly injection: Injection;
@@ -59,7 +61,8 @@ export class HypervPlatform implements Platform, Hyperv {
     this.injection = { vendor, hasApicv: this.hasApicv, hasIrqchip: true };
     this.overlays = new Overlays(machine.secondLevel);
     this.synic = new PartitionSynic(this);
-    this.msrs = new PartitionMsrs(this, [...this.synic.msrGroups]);
+    this.own = usualMsrs(this);
+    this.msrs = new PartitionMsrs(this, [...this.own.groups, ...this.synic.msrGroups]);
     this.frame = hypervisorFrame(this, 'VM exit');
   }
 
@@ -74,7 +77,19 @@ export class HypervPlatform implements Platform, Hyperv {
   }
 
   referenceTime(): bigint {
-    return this.machine.now() / TICKS_PER_UNIT;
+    return this.own.time.now();
+  }
+  tscMoved(): void {
+    this.own.time.tscMoved();
+  }
+  get showsInvariantTsc(): boolean {
+    return this.own.time.showsInvariantTsc;
+  }
+  get guestOsId(): bigint {
+    return this.own.hypercallPage.guestOsId;
+  }
+  get hypercallsEnabled(): boolean {
+    return this.own.hypercallPage.isEnabled;
   }
 
   served(index: number): ExitContext | undefined {
@@ -113,12 +128,18 @@ export class HypervPlatform implements Platform, Hyperv {
   private take(context: ExitContext): void {
     context.served(`${this.frame.component} ${context.exit.reason}`, 'hypervisor');
     this.lastServed[context.vcpu] = context;
+    this.own.assists.takeSkippedEoi(context.vcpu);
   }
 
   prepareEntry(processor: Processor): void {
-    const served = this.lastServed[processor.index];
-    this.lastServed[processor.index] = undefined;
-    injectInterrupt(this.injection, this.apic(processor.index), processor, served);
+    const { index } = processor;
+    const apic = this.apic(index);
+    // Where a run is cut into slices must make no difference: only an interrupt that waits needs to know.
+    if (apic.highestRequest >= 0) this.own.assists.takeSkippedEoi(index);
+    const served = this.lastServed[index];
+    this.lastServed[index] = undefined;
+    injectInterrupt(this.injection, apic, processor, served);
+    this.own.assists.offerSkippedEoi(index);
   }
 
   inspect(): InspectNode {

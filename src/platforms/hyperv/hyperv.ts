@@ -28,9 +28,17 @@ export interface Hyperv {
   readonly overlays: Overlays;
   readonly synic: Synic;
   readonly connections: Connections;
+  /** Who the guest says that it is (abi/guest-os-id.ts); 0 until it does. */
+  readonly guestOsId: bigint;
+  /** The hypercall page is enabled: the partition may make hypercalls. */
+  readonly hypercallsEnabled: boolean;
+  /** CPUID says that the TSC is invariant. */
+  readonly showsInvariantTsc: boolean;
   apic(index: number): LocalApic;
   /** Partition reference time: 100 ns since the partition was made. */
   referenceTime(): bigint;
+  /** The guest has written a TSC. */
+  tscMoved(): void;
   /** The exit that a vCPU left for last, until its next entry. */
   served(index: number): ExitContext | undefined;
 }

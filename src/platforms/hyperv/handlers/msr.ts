@@ -5,6 +5,7 @@ import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import {
   concernsLocalApic,
   isLocalApicMsr,
+  movesTsc,
   readLocalApicMsr,
   writeBesideLocalApic,
   writeLocalApicMsr,
@@ -59,6 +60,7 @@ function* writeMsr(hyperv: Hyperv, context: WriteContext): Handler {
     const before = processor.icount;
     if (concernsLocalApic(msr)) writeBesideLocalApic(processor, hyperv.apic(context.vcpu), msr);
     else processor.performNatively();
+    if (movesTsc(msr)) hyperv.tscMoved();
     context.result(processor.icount === before ? '#GP(0)' : 'ok');
   } else {
     const isOwn = hyperv.msrs.knows(msr);
@@ -78,7 +80,7 @@ function* writeMsr(hyperv: Hyperv, context: WriteContext): Handler {
 
 /** An MSR that the guest may not have, or a value that it can't have. */
 function* refuse(context: ReadContext | WriteContext, why: string | undefined): Handler {
-  yield stage('hyperv-msr.refuse', { msr: context.exit.msr >>> 0, why: why ?? 'a value that it can’t have', becomes: '#GP(0)' });
+  yield stage('hyperv-msr.refuse', { msr: context.exit.msr >>> 0, why: why ?? 'a value that it cannot have', becomes: '#GP(0)' });
   context.injectFault(Vector.GP, 0);
   if (why !== undefined) context.result(`#GP(0): ${why}`);
 }

@@ -1,9 +1,11 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { forbiddenAccessEnd } from '../../../hypervisor/partition/ends.ts';
 import { describeResolution, resolveViolation } from '../../../hypervisor/second-level/resolve.ts';
+import { Vector } from '../../../processor/faults/guest-fault.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import { type ExitOf, type Hyperv, hypervisorFrame, parentFrame } from '../hyperv.ts';
+import { refusedOverlay } from '../overlay/refused-write.ts';
 
 type ViolationContext = ExitContext<ExitOf<'second-level-violation'>>;
 type MisconfigurationContext = ExitContext<ExitOf<'second-level-misconfiguration'>>;
@@ -23,6 +25,13 @@ function* fault(hyperv: Hyperv, context: ViolationContext): Handler {
   if (state === 'paged-out') {
     secondLevel.pageIn(context.exit.gpa & ~0xfffn);
     context.result("read back from the host's disk");
+    return;
+  }
+  const overlay = refusedOverlay(hyperv.overlays, context.exit);
+  if (overlay) {
+    yield stage('hyperv-second-level.overlay', { page: overlay.name, becomes: '#GP(0)' });
+    context.injectFault(Vector.GP, 0);
+    context.result(`#GP(0): the ${overlay.name} cannot be written`);
     return;
   }
   const resolution = resolveViolation(secondLevel, dirtyLog, context.exit);

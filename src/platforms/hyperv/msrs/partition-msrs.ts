@@ -38,7 +38,7 @@ export class PartitionMsrs implements SyntheticMsrs {
     if (row.privilege !== undefined && !hasPrivilege(this.hyperv, row.privilege))
       return `${row.name} takes the privilege ${privilegeName(row.privilege)}`;
     if (!this.groupOf.has(msr)) return `${row.name} isn't offered`;
-    if (isWrite ? row.access === 'read' : row.access === 'write') return `${row.name} can't be ${isWrite ? 'written' : 'read'}`;
+    if (isWrite ? row.access === 'read' : row.access === 'write') return `${row.name} cannot be ${isWrite ? 'written' : 'read'}`;
     return undefined;
   }
 
