@@ -16,6 +16,7 @@ import { type Hyperv, hypervisorFrame } from './hyperv.ts';
 import { type UsualMsrs, usualMsrs } from './msrs/msr-groups.ts';
 import { PartitionMsrs } from './msrs/partition-msrs.ts';
 import { Overlays } from './overlay/overlays.ts';
+import { type ChildPartitions, NO_CHILDREN } from './partitions.ts';
 import { Connections } from './synic/connections.ts';
 import { PartitionSynic } from './synic/partition-synic.ts';
 
@@ -42,6 +43,7 @@ export class HypervPlatform implements Platform, Hyperv {
   private readonly own: UsualMsrs;
   readonly synic: PartitionSynic;
   readonly connections = new Connections();
+  readonly partitions: ChildPartitions = NO_CHILDREN;
   private readonly injection: Injection;
   private readonly changes: readonly string[];
   /** The exit of each vCPU that was served last, until its next entry. */

@@ -5,6 +5,7 @@ import type { ExitDetail, ExitPlace } from '../../processor/exit.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
 import type { SyntheticMsrs } from './msrs/synthetic-msrs.ts';
 import type { Overlays } from './overlay/overlays.ts';
+import type { ChildPartitions } from './partitions.ts';
 import type { Connections } from './synic/connections.ts';
 import type { Synic } from './synic/synic.ts';
 
@@ -34,6 +35,8 @@ export interface Hyperv {
   readonly hypercallsEnabled: boolean;
   /** CPUID says that the TSC is invariant. */
   readonly showsInvariantTsc: boolean;
+  /** Its children. */
+  readonly partitions: ChildPartitions;
   apic(index: number): LocalApic;
   /** Partition reference time: 100 ns since the partition was made. */
   referenceTime(): bigint;
