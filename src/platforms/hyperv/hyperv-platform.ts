@@ -3,6 +3,7 @@ import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import { changeIntercepts } from '../../hypervisor/intercepts/changes.ts';
 import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
+import { DeviceMemory } from '../../hypervisor/second-level/device-memory.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { type Handler, type HandlerFrame, inFrame } from '../../stages/stage.ts';
@@ -19,6 +20,8 @@ import { Overlays } from './overlay/overlays.ts';
 import { type ChildPartitions, NO_CHILDREN } from './partitions.ts';
 import { Connections } from './synic/connections.ts';
 import { PartitionSynic } from './synic/partition-synic.ts';
+import { VmbusServer } from './vmbus/server.ts';
+import type { Vsp } from './vmbus/vsp.ts';
 
 /** What may be otherwise with a partition. */
 export interface HypervOptions {
@@ -29,6 +32,8 @@ export interface HypervOptions {
   readonly intercepts?: readonly string[];
   /** A mask of abi/privileges.ts; what the partition's grant gives when missing. */
   readonly privileges?: bigint;
+  /** Makes the services of the parent partition whose devices the guest is offered over the VMBus. */
+  readonly vsps?: (machine: Machine) => readonly Vsp[];
 }
 
 /** Hyper-V as one partition has it: the hypervisor, and the parent partition's virtualization stack that serves it. */
@@ -44,6 +49,8 @@ export class HypervPlatform implements Platform, Hyperv {
   readonly synic: PartitionSynic;
   readonly connections = new Connections();
   readonly partitions: ChildPartitions = NO_CHILDREN;
+  /** The parent partition's end of the bus that its devices are on. */
+  readonly vmbus: VmbusServer;
   private readonly injection: Injection;
   private readonly changes: readonly string[];
   /** The exit of each vCPU that was served last, until its next entry. */
@@ -53,7 +60,7 @@ export class HypervPlatform implements Platform, Hyperv {
   constructor(
     readonly machine: Machine,
     readonly vendor: 'intel' | 'amd',
-    { partitionId, startSeconds, intercepts = [], privileges }: HypervOptions,
+    { partitionId, startSeconds, intercepts = [], privileges, vsps }: HypervOptions,
   ) {
     this.partitionId = partitionId;
     this.startSeconds = startSeconds;
@@ -65,6 +72,16 @@ export class HypervPlatform implements Platform, Hyperv {
     this.synic = new PartitionSynic(this);
     this.own = usualMsrs(this);
     this.msrs = new PartitionMsrs(this, [...this.own.groups, ...this.synic.msrGroups]);
+    this.vmbus = new VmbusServer(
+      {
+        dma: new DeviceMemory(machine.secondLevel),
+        clock: machine.clock,
+        synic: this.synic,
+        connections: this.connections,
+        vcpus: machine.processors.length,
+      },
+      vsps?.(machine) ?? [],
+    );
     this.frame = hypervisorFrame(this, 'VM exit');
   }
 
@@ -107,6 +124,7 @@ export class HypervPlatform implements Platform, Hyperv {
     if (index === 0) {
       this.overlays.reset();
       this.connections.clear();
+      this.vmbus.reset();
     }
     this.msrs.reset(index);
   }
@@ -157,6 +175,7 @@ export class HypervPlatform implements Platform, Hyperv {
         },
         this.overlays.inspect(),
         ...this.msrs.inspect(),
+        this.vmbus.inspect(),
       ],
     };
   }
