@@ -1,20 +1,70 @@
+import { Delivery } from '../../../devices/local-apic/registers.ts';
 import { HvStatus } from '../abi/status.ts';
+import { ANY_VP, BUFFERS_PER_PORT, EVENT_FLAGS, LONGEST_PAYLOAD, SOURCES } from '../abi/synic.ts';
 import type { Hyperv } from '../hyperv.ts';
 import type { MsrGroup } from '../msrs/msr-group.ts';
+import { MessageBuffers } from './message-queue.ts';
 import type { Synic, SynicMessage } from './synic.ts';
+import { SynicMsrs } from './synic-msrs.ts';
+import { VpSynic } from './vp-synic.ts';
 
 /** The synthetic interrupt controllers of a partition. */
 export class PartitionSynic implements Synic {
   /** Its MSRs, and those of the synthetic timers. */
-  readonly msrGroups: readonly MsrGroup[] = [];
+  readonly msrGroups: readonly MsrGroup[];
+  private readonly vps: readonly VpSynic[];
+  /** Buffers of senders without a port, for each source of each vCPU. */
+  private readonly ownBuffers: readonly (readonly MessageBuffers[])[];
+  private readonly roomListeners: ((vcpu: number, source: number) => void)[] = [];
 
-  constructor(private readonly hyperv: Hyperv) {}
-
-  post(vcpu: number, _source: number, _message: SynicMessage): number {
-    return this.hyperv.machine.processors[vcpu] ? HvStatus.INVALID_SYNIC_STATE : HvStatus.INVALID_VP_INDEX;
+  constructor({ machine, overlays }: Pick<Hyperv, 'machine' | 'overlays'>) {
+    const { localApics } = machine.devices;
+    this.vps = localApics.map(
+      (apic, vcpu) =>
+        new VpSynic({
+          messages: overlays.make(`message page of vCPU ${vcpu}`, { writable: true }),
+          events: overlays.make(`event flags page of vCPU ${vcpu}`, { writable: true }),
+          interrupt: (vector) => apic.accept(Delivery.FIXED, vector, false),
+        }),
+    );
+    this.msrGroups = [new SynicMsrs(this.vps)];
+    this.ownBuffers = this.vps.map((_, vcpu) =>
+      Array.from({ length: SOURCES }, (_none, source) => new MessageBuffers(BUFFERS_PER_PORT, () => this.hasRoom(vcpu, source))),
+    );
+    localApics.forEach((apic, index) => {
+      const vp = this.vps[index];
+      if (!vp) return;
+      apic.hypervisor = {
+        endsByItself: (vector) => vp.endsByItself(vector),
+        ended: (vector) => vp.endOfInterrupt(vector),
+      };
+    });
   }
 
-  signal(vcpu: number, _source: number, _flag: number): number {
-    return this.hyperv.machine.processors[vcpu] ? HvStatus.INVALID_SYNIC_STATE : HvStatus.INVALID_VP_INDEX;
+  withdraw(buffers: MessageBuffers): void {
+    for (const vp of this.vps) vp.withdraw(buffers);
+  }
+
+  post(vcpu: number, source: number, message: SynicMessage, buffers?: MessageBuffers): number {
+    if (source >= SOURCES || message.payload.length > LONGEST_PAYLOAD) return HvStatus.INVALID_PARAMETER;
+    const index = vcpu === ANY_VP ? this.vps.findIndex(({ takesMessages }) => takesMessages) : vcpu;
+    const vp = this.vps[index];
+    const own = this.ownBuffers[index]?.[source];
+    if (!vp || !own) return HvStatus.INVALID_VP_INDEX;
+    return vp.post(source, message, buffers ?? own);
+  }
+
+  signal(vcpu: number, source: number, flag: number): number {
+    if (source >= SOURCES || flag >= EVENT_FLAGS) return HvStatus.INVALID_PARAMETER;
+    const index = vcpu === ANY_VP ? this.vps.findIndex((vp) => vp.takesEvents && !vp.isMasked(source)) : vcpu;
+    const vp = this.vps[index];
+    return vp ? vp.signal(source, flag) : HvStatus.INVALID_VP_INDEX;
+  }
+
+  onRoom(listener: (vcpu: number, source: number) => void): void {
+    this.roomListeners.push(listener);
+  }
+  private hasRoom(vcpu: number, source: number): void {
+    for (const listener of this.roomListeners) listener(vcpu, source);
   }
 }

@@ -1,0 +1,43 @@
+/** The synthetic interrupt controller (SynIC): registers and pages of guest memory (TLFS, "Inter-partition communication"). */
+
+/** Interrupt sources (SINTx) of a virtual processor. */
+export const SOURCES = 16;
+
+export const SYNIC_VERSION = 1n;
+
+/** Bit 0 of SCONTROL; as `PAGE_ENABLED` of SIEFP and SIMP. */
+export const ENABLED = 1n;
+
+/** Fields of a SINT register. */
+export const Sint = {
+  VECTOR: 0xffn,
+  MASKED: 1n << 16n,
+  AUTO_EOI: 1n << 17n,
+  POLLING: 1n << 18n,
+  AS_INTERCEPT: 1n << 19n,
+  PROXY: 1n << 20n,
+} as const;
+
+/** Value of a SINT register at reset. */
+export const SINT_AT_RESET = Sint.MASKED;
+export const LOWEST_VECTOR = 16n;
+
+/** Bytes of a message slot and of the event flags of a source. */
+export const SLOT_SIZE = 256;
+
+/** Offsets in a message (HV_MESSAGE). */
+export const Message = { TYPE: 0, PAYLOAD_SIZE: 4, FLAGS: 5, SENDER: 8, PAYLOAD: 16 } as const;
+export const LONGEST_PAYLOAD = 240;
+/** Flag of a message: there are more in the queue, so that the guest must write to EOM once it has emptied the slot. */
+export const MESSAGE_PENDING = 1;
+
+/** Types of messages that the hypervisor itself sends; those that guests send have bit 31 clear. */
+export const MessageType = { NONE: 0, TIMER_EXPIRED: 0x8000_0010 } as const;
+
+export const EVENT_FLAGS = SLOT_SIZE * 8;
+
+/** A port or a message for whichever virtual processor takes it. */
+export const ANY_VP = 0xffff_ffff;
+
+/** Buffers that a port for messages has. */
+export const BUFFERS_PER_PORT = 16;

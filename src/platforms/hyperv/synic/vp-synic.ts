@@ -1,0 +1,188 @@
+import { PAGE_ADDRESS, PAGE_ENABLED } from '../abi/msrs.ts';
+import { HvStatus } from '../abi/status.ts';
+import * as Abi from '../abi/synic.ts';
+import type { OverlayPage } from '../overlay/overlays.ts';
+import type { MessageBuffers, QueuedMessage } from './message-queue.ts';
+import type { SynicMessage } from './synic.ts';
+
+/** What a virtual processor's SynIC is given. */
+export interface VpSynicWorld {
+  /** The message page (SIM) and the event flags page (SIEF). */
+  readonly messages: OverlayPage;
+  readonly events: OverlayPage;
+  /** An edge-triggered interrupt for the virtual processor's local APIC, which may be off. */
+  interrupt(vector: number): void;
+}
+
+/** The synthetic interrupt controller of one virtual processor (TLFS, "SynIC"). */
+export class VpSynic {
+  scontrol = 0n;
+  private siefpValue = 0n;
+  private simpValue = 0n;
+  sirbp = 0n;
+  private readonly sints = new BigUint64Array(Abi.SOURCES);
+  private readonly queues: QueuedMessage[][] = Array.from({ length: Abi.SOURCES }, () => []);
+
+  constructor(private readonly world: VpSynicWorld) {
+    this.reset();
+  }
+
+  reset(): void {
+    this.scontrol = 0n;
+    this.siefpValue = 0n;
+    this.simpValue = 0n;
+    this.sirbp = 0n;
+    this.sints.fill(Abi.SINT_AT_RESET);
+    for (const queue of this.queues) for (const { buffers } of queue.splice(0)) buffers.release();
+  }
+
+  // --- registers -----------------------------------------------------------------------------------------------------
+
+  get siefp(): bigint {
+    return this.siefpValue;
+  }
+  set siefp(value: bigint) {
+    this.siefpValue = value;
+    place(this.world.events, value);
+  }
+  get simp(): bigint {
+    return this.simpValue;
+  }
+  set simp(value: bigint) {
+    this.simpValue = value;
+    place(this.world.messages, value);
+  }
+
+  sint(source: number): bigint {
+    return this.sints[source] ?? Abi.SINT_AT_RESET;
+  }
+  /** False for a vector that no interrupt can have. A masked source may have any. */
+  setSint(source: number, value: bigint): boolean {
+    if ((value & Abi.Sint.VECTOR) < Abi.LOWEST_VECTOR && (value & Abi.Sint.MASKED) === 0n) return false;
+    this.sints[source] = value;
+    return true;
+  }
+
+  get enabled(): boolean {
+    return (this.scontrol & Abi.ENABLED) !== 0n;
+  }
+  /** Messages can be directed to it. */
+  get takesMessages(): boolean {
+    return this.enabled && (this.simpValue & PAGE_ENABLED) !== 0n;
+  }
+  /** Event flags can be directed to it. */
+  get takesEvents(): boolean {
+    return this.enabled && (this.siefpValue & PAGE_ENABLED) !== 0n;
+  }
+  /** A masked source that is polled counts as one that isn't masked. */
+  isMasked(source: number): boolean {
+    return (this.sint(source) & (Abi.Sint.MASKED | Abi.Sint.POLLING)) === Abi.Sint.MASKED;
+  }
+  /** An interrupt with this vector is at its end as soon as it is accepted. */
+  endsByItself(vector: number): boolean {
+    const wanted = BigInt(vector) | Abi.Sint.AUTO_EOI;
+    for (const sint of this.sints) if ((sint & (Abi.Sint.VECTOR | Abi.Sint.AUTO_EOI | Abi.Sint.MASKED)) === wanted) return true;
+    return false;
+  }
+
+  /** Interrupts as the source says; a masked or polled one doesn't, and its interrupt is lost. */
+  interrupt(source: number): void {
+    const sint = this.sint(source);
+    if ((sint & (Abi.Sint.MASKED | Abi.Sint.POLLING)) === 0n) this.world.interrupt(Number(sint & Abi.Sint.VECTOR));
+  }
+
+  // --- messages ------------------------------------------------------------------------------------------------------
+
+  /** A message from somebody who must have its answer: a status. */
+  post(source: number, message: SynicMessage, buffers: MessageBuffers): number {
+    if (!this.takesMessages) return HvStatus.INVALID_SYNIC_STATE;
+    if (!buffers.take()) return HvStatus.INSUFFICIENT_BUFFERS;
+    this.enqueue(source, { type: message.type, message: () => message, buffers });
+    return HvStatus.SUCCESS;
+  }
+
+  /** Queues a message in a buffer that was taken for it. */
+  enqueue(source: number, queued: QueuedMessage): void {
+    this.queues[source]?.push(queued);
+    this.deliver(source);
+  }
+
+  /** Takes messages of a sender back that are still queued. */
+  withdraw(buffers: MessageBuffers): void {
+    for (const queue of this.queues)
+      for (let index = queue.length - 1; index >= 0; index--)
+        if (queue[index]?.buffers === buffers) {
+          queue.splice(index, 1);
+          buffers.release();
+        }
+  }
+
+  /** Puts the first message of a source's queue into its slot, if that is empty; says in the slot that there are more, otherwise. */
+  private deliver(source: number): void {
+    const queue = this.queues[source];
+    const [first] = queue ?? [];
+    if (!queue || !first || !this.takesMessages) return;
+    const { messages } = this.world;
+    const slot = source * Abi.SLOT_SIZE;
+    const head = messages.read(slot, Abi.Message.SENDER);
+    const view = new DataView(head.buffer, head.byteOffset, head.length);
+    if (view.getUint32(Abi.Message.TYPE, true) !== Abi.MessageType.NONE) {
+      messages.write(slot + Abi.Message.FLAGS, Uint8Array.of(view.getUint8(Abi.Message.FLAGS) | Abi.MESSAGE_PENDING));
+      return;
+    }
+    queue.shift();
+    messages.write(slot, messageBytes(first.message(), queue.length > 0));
+    first.buffers.release();
+    this.interrupt(source);
+  }
+
+  /** The guest has written to EOM. */
+  endOfMessage(): void {
+    for (let source = 0; source < Abi.SOURCES; source++) this.deliver(source);
+  }
+  /** An interrupt with this vector is at its end. */
+  endOfInterrupt(vector: number): void {
+    this.sints.forEach((sint, source) => {
+      if (Number(sint & Abi.Sint.VECTOR) === vector) this.deliver(source);
+    });
+  }
+  /** Whether a queued message waits for the end of an interrupt with this vector. */
+  waitsFor(vector: number): boolean {
+    return this.sints.some((sint, source) => Number(sint & Abi.Sint.VECTOR) === vector && this.queued(source).length > 0);
+  }
+  /** The messages that wait for a source's slot, first one first. */
+  queued(source: number): readonly QueuedMessage[] {
+    return this.queues[source] ?? [];
+  }
+
+  // --- event flags ---------------------------------------------------------------------------------------------------
+
+  /** Sets a flag and interrupts, if it wasn't set before. Gives a status. */
+  signal(source: number, flag: number): number {
+    if (!this.takesEvents || this.isMasked(source)) return HvStatus.INVALID_SYNIC_STATE;
+    const { events } = this.world;
+    const at = source * Abi.SLOT_SIZE + (flag >> 3);
+    const [byte = 0] = events.read(at, 1);
+    const bit = 1 << (flag & 7);
+    if (byte & bit) return HvStatus.SUCCESS;
+    events.write(at, Uint8Array.of(byte | bit));
+    this.interrupt(source);
+    return HvStatus.SUCCESS;
+  }
+}
+
+/** Lays a page where its register says, or takes it away. Where none can be, the guest doesn't reach it. */
+function place(page: OverlayPage, register: bigint): void {
+  if ((register & PAGE_ENABLED) === 0n || !page.place(register & PAGE_ADDRESS)) page.remove();
+}
+
+function messageBytes({ type, sender, payload }: SynicMessage, morePending: boolean): Uint8Array {
+  const bytes = new Uint8Array(Abi.Message.PAYLOAD + payload.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(Abi.Message.TYPE, type, true);
+  view.setUint8(Abi.Message.PAYLOAD_SIZE, payload.length);
+  view.setUint8(Abi.Message.FLAGS, morePending ? Abi.MESSAGE_PENDING : 0);
+  view.setBigUint64(Abi.Message.SENDER, sender, true);
+  bytes.set(payload, Abi.Message.PAYLOAD);
+  return bytes;
+}
