@@ -1,4 +1,7 @@
+import type { Clock } from '../../../devices/device.ts';
 import { Delivery } from '../../../devices/local-apic/registers.ts';
+import type { Machine } from '../../../hypervisor/partition/platform.ts';
+import { STIMER_COUNT } from '../abi/msrs.ts';
 import { HvStatus } from '../abi/status.ts';
 import { ANY_VP, BUFFERS_PER_PORT, EVENT_FLAGS, LONGEST_PAYLOAD, SOURCES } from '../abi/synic.ts';
 import type { Hyperv } from '../hyperv.ts';
@@ -6,6 +9,8 @@ import type { MsrGroup } from '../msrs/msr-group.ts';
 import { MessageBuffers } from './message-queue.ts';
 import type { Synic, SynicMessage } from './synic.ts';
 import { SynicMsrs } from './synic-msrs.ts';
+import { SyntheticTimer } from './synthetic-timer.ts';
+import { TimerMsrs } from './timer-msrs.ts';
 import { VpSynic } from './vp-synic.ts';
 
 /** The synthetic interrupt controllers of a partition. */
@@ -17,7 +22,8 @@ export class PartitionSynic implements Synic {
   private readonly ownBuffers: readonly (readonly MessageBuffers[])[];
   private readonly roomListeners: ((vcpu: number, source: number) => void)[] = [];
 
-  constructor({ machine, overlays }: Pick<Hyperv, 'machine' | 'overlays'>) {
+  constructor(hyperv: Pick<Hyperv, 'machine' | 'overlays' | 'referenceTime'>) {
+    const { machine, overlays } = hyperv;
     const { localApics } = machine.devices;
     this.vps = localApics.map(
       (apic, vcpu) =>
@@ -27,7 +33,22 @@ export class PartitionSynic implements Synic {
           interrupt: (vector) => apic.accept(Delivery.FIXED, vector, false),
         }),
     );
-    this.msrGroups = [new SynicMsrs(this.vps)];
+    const clock = clockOf(machine);
+    const timers = this.vps.map((vp, vcpu) =>
+      Array.from(
+        { length: STIMER_COUNT },
+        (_, index) =>
+          new SyntheticTimer(index, {
+            clock,
+            referenceTime: () => hyperv.referenceTime(),
+            enqueue: (source, message) => vp.enqueue(source, message),
+            withdraw: (buffers) => vp.withdraw(buffers),
+            interrupt: (vector) => localApics[vcpu]?.accept(Delivery.FIXED, vector, false),
+          }),
+      ),
+    );
+    // Timers first: what is queued of them goes with them.
+    this.msrGroups = [new TimerMsrs(timers), new SynicMsrs(this.vps)];
     this.ownBuffers = this.vps.map((_, vcpu) =>
       Array.from({ length: SOURCES }, (_none, source) => new MessageBuffers(BUFFERS_PER_PORT, () => this.hasRoom(vcpu, source))),
     );
@@ -67,4 +88,14 @@ export class PartitionSynic implements Synic {
   private hasRoom(vcpu: number, source: number): void {
     for (const listener of this.roomListeners) listener(vcpu, source);
   }
+}
+
+/** The machine's clock for a partition that may arm timers; for another one nothing ever comes of them. */
+function clockOf({ clock, door }: Machine): Clock {
+  return {
+    now: () => clock.now(),
+    cancel: (handle) => clock.cancel(handle),
+    schedule: (when, callback) =>
+      door.ask('timers', () => `a synthetic timer for ${when}`) ? clock.schedule(when, callback) : 0,
+  };
 }
