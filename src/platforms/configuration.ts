@@ -1,3 +1,4 @@
+import { MOST_LUNS } from '../devices/scsi/controller.ts';
 import { LONGEST_SERIAL, MOST_QUEUES } from '../devices/virtio/block/device.ts';
 import { SECTOR } from '../devices/virtio/block/registers.ts';
 import type { VirtioConfiguration, VirtioDisk } from '../devices/virtio/machine-devices.ts';
@@ -46,7 +47,7 @@ export interface PartitionConfiguration {
   readonly initrd?: Uint8Array;
   /** Which devices the machine has. Without a name: a microvm that has only what its program looks for. */
   readonly machine?: MachineName;
-  /** Disks, which the guest reaches by virtio. What it writes stays in the partition. */
+  /** Disks, which the guest reaches by virtio, or on Hyper-V by SCSI. What it writes stays in the partition. */
   readonly disks?: readonly PartitionDisk[];
   /** Virtio devices and ports that a machine has only for who asks. */
   readonly virtio?: Omit<VirtioConfiguration, 'disks'>;
@@ -133,15 +134,31 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
 function checkDisks({ disks = [], platform, machine }: PartitionConfiguration): void {
   if (disks.length > 0 && platform === 'bare')
     throw new ConfigurationError('Disks are virtio devices, which platform bare has not; use platform kvm, or leave them out.');
-  if (disks.length > MOST_DISKS && machine !== 'pc')
+  if (platform === 'hyperv') checkLuns(disks);
+  else if (disks.length > MOST_DISKS && machine !== 'pc')
     throw new ConfigurationError(`A partition can have ${MOST_DISKS} disks; ${disks.length} were asked for.`);
   for (const disk of disks) checkDisk(disk);
 }
 
+/** On Hyper-V disks are the logical units of one SCSI controller. */
+function checkLuns(disks: readonly PartitionDisk[]): void {
+  if (disks.length > MOST_LUNS)
+    throw new ConfigurationError(
+      `A partition on hyperv can have ${MOST_LUNS} disks, which are the logical units of its SCSI controller; ${disks.length} were asked for.`,
+    );
+  const queued = disks.find(({ queues }) => queues !== undefined);
+  if (queued)
+    throw new ConfigurationError(
+      `Queues are those of a virtio disk, but on hyperv disk ${queued.path} is a SCSI one, whose channels the guest asks for; leave "queues" out.`,
+    );
+}
+
 function checkVirtio(configuration: PartitionConfiguration): void {
   const { platform, virtio = {}, disks = [], network, vsockPorts, machine = 'microvm' } = configuration;
-  const wanted = { ...virtio, disks, network: network !== undefined };
-  const problem = whyNoVirtio(wanted, platform !== 'bare', machine) ?? (vsockPorts && whyNoPorts(vsockPorts, virtio.vsock));
+  // On Hyper-V disks and network cards are no virtio devices.
+  const isVirtio = platform !== 'hyperv';
+  const wanted = { ...virtio, disks: isVirtio ? disks : [], network: isVirtio && network !== undefined };
+  const problem = whyNoVirtio(wanted, platform, machine) ?? (vsockPorts && whyNoPorts(vsockPorts, virtio.vsock));
   if (problem !== undefined) throw new ConfigurationError(problem);
 }
 

@@ -108,6 +108,7 @@ export function createPartition(
             disks: configuration.disks ?? [],
           }
         : undefined,
+    scsi: platform === 'hyperv' && configuration.disks?.length ? configuration.disks : undefined,
     hasPci: configuration.machine === 'pc',
     firmware: configuration.machine === 'pc' ? itemsOfFirmware(configuration, program, image, map) : undefined,
     network: network && networkOf(network, host, id, () => partition),

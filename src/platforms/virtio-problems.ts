@@ -4,17 +4,17 @@ import { asksForMore, type VirtioConfiguration, virtioDeviceCount } from '../dev
 import { LONGEST_TAG, type Share } from '../devices/virtio/p9/device.ts';
 import { SLOTS } from '../devices/virtio/slots.ts';
 import { FIRST_GUEST_CID } from '../devices/virtio/vsock/registers.ts';
-import type { MachineName } from './configuration.ts';
+import type { MachineName, PlatformName } from './configuration.ts';
 
 /** Slots that the host bridge leaves. */
 const FREE_PCI_SLOTS = PCI_SLOTS - 1;
 const LARGEST_CID = 0xffff_fffe;
 
 /** Why a machine can't have these virtio devices, as a sentence that says how to mend it; undefined where it can. */
-export function whyNoVirtio(wishes: VirtioConfiguration, hasVirtio: boolean, machine: MachineName): string | undefined {
+export function whyNoVirtio(wishes: VirtioConfiguration, platform: PlatformName, machine: MachineName): string | undefined {
   const { channels = [], vsock, shares = [] } = wishes;
-  if (!hasVirtio && asksForMore(wishes))
-    return 'Channels, balloons, sockets and shared folders are those of virtio, which platform bare has not; use platform kvm.';
+  if ((platform === 'bare' || platform === 'hyperv') && asksForMore(wishes))
+    return `Channels, balloons, sockets and shared folders are those of virtio, which platform ${platform} has not; use platform kvm.`;
   const wanted = virtioDeviceCount(wishes);
   const places = machine === 'pc' ? FREE_PCI_SLOTS : SLOTS;
   if (wanted > places)

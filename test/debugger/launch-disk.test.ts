@@ -16,7 +16,7 @@ const files: FileAccess = {
   exists: (path) => path in FILES,
   resolve: (_from, relative) => relative,
 };
-const launch = (disk: unknown) => launchGuest({ program: 'guest.asm', memory: '16M', disk }, files);
+const launch = (disk: unknown, more = {}) => launchGuest({ program: 'guest.asm', memory: '16M', disk, ...more }, files);
 
 test('the attribute `disk` gives the machine its disks', () => {
   const { partition } = launch(['disk.img', { file: 'disk.img', serial: 'A1', readOnly: true, queues: 2 }]);
@@ -36,4 +36,26 @@ test.each([
   [['odd.img'], 'The disk image odd.img has 100 bytes'],
 ])('a disk that can not be is refused: %j', (disk, message) => {
   expect(() => launch(disk)).toThrow(message);
+});
+
+test('on hyperv disks are the logical units of a SCSI controller', () => {
+  const { partition } = launch(['disk.img', { file: 'disk.img', serial: 'A1', readOnly: true }], { platform: 'hyperv' });
+  const units = partition.devices.inspect().children?.find(({ name }) => name === 'scsi')?.children;
+  expect(units?.map(({ name }) => name)).toEqual(['LUN 0', 'LUN 1']);
+  expect(units?.[1]?.children?.slice(0, 2)).toEqual([
+    { name: 'capacity', value: '3 blocks', detail: '1536 bytes, serial number A1' },
+    { name: 'access', value: 'read only' },
+  ]);
+  expect(partition.devices.disks.map(({ size }) => size)).toEqual([1536, 1536]);
+  expect(partition.virtioDevices).toEqual([]);
+});
+
+test.each([
+  [
+    new Array(65).fill('disk.img'),
+    'A partition on hyperv can have 64 disks, which are the logical units of its SCSI controller; 65 were',
+  ],
+  [[{ file: 'disk.img', queues: 2 }], 'Queues are those of a virtio disk, but on hyperv disk disk.img is a SCSI one'],
+])('a disk that can not be on hyperv is refused', (disk, message) => {
+  expect(() => launch(disk, { platform: 'hyperv' })).toThrow(message);
 });

@@ -5,6 +5,7 @@ import { PortBus } from '../bus/port-bus.ts';
 import { DebugConsole } from '../debug-console/device.ts';
 import { DebugExit } from '../debug-exit/device.ts';
 import type { Clock, Device, InterruptLine } from '../device.ts';
+import type { OverlaidImage } from '../disk-image/overlay.ts';
 import type { DmaMemory } from '../dma.ts';
 import { FwCfg, type FwCfgWorld } from '../fw-cfg/device.ts';
 import { I8042 } from '../i8042/device.ts';
@@ -20,6 +21,7 @@ import { Pic8259 } from '../pic8259/device.ts';
 import { Pit8254 } from '../pit8254/device.ts';
 import { RtcCmos } from '../rtc-cmos/device.ts';
 import { IRQ as RTC_IRQ } from '../rtc-cmos/registers.ts';
+import { ScsiController, type ScsiDiskDescription } from '../scsi/controller.ts';
 import { SystemControl } from '../system-control/device.ts';
 import { TestDevice } from '../test-device/device.ts';
 import { Uart16550 } from '../uart16550/device.ts';
@@ -50,6 +52,8 @@ export interface PcWorld {
   readonly testDevice?: boolean;
   /** The machine has virtio devices, and what they reach. */
   readonly virtio?: VirtioConfiguration & { readonly dma: DmaMemory; readonly balloonWorld?: VirtioBalloonWorld };
+  /** Disks of its SCSI controller, which is reached by other ways than a bus of the machine; no controller when missing. */
+  readonly scsi?: readonly ScsiDiskDescription[];
   /** The machine has a PCI bus, and its virtio devices on it. */
   readonly hasPci?: boolean;
   /** The machine has a firmware configuration device. */
@@ -88,6 +92,8 @@ export class PcDevices {
   readonly pciBus: PciBus | undefined;
   /** What the machine's network card is plugged into. */
   readonly network: NetworkDevice | undefined;
+  /** Where the machine has one. */
+  readonly scsi: ScsiController | undefined;
   private readonly virtio: VirtioParts | undefined;
   private readonly all: readonly Device[];
 
@@ -132,6 +138,7 @@ export class PcDevices {
         start: world.startSeconds * NANOSECONDS,
         now: () => world.startSeconds * NANOSECONDS + world.clock.now(),
       });
+    this.scsi = world.scsi && new ScsiController(world.scsi);
     const { hasPci } = world;
     const parts = this.virtio?.all ?? [];
     const virtioDevices =
@@ -162,6 +169,7 @@ export class PcDevices {
       ...virtioDevices,
       ...(pci?.devices ?? []),
       ...firmware,
+      ...(this.scsi ? [this.scsi] : []),
       ...(this.network ? [this.network] : []),
     ];
   }
@@ -193,6 +201,11 @@ export class PcDevices {
   disconnect(): void {
     this.network?.disconnect();
     this.virtio?.host?.disconnect();
+  }
+
+  /** What disks hold, in the order in which they were configured. */
+  get disks(): readonly OverlaidImage[] {
+    return [...(this.virtio?.disks ?? []), ...(this.scsi?.disks.map(({ disk }) => disk) ?? [])];
   }
 
   /** Names of what takes input from outside besides the console. */

@@ -1,3 +1,4 @@
+import type { OverlaidImage } from '../disk-image/overlay.ts';
 import { VirtioBalloon, type VirtioBalloonWorld } from './balloon/device.ts';
 import { VirtioBlock, type VirtioBlockWorld } from './block/device.ts';
 import { VirtioConsole } from './console/device.ts';
@@ -77,6 +78,8 @@ interface PartsWorld {
 export class VirtioParts {
   readonly all: readonly VirtioPart[];
   readonly console: VirtioConsole;
+  /** What the disks hold, in their order. */
+  readonly disks: readonly OverlaidImage[];
   /** What the guest's sockets reach outside. */
   host: ReachableHost | undefined;
   /** What takes input from outside, by name. */
@@ -103,10 +106,9 @@ export class VirtioParts {
       ...(this.host ? [[VSOCK_INPUT, (bytes: Uint8Array) => this.host?.input(bytes)] as const] : []),
     ]);
     // Disks have both kinds of rings to choose from, the others split ones: so a guest that takes packed rings shows both.
-    const blocks = disks.map((disk, index): VirtioPart => {
-      const model = new VirtioBlock({ ...disk, serial: disk.serial ?? `hyperscope-disk${index}` });
-      return { model, name: numbered(model.name, index), offersPacked: true };
-    });
+    const models = disks.map((disk, index) => new VirtioBlock({ ...disk, serial: disk.serial ?? `hyperscope-disk${index}` }));
+    this.disks = models.map(({ disk }) => disk);
+    const blocks = models.map((model, index): VirtioPart => ({ model, name: numbered(model.name, index), offersPacked: true }));
     const card = world.network && new VirtioNetwork(world.network);
     const more: readonly (VirtioModel | undefined)[] = [balloon, card, vsock];
     const others = [new VirtioEntropy(), this.console, ...more.flatMap((model) => model ?? [])];

@@ -5,6 +5,7 @@ import type { InterruptMessage } from '../../devices/local-apic/apic-bus.ts';
 import { DELIVERY_NAMES, Delivery } from '../../devices/local-apic/registers.ts';
 import type { NetworkDevice } from '../../devices/network-port.ts';
 import { PcDevices } from '../../devices/pc/pc.ts';
+import type { ScsiDiskDescription } from '../../devices/scsi/controller.ts';
 import type { VirtioBalloonWorld } from '../../devices/virtio/balloon/device.ts';
 import type { VirtioConfiguration } from '../../devices/virtio/machine-devices.ts';
 import type { Processor } from '../../processor/processor.ts';
@@ -41,6 +42,8 @@ export interface DeviceConfiguration {
   readonly testDevice?: boolean;
   /** What virtio devices the machine has; none when missing. */
   readonly virtio?: VirtioConfiguration;
+  /** Disks of a SCSI controller; the machine has none when missing. */
+  readonly scsi?: readonly ScsiDiskDescription[];
   /** The machine has a PCI bus, and its virtio devices on it. */
   readonly hasPci?: boolean;
   /** What the machine tells its firmware; it has no firmware configuration device when missing. */

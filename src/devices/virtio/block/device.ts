@@ -46,7 +46,7 @@ export class VirtioBlock implements VirtioModel<VirtioBlockState>, BlockWork {
   readonly features: bigint;
   readonly featureBits = R.BlockFeature;
   private driver: DriverSide | undefined;
-  private readonly disk: OverlaidImage;
+  readonly disk: OverlaidImage;
   private requests = 0;
   private errors = 0;
   /** Why a part of the image couldn't be read, the last time. */
