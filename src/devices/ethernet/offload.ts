@@ -39,6 +39,18 @@ export function finishFrame({ checksum, segmentSize }: TransmitWishes, frame: Ui
   return [frame];
 }
 
+/** Makes the checksum of a frame's IPv4 header; false for a frame without one. */
+export function fillIpv4Checksum(frame: Uint8Array): boolean {
+  const ip = ETHERNET_HEADER;
+  if (frame.length < ip + IPV4_HEADER) return false;
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  const end = ip + (view.getUint8(ip) & 15) * 4;
+  if (view.getUint16(12) !== ETHERTYPE_IPV4 || end < ip + IPV4_HEADER || end > frame.length) return false;
+  view.setUint16(ip + 10, 0);
+  view.setUint16(ip + 10, foldChecksum(wordSum(frame.subarray(ip, end))));
+  return true;
+}
+
 /** Cuts a frame with a long TCP segment over IPv4 into frames with `size` bytes each. */
 function cutTcp(frame: Uint8Array, size: number): Uint8Array[] | undefined {
   const places = tcpPlaces(frame);
