@@ -6,10 +6,10 @@ import {
   nvspMessage,
   RECEIVE_BUFFER_ID,
 } from '../../../../src/platforms/hyperv/abi/nvsp.ts';
+import { PacketType } from '../../../../src/platforms/hyperv/abi/ring.ts';
 import { Oid, RNDIS_COMPLETE, RndisMessage } from '../../../../src/platforms/hyperv/abi/rndis.ts';
 import type { GuestBuffer, HostPacket, VspChannel } from '../../../../src/platforms/hyperv/vmbus/vsp.ts';
 import { NetworkVsp } from '../../../../src/platforms/hyperv/vsps/network/network-vsp.ts';
-import { PacketType } from '../../../../src/platforms/hyperv/vsps/network/packet-type.ts';
 import { type Handler, type HandlerStep, stage } from '../../../../src/stages/stage.ts';
 
 export const MAC = 0x5254_0012_3456;

@@ -10,8 +10,8 @@ import {
   nvspMessage,
   RECEIVE_BUFFER_ID,
 } from '../../../../src/platforms/hyperv/abi/nvsp.ts';
+import { PacketType } from '../../../../src/platforms/hyperv/abi/ring.ts';
 import { Oid, PacketInfo, RssHash } from '../../../../src/platforms/hyperv/abi/rndis.ts';
-import { PacketType } from '../../../../src/platforms/hyperv/vsps/network/packet-type.ts';
 import { setScaling, toeplitz } from '../../../../src/platforms/hyperv/vsps/network/rss.ts';
 import { Random } from '../../../support/random.ts';
 import { bufferOf, concat, FakeChannel, FakePort, GPADL, MAC, Netvsc, numbers, rndisPacket, words } from './netvsc.ts';

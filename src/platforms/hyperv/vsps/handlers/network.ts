@@ -2,12 +2,12 @@ import { formatMac } from '../../../../network/packets/addresses.ts';
 import { parseEthernet } from '../../../../network/packets/ethernet.ts';
 import { type Handler, type HandlerFrame, inFrame, type StageValue, stage } from '../../../../stages/stage.ts';
 import { NO_SECTION, NvspMessage, NvspStatus, nvspMessageName, nvspStatusName, RndisChannel } from '../../abi/nvsp.ts';
+import { PacketType } from '../../abi/ring.ts';
 import { oidName, RndisMessage, rndisMessageName, rndisStatusName } from '../../abi/rndis.ts';
 import { parentFrame } from '../../hyperv.ts';
 import type { GuestPacket, HostPacket, VspChannel } from '../../vmbus/vsp.ts';
 import type { NvspAnswer, NvspRequest } from '../network/nvsp-session.ts';
 import { readNvsp } from '../network/nvsp-session.ts';
-import { PacketType } from '../network/packet-type.ts';
 import { type ControlRequest, readRequest } from '../network/rndis-adapter.ts';
 import { type OutgoingPacket, readPacket, splitMessages } from '../network/rndis-packet.ts';
 

@@ -15,13 +15,13 @@ import {
   RECEIVE_BUFFER_ID,
   RndisChannel,
 } from '../../abi/nvsp.ts';
+import { PacketType } from '../../abi/ring.ts';
 import { packetFilterText } from '../../abi/rndis.ts';
 import type { ChannelOffer, GuestPacket, HostPacket, Vsp, VspChannel } from '../../vmbus/vsp.ts';
 import { deliver as deliverAtOnce, serveNetvsc as serveAtOnce } from '../generated/network.ts';
 import { type NetworkService, type PlacedMessage, serveNetvsc } from '../handlers/network.ts';
 import { type NvspAnswer, type NvspRequest, NvspSession } from './nvsp-session.ts';
 import type { AdapterFacts } from './oids.ts';
-import { PacketType } from './packet-type.ts';
 import { type ControlRequest, LONGEST_TRANSFER, linkMessage, RndisAdapter } from './rndis-adapter.ts';
 import { buildPacket, type OutgoingPacket, withoutTag, withTag } from './rndis-packet.ts';
 import { channelOf } from './rss.ts';
