@@ -1,0 +1,26 @@
+import type { KvpRequest } from './kvp.ts';
+
+/** Names of inputs from outside for the integration components, and what is in them: the input door knows bytes. */
+
+/** One byte: flags of the shutdown (abi/integration.ts). */
+export const SHUTDOWN_INPUT = 'hyperv shutdown';
+/** Nothing: the guest is to set its clock. */
+export const TIME_INPUT = 'hyperv time';
+export const KVP_INPUT = 'hyperv kvp';
+
+const OPERATIONS = ['read', 'set', 'get', 'delete'] as const;
+const SEPARATOR = '\0';
+
+/** Its operation, key and value, with NULs between them. */
+export function encodeKvpRequest(request: KvpRequest): Uint8Array {
+  const key = 'key' in request ? request.key : '';
+  const value = 'value' in request ? request.value : '';
+  return new TextEncoder().encode([request.operation, key, value].join(SEPARATOR));
+}
+
+export function decodeKvpRequest(bytes: Uint8Array): KvpRequest | undefined {
+  const [name, key = '', value = ''] = new TextDecoder().decode(bytes).split(SEPARATOR);
+  const operation = OPERATIONS.find((known) => known === name);
+  if (operation === undefined) return undefined;
+  return operation === 'read' ? { operation } : operation === 'set' ? { operation, key, value } : { operation, key };
+}
