@@ -5,17 +5,25 @@ import type { Partition } from '../hypervisor/partition/partition.ts';
 const PREFIX = 0x01;
 const END = new Set([...'xX'].map((key) => key.charCodeAt(0)));
 const CONTROL_X = 0x18;
-const HELP = 'hyperscope: Ctrl+A X ends the guest, Ctrl+A Ctrl+A types Ctrl+A; all other keys go to the guest\r\n';
+const ASK = new Set([...'qQ'].map((key) => key.charCodeAt(0)));
+const CONTROL_Q = 0x11;
+const help = (canAsk: boolean) =>
+  `hyperscope: Ctrl+A X ends the guest,${canAsk ? ' Ctrl+A Q asks it to shut down,' : ''} Ctrl+A Ctrl+A types Ctrl+A; all other keys go to the guest\r\n`;
+
+/** What the keys behind Ctrl+A do. */
+export interface EscapeActions {
+  /** A key that means nothing. */
+  readonly help: () => void;
+  readonly end: () => void;
+  /** Asks the guest to shut down. */
+  readonly ask: () => void;
+}
 
 /** Takes the keys for Hyperscope out of what is typed. */
 export class EscapeKeys {
   private isPrefixed = false;
 
-  constructor(
-    /** A key behind Ctrl+A that means nothing. */
-    private readonly help: () => void,
-    private readonly end: () => void,
-  ) {}
+  constructor(private readonly actions: EscapeActions) {}
 
   /** What of a piece is for the guest. */
   take(chunk: Uint8Array): Uint8Array {
@@ -28,8 +36,9 @@ export class EscapeKeys {
       }
       this.isPrefixed = false;
       if (key === PREFIX) passed.push(key);
-      else if (END.has(key) || key === CONTROL_X) this.end();
-      else this.help();
+      else if (END.has(key) || key === CONTROL_X) this.actions.end();
+      else if (ASK.has(key) || key === CONTROL_Q) this.actions.ask();
+      else this.actions.help();
     }
     return Uint8Array.from(passed);
   }
@@ -43,21 +52,21 @@ export class RawTerminal {
   readonly keys: EscapeKeys;
   private readonly tellSize: () => void;
 
-  /** Undefined where stdin or stdout is no terminal. `end` is called when the user wants the guest to end. */
-  static open(partition: Partition, end: () => void): RawTerminal | undefined {
-    return process.stdin.isTTY && process.stdout.isTTY ? new RawTerminal(partition, end) : undefined;
+  /** Undefined where stdin or stdout is no terminal. The actions are those of the user's wishes. */
+  static open(partition: Partition, actions: Omit<EscapeActions, 'help'>): RawTerminal | undefined {
+    return process.stdin.isTTY && process.stdout.isTTY ? new RawTerminal(partition, actions) : undefined;
   }
 
-  private constructor(partition: Partition, end: () => void) {
-    const help = () => void process.stderr.write(HELP);
-    this.keys = new EscapeKeys(help, end);
+  private constructor(partition: Partition, actions: Omit<EscapeActions, 'help'>) {
+    const tell = () => void process.stderr.write(help(partition.platform === 'hyperv'));
+    this.keys = new EscapeKeys({ ...actions, help: tell });
     this.tellSize = () => {
       const { columns, rows } = process.stdout;
       if (columns > 0 && rows > 0) partition.sendToDevice(CONSOLE_SIZE, encodeConsoleSize({ columns, rows }));
     };
     process.stdin.setRawMode(true);
     process.stdout.on('resize', this.tellSize);
-    help();
+    tell();
     this.tellSize();
   }
 

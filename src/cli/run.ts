@@ -17,6 +17,7 @@ import { parseRunOptions, type RunOptions } from './options.ts';
 import { RawTerminal } from './raw-terminal.ts';
 import { RealTime, soon, WAIT } from './real-time.ts';
 import { tellRefusals } from './refusals.ts';
+import { ShutdownRequests } from './shutdown-requests.ts';
 import { UsageError } from './usage.ts';
 
 /** Milliseconds between two looks at the clock, at stdin and at what the guest prints; and the instructions that this may be. */
@@ -133,6 +134,7 @@ class StandardInput {
   private readonly onData: (chunk: Buffer) => void;
   private readonly onEnd: () => void;
   private readonly terminal: RawTerminal | undefined;
+  private readonly asks: ShutdownRequests;
 
   constructor(
     private readonly partition: GuestPartition,
@@ -142,7 +144,9 @@ class StandardInput {
       this.wantsEnd = true;
       this.wake?.();
     };
-    this.terminal = isRaw ? RawTerminal.open(partition, end) : undefined;
+    const ask = () => void this.asks.ask();
+    this.asks = new ShutdownRequests(partition);
+    this.terminal = isRaw ? RawTerminal.open(partition, { end, ask }) : undefined;
     this.onData = (chunk) => {
       const keys = this.terminal?.keys.take(chunk) ?? chunk;
       if (keys.length > 0) partition.sendConsole(keys);
@@ -185,6 +189,7 @@ class StandardInput {
 
   close(): void {
     this.terminal?.close();
+    this.asks.close();
     process.stdin.off('data', this.onData);
     process.stdin.off('end', this.onEnd);
     process.stdin.off('error', this.onEnd);

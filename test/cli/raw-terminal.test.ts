@@ -36,15 +36,17 @@ section .bss
 
 test('keys behind Ctrl+A are for Hyperscope, in whatever pieces they come', () => {
   const told: string[] = [];
-  const keys = new EscapeKeys(
-    () => told.push('help'),
-    () => told.push('end'),
-  );
+  const keys = new EscapeKeys({
+    help: () => told.push('help'),
+    end: () => told.push('end'),
+    ask: () => told.push('ask'),
+  });
   const typed = (...pieces: readonly string[]) =>
     pieces.map((piece) => Buffer.from(keys.take(Buffer.from(piece, 'latin1'))).toString('latin1')).join('');
   expect([typed('a\x01\x01b\x03'), told]).toEqual(['a\x01b\x03', []]);
   expect([typed('\x01', 'x', 'c'), told]).toEqual(['c', ['end']]);
   expect([typed('\x01h\x01X\x01\x18'), told]).toEqual(['', ['end', 'help', 'end', 'end']]);
+  expect([typed('\x01q\x01\x11q'), told.slice(4)]).toEqual(['q', ['ask', 'ask']]);
 });
 
 const missing = missingTool('script');

@@ -77,3 +77,17 @@ test('pageout puts memory on the disk of the host, whose guest does not notice',
   expect(() => runConsoleCommand(session, 'pageout')).toThrow('An address is missing');
   expect(() => runConsoleCommand(start({ platform: 'bare' }).session, 'pageout 0x1000')).toThrow('A bare machine has no host');
 });
+
+test('a guest of Hyper-V is asked by its integration components, where its drivers are ready', () => {
+  const guest = start({ platform: 'hyperv' });
+  const lines = runConsoleCommand(guest.session, 'integration')?.split('\n');
+  expect(lines).toEqual(['heartbeat  closed', 'shutdown   closed', 'timesync   closed', 'kvp        closed']);
+  expect(runConsoleCommand(guest.session, 'kvp')).toBe('');
+  for (const command of ['shutdown', 'shutdown restart', 'timesync', 'kvp set a b'])
+    expect(() => runConsoleCommand(guest.session, command)).toThrow("Linux's is hv_utils");
+  expect(() => runConsoleCommand(guest.session, 'shutdown now')).toThrow('"now" is no way to shut down');
+  expect(() => runConsoleCommand(guest.session, 'kvp set a')).toThrow('"set a" is nothing to do to key-value pairs');
+  expect(() => runConsoleCommand(start({}).session, 'shutdown')).toThrow('this one runs on kvm');
+  expect(() => runConsoleCommand(start({}).session, 'integration')).toThrow('Only a guest of platform hyperv');
+  expect(guest.partition.input.log).toEqual([]);
+});

@@ -6,6 +6,7 @@ import { deviceCommands } from './devices.ts';
 import { exitCommands } from './exits.ts';
 import { findCommands } from './find.ts';
 import { inputCommands } from './input.ts';
+import { integrationCommands } from './integration.ts';
 import { memoryCommands } from './memory.ts';
 import { pagingCommands } from './paging.ts';
 import { partitionCommands } from './partitions.ts';
@@ -36,6 +37,7 @@ const commands: readonly ConsoleCommand[] = [
   ...reportCommands,
   ...inputCommands,
   ...deviceCommands,
+  ...integrationCommands,
   ...partitionCommands,
   ...processCommands,
   ...virtqueueCommands,

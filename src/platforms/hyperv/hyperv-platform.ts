@@ -22,6 +22,7 @@ import { Connections } from './synic/connections.ts';
 import { PartitionSynic } from './synic/partition-synic.ts';
 import { VmbusServer } from './vmbus/server.ts';
 import type { Vsp } from './vmbus/vsp.ts';
+import { IntegrationServices } from './vsps/integration-services.ts';
 
 /** What may be otherwise with a partition. */
 export interface HypervOptions {
@@ -51,6 +52,7 @@ export class HypervPlatform implements Platform, Hyperv {
   readonly partitions: ChildPartitions = NO_CHILDREN;
   /** The parent partition's end of the bus that its devices are on. */
   readonly vmbus: VmbusServer;
+  private readonly integration: IntegrationServices;
   private readonly injection: Injection;
   private readonly changes: readonly string[];
   /** The exit of each vCPU that was served last, until its next entry. */
@@ -72,6 +74,7 @@ export class HypervPlatform implements Platform, Hyperv {
     this.synic = new PartitionSynic(this);
     this.own = usualMsrs(this);
     this.msrs = new PartitionMsrs(this, [...this.own.groups, ...this.synic.msrGroups]);
+    this.integration = new IntegrationServices({ clock: machine.clock, startSeconds });
     this.vmbus = new VmbusServer(
       {
         dma: new DeviceMemory(machine.secondLevel),
@@ -80,9 +83,13 @@ export class HypervPlatform implements Platform, Hyperv {
         connections: this.connections,
         vcpus: machine.processors.length,
       },
-      vsps?.(machine) ?? [],
+      [...this.integration.vsps, ...(vsps?.(machine) ?? [])],
     );
     this.frame = hypervisorFrame(this, 'VM exit');
+  }
+
+  get inputs(): ReadonlyMap<string, (bytes: Uint8Array) => void> {
+    return this.integration.inputs;
   }
 
   private intercepts() {
@@ -174,6 +181,7 @@ export class HypervPlatform implements Platform, Hyperv {
           children: privilegeNames(this.privileges).map((name) => ({ name, value: 'yes' })),
         },
         this.overlays.inspect(),
+        this.integration.inspect(),
         ...this.msrs.inspect(),
         this.vmbus.inspect(),
       ],

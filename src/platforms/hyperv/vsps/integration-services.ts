@@ -1,4 +1,5 @@
 import type { Clock } from '../../../devices/device.ts';
+import type { InspectNode } from '../../../devices/inspect.ts';
 import type { Vsp } from '../vmbus/vsp.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { IntegrationComponent } from './integration-component.ts';
@@ -17,32 +18,37 @@ export interface IntegrationWorld {
 /** The integration components of a virtual machine, and what they take from outside. */
 export class IntegrationServices {
   readonly vsps: readonly Vsp[];
-  readonly inputs: ReadonlyMap<string, (bytes: Uint8Array) => void>;
+  private readonly takers: readonly (readonly [name: string, by: IntegrationComponent, take: (bytes: Uint8Array) => void])[];
 
   constructor({ clock, startSeconds }: IntegrationWorld) {
     const heartbeat = new IntegrationComponent(new Heartbeat(clock, (body) => heartbeat.ask(body)));
-    const shutdownService = new Shutdown((body) => shutdown.ask(body));
-    const shutdown = new IntegrationComponent(shutdownService);
-    const timeService = new TimeSync(clock, startSeconds, (body) => timesync.ask(body));
-    const timesync = new IntegrationComponent(timeService);
-    const kvpService = new KeyValueExchange((body) => kvp.ask(body));
-    const kvp = new IntegrationComponent(kvpService);
+    const down = new Shutdown((body) => shutdown.ask(body));
+    const shutdown = new IntegrationComponent(down);
+    const time = new TimeSync(clock, startSeconds, (body) => timesync.ask(body));
+    const timesync = new IntegrationComponent(time);
+    const pairs = new KeyValueExchange((body) => kvp.ask(body));
+    const kvp = new IntegrationComponent(pairs);
     this.vsps = [heartbeat, shutdown, timesync, kvp];
-    this.inputs = new Map([
-      [SHUTDOWN_INPUT, (bytes: Uint8Array) => shutdownService.request(bytes[0] ?? 0)],
-      [
-        TIME_INPUT,
-        () => {
-          if (timesync.isReady) timeService.synchronize();
-        },
-      ],
+    this.takers = [
+      [SHUTDOWN_INPUT, shutdown, (bytes) => down.request(bytes[0] ?? 0)],
+      [TIME_INPUT, timesync, () => time.synchronize()],
       [
         KVP_INPUT,
-        (bytes: Uint8Array) => {
+        kvp,
+        (bytes) => {
           const request = decodeKvpRequest(bytes);
-          if (request && kvp.isReady) kvpService.request(request);
+          if (request) pairs.request(request);
         },
       ],
-    ]);
+    ];
+  }
+
+  inspect(): InspectNode {
+    return { name: 'integration', children: this.vsps.map((vsp) => vsp.inspect()) };
+  }
+
+  /** Those whose drivers in the guest take requests now. */
+  get inputs(): ReadonlyMap<string, (bytes: Uint8Array) => void> {
+    return new Map(this.takers.flatMap(([name, by, take]) => (by.isReady ? [[name, take] as const] : [])));
   }
 }
