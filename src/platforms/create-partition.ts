@@ -27,6 +27,7 @@ import {
 } from './configuration.ts';
 import { connectPciInterrupts, initializeLikeBios } from './firmware.ts';
 import { HypervPlatform } from './hyperv/hyperv-platform.ts';
+import { machineServices } from './hyperv/vsps/machine-services.ts';
 import { itemsOfFirmware } from './items-of-firmware.ts';
 import { KvmPlatform } from './kvm/kvm-platform.ts';
 import { memoryMap } from './memory-map.ts';
@@ -34,7 +35,14 @@ import { checkNetwork, networkOf } from './network.ts';
 import { unhandledException } from './unhandled-exception.ts';
 import { vsockHostOf } from './vsock.ts';
 
-type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration, id: number) => Platform;
+/** What a platform is told of its partition besides the configuration. */
+interface PartitionPlace {
+  readonly id: number;
+  /** Address of its network card, where it has one. */
+  readonly mac: number | undefined;
+}
+
+type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration, place: PartitionPlace) => Platform;
 
 /** The platforms that are built. */
 const PLATFORMS: Readonly<Partial<Record<PlatformName, PlatformMaker>>> = {
@@ -42,8 +50,13 @@ const PLATFORMS: Readonly<Partial<Record<PlatformName, PlatformMaker>>> = {
   kvm: (machine, { vendor, startSeconds, intercepts, ioeventfd }) =>
     new KvmPlatform(machine, vendor, startSeconds ?? DEFAULT_START_SECONDS, intercepts, { ioeventfd }),
   // The root partition, which isn't one of those that are run here, has number 1.
-  hyperv: (machine, { vendor, startSeconds = DEFAULT_START_SECONDS, intercepts }, id) =>
-    new HypervPlatform(machine, vendor, { partitionId: BigInt(id + 1), startSeconds, intercepts }),
+  hyperv: (machine, { vendor, startSeconds = DEFAULT_START_SECONDS, intercepts }, { id, mac }) =>
+    new HypervPlatform(machine, vendor, {
+      partitionId: BigInt(id + 1),
+      startSeconds,
+      intercepts,
+      vsps: (of) => machineServices(of, mac),
+    }),
 };
 
 /**
@@ -86,6 +99,7 @@ export function createPartition(
   const memory = memoryOf(host, map.ram, vcpus);
   const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model, translator }));
   const id = host.nextId();
+  const wiring = network && networkOf(network, host, id, () => partition);
   const partition: GuestPartition = new GuestPartition({
     id,
     name: program.path,
@@ -95,7 +109,7 @@ export function createPartition(
     lowMemory: map.lowTop,
     highMemory: map.highMemory,
     startSeconds: startSeconds ?? DEFAULT_START_SECONDS,
-    platform: (machine) => makePlatform(machine, configuration, id),
+    platform: (machine) => makePlatform(machine, configuration, { id, mac: wiring?.mac }),
     explainHalt: unhandledException,
     exitsKept: configuration.exitsKept,
     exitOrder: host.exitOrder,
@@ -111,7 +125,7 @@ export function createPartition(
     scsi: platform === 'hyperv' && configuration.disks?.length ? configuration.disks : undefined,
     hasPci: configuration.machine === 'pc',
     firmware: configuration.machine === 'pc' ? itemsOfFirmware(configuration, program, image, map) : undefined,
-    network: network && networkOf(network, host, id, () => partition),
+    network: wiring,
     grant: grantOf(configuration),
     onRefusal: (vcpu, refusal) => host.noteRefusal(id, vcpu, refusal),
     load: (devices) => {
