@@ -258,7 +258,7 @@ export class DebugSession implements RunControl {
   }
   /** One instruction as the guest sees it: into calls, and over VM exits. An exit's handler in progress is finished first. */
   stepInstruction(): void {
-    if (this.vcpu().activity) this.stepOut();
+    if (this.vcpu().activity) this.stepOut('instruction');
     else this.stepBy('into', 'instruction', undefined, true);
   }
   /** Goes into the call or the VM exit of one instruction on the current line, over all others. */
@@ -266,10 +266,10 @@ export class DebugSession implements RunControl {
     this.stepBy('over', 'line', site);
   }
   /** Throws ExpressionError for a vCPU that can't be stepped. */
-  stepOut(): void {
+  stepOut(unit: StepUnit = 'line'): void {
     this.checkStep();
     this.begin(PASSED_BY_STEPS);
-    this.step = this.vcpu().activity ? new HandlerStep(this, 'out') : new StepOut(this);
+    this.step = this.vcpu().activity ? new HandlerStep(this, 'out', unit) : new StepOut(this);
   }
 
   private stepBy(motion: 'into' | 'over', unit: StepUnit, site?: bigint, exitsAreOne = false): void {
@@ -277,7 +277,7 @@ export class DebugSession implements RunControl {
     const { lastStop } = this;
     this.begin(PASSED_BY_STEPS);
     if (this.vcpu().activity) {
-      this.step = new HandlerStep(this, motion);
+      this.step = new HandlerStep(this, motion, unit);
       return;
     }
     const exit = lastStop?.vcpu === this.current && lastStop.exit?.reason === 'exception' ? lastStop.exit : undefined;

@@ -86,7 +86,7 @@ export function callStack(session: Inspected, index: number): StackEntry[] {
   let context: FrameContext = guestContext(session, index);
   const seen = new Set<string>();
   while (entries.length < MAX_FRAMES) {
-    entries.push(...guestEntries(session, context));
+    entries.push(...guestEntries(session, index, context));
     const caller = session.symbols.unwind(context);
     const pc = caller?.get(16);
     const sp = caller?.get(7);
@@ -115,12 +115,13 @@ function handlerEntry(frame: ActiveFrame): StackEntry {
 }
 
 /** The frames at one place of the guest's stack, innermost first: the calls that were inlined there, then the function. */
-function guestEntries(session: Inspected, context: FrameContext): StackEntry[] {
-  const { symbols } = session;
+function guestEntries(session: Inspected, vcpu: number, context: FrameContext): StackEntry[] {
+  const { symbols, partition } = session;
   // A return address may lie behind the last instruction of its line.
   const place = context.isCaller ? context.pc - 1n : context.pc;
   const inlined = symbols.inlineFramesAt(place);
-  const functionName = symbols.functionAt(place)?.name ?? symbols.describe(place) ?? hex(context.pc);
+  const gateway = partition.gatewayAt(vcpu, context.pc);
+  const functionName = gateway ?? symbols.functionAt(place)?.name ?? symbols.describe(place) ?? hex(context.pc);
   const line = symbols.lineAt(place)?.position;
   const names = [...inlined.map(({ name }) => name), functionName];
   const positions = [line, ...inlined.map(({ callSite }) => callSite)];

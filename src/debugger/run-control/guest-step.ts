@@ -159,11 +159,14 @@ export class GuestStep implements Step {
     return isAssembly(here.position.path) && rip === before.rip ? control.stepDone() : undefined;
   }
 
-  /** A call was entered: the step ends behind the function's prologue; code without lines is left at once. */
+  /** A call was entered: the step ends behind the function's prologue; code without lines is left at once, but for a way into the hypervisor. */
   private entered(here: LineRange | undefined, before: Place, next: bigint): SessionEvent | undefined {
     const { control } = this;
     const rip = control.vcpu().processor.linearRip;
-    if (!here) return this.origin.line === undefined ? control.stepDone() : this.overCall(before, next);
+    if (!here) {
+      if (this.origin.line === undefined) return control.stepDone();
+      return control.partition.gatewayAt(control.current, rip) === undefined ? this.overCall(before, next) : undefined;
+    }
     const body = control.symbols.functionAt(rip)?.bodyStart ?? rip;
     if (body <= rip) return control.stepDone();
     this.runTo([body], () => control.stepDone());

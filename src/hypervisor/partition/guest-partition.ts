@@ -502,6 +502,10 @@ export class GuestPartition implements HostedPartition, Machine {
     this.used = true;
   }
 
+  gatewayAt(vcpu: number, linear: bigint): string | undefined {
+    const gpa = this.server.gatewayAt && this.processors[vcpu]?.translate(linear);
+    return gpa === undefined ? undefined : this.server.gatewayAt?.(gpa);
+  }
   walkSecondLevel(gpa: bigint): TableWalk | undefined {
     if (this.platform === 'bare') return undefined;
     return this.vendor === 'amd' ? nptWalk(this.secondLevel, gpa) : eptWalk(this.secondLevel, gpa);

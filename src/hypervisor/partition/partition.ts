@@ -68,6 +68,8 @@ export interface Partition {
   reset(): void;
   /** Devices, memory map, vCPUs as live trees. */
   inspect(): InspectNode;
+  /** Name of the hypervisor's page of code that a vCPU's linear address lies in, through which its guest calls it; undefined elsewhere. */
+  gatewayAt(vcpu: number, linear: bigint): string | undefined;
   /** How second-level tables translate a guest physical address, where the partition has such tables. */
   walkSecondLevel(gpa: bigint): TableWalk | undefined;
   /** 64-bit hash of all vCPUs' state and of RAM, as 16 hexadecimal digits. */

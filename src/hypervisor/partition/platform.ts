@@ -61,5 +61,10 @@ export interface Platform extends ExitServer {
   awaitsOthers?(): boolean;
   /** What takes input from outside by a name, besides the devices. */
   readonly inputs?: ReadonlyMap<string, (bytes: Uint8Array) => void>;
+  /**
+   * Name of the page of the hypervisor's own code that a guest physical address lies in: a call into it goes on into the hypervisor.
+   * Undefined for everything else.
+   */
+  gatewayAt?(gpa: bigint): string | undefined;
   inspect(): InspectNode;
 }

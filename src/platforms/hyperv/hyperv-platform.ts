@@ -169,6 +169,10 @@ export class HypervPlatform implements Platform, Hyperv {
     this.own.assists.offerSkippedEoi(index);
   }
 
+  gatewayAt(gpa: bigint): string | undefined {
+    return this.own.hypercallPage.isAt(gpa) ? 'hypercall page' : undefined;
+  }
+
   inspect(): InspectNode {
     return {
       name: 'platform',

@@ -35,6 +35,11 @@ export class HypercallPage implements MsrGroup {
     return (this.control & ENABLED) !== 0n;
   }
 
+  /** Whether a guest physical address lies in the page. */
+  isAt(gpa: bigint): boolean {
+    return this.isEnabled && (gpa & PAGE_ADDRESS) === (this.control & PAGE_ADDRESS);
+  }
+
   read(_processor: Processor, msr: number): bigint {
     return msr === Msr.GUEST_OS_ID ? this.guestOsId : this.control;
   }
