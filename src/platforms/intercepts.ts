@@ -1,3 +1,4 @@
+import { changeIntercepts } from '../hypervisor/intercepts/changes.ts';
 import { MsrBitmap } from '../hypervisor/intercepts/msr-bitmap.ts';
 import { type InterceptSettings, interceptSettings } from '../hypervisor/intercepts/settings.ts';
 import { type InterceptSet, noIntercepts } from '../processor/intercepts.ts';
@@ -41,6 +42,17 @@ export function usualIntercepts(
     cr0: { mask: ALL_BITS & ~CR0_GUEST_OWNED, shadow: undefined },
     cr4: { mask: ALL_BITS & ~CR4_GUEST_OWNED, shadow: undefined },
   });
+}
+
+/** The same with what a user wants otherwise. Without a virtual APIC there is nowhere to post interrupts to. */
+export function changedIntercepts(
+  vendor: 'intel' | 'amd',
+  changes: readonly string[],
+  allows?: (msr: number, write: boolean) => boolean,
+): InterceptSettings {
+  const { on, ...values } = changeIntercepts(usualIntercepts(vendor, allows), changes, vendor);
+  const isPossible = (name: string) => name !== 'posted-interrupts' || on.has('virtual-interrupts');
+  return interceptSettings([...on].filter(isPossible), values);
 }
 
 const INTEL = [

@@ -1,14 +1,13 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
-import { changeIntercepts } from '../../hypervisor/intercepts/changes.ts';
 import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
 import { DeviceMemory } from '../../hypervisor/second-level/device-memory.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { type Handler, type HandlerFrame, inFrame } from '../../stages/stage.ts';
 import { hex } from '../../x86/address.ts';
-import { usualIntercepts } from '../intercepts.ts';
+import { changedIntercepts } from '../intercepts.ts';
 import { type Injection, injectInterrupt, VirtualInterrupts } from '../interrupt-injection.ts';
 import { privilegeNames, privilegesOf } from './abi/privileges.ts';
 import { serve as serveAtOnce } from './generated/serve.ts';
@@ -93,7 +92,7 @@ export class HypervPlatform implements Platform, Hyperv {
   }
 
   private intercepts() {
-    return changeIntercepts(usualIntercepts(this.vendor), this.changes, this.vendor);
+    return changedIntercepts(this.vendor, this.changes);
   }
 
   apic(index: number): LocalApic {

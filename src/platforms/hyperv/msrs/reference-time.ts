@@ -24,24 +24,29 @@ export class ReferenceTime implements MsrGroup {
   private invariantControl = 0n;
   /** What the counter was read as last; -1 before the first time. */
   private lastRead = -1n;
-  /** What TSCs are ahead of guest time, if all are so by the same. */
-  private tscOffset: bigint | undefined = 0n;
+  /** What TSCs are ahead of guest time, as the page has it. */
+  private tscAhead = 0n;
+  /** What the page adds to the time that it makes of the TSC. */
+  private offset = 0n;
+  /** The TSCs of all processors are ahead by the same: what the page says is right. */
+  private isUniform = true;
   private readonly page: OverlayPage;
 
   constructor(private readonly hyperv: Pick<Hyperv, 'machine' | 'overlays'>) {
     this.page = hyperv.overlays.make('reference TSC page', { writable: true });
   }
 
-  /** The time now, as the page gives it: its units begin where those of the TSC do. */
+  /** The time now, computed as the guest does by the page: so it is never behind what the guest has seen there. */
   now(): bigint {
     return this.at(this.hyperv.machine.now());
   }
 
   private at(ticks: bigint): bigint {
-    return (ticks + this.phase) / TICKS_PER_UNIT;
+    return (((ticks + this.tscAhead) * SCALE) >> 64n) + this.offset;
   }
-  private get phase(): bigint {
-    return BigInt.asUintN(64, this.tscOffset ?? 0n) % TICKS_PER_UNIT;
+  /** Guest time at which a time comes. */
+  private ticksOf(time: bigint): bigint {
+    return (((time - this.offset) << 64n) + SCALE - 1n) / SCALE - this.tscAhead;
   }
 
   /** CPUID says that the TSC is invariant (leaf 0x80000007). */
@@ -66,7 +71,7 @@ export class ReferenceTime implements MsrGroup {
   private readCounter(processor: Processor): bigint {
     const least = this.lastRead + 1n;
     const now = this.at(processor.ticks);
-    if (now < least) processor.skipTime(least * TICKS_PER_UNIT - this.phase - processor.ticks);
+    if (now < least) processor.skipTime(this.ticksOf(least) - processor.ticks);
     this.lastRead = now < least ? least : now;
     return this.lastRead;
   }
@@ -86,11 +91,20 @@ export class ReferenceTime implements MsrGroup {
 
   /** A TSC was written: the page tells how to go on from there, or that it can't. */
   tscMoved(): void {
-    const offsets = this.hyperv.machine.processors.map(({ state }) => state.get64(TSC_OFFSET));
-    const [first = 0n] = offsets;
-    const common = offsets.every((offset) => offset === first) ? first : undefined;
-    if (common === this.tscOffset) return;
-    this.tscOffset = common;
+    const { machine } = this.hyperv;
+    const ticks = machine.now();
+    const [first = 0n, ...others] = machine.processors.map(({ state }) => BigInt.asUintN(64, ticks + state.get64(TSC_OFFSET)));
+    const isUniform = others.every((tsc) => tsc === first);
+    const tscAhead = first - ticks;
+    if (isUniform === this.isUniform && (!isUniform || tscAhead === this.tscAhead)) return;
+    this.isUniform = isUniform;
+    if (isUniform) {
+      // It never goes back, but isn't to run ahead more and more either.
+      const seen = this.at(ticks);
+      const due = ticks / TICKS_PER_UNIT;
+      this.tscAhead = tscAhead;
+      this.offset = later(seen, due) - ((first * SCALE) >> 64n);
+    }
     this.fillPage();
   }
 
@@ -98,11 +112,11 @@ export class ReferenceTime implements MsrGroup {
   private fillPage(): void {
     if ((this.control & PAGE_ENABLED) === 0n) return;
     const view = new DataView(new ArrayBuffer(ReferenceTscPage.SIZE));
-    if (this.tscOffset !== undefined) {
+    if (this.isUniform) {
       this.sequence = this.sequence === 0xffff_ffff ? 1 : this.sequence + 1;
       view.setUint32(ReferenceTscPage.SEQUENCE, this.sequence, true);
       view.setBigUint64(ReferenceTscPage.SCALE, SCALE, true);
-      view.setBigInt64(ReferenceTscPage.OFFSET, -(BigInt.asUintN(64, this.tscOffset) / TICKS_PER_UNIT), true);
+      view.setBigInt64(ReferenceTscPage.OFFSET, this.offset, true);
     }
     this.page.write(0, new Uint8Array(view.buffer));
   }
@@ -113,13 +127,15 @@ export class ReferenceTime implements MsrGroup {
     this.sequence = 0;
     this.invariantControl = 0n;
     this.lastRead = -1n;
-    this.tscOffset = 0n;
+    this.tscAhead = 0n;
+    this.offset = 0n;
+    this.isUniform = true;
   }
 
   inspect(): readonly InspectNode[] {
     const { gpa } = this.page;
     const isOn = (this.control & PAGE_ENABLED) !== 0n;
-    const state = this.tscOffset === undefined ? 'invalid: the TSCs differ' : `sequence ${this.sequence}`;
+    const state = this.isUniform ? `sequence ${this.sequence}` : 'invalid: the TSCs differ';
     return [
       { name: 'reference time', value: this.now().toLocaleString('en-US'), detail: 'units of 100 ns' },
       {
@@ -130,4 +146,8 @@ export class ReferenceTime implements MsrGroup {
       },
     ];
   }
+}
+
+function later(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }
