@@ -77,10 +77,11 @@ export function injectInterrupt(
   if (processor.intercepts.interruptWindow || !needsInjection(injection, apic)) return;
   if (processor.holdInterrupts && !processor.halted) return;
   const { state } = processor;
-  // An injection would take the place of a debug trap that waits.
+  // An injection would take the place of a debug trap that waits, or of an event that somebody else has injected.
   const blocked = (state.get32(INTERRUPTIBILITY) & SHADOW) !== 0 || processor.pendingDebug !== 0n;
   const open = (state.rflags & Flag.IF) !== 0 && !blocked;
-  if (open && !takesEntry(served)) processor.inject({ vector: apic.acknowledge(), type: 'external-interrupt' });
+  if (open && !takesEntry(served) && processor.injected === undefined)
+    processor.inject({ vector: apic.acknowledge(), type: 'external-interrupt' });
   else processor.intercepts.interruptWindow = true;
 }
 

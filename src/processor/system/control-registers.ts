@@ -29,7 +29,7 @@ const generalFault = (): never => {
 };
 
 /** CR4 bits that the model has. */
-export function cr4Mask(context: SystemContext): bigint {
+export function cr4Mask(context: Pick<SystemContext, 'model'>): bigint {
   const features: readonly (readonly [bit: number, feature: string])[] = [
     [0, 'vme'],
     [1, 'vme'],

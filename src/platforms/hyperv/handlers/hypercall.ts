@@ -84,7 +84,7 @@ function* run(
   context.asked(callRequest(context.exit.instruction, call));
   yield stage('hyperv-hypercall.arguments', namedArguments(call));
   const status = yield* perform(hyperv, call);
-  if (status === HvStatus.SUCCESS || call.row.isRep) giveOutput(call, registers);
+  if (status === HvStatus.SUCCESS || call.row.isRep) giveOutput(hyperv, call, registers);
   if (status === HvStatus.SUCCESS && call.repsCompleted < word.repCount) {
     yield* inFrame(hypervisorFrame(hyperv, 'hypercall continuation'), goOnLater(hyperv, context, registers, call));
     return;

@@ -1,6 +1,5 @@
 import type { Processor } from '../../../processor/processor.ts';
 import { hex } from '../../../x86/address.ts';
-import { writeBytes } from '../../guest-memory.ts';
 import { type HypercallRow, hypercallName, hypercallRow } from '../abi/hypercalls.ts';
 import { grantOf, privilegeName } from '../abi/privileges.ts';
 import { HvStatus } from '../abi/status.ts';
@@ -8,6 +7,7 @@ import { hypervisorLeaf } from '../cpuid.ts';
 import { type Hyperv, hasPrivilege } from '../hyperv.ts';
 import { HypercallCall } from './call.ts';
 import { type ControlWord, problemOfControlWord } from './control-word.ts';
+import { pageAccess, readPage, writePage } from './guest-access.ts';
 import { type CallRegisters, FAST_BYTES, FAST_XMM_BYTES, fastParameters, giveFastOutput } from './registers.ts';
 
 /** Guest time after which a hypercall lets others run, in ticks (TLFS, "Hypercall continuation": 50 µs). */
@@ -16,6 +16,7 @@ export const ROUND_TICKS = 50_000n;
 export const REPS_PER_ROUND = 64;
 
 const PAGE = 4096;
+const NOTHING = new Uint8Array();
 const FEATURES = 0x4000_0003;
 const XMM_INPUT = 4;
 const XMM_OUTPUT = 15;
@@ -48,7 +49,7 @@ export function prepareCall(hyperv: Hyperv, processor: Processor, registers: Cal
   if (row.isUnserved) return refused(HvStatus.INVALID_HYPERCALL_CODE, 'nobody serves it here');
   const problem = problemOfControlWord(word, row);
   if (problem !== undefined) return refused(HvStatus.INVALID_HYPERCALL_INPUT, problem);
-  return word.isFast ? fastCall(hyperv, processor, registers, word, row) : callInMemory(processor, registers, word, row);
+  return word.isFast ? fastCall(hyperv, processor, registers, word, row) : callInMemory(hyperv, processor, registers, word, row);
 }
 
 function inputSize(row: HypercallRow, { variableSize, repCount }: ControlWord): number {
@@ -82,22 +83,23 @@ function fastOutputOffset(inputBytes: number): number {
 }
 
 /** A call whose parameters are in memory, each block within one page. */
-function callInMemory(processor: Processor, registers: CallRegisters, word: ControlWord, row: HypercallRow): Prepared {
+function callInMemory(
+  hyperv: Hyperv,
+  processor: Processor,
+  registers: CallRegisters,
+  word: ControlWord,
+  row: HypercallRow,
+): Prepared {
   const input = inputSize(row, word);
   const output = outputSize(row, word);
   const problem =
     problemOfPlace(processor, 'input', registers.input, input) ?? problemOfPlace(processor, 'output', registers.output, output);
   if (problem !== undefined) return refused(HvStatus.INVALID_ALIGNMENT, problem);
-  const bytes = new Uint8Array(input);
-  if (input > 0) {
-    const found = processor.readMemory('gpa', registers.input, input);
-    if (found.length < input) return { kind: 'unreachable', gpa: registers.input + BigInt(found.length), access: 'read' };
-    bytes.set(found);
-  }
-  if (output > 0) {
-    const found = processor.readMemory('gpa', registers.output, output);
-    if (found.length < output) return { kind: 'unreachable', gpa: registers.output + BigInt(found.length), access: 'write' };
-  }
+  const found = input > 0 ? readPage(hyperv, registers.input, input) : NOTHING;
+  if (found === undefined) return { kind: 'unreachable', gpa: registers.input, access: 'read' };
+  if (output > 0 && pageAccess(hyperv, registers.output, 'write') !== 'ok')
+    return { kind: 'unreachable', gpa: registers.output, access: 'write' };
+  const bytes = found.slice();
   return { kind: 'call', call: new HypercallCall(processor, row, word, new DataView(bytes.buffer), REPS_PER_ROUND) };
 }
 
@@ -110,7 +112,7 @@ function problemOfPlace({ model }: Processor, what: string, gpa: bigint, size: n
 }
 
 /** Writes what a call gives: the output of a simple one, the elements that this round has done of a list. */
-export function giveOutput(call: HypercallCall, registers: CallRegisters): void {
+export function giveOutput(hyperv: Hyperv, call: HypercallCall, registers: CallRegisters): void {
   const { row, processor, isFast } = call;
   // Registers are written whole. A list in them is so short that it is done in one round.
   const from = isFast ? 0 : call.repStart;
@@ -120,6 +122,6 @@ export function giveOutput(call: HypercallCall, registers: CallRegisters): void 
     giveFastOutput(processor, registers, fastOutputOffset(call.inputSize), bytes);
   } else {
     const gpa = registers.output + BigInt(from * row.outputElement.size);
-    writeBytes(processor, gpa, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    writePage(hyperv, gpa, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   }
 }
