@@ -43,6 +43,25 @@ export interface Result {
   readonly record: ExitRecord;
 }
 
+const SETUP_INSTRUCTIONS = 8;
+
+/** Says who it is, has the hypercall page at 2.5 MiB, and makes calls from elsewhere. */
+const sourceOf = (mode: 32 | 64, instruction: string) => `
+  bits ${mode}
+  _start:
+    mov ecx, 0x40000000
+    mov eax, 1
+    xor edx, edx
+    wrmsr
+    mov ecx, 0x40000001
+    mov eax, 0x280001
+    wrmsr
+    nop
+  again:
+    ${instruction}
+    jmp again
+`;
+
 /** A guest that does nothing but hypercalls, one after the other; its test sets the registers. */
 export class Caller {
   readonly partition: GuestPartition;
@@ -54,11 +73,11 @@ export class Caller {
     configuration: Partial<PartitionConfiguration> = {},
   ) {
     const instruction = vendor === 'intel' ? 'vmcall' : 'vmmcall';
-    const source = `bits ${mode}\n_start:\n${instruction}\njmp _start\n`;
-    this.partition = guest(source, { platform: 'hyperv', vendor, ...configuration });
+    this.partition = guest(sourceOf(mode, instruction), { platform: 'hyperv', vendor, ...configuration });
     const [processor] = this.partition.processors;
     if (!processor) throw new Error('no vCPU');
     this.processor = processor;
+    this.partition.run({ instructions: SETUP_INSTRUCTIONS });
   }
 
   write(gpa: bigint, bytes: Uint8Array): void {
