@@ -31,7 +31,8 @@ export const LONGEST_PAYLOAD = 240;
 /** Flag of a message: there are more in the queue, so that the guest must write to EOM once it has emptied the slot. */
 export const MESSAGE_PENDING = 1;
 
-/** Types of messages that the hypervisor itself sends; those that guests send have bit 31 clear. */
+/** Of the types of messages that the hypervisor itself sends; those that guests send have it clear. */
+export const HYPERVISOR_TYPES = 0x8000_0000;
 export const MessageType = { NONE: 0, TIMER_EXPIRED: 0x8000_0010 } as const;
 
 export const EVENT_FLAGS = SLOT_SIZE * 8;
