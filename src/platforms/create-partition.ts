@@ -27,20 +27,14 @@ import {
 } from './configuration.ts';
 import { connectPciInterrupts, initializeLikeBios } from './firmware.ts';
 import { HypervPlatform } from './hyperv/hyperv-platform.ts';
-import { machineServices } from './hyperv/vsps/machine-services.ts';
+import { hypervOptions } from './hyperv/options.ts';
 import { itemsOfFirmware } from './items-of-firmware.ts';
 import { KvmPlatform } from './kvm/kvm-platform.ts';
 import { memoryMap } from './memory-map.ts';
 import { checkNetwork, networkOf } from './network.ts';
+import type { PartitionPlace } from './partition-place.ts';
 import { unhandledException } from './unhandled-exception.ts';
 import { vsockHostOf } from './vsock.ts';
-
-/** What a platform is told of its partition besides the configuration. */
-interface PartitionPlace {
-  readonly id: number;
-  /** Address of its network card, where it has one. */
-  readonly mac: number | undefined;
-}
 
 type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration, place: PartitionPlace) => Platform;
 
@@ -49,14 +43,8 @@ const PLATFORMS: Readonly<Partial<Record<PlatformName, PlatformMaker>>> = {
   bare: (machine) => new BarePlatform(machine),
   kvm: (machine, { vendor, startSeconds, intercepts, ioeventfd }) =>
     new KvmPlatform(machine, vendor, startSeconds ?? DEFAULT_START_SECONDS, intercepts, { ioeventfd }),
-  // The root partition, which isn't one of those that are run here, has number 1.
-  hyperv: (machine, { vendor, startSeconds = DEFAULT_START_SECONDS, intercepts }, { id, mac }) =>
-    new HypervPlatform(machine, vendor, {
-      partitionId: BigInt(id + 1),
-      startSeconds,
-      intercepts,
-      vsps: (of) => machineServices(of, mac),
-    }),
+  hyperv: (machine, configuration, place) =>
+    new HypervPlatform(machine, configuration.vendor, hypervOptions(configuration, place)),
 };
 
 /**
@@ -109,7 +97,7 @@ export function createPartition(
     lowMemory: map.lowTop,
     highMemory: map.highMemory,
     startSeconds: startSeconds ?? DEFAULT_START_SECONDS,
-    platform: (machine) => makePlatform(machine, configuration, { id, mac: wiring?.mac }),
+    platform: (machine) => makePlatform(machine, configuration, { id, host, mac: wiring?.mac }),
     explainHalt: unhandledException,
     exitsKept: configuration.exitsKept,
     exitOrder: host.exitOrder,

@@ -191,7 +191,9 @@ export class GuestPartition implements HostedPartition, Machine {
     return this.ticks;
   }
   finish(end: PartitionEnd): void {
-    this.ended ??= end;
+    if (this.ended) return;
+    this.ended = end;
+    this.server.ended?.();
   }
   intercept(vcpu: number, settings: InterceptSettings): void {
     const target = this.vcpus[vcpu];
@@ -417,7 +419,8 @@ export class GuestPartition implements HostedPartition, Machine {
     // An instruction whose access was completed runs again: a breakpoint on it has been passed already. One that couldn't be fetched, or an
     // event that couldn't be delivered, has no length: nothing was passed.
     const isAccess = (exit.reason === 'io' || 'gpa' in exit) && exit.instructionLength > 0;
-    if (isAccess && processor.state.rip === exit.rip) processor.resumePast('watch');
+    // One that somebody else serves may go on anywhere.
+    if (isAccess && processor.state.rip === exit.rip && !vcpu.suspended) processor.resumePast('watch');
   }
 
   passTime(until: bigint): void {
@@ -430,6 +433,7 @@ export class GuestPartition implements HostedPartition, Machine {
 
   destroy(): void {
     this.devices.disconnect();
+    this.server.ended?.();
     this.ended = { kind: 'destroyed', status: 0, message: `Partition ${this.id} was destroyed.` };
   }
 

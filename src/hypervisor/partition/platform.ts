@@ -66,5 +66,7 @@ export interface Platform extends ExitServer {
    * Undefined for everything else.
    */
   gatewayAt?(gpa: bigint): string | undefined;
+  /** The partition has ended or is about to be destroyed: what hangs on it ends, too. */
+  ended?(): void;
   inspect(): InspectNode;
 }

@@ -332,6 +332,14 @@ export class SecondLevelMap implements SecondLevel {
     this.change(gpa, size, (word) => withoutMemory(word, state));
   }
 
+  /**
+   * Takes pages of RAM out of the map, so that accesses to them leave, and the hypervisor serves them. What is in them stays in the
+   * memory; {@link deflate} gives them back.
+   */
+  takeAway(gpa: bigint, size: bigint): void {
+    this.change(gpa, size, (word) => withoutMemory(word, 'mmio'));
+  }
+
   /** Puts pages of RAM that are present on the host's disk. What is in them comes back with them. */
   pageOut(gpa: bigint, size: bigint): void {
     this.mayLackMemory = true;

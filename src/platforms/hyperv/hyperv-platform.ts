@@ -1,9 +1,12 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
+import type { Host } from '../../hypervisor/host/host.ts';
+import type { InterceptSettings } from '../../hypervisor/intercepts/settings.ts';
 import type { Machine, Platform } from '../../hypervisor/partition/platform.ts';
 import { DeviceMemory } from '../../hypervisor/second-level/device-memory.ts';
 import type { VmExit } from '../../processor/exit.ts';
+import type { PartitionMemory } from '../../processor/memory/partition-memory.ts';
 import type { Processor } from '../../processor/processor.ts';
 import { type Handler, type HandlerFrame, inFrame } from '../../stages/stage.ts';
 import { hex } from '../../x86/address.ts';
@@ -12,11 +15,13 @@ import { type Injection, injectInterrupt, VirtualInterrupts } from '../interrupt
 import { privilegeNames, privilegesOf } from './abi/privileges.ts';
 import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';
-import { type Hyperv, hypervisorFrame } from './hyperv.ts';
+import { type GuestParent, type Hyperv, hypervisorFrame } from './hyperv.ts';
 import { type UsualMsrs, usualMsrs } from './msrs/msr-groups.ts';
 import { PartitionMsrs } from './msrs/partition-msrs.ts';
 import { Overlays } from './overlay/overlays.ts';
-import { type ChildPartitions, NO_CHILDREN } from './partitions.ts';
+import { ChildPartitions, type MakeRunning } from './partitions/children.ts';
+import { withIntercepts } from './partitions/derived-intercepts.ts';
+import { VpSuspension } from './partitions/suspension.ts';
 import { Connections } from './synic/connections.ts';
 import { PartitionSynic } from './synic/partition-synic.ts';
 import { VmbusServer } from './vmbus/server.ts';
@@ -34,7 +39,23 @@ export interface HypervOptions {
   readonly privileges?: bigint;
   /** Makes the services of the parent partition whose devices the guest is offered over the VMBus. */
   readonly vsps?: (machine: Machine) => readonly Vsp[];
+  /** The guest that has made it by hypercalls. */
+  readonly parent?: GuestParent;
+  /** How it makes partitions itself; it can't when missing. */
+  readonly makesChildren?: ChildMaking;
 }
+
+/** Where partitions come from that a guest makes. */
+export interface ChildMaking {
+  readonly host: Host;
+  readonly make: MakeRunning;
+  /** Numbers of the hypervisor's partitions less those of the host's. */
+  readonly idOffset: bigint;
+}
+
+const MAKES_NONE: MakeRunning = () => {
+  throw new Error('a partition was to be made by one that can make none');
+};
 
 /** Hyper-V as one partition has it: the hypervisor, and the parent partition's virtualization stack that serves it. */
 export class HypervPlatform implements Platform, Hyperv {
@@ -48,10 +69,12 @@ export class HypervPlatform implements Platform, Hyperv {
   private readonly own: UsualMsrs;
   readonly synic: PartitionSynic;
   readonly connections = new Connections();
-  readonly partitions: ChildPartitions = NO_CHILDREN;
   /** The parent partition's end of the bus that its devices are on. */
   readonly vmbus: VmbusServer;
   private readonly integration: IntegrationServices;
+  readonly parent: GuestParent | undefined;
+  readonly children: ChildPartitions;
+  readonly suspension: VpSuspension;
   private readonly injection: Injection;
   private readonly changes: readonly string[];
   /** The exit of each vCPU that was served last, until its next entry. */
@@ -61,8 +84,10 @@ export class HypervPlatform implements Platform, Hyperv {
   constructor(
     readonly machine: Machine,
     readonly vendor: 'intel' | 'amd',
-    { partitionId, startSeconds, intercepts = [], privileges, vsps }: HypervOptions,
+    options: HypervOptions,
   ) {
+    const { partitionId, startSeconds, intercepts = [], privileges, parent, makesChildren, vsps } = options;
+    this.parent = parent;
     this.partitionId = partitionId;
     this.startSeconds = startSeconds;
     this.privileges = privileges ?? privilegesOf(machine.door.grant.privileges);
@@ -70,6 +95,9 @@ export class HypervPlatform implements Platform, Hyperv {
     this.hasApicv = vendor === 'intel' && this.intercepts().on.has('virtual-interrupts');
     this.injection = { vendor, hasApicv: this.hasApicv, hasIrqchip: true };
     this.overlays = new Overlays(machine.secondLevel);
+    const { host, make = MAKES_NONE, idOffset = 0n } = makesChildren ?? {};
+    this.children = new ChildPartitions(this, host, make, idOffset);
+    this.suspension = new VpSuspension(machine);
     this.synic = new PartitionSynic(this);
     this.own = usualMsrs(this);
     this.msrs = new PartitionMsrs(this, [...this.own.groups, ...this.synic.msrGroups]);
@@ -91,8 +119,13 @@ export class HypervPlatform implements Platform, Hyperv {
     return this.integration.inputs;
   }
 
-  private intercepts() {
-    return changedIntercepts(this.vendor, this.changes);
+  private intercepts(): InterceptSettings {
+    const settings = changedIntercepts(this.vendor, this.changes);
+    return this.parent ? withIntercepts(settings, this.parent.child.intercepts) : settings;
+  }
+
+  interceptsChanged(): void {
+    for (const { index } of this.machine.processors) this.machine.intercept(index, this.intercepts());
   }
 
   apic(index: number): LocalApic {
@@ -126,13 +159,33 @@ export class HypervPlatform implements Platform, Hyperv {
     processor.setInterruptSource(new VirtualInterrupts(this.injection, this.apic(index), processor));
     this.lastServed[index] = undefined;
     this.machine.intercept(index, this.intercepts());
+    this.suspension.reset(index);
     // The boot processor is the first one after a reset.
     if (index === 0) {
       this.overlays.reset();
       this.connections.clear();
-      this.vmbus.reset();
+      // Who is a guest's child, or the root, has its devices from nobody here.
+      if (!this.parent && !this.children.canBe) this.vmbus.reset();
+      this.children.forgetAll();
     }
     this.msrs.reset(index);
+  }
+
+  awaitsOthers(): boolean {
+    return this.parent !== undefined || this.children.mayWakeParent;
+  }
+
+  ended(): void {
+    for (const child of this.children.all) this.children.finalize(child);
+  }
+
+  /** What the guest has lent to a child is in the child's memory: it doesn't notice. */
+  serveDirectly(processor: Processor, exit: VmExit): boolean {
+    if (exit.reason !== 'mmio' || exit.fetch === true) return false;
+    const { memory } = this.machine.secondLevel;
+    if (memory.lentAt(exit.gpa) === undefined) return false;
+    processor.completeAccess(exit.write ? writeLent(memory, exit) : readLent(memory, exit));
+    return true;
   }
 
   classify({ index }: Processor, exit: VmExit): VmExit {
@@ -185,9 +238,25 @@ export class HypervPlatform implements Platform, Hyperv {
         },
         this.overlays.inspect(),
         this.integration.inspect(),
+        this.children.inspect(),
         ...this.msrs.inspect(),
         this.vmbus.inspect(),
       ],
     };
   }
+}
+
+type MmioExit = Extract<VmExit, { readonly reason: 'mmio' }>;
+
+function writeLent(memory: PartitionMemory, { gpa, size, value }: MmioExit): bigint {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, value, true);
+  memory.write(gpa, bytes.subarray(0, size));
+  return 0n;
+}
+
+function readLent(memory: PartitionMemory, { gpa, size }: MmioExit): bigint {
+  const bytes = new Uint8Array(8);
+  bytes.set(memory.read(gpa, size));
+  return new DataView(bytes.buffer).getBigUint64(0, true);
 }

@@ -5,12 +5,20 @@ import type { ExitDetail, ExitPlace } from '../../processor/exit.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
 import type { SyntheticMsrs } from './msrs/synthetic-msrs.ts';
 import type { Overlays } from './overlay/overlays.ts';
-import type { ChildPartitions } from './partitions.ts';
+import type { ChildPartition } from './partitions/child-partition.ts';
+import type { ChildPartitions } from './partitions/children.ts';
+import type { VpSuspension } from './partitions/suspension.ts';
 import type { Connections } from './synic/connections.ts';
 import type { Synic } from './synic/synic.ts';
 
 /** An exit of one reason. */
 export type ExitOf<Reason extends ExitDetail['reason']> = ExitPlace & Extract<ExitDetail, { readonly reason: Reason }>;
+
+/** The guest that has made a partition, and what it knows of it. */
+export interface GuestParent {
+  readonly hyperv: Hyperv;
+  readonly child: ChildPartition;
+}
 
 /** Hyper-V of one partition, as its exit handlers and hypercalls see it. */
 export interface Hyperv {
@@ -35,11 +43,17 @@ export interface Hyperv {
   readonly hypercallsEnabled: boolean;
   /** CPUID says that the TSC is invariant. */
   readonly showsInvariantTsc: boolean;
-  /** Its children. */
-  readonly partitions: ChildPartitions;
+  /** Whom its intercepts go to, where a guest has made it; undefined where the parent is not one of the guests. */
+  readonly parent: GuestParent | undefined;
+  /** The partitions that the guest has made. */
+  readonly children: ChildPartitions;
+  /** Which of its virtual processors don't run, and why. */
+  readonly suspension: VpSuspension;
   apic(index: number): LocalApic;
   /** Partition reference time: 100 ns since the partition was made. */
   referenceTime(): bigint;
+  /** Its parent has installed other intercepts. */
+  interceptsChanged(): void;
   /** The guest has written a TSC. */
   tscMoved(): void;
   /** The exit that a vCPU left for last, until its next entry. */

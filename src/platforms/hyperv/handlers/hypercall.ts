@@ -11,6 +11,7 @@ import { bareRequest, callRequest, namedArguments } from '../hypercalls/describe
 import { perform } from '../hypercalls/handlers/perform.ts';
 import { type CallRegisters, callRegisters, giveControl, giveResult, mayCall } from '../hypercalls/registers.ts';
 import { type ExitOf, type Hyperv, hypervisorFrame, parentFrame } from '../hyperv.ts';
+import { tellOfParameters } from './guest-parent.ts';
 
 type HypercallContext = ExitContext<ExitOf<'hypercall'>>;
 
@@ -57,6 +58,14 @@ function* dispatch(hyperv: Hyperv, context: HypercallContext): Handler {
   const prepared = prepareCall(hyperv, processor, registers, word);
   if (prepared.kind === 'undefined') {
     yield* inFrame(hypervisorFrame(hyperv, 'inject #UD'), refuse(context, `${prepared.why} was not offered`));
+    return;
+  }
+  if (prepared.kind === 'unreachable' && hyperv.parent) {
+    const isWrite = prepared.access === 'write';
+    yield* inFrame(
+      hypervisorFrame(hyperv, 'GPA intercept'),
+      tellOfParameters(hyperv, hyperv.parent, context, prepared.gpa, isWrite),
+    );
     return;
   }
   if (prepared.kind === 'unreachable') {

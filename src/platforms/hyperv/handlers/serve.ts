@@ -2,7 +2,9 @@ import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { VmExit } from '../../../processor/exit.ts';
 import type { Handler } from '../../../stages/stage.ts';
 import type { Hyperv } from '../hyperv.ts';
+import { concernsParent } from '../partitions/concerns-parent.ts';
 import { handleCpuid } from './cpuid.ts';
+import { tellParent } from './guest-parent.ts';
 import { handleHypercall } from './hypercall.ts';
 import { handleIo } from './io.ts';
 import { handleApicAccess, handleMmio } from './mmio.ts';
@@ -22,6 +24,7 @@ import {
   treatAsNop,
   unexpectedExit,
 } from './simple.ts';
+import { handleTakenPage } from './taken-page.ts';
 
 /** Instructions that only leave where somebody wants to see them. */
 const GUESTS_OWN: ReadonlySet<string> = new Set(['rdrand', 'rdseed', 'iret', 'int', 'icebp']);
@@ -30,8 +33,12 @@ const GUESTS_OWN: ReadonlySet<string> = new Set(['rdrand', 'rdseed', 'iret', 'in
 export function serve(hyperv: Hyperv, context: ExitContext): Handler {
   const { exit } = context;
   if ((exit.reason === 'cr' || exit.reason === 'msr-write') && exit.trap === true) return goOn(context);
+  const { parent } = hyperv;
+  if (parent && concernsParent(parent, exit)) return tellParent(hyperv, parent, context);
   /** The same context, known to be for an exit of this reason. */
   const of = <Exit extends VmExit>(_narrow: Exit) => context as ExitContext<Exit>;
+  if ((exit.reason === 'mmio' || exit.reason === 'second-level-violation') && hyperv.children.hasTaken(exit.gpa))
+    return handleTakenPage(hyperv, of(exit));
   switch (exit.reason) {
     case 'cpuid':
       return handleCpuid(hyperv, of(exit));

@@ -9,6 +9,8 @@ export type PageAccess = 'ok' | 'unmapped' | 'no right';
 /** Whether a page of a partition can be read or written; one without memory that would get it by being touched gets it. */
 export function pageAccess({ machine: { secondLevel } }: Of, gpa: bigint, right: 'read' | 'write'): PageAccess {
   if (gpa >> GPA_BITS !== 0n) return 'unmapped';
+  // A page that the partition has mapped in a child is its own, too.
+  if (secondLevel.memory.lentAt(gpa)) return 'ok';
   const state = secondLevel.stateAt(gpa);
   if (state === 'unbacked') secondLevel.deflate(gpa & ~0xfffn, 0x1000n);
   else if (state === 'paged-out') secondLevel.pageIn(gpa);

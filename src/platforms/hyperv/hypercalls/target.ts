@@ -21,8 +21,9 @@ export function targetPartition(hyperv: Hyperv, call: HypercallCall, privilege?:
   }
   if (!hasPrivilege(hyperv, Privilege.CREATE_PARTITIONS))
     return { status: call.fail(HvStatus.ACCESS_DENIED, `partition ${hex(id)} is none of the caller's`) };
-  const child = hyperv.partitions.find(id);
-  if (child) return { found: child };
+  const child = hyperv.children.find(id);
+  if (child?.running) return { found: child.running.hyperv };
+  if (child) return { status: call.fail(HvStatus.INVALID_PARTITION_STATE, `partition ${hex(id)} is ${child.state}, not active`) };
   return { status: call.fail(HvStatus.INVALID_PARTITION_ID, `the caller has no child ${hex(id)}`) };
 }
 
@@ -30,7 +31,9 @@ export function targetPartition(hyperv: Hyperv, call: HypercallCall, privilege?:
 export function targetProcessor(hyperv: Hyperv, target: Hyperv, call: HypercallCall): Found<Processor> {
   const index = call.number('vp');
   if (index === VP_INDEX_SELF && target === hyperv) return { found: call.processor };
-  const processor = target.machine.processors[index];
+  // A child has those that its parent has created.
+  const exists = target.parent === undefined || target.parent.child.vps.has(index);
+  const processor = exists ? target.machine.processors[index] : undefined;
   if (processor) return { found: processor };
   return { status: call.fail(HvStatus.INVALID_VP_INDEX, `the partition has no vCPU ${hex(index)}`) };
 }

@@ -30,6 +30,10 @@ export function readVpRegister(hyperv: Hyperv, processor: Processor, register: n
     return wideLeaf(hyperv, FIRST_FEATURE_LEAF + register - R.PRIVILEGES_AND_FEATURES);
   if (isApicRegister(register)) return wide(hyperv.apic(index).readMmio(apicAddress(register), 4));
   switch (register) {
+    case R.EXPLICIT_SUSPEND:
+      return wide(hyperv.suspension.isSuspended(index, 'explicit') ? 1n : 0n);
+    case R.INTERCEPT_SUSPEND:
+      return wide(hyperv.suspension.isSuspended(index, 'intercept') ? 1n : 0n);
     case R.CR8:
       return wide(BigInt(hyperv.apic(index).getTpr() >> 4));
     case R.INTERNAL_ACTIVITY:
@@ -62,6 +66,11 @@ export function writeVpRegister(hyperv: Hyperv, processor: Processor, register: 
   if (msr !== undefined) return hyperv.msrs.write(processor, msr, value.low) ? HvStatus.SUCCESS : HvStatus.INVALID_REGISTER_VALUE;
   const { low } = value;
   switch (register) {
+    case R.EXPLICIT_SUSPEND:
+    case R.INTERCEPT_SUSPEND:
+      if (low > 1n) return HvStatus.INVALID_REGISTER_VALUE;
+      hyperv.suspension.set(processor.index, register === R.EXPLICIT_SUSPEND ? 'explicit' : 'intercept', low === 1n);
+      return HvStatus.SUCCESS;
     case R.CR8:
       if (low > 15n) return HvStatus.INVALID_REGISTER_VALUE;
       hyperv.apic(processor.index).setTpr(Number(low) << 4);

@@ -1,0 +1,9 @@
+import type { Host } from '../hypervisor/host/host.ts';
+
+/** What a platform is told of its partition besides the configuration. */
+export interface PartitionPlace {
+  readonly id: number;
+  readonly host: Host;
+  /** Address of its network card, where it has one. */
+  readonly mac: number | undefined;
+}
