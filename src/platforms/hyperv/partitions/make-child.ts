@@ -20,7 +20,7 @@ const TOP: RamRegion = { gpa: 0xfff0_0000n, length: MIB };
  */
 function addressSpace({ parent }: ChildPartition): readonly RamRegion[] {
   const bytes = parent.machine.secondLevel.memory.regions.reduce((sum, { length }) => sum + length, 0);
-  const low = Math.min(Math.max(bytes & ~(MIB - 1), LOWEST), 3 << 30);
+  const low = Math.min(Math.max(bytes & ~(MIB - 1), LOWEST), 3 * 2 ** 30);
   return [{ gpa: 0n, length: low }, TOP];
 }
 
