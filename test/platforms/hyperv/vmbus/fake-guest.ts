@@ -108,6 +108,7 @@ export class GuestRing {
     const view = new DataView(this.copy(start, PACKET_HEADER).buffer);
     const dataAt = view.getUint16(2, true) * 8;
     const length = view.getUint16(4, true) * 8;
+    if (length + PACKET_FOOTER > this.used) throw new Error('the packet is longer than what is in the ring');
     const body = this.copy(start, length + PACKET_FOOTER);
     if (new DataView(body.buffer).getUint32(length + 4, true) !== start) throw new Error('the footer is wrong');
     this.word(RingControl.READ_INDEX, (start + length + PACKET_FOOTER) % this.size);
@@ -282,6 +283,12 @@ export class FakeGuest {
     });
     if (answer.number('status') !== 0) throw new Error(`the channel was not opened: ${this.bus.notes.latest}`);
     return channel;
+  }
+
+  /** Uses its memory anew. */
+  startAgain(): void {
+    this.nextPage = FIRST_PAGE;
+    this.port = MESSAGE_CONNECTION_5;
   }
 
   /** All of the bring-up: connected, with the first device's channel open. */
