@@ -92,7 +92,7 @@ export class GuestPartition implements HostedPartition, Machine {
 
   private readonly timers = new PartitionClock(() => this.ticks);
   private readonly output = new ConsoleBuffer();
-  private readonly server: Platform;
+  readonly server: Platform;
   private readonly load: (devices: PcDevices) => void;
   private readonly explainHalt: PartitionParts['explainHalt'];
   private hooks: DebugHooks | undefined;

@@ -12,6 +12,7 @@ import type { DirtyLog } from '../second-level/dirty-log.ts';
 import type { SecondLevelMap } from '../second-level/second-level-map.ts';
 import type { TableWalk } from '../second-level/table-walk.ts';
 import type { IdlePace } from './idle-pace.ts';
+import type { Platform } from './platform.ts';
 import type { DebugHooks, PartitionEnd, RunRequest, RunStop } from './run.ts';
 
 /** A vCPU as the hypervisor sees it. */
@@ -34,6 +35,8 @@ export interface Partition {
   readonly name: string;
   /** `bare`, `kvm` … */
   readonly platform: string;
+  /** What serves its exits, for who looks into it. */
+  readonly server: Platform;
   readonly vendor: 'intel' | 'amd';
   readonly vcpus: readonly VirtualCpu[];
   readonly memory: PartitionMemory;
