@@ -49,6 +49,7 @@ describe('a console command', () => {
       'processes',
       'virtqueues',
       'virtqueue',
+      'vmbus',
       'help',
     ]);
     const starts = lines.map((line) => line.search(/ {2}\S/));

@@ -14,6 +14,7 @@ import { pagingRequests } from './paging.ts';
 import { partitionRequests } from './partitions.ts';
 import { programRequests } from './program.ts';
 import { virtqueueRequests } from './virtqueues.ts';
+import { vmbusRequests } from './vmbus.ts';
 
 /** Every request that the adapter knows, by its command. */
 export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
@@ -30,6 +31,7 @@ export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
   ...guestConsoleRequests,
   ...partitionRequests,
   ...virtqueueRequests,
+  ...vmbusRequests,
   ...exitRequests,
   ...profileRequests,
 };

@@ -16,6 +16,7 @@ import { reportCommands } from './report.ts';
 import { symbolCommands } from './symbols.ts';
 import { tableCommands } from './tables.ts';
 import { virtqueueCommands } from './virtqueues.ts';
+import { vmbusCommands } from './vmbus.ts';
 
 const help: ConsoleCommand = {
   name: 'help',
@@ -41,6 +42,7 @@ const commands: readonly ConsoleCommand[] = [
   ...partitionCommands,
   ...processCommands,
   ...virtqueueCommands,
+  ...vmbusCommands,
   help,
 ];
 

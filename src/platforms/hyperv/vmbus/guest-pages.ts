@@ -46,6 +46,13 @@ export class GuestPages implements GuestBuffer {
     this.length = total;
   }
 
+  /** The same memory for who only looks. */
+  forLooking(): GuestPages {
+    const pages = new GuestPages(this.dma.forLooking ?? this.dma, this.ranges);
+    pages.isGone = this.isGone;
+    return pages;
+  }
+
   /** The guest took it back. */
   end(): void {
     this.isGone = true;

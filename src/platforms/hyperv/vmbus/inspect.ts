@@ -63,7 +63,7 @@ function inspectRing(name: string, ring: Ring, { packets, bytes, signals }: Traf
   const traffic = `${packets} packets, ${bytes} bytes, ${signals} signals`;
   const { control } = ring;
   try {
-    const { write, read, used, mask, pendingSize } = ring.state();
+    const { write, read, used, mask, pendingSize } = ring.forLooking().state();
     return {
       name,
       value: `${used} of ${ring.size} bytes`,

@@ -41,6 +41,16 @@ export class Ring {
     this.size = length - RING_PAGE;
   }
 
+  /** The same ring for who only looks. */
+  forLooking(): Ring {
+    return new Ring(this.pages.forLooking(), this.start, this.size + RING_PAGE);
+  }
+
+  /** Guest physical address of a byte of the data; undefined once the guest took it back. */
+  addressOf(at: number): bigint | undefined {
+    return this.pages.addressOf(this.start + RING_PAGE + (at % this.size));
+  }
+
   /** Guest physical address of the control page; undefined once the guest took it back. */
   get control(): bigint | undefined {
     return this.pages.addressOf(this.start);
