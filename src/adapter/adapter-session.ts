@@ -217,6 +217,8 @@ export class AdapterSession {
   /** Loads the guests, or others in their place when they are started anew. Throws what `launchGuests` does. */
   launch(raw: Parameters): void {
     const before = this.group;
+    // The new run begins with what the one before has left on its disks.
+    if (!this.terminated) this.writeBack();
     const group = this.load(raw, before);
     this.journal.begin(group);
     // From here on nothing fails any more: the run before is over.
@@ -387,6 +389,10 @@ export class AdapterSession {
     if (this.group && this.configured) this.event('hyperscope/exitProfile', profilesOf(this.group));
   }
 
+  private writeBack(): void {
+    for (const problem of this.group?.writeBack(this.options.files) ?? []) this.output(`${problem}\n`, 'important');
+  }
+
   terminate(): void {
     if (this.terminated) return;
     this.terminated = true;
@@ -396,6 +402,7 @@ export class AdapterSession {
       session.halt();
       partition.devices.network?.disconnect();
     }
+    this.writeBack();
     this.tellProfile();
     this.event('terminated');
   }

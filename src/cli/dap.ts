@@ -14,6 +14,8 @@ export interface DapSession {
   onWork(listener: () => void): void;
   /** Handles one message or runs the guest for a few milliseconds; true when there is more to do. */
   slice(): boolean;
+  /** Ends it, where the client hasn't. */
+  terminate?(): void;
   /** There is more to do, but not in the next milliseconds. */
   readonly isWaiting: boolean;
 }
@@ -60,7 +62,13 @@ export function serve(input: Readable, output: Writable, session: DapSession): P
     let scheduled = false;
     let closed = false;
     const close = () => {
+      if (closed) return;
       closed = true;
+      try {
+        session.terminate?.();
+      } catch (error) {
+        process.stderr.write(`hyperscope: ${describeDefect(error)}\n`);
+      }
       resolve();
     };
     /** A defect of the session ends it with a line on stderr; a server goes on with its other sessions. */

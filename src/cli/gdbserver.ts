@@ -2,6 +2,7 @@ import { createServer, type Socket } from 'node:net';
 import { type Guest, launchGuests } from '../debugger/launch-guest.ts';
 import { GdbSession } from '../gdb-remote/gdb-session.ts';
 import { portsText } from '../hypervisor/privileges/parse-grant.ts';
+import { writeBack } from '../platforms/write-back.ts';
 import { captureFile } from './capture-file.ts';
 import { writeAll } from './journal-file.ts';
 import { loopbackSockets } from './loopback-sockets.ts';
@@ -9,11 +10,14 @@ import { nodeFiles } from './node-files.ts';
 import { parseRunOptions } from './options.ts';
 import { RealTime, soon } from './real-time.ts';
 import { tellRefusals } from './refusals.ts';
+import { onSignals } from './signals.ts';
 import { UsageError } from './usage.ts';
 
 const DEFAULT_PORT = 1234;
 /** How long a second client is kept waiting for the first to go, in milliseconds. */
 const LONGEST_WAIT = 1000;
+/** As shells have it for a program that Ctrl+C ended. */
+const INTERRUPTED_STATUS = 130;
 const STDOUT = 1;
 const STDERR = 2;
 
@@ -104,9 +108,15 @@ class GdbServer {
   /** Resolves with the exit status when a client has killed the guest, or the guest has ended and nobody looks at it any more. */
   listen(port: number): Promise<number> {
     const { server } = this;
+    const keeps = this.guest.disks.some(({ writesBack }) => writesBack);
+    const signals = keeps ? onSignals(() => this.interrupted()) : undefined;
     return new Promise((resolve, reject) => {
       this.finish = (status) => {
-        this.guest.partition.devices.network?.disconnect();
+        const { partition, disks } = this.guest;
+        partition.devices.network?.disconnect();
+        signals?.forget();
+        for (const sentence of writeBack({ devices: partition.devices, disks }, nodeFiles))
+          process.stderr.write(`hyperscope: ${sentence}\n`);
         server.close();
         for (const socket of this.waiting.keys()) socket.destroy();
         resolve(status);
@@ -184,6 +194,11 @@ class GdbServer {
     session.halt();
     if (partition.end && !extendedMode) this.finish(partition.end.status);
     else this.acceptNext();
+  }
+
+  private interrupted(): void {
+    this.client?.socket.destroy();
+    this.finish(INTERRUPTED_STATUS);
   }
 
   private schedule(): void {

@@ -1,6 +1,6 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { type FileAccess, ProgramError } from '../programs/program.ts';
+import { type FileAccess, type FilePiece, ProgramError } from '../programs/program.ts';
 import { nodeFolder } from './node-folder.ts';
 import { UsageError } from './usage.ts';
 
@@ -45,6 +45,24 @@ function reading<Result>(file: string, action: () => Result): Result {
   }
 }
 
+function writing(file: string, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    throw new ProgramError(`${file} can't be written: ${fileProblem(error)}.`, file);
+  }
+}
+
+function changeFile(file: string, pieces: Iterable<FilePiece>): void {
+  const descriptor = openSync(file, 'r+');
+  try {
+    for (const { offset, bytes } of pieces)
+      for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done, bytes.length - done, offset + done);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /** A file is open only while it is read: nobody would say when it isn't wanted any more. */
 function readRange(file: string, offset: number, length: number): Uint8Array {
   const descriptor = openSync(file, 'r');
@@ -75,6 +93,7 @@ export const nodeFiles: FileAccess = {
     });
     return { size, read: (offset, length) => reading(file, () => readRange(file, offset, length)) };
   },
+  change: (file, pieces) => writing(file, () => changeFile(file, pieces)),
   openFolder: nodeFolder,
   exists: (file) => existsSync(file),
   resolve: (from, relative) => (path.isAbsolute(relative) ? relative : path.join(path.dirname(from), relative)),

@@ -102,17 +102,21 @@ function oneOf<Value extends string>(text: string, option: string, values: reado
   return value;
 }
 
-/** `FILE`, `FILE,ro`, `FILE,serial=ABC,queues=2`. Throws UsageError. */
+/** `FILE`, `FILE,ro`, `FILE,write=on`, `FILE,serial=ABC,queues=2`. Throws UsageError. */
 function parseDisk(text: string): string | DiskRequest {
-  const request: { file: string; serial?: string; readOnly?: boolean; queues?: number } = { file: text };
+  const request: { file: string; serial?: string; readOnly?: boolean; write?: boolean; queues?: number } = { file: text };
   // From the end, so that a file's name may have commas, too.
   for (;;) {
     const [, file, word, value] = /^(.+),(?:ro|(\w+)=([^,]*))$/.exec(request.file) ?? [];
     if (file === undefined) break;
     if (word === undefined) request.readOnly = true;
     else if (word === 'serial') request.serial = value;
+    else if (word === 'write') request.write = oneOf(value ?? '', 'disk write', ['on', 'off']) === 'on';
     else if (word === 'queues') request.queues = Number(parseCount(value ?? '', 'disk queues'));
-    else throw new UsageError(`--disk takes a file and behind it ro, serial=TEXT or queues=N with commas, not "${word}=".`);
+    else
+      throw new UsageError(
+        `--disk takes a file and behind it ro, write=on, serial=TEXT or queues=N with commas, not "${word}=".`,
+      );
     request.file = file;
   }
   return request.file === text ? text : request;

@@ -7,6 +7,7 @@ import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { createPartition } from '../platforms/create-partition.ts';
 import { openDisk } from '../platforms/open-disk.ts';
 import { openShare } from '../platforms/open-share.ts';
+import { writeBack } from '../platforms/write-back.ts';
 import { loadProgram } from '../programs/load-program.ts';
 import { openSymbols } from '../symbols/open-symbols.ts';
 import { captureFile } from './capture-file.ts';
@@ -18,6 +19,7 @@ import { RawTerminal } from './raw-terminal.ts';
 import { RealTime, soon, WAIT } from './real-time.ts';
 import { tellRefusals } from './refusals.ts';
 import { ShutdownRequests } from './shutdown-requests.ts';
+import { onSignals } from './signals.ts';
 import { UsageError } from './usage.ts';
 
 /** Milliseconds between two looks at the clock, at stdin and at what the guest prints; and the instructions that this may be. */
@@ -73,10 +75,16 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   // Sees crashes before they change anything.
   const session = options.crashReport === undefined ? undefined : new DebugSession(partition, openSymbols(program));
   session?.continue();
-  const input = new StandardInput(partition, mayBeLinux(program));
-  const outcome = await runToEnd(partition, options, started, session, input, () => problem).finally(() =>
-    partition.devices.disconnect(),
-  );
+  // A run that a signal ends keeps what its guest has written, too.
+  const keeps = disks.some(({ writesBack }) => writesBack);
+  const input = new StandardInput(partition, mayBeLinux(program), keeps);
+  const signals = keeps ? onSignals((name) => input.end(name)) : undefined;
+  const outcome = await runToEnd(partition, options, started, session, input, () => problem).finally(() => {
+    signals?.forget();
+    partition.devices.disconnect();
+    for (const sentence of writeBack({ devices: partition.devices, disks }, nodeFiles))
+      process.stderr.write(`hyperscope: ${sentence}\n`);
+  });
   journal?.close();
   const seconds = (performance.now() - started) / 1000;
   report(partition, options, outcome, seconds);
@@ -116,7 +124,8 @@ async function runToEnd(
       if (stop.kind !== 'idle') await input.turn(stop.kind === 'waiting');
       else if (!(await input.wait(options.timeout === undefined ? undefined : started + options.timeout * 1000)))
         return { status: 0, message: 'The guest waits for input, and no more can come.' };
-      if (input.wantsEnd) return { status: INTERRUPTED_STATUS, message: 'The guest was ended by Ctrl+A X.' };
+      if (input.wantsEnd !== undefined)
+        return { status: INTERRUPTED_STATUS, message: `The guest was ended by ${input.wantsEnd}.` };
       const failure = problem();
       if (failure !== undefined) throw new UsageError(failure);
     }
@@ -127,8 +136,8 @@ async function runToEnd(
 
 /** Hands what comes on stdin to the guest's serial console; from a terminal each key at once, where `isRaw` says so. */
 class StandardInput {
-  /** The user has ended the guest. */
-  wantsEnd = false;
+  /** How the user has ended the guest. */
+  wantsEnd: string | undefined;
   private ended = false;
   private wake: (() => void) | undefined;
   private readonly onData: (chunk: Buffer) => void;
@@ -139,14 +148,12 @@ class StandardInput {
   constructor(
     private readonly partition: GuestPartition,
     isRaw: boolean,
+    /** A signal ends the run, and not this process at once. */
+    endsBySignal: boolean,
   ) {
-    const end = () => {
-      this.wantsEnd = true;
-      this.wake?.();
-    };
     const ask = () => void this.asks.ask();
-    this.asks = new ShutdownRequests(partition);
-    this.terminal = isRaw ? RawTerminal.open(partition, { end, ask }) : undefined;
+    this.asks = new ShutdownRequests(partition, endsBySignal ? () => this.end('SIGTERM') : undefined);
+    this.terminal = isRaw ? RawTerminal.open(partition, { end: () => this.end('Ctrl+A X'), ask }) : undefined;
     this.onData = (chunk) => {
       const keys = this.terminal?.keys.take(chunk) ?? chunk;
       if (keys.length > 0) partition.sendConsole(keys);
@@ -162,6 +169,12 @@ class StandardInput {
     process.stdin.on('data', this.onData);
     process.stdin.on('end', this.onEnd);
     process.stdin.on('error', this.onEnd);
+  }
+
+  /** Has the guest end soon. */
+  end(how: string): void {
+    this.wantsEnd = how;
+    this.wake?.();
   }
 
   /** Somebody may type, or the network leads somewhere. */

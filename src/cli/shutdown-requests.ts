@@ -9,12 +9,21 @@ const SIGNAL = 'SIGTERM';
  */
 export class ShutdownRequests {
   private readonly onSignal = () => {
-    // The next signal finds no listener.
-    this.close();
-    if (!this.ask()) process.kill(process.pid, SIGNAL);
+    const isFirst = !this.wasAsked;
+    this.wasAsked = true;
+    // Without an end of its own for the run, the next signal finds no listener.
+    if (!this.end) this.close();
+    if (isFirst && this.ask()) return;
+    if (this.end) this.end();
+    else process.kill(process.pid, SIGNAL);
   };
+  private wasAsked = false;
 
-  constructor(private readonly partition: Partition) {
+  constructor(
+    private readonly partition: Partition,
+    /** Ends the run; the signal ends the process at once when missing. */
+    private readonly end?: () => void,
+  ) {
     process.on(SIGNAL, this.onSignal);
   }
 

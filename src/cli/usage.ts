@@ -35,8 +35,9 @@ sector, a disk image or a flat binary.
   --translator SIZE|off   how much translated code each vCPU keeps (default 16M), or none: it changes only the speed
   --append TEXT           command line for the guest, as its boot protocol has it
   --initrd FILE           initial RAM disk or module
-  --disk FILE[,ro][,serial=TEXT][,queues=N]
-                          a disk for virtio, raw or qcow2; once for each disk. What is written stays in memory
+  --disk FILE[,ro][,write=on][,serial=TEXT][,queues=N]
+                          a disk for virtio, on hyperv for SCSI, raw or qcow2; once for each disk. What is written
+                          stays in memory; with write=on it is in the (raw) image after the run
   --channel NAME[=FILE]   a named port of the virtio console; what the guest writes there goes to FILE, or to stderr
   --balloon               a virtio memory balloon, by which the guest reports pages that it doesn't use
   --net NAME              a network card, on a network of this machine's user (user), or none (default)

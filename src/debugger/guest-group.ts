@@ -1,4 +1,6 @@
 import type { Host } from '../hypervisor/host/host.ts';
+import { writeBack } from '../platforms/write-back.ts';
+import type { FileAccess } from '../programs/program.ts';
 import type { LaunchConfiguration } from './configuration/launch-configuration.ts';
 import type { Guest } from './launch-guest.ts';
 import type { MotionScope } from './run-control/control.ts';
@@ -50,6 +52,11 @@ export class GuestGroup {
   replace(before: GuestGroup): void {
     for (const { partition } of before.guests) before.host.destroy(partition);
     this.host.journal.follow(before.host.journal);
+  }
+
+  /** Writes what guests wrote to disks into the images that are to keep it. Gives a sentence for each that couldn't be written. */
+  writeBack(files: FileAccess): readonly string[] {
+    return this.guests.flatMap(({ partition: { devices }, disks }) => writeBack({ devices, disks }, files));
   }
 
   /** Some guest moves. */

@@ -1,6 +1,6 @@
 import { Host } from '../hypervisor/host/host.ts';
 import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
-import { ConfigurationError } from '../platforms/configuration.ts';
+import { ConfigurationError, type PartitionDisk, whyNoWriteBack } from '../platforms/configuration.ts';
 import { createPartition, vendorOf } from '../platforms/create-partition.ts';
 import { openDisk } from '../platforms/open-disk.ts';
 import { openShare } from '../platforms/open-share.ts';
@@ -30,6 +30,7 @@ export interface Guest {
   readonly program: Program;
   readonly partition: GuestPartition;
   readonly session: DebugSession;
+  readonly disks: readonly PartitionDisk[];
 }
 
 /** Told before a program is read, which is all that can take long, with its path and its size in bytes. */
@@ -59,7 +60,11 @@ export function launchGuests(
       if (!(error instanceof ConfigurationError) || configuration.partitions.length === 1) throw error;
       throw new ConfigurationError(`Partition "${member.name}" can't be made: ${error.message}`);
     }
-  return new GuestGroup(host, guests, configuration);
+  const group = new GuestGroup(host, guests, configuration);
+  const problem = whyNoWriteBack(guests.flatMap(({ disks }) => disks));
+  if (problem === undefined) return group;
+  for (const { partition } of guests) partition.destroy();
+  throw new ConfigurationError(problem);
 }
 
 /** Makes a guest that is alone. Throws as {@link launchGuests} does. */
@@ -82,6 +87,7 @@ function makeGuest(
   onLoad(member.program, bytes.length);
   const loadAddress = member.loadAddress === undefined ? undefined : parseAddress(member.loadAddress);
   const program = loadProgram(bytes, member.program, { loadAddress, mode: member.mode }, files);
+  const disks = (member.disk ?? []).map((disk) => openDisk(disk, files));
   const partition = createPartition(
     {
       platform: member.platform ?? 'kvm',
@@ -105,7 +111,7 @@ function makeGuest(
         vsock: member.vsock,
         shares: member.shares?.map((share) => openShare(share, files)),
       },
-      disks: member.disk?.map((disk) => openDisk(disk, files)),
+      disks,
       network: networks.planOf(member),
       vsockPorts: networks.vsockPlanOf(member),
     },
@@ -119,7 +125,7 @@ function makeGuest(
     (member.symbols ?? []).map((path) => SymbolFile.read(path, files)),
   );
   session.interruptsWhileStepping = interruptsWhileStepping;
-  return { index, configuration: member, program, partition, session };
+  return { index, configuration: member, program, partition, session, disks };
 }
 
 /** No kernel is smaller, in bytes, and none is an assembled program. */

@@ -29,6 +29,8 @@ export type MachineName = (typeof MACHINE_NAMES)[number];
 /** A disk, by what the user calls its image. */
 export interface PartitionDisk extends VirtioDisk {
   readonly path: string;
+  /** What the guest writes goes into the image when the run is over. */
+  readonly writesBack?: boolean;
 }
 
 /** What a partition is to be: plain data, from a command line or a launch configuration. */
@@ -47,7 +49,7 @@ export interface PartitionConfiguration {
   readonly initrd?: Uint8Array;
   /** Which devices the machine has. Without a name: a microvm that has only what its program looks for. */
   readonly machine?: MachineName;
-  /** Disks, which the guest reaches by virtio, or on Hyper-V by SCSI. What it writes stays in the partition. */
+  /** Disks, which the guest reaches by virtio, or on Hyper-V by SCSI. What it writes stays in the partition, unless it is to be written back. */
   readonly disks?: readonly PartitionDisk[];
   /** Virtio devices and ports that a machine has only for who asks. */
   readonly virtio?: Omit<VirtioConfiguration, 'disks'>;
@@ -138,6 +140,8 @@ function checkDisks({ disks = [], platform, machine }: PartitionConfiguration): 
   else if (disks.length > MOST_DISKS && machine !== 'pc')
     throw new ConfigurationError(`A partition can have ${MOST_DISKS} disks; ${disks.length} were asked for.`);
   for (const disk of disks) checkDisk(disk);
+  const problem = whyNoWriteBack(disks);
+  if (problem !== undefined) throw new ConfigurationError(problem);
 }
 
 /** On Hyper-V disks are the logical units of one SCSI controller. */
@@ -160,6 +164,16 @@ function checkVirtio(configuration: PartitionConfiguration): void {
   const wanted = { ...virtio, disks: isVirtio ? disks : [], network: isVirtio && network !== undefined };
   const problem = whyNoVirtio(wanted, platform, machine) ?? (vsockPorts && whyNoPorts(vsockPorts, virtio.vsock));
   if (problem !== undefined) throw new ConfigurationError(problem);
+}
+
+/** Why images can't be written back: two disks that have the same one would each undo what the other wrote. */
+export function whyNoWriteBack(disks: readonly PartitionDisk[]): string | undefined {
+  const twice = disks.find(({ path, writesBack }, index) =>
+    disks.some((other, place) => place !== index && other.path === path && (writesBack || other.writesBack)),
+  );
+  return (
+    twice && `The disk image ${twice.path} is written back, so that no other disk can have it; give each an image of its own.`
+  );
 }
 
 function checkDisk({ path, image, serial = '', queues = 1 }: PartitionDisk): void {

@@ -81,6 +81,12 @@ export interface OpenFile {
   read(offset: number, length: number): Uint8Array;
 }
 
+/** Bytes of a file, from `offset` on. */
+export interface FilePiece {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
 /** The one way to read files below cli/: given to whoever needs it. Paths are as the user or a source file has them. */
 export interface FileAccess {
   /** Throws ProgramError with a plain sentence when the file can't be read. */
@@ -89,6 +95,8 @@ export interface FileAccess {
   open?(path: string): OpenFile;
   /** A folder to be shared with a guest; who has no folders lacks this. Throws as `read` does. */
   openFolder?(path: string): HostFolder;
+  /** Writes pieces into a file that is there, and leaves the rest as it is; who can't write lacks this. Throws as `read` does. */
+  change?(path: string, pieces: Iterable<FilePiece>): void;
   exists(path: string): boolean;
   /** `relative` as seen from the folder of `from`. */
   resolve(from: string, relative: string): string;

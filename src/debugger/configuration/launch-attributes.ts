@@ -77,10 +77,11 @@ const diskObject = v.strictObject({
   file: v.string(),
   serial: v.optional(v.string()),
   readOnly: v.optional(v.boolean()),
+  write: v.optional(v.boolean()),
   queues: v.optional(wholeNumber(1, MOST_QUEUES)),
 });
 const shareObject = v.strictObject({ tag: v.string(), folder: v.string(), readOnly: v.optional(v.boolean()) }, NO_SHARES);
-const NO_DISK = `must be a list of files such as ["disk.img"], or of objects with "file", "serial", "readOnly" and "queues" (1 to ${MOST_QUEUES})`;
+const NO_DISK = `must be a list of files such as ["disk.img"], or of objects with "file", "serial", "readOnly", "write" and "queues" (1 to ${MOST_QUEUES})`;
 const NO_NAMES = 'must be a list of names such as ["org.hyperscope.agent"]';
 const NO_FILES = 'must be a list of files such as ["disk.img"]';
 
@@ -150,7 +151,7 @@ const partitionAttributes = {
   disk: {
     schema: v.array(v.union([v.string(), diskObject], NO_DISK), NO_FILES),
     description:
-      'Disks of the machine: images, raw or qcow2, such as `["disk.img"]`, or objects with more: `{ "file": "disk.qcow2", "serial": "A1", "readOnly": true, "queues": 2 }`. The guest reaches them by virtio; what it writes stays in memory, and the files are not changed.',
+      'Disks of the machine: images, raw or qcow2, such as `["disk.img"]`, or objects with more: `{ "file": "disk.qcow2", "serial": "A1", "readOnly": true, "queues": 2 }`. The guest reaches them by virtio, on `hyperv` by SCSI; what it writes stays in memory, and the files are not changed, but for raw images with `"write": true`, which have it when the session is over.',
   },
   channels: {
     schema: v.array(v.string(NO_NAMES), NO_NAMES),

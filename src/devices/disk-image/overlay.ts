@@ -78,6 +78,16 @@ export class OverlaidImage {
     return made;
   }
 
+  /** What was written, as pieces of the disk, in the order of their places. */
+  *changes(): Iterable<{ readonly offset: number; readonly bytes: Uint8Array }> {
+    for (const number of [...this.clusters.keys()].sort((a, b) => a - b)) {
+      const offset = number * CLUSTER;
+      const cluster = this.clusters.get(number) ?? ZEROES;
+      const bytes = cluster === ZEROES ? new Uint8Array(CLUSTER) : cluster;
+      yield { offset, bytes: bytes.subarray(0, Math.min(CLUSTER, this.size - offset)) };
+    }
+  }
+
   /** What was written, for the state hash: the same bytes for the same contents, in whatever order they came. Nothing at first. */
   *contents(): Iterable<Uint8Array> {
     for (const number of [...this.clusters.keys()].sort((a, b) => a - b)) {
