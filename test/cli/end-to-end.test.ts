@@ -271,6 +271,36 @@ quit:
   });
 });
 
+describe('a disk that is written back', () => {
+  /** Copies the first sector to the last one. */
+  const program = path.join(root, 'samples/kvm/virtio-blk.asm');
+  const disk = () =>
+    write(
+      'written.img',
+      Uint8Array.from({ length: 2048 }, (_, at) => 1 + Math.floor(at / 512)),
+    );
+  const endless = () => write('endless-disk.asm', readFileSync(program, 'utf8').replace('mov dx, POWER_OFF', 'jmp $'));
+
+  test('has what the guest wrote when the run is over, whatever ends it', () => {
+    const image = disk();
+    expect(hyperscope(['run', program, '--disk', image]).status).toBe(0);
+    expect(readFileSync(image)[2047]).toBe(4);
+    expect(hyperscope(['run', program, '--disk', `${image},write=on`]).status).toBe(0);
+    expect(readFileSync(image)[2047]).toBe(1);
+    const cut = disk();
+    expect(hyperscope(['run', endless(), '--disk', `${cut},write=on`, '--max-instructions', '1000000']).status).toBe(124);
+    expect(readFileSync(cut)[2047]).toBe(1);
+  });
+
+  test.each(['SIGINT', 'SIGTERM'] as const)('has it when %s ends the run', async (signal) => {
+    const image = disk();
+    const child = spawn('node', [cli, 'run', endless(), '--disk', `${image},write=on`]);
+    child.stdout.once('data', () => child.kill(signal));
+    const [status] = await once(child, 'exit');
+    expect([status, readFileSync(image)[2047]]).toEqual([130, 1]);
+  });
+});
+
 describe('hyperscope', () => {
   test('helps', () => {
     expect(hyperscope(['help']).out).toContain('Usage: hyperscope COMMAND');

@@ -26,6 +26,11 @@ describe('the options of run', () => {
     expect(parseRunOptions(['a.asm', '--disk', 'a,b.img,ro,serial=A 1,queues=4']).disks).toEqual([
       { file: 'a,b.img', readOnly: true, serial: 'A 1', queues: 4 },
     ]);
+    expect(parseRunOptions(['a.asm', '--disk', 'a.img,write=on', '--disk', 'b.img,write=off']).disks).toEqual([
+      { file: 'a.img', write: true },
+      { file: 'b.img', write: false },
+    ]);
+    expect(() => parseRunOptions(['a.asm', '--disk', 'a.img,write=yes'])).toThrow('--disk write takes on, off, not "yes".');
     const { configuration, channelFiles } = parseRunOptions(['a.asm', '--channel', 'a', '--channel', 'b=out.txt']);
     expect(configuration.virtio).toEqual({ channels: ['a', 'b'], balloon: false });
     expect([...channelFiles]).toEqual([['b', 'out.txt']]);

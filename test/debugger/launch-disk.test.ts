@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest';
-import { launchGuest } from '../../src/debugger/launch-guest.ts';
+import { describe, expect, test } from 'vitest';
+import { launchGuest, launchGuests } from '../../src/debugger/launch-guest.ts';
 import { type FileAccess, ProgramError } from '../../src/programs/program.ts';
+import { handMade } from '../devices/disk-image/qcow2-file.ts';
 
 const FILES: Readonly<Record<string, Uint8Array>> = {
   'guest.asm': new TextEncoder().encode('bits 64\n_start: hlt\n'),
@@ -58,4 +59,63 @@ test.each([
   [[{ file: 'disk.img', queues: 2 }], 'Queues are those of a virtio disk, but on hyperv disk disk.img is a SCSI one'],
 ])('a disk that can not be on hyperv is refused', (disk, message) => {
   expect(() => launch(disk, { platform: 'hyperv' })).toThrow(message);
+});
+
+describe.each(['kvm', 'hyperv'] as const)('what a guest on %s writes', (platform) => {
+  const image = new Uint8Array(3 * 512);
+  const images: Record<string, Uint8Array> = { 'disk.img': image, 'other.img': new Uint8Array(512) };
+  const writable: FileAccess = {
+    ...files,
+    read: (path) => images[path] ?? files.read(path),
+    change: (path, pieces) => {
+      for (const { offset, bytes } of pieces) images[path]?.set(bytes, offset);
+    },
+  };
+  const start = (...disk: readonly unknown[]) => launchGuests({ program: 'guest.asm', memory: '16M', platform, disk }, writable);
+
+  test('is in the image when it is written back, and nowhere else', () => {
+    const group = start({ file: 'disk.img', write: true }, 'other.img');
+    for (const disk of group.first.partition.devices.disks) disk.write(disk.size - 512, new Uint8Array(512).fill(7));
+    group.first.partition.devices.disks[0]?.clear(0, 512);
+    expect([image[1023], image[1024]]).toEqual([0, 0]);
+    expect(group.writeBack(writable)).toEqual([]);
+    expect([image.length, image[1023], image[1024], image[1535]]).toEqual([3 * 512, 0, 7, 7]);
+    expect(images['other.img']?.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('makes no image of another kind of it', () => {
+    const group = start({ file: 'disk.img', write: true });
+    const magic = Uint8Array.of(0x51, 0x46, 0x49, 0xfb);
+    group.first.partition.devices.disks[0]?.write(0, magic);
+    expect(group.writeBack(writable)).toEqual([expect.stringContaining('look like that of a qcow2 image')]);
+    expect(image[0]).toBe(0);
+  });
+
+  test('is told to be lost where it can not be written', () => {
+    const group = start({ file: 'disk.img', write: true });
+    group.first.partition.devices.disks[0]?.write(0, Uint8Array.of(1));
+    const full: FileAccess = {
+      ...writable,
+      change: () => {
+        throw new ProgramError("disk.img can't be written: the disk is full.", 'disk.img');
+      },
+    };
+    expect(group.writeBack(full)).toEqual([
+      "What the guest wrote to disk disk.img is not in it: disk.img can't be written: the disk is full.",
+    ]);
+  });
+
+  test('can not be kept by a disk that is read only, qcow2, or of two places', () => {
+    images['disk.qcow2'] = handMade().bytes;
+    expect(() => start({ file: 'disk.img', write: true, readOnly: true })).toThrow('read only and written back');
+    expect(() => start({ file: 'disk.qcow2', write: true })).toThrow('is qcow2, which is only read; make a raw one');
+    expect(() => start({ file: 'disk.img', write: true }, 'disk.img')).toThrow('no other disk can have it');
+    expect(() => launch([{ file: 'disk.img', write: true }])).toThrow('where there are no files to write');
+    const member = { program: 'guest.asm', memory: '16M', platform, disk: [{ file: 'disk.img', write: true }] };
+    const two = [
+      { name: 'a', ...member },
+      { name: 'b', ...member },
+    ];
+    expect(() => launchGuests({ partitions: two }, writable)).toThrow('no other disk can have it');
+  });
 });
