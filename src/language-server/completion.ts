@@ -1,7 +1,16 @@
 import { type CompletionItem, CompletionItemKind, type Position } from 'vscode-languageserver';
 import { stripComment } from '../programs/assembler/lexer.ts';
-import { describeHypercall, describeWord } from './hover.ts';
-import { directives, hypercalls, mnemonics, msrs, ports, preprocessorDirectives, registers } from './reference-tables.ts';
+import { describeHypercall, describeHypervCall, describeWord } from './hover.ts';
+import {
+  directives,
+  hypercalls,
+  hypervCalls,
+  mnemonics,
+  msrs,
+  ports,
+  preprocessorDirectives,
+  registers,
+} from './reference-tables.ts';
 import { commentOf, type DefinitionKind, type Occurrence } from './source-index.ts';
 import type { Sources } from './sources.ts';
 
@@ -79,7 +88,10 @@ function numbers(before: string): CompletionItem[] {
     sortText: `0${name}`,
   });
   if (/\bmov\s+[re]?cx\s*,\s*\w*$/i.test(before))
-    return msrs.map(({ index, name, description }) => item(name, index, 'MSR', description));
+    return [
+      ...msrs.map(({ index, name, description }) => item(name, index, 'MSR', description)),
+      ...hypervCalls.map((call) => item(call.name, call.code, 'hypercall of Hyper-V', describeHypervCall(call))),
+    ];
   if (/\bmov\s+[re]?dx\s*,\s*\w*$|\bin\s+\w+\s*,\s*\w*$|\bout\s+\w*$/i.test(before))
     return ports.map(({ first, device, description }) =>
       item(`${device} 0x${first.toString(16)}`, first, 'I/O port', description),

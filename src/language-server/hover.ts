@@ -2,13 +2,27 @@ import type { Hover, Position } from 'vscode-languageserver';
 import { parseNumber } from '../programs/assembler/lexer.ts';
 import { type InstructionDefinition, type OperandForm, parseForm } from '../x86/notation.ts';
 import { findDefinition } from './navigation.ts';
-import { describeRegister, exitNote, findDirective, hypercalls, instructionsNamed, msrs, ports } from './reference-tables.ts';
+import {
+  describeRegister,
+  exitNote,
+  findDirective,
+  type HypervCall,
+  hypercalls,
+  hypervCalls,
+  instructionsNamed,
+  msrs,
+  ports,
+} from './reference-tables.ts';
 import { commentOf, type DefinitionKind, type Occurrence } from './source-index.ts';
 import type { Sources } from './sources.ts';
 
 const WORD = /%?[A-Za-z_?.@$0-9][\w$#@~.?]*/g;
 /** Lines below a constant in which a hypercall instruction makes it a hypercall's number. */
 const HYPERCALL_DISTANCE = 12;
+/** The instruction, or a call of the page that has it. */
+const HYPERCALL = /^[^;]*\b(?:vmm?call\b|call\s[^;]*hypercall)/i;
+/** Bits of a control word of Hyper-V's that say which call it is. */
+const CALL_CODE = 0xffffn;
 const MAX_FORMS = 12;
 
 /** What there is to say about the word under the cursor. */
@@ -21,8 +35,10 @@ export function hover(sources: Sources, path: string, position: Position): Hover
   );
   if (!match) return undefined;
   const [word] = match;
-  const value = describeNumber(word, index.lines, position.line) ?? describeSymbol(sources, path, position) ?? describeWord(word);
-  if (value === undefined) return undefined;
+  const found = describeNumber(word, index.lines, position.line) ?? describeSymbol(sources, path, position) ?? describeWord(word);
+  const call = hypervCalls.find(({ name }) => name === word);
+  const value = [found, call && describeHypervCall(call)].filter((part) => part !== undefined).join('\n\n');
+  if (value === '') return undefined;
   const start = { line: position.line, character: match.index };
   return {
     contents: { kind: 'markdown', value },
@@ -162,9 +178,13 @@ function describeNumber(word: string, lines: readonly string[], line: number): s
   const port = ports.find(({ first, last }) => BigInt(first) <= value && value <= BigInt(last));
   if (port && /\b(in|out|dx|equ|%define|insb?|outsb?)\b/i.test(text))
     meanings.push(`I/O port of \`${port.device}\`: ${port.description}`);
-  const called = lines.slice(line, line + HYPERCALL_DISTANCE).some((below) => /^[^;]*\bvmm?call\b/i.test(below));
+  const called = lines.slice(line, line + HYPERCALL_DISTANCE).some((below) => HYPERCALL.test(below));
   const call = hypercalls.find(({ number }) => BigInt(number) === value);
   if (call && ((called && /\b[re]?ax\b/i.test(text)) || /hc_|hypercall/i.test(text))) meanings.push(describeHypercall(call));
+  if ((called && /\b[re]?cx\b/i.test(text)) || /hvcall/i.test(text)) {
+    const hyperv = hypervCalls.find(({ code }) => BigInt(code) === (value & CALL_CODE));
+    if (hyperv) meanings.push(describeHypervCall(hyperv));
+  }
   const forms = [`0x${value.toString(16)}`, value.toString(), ...(value < 0x1_0000n ? [`0b${value.toString(2)}`] : [])];
   return [forms.map((form) => `\`${form}\``).join(' · '), ...meanings].join('\n\n');
 }
@@ -173,6 +193,29 @@ export function describeHypercall(call: (typeof hypercalls)[number]): string {
   const registers = ['rbx', 'rcx', 'rdx', 'rsi'];
   const takes = call.arguments.map((name, index) => `\`${registers[index]}\` ${name}`).join(', ');
   return `KVM hypercall ${call.number} **${call.name}** — ${call.description}${takes === '' ? '' : `. Takes ${takes}`}`;
+}
+
+/** A call of Hyper-V's with what it takes and gives, in order. */
+export function describeHypervCall({
+  code,
+  name,
+  description,
+  input,
+  element,
+  output,
+  outputElement,
+  isRep,
+}: HypervCall): string {
+  const fields = (layout: HypervCall['input']) => layout.fields.map((field) => `\`${field.name}\` (${field.size})`).join(', ');
+  const part = (verb: string, layout: HypervCall['input']) => (layout.size === 0 ? [] : [`${verb} ${fields(layout)}`]);
+  const parts = [
+    ...part('Takes', input),
+    ...part('For each element of its list', element),
+    ...part('Gives', output),
+    ...part('Gives for each element', outputElement),
+  ];
+  const kind = isRep ? ', a rep call' : '';
+  return [`Hyper-V hypercall 0x${code.toString(16)} **${name}**${kind} — ${description}`, ...parts].join('. ');
 }
 
 // --- symbols ---------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import { PORT_REFERENCE, type PortReference } from '../devices/port-reference.ts';
+import { HYPERCALL_REFERENCE as HYPERV_CALLS, type HypercallRow as HypervCall } from '../platforms/hyperv/abi/hypercalls.ts';
 import { HYPERCALL_REFERENCE } from '../platforms/kvm/abi/hypercalls.ts';
 import { MSR_REFERENCE } from '../platforms/kvm/abi/msrs.ts';
 import { msrReference } from '../processor/models/msr-table.ts';
@@ -19,6 +20,8 @@ export type HypercallRow = (typeof HYPERCALL_REFERENCE)[number];
 export const msrs: readonly MsrRow[] = [...msrReference(), ...MSR_REFERENCE];
 export const ports: readonly PortReference[] = PORT_REFERENCE;
 export const hypercalls: readonly HypercallRow[] = HYPERCALL_REFERENCE;
+export type { HypervCall };
+export const hypervCalls: readonly HypervCall[] = HYPERV_CALLS;
 export const registers: ReadonlySet<string> = new Set(registerNames);
 
 const instructions = new Map<string, InstructionDefinition[]>();
@@ -99,8 +102,10 @@ const exitNotes: Readonly<Record<string, string>> = {
   outs: 'Leaves the guest for a device, unless the port is passed through.',
   rdmsr: 'Leaves the guest for MSRs whose bit is set in the MSR bitmap.',
   wrmsr: 'Leaves the guest for MSRs whose bit is set in the MSR bitmap.',
-  vmcall: 'Leaves the guest on Intel: a hypercall. #UD on AMD, where KVM patches in `vmmcall`.',
-  vmmcall: 'Leaves the guest on AMD: a hypercall. #UD on Intel, where KVM patches in `vmcall`.',
+  vmcall:
+    'Leaves the guest on Intel: a hypercall. #UD on AMD, where KVM patches in `vmmcall`; guests of Hyper-V call the hypercall page, which has the right one.',
+  vmmcall:
+    'Leaves the guest on AMD: a hypercall. #UD on Intel, where KVM patches in `vmcall`; guests of Hyper-V call the hypercall page, which has the right one.',
   invlpg: 'Leaves the guest only where the hypervisor keeps shadow page tables.',
   pause: 'Leaves the guest after many in a row, when the hypervisor watches for spinning.',
   rdtsc: 'Leaves the guest where the hypervisor emulates the time-stamp counter.',

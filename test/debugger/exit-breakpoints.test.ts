@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { breakpointLike } from '../../src/debugger/breakpoints/exit-breakpoints.ts';
+import { breakpointLike, matchesPattern, parseExitPattern } from '../../src/debugger/breakpoints/exit-breakpoints.ts';
 import type { ExitReason } from '../../src/processor/exit.ts';
 
 describe('a breakpoint on exits like one', () => {
@@ -18,9 +18,40 @@ describe('a breakpoint on exits like one', () => {
     ['external-interrupt', 'external-interrupt 0x20', '0x0', 'exit:external-interrupt', 'vector == 0x20'],
     ['hypercall', 'vmcall KVM_HC_KICK_CPU', '0x0', 'hypercall:KVM_HC_KICK_CPU', undefined],
     ['hypercall', 'vmmcall hypercall 77', '0x0', 'hypercall:0x4d', undefined],
+    ['hypercall', 'vmcall HvCallSignalEvent(connection 0x10001, flag 0)', '0x0', 'hypercall:HvCallSignalEvent', undefined],
     ['hlt', 'hlt', '0x0', 'exit:hlt', undefined],
   ])('%s: %s', (reason, request, qualification, name, condition) => {
     const record = { seq: 1, partition: 1, vcpu: 0, icount: '1', rip: '0x1000', vmx: 0, svm: 0, reason, request, qualification };
     expect(breakpointLike(record)).toEqual(condition === undefined ? { name } : { name, condition });
+  });
+});
+
+describe('a breakpoint on a hypercall', () => {
+  test.each([
+    ['hyperv', 'hypercall:HvCallPostMessage', 0x5cn, 'control word'],
+    ['hyperv', 'hypercall: postmessage', 0x5cn, 'control word'],
+    ['hyperv', 'hypercall:0x5d', 0x5dn, 'control word'],
+    ['kvm', 'hypercall:send_ipi', 10n, 'rax'],
+  ] as const)('of %s is read: %s', (platform, text, hypercall, numberIn) => {
+    expect(parseExitPattern(text, platform)).toEqual({ reason: 'hypercall', hypercall, numberIn });
+  });
+
+  test('that does not exist is answered with names that are like it', () => {
+    expect(parseExitPattern('hypercall:Message', 'hyperv')).toBe(
+      'The platform hyperv has no hypercall "Message"; it has HvCallPostMessage, HvCallPostMessageDirect.',
+    );
+    expect(parseExitPattern('hypercall:nothing', 'hyperv')).toMatch(/it has HvCallSwitchVirtualAddressSpace, .* and \d+ more\.$/);
+  });
+
+  test.each([
+    [64, { 1: 0x3_0001_005cn }, true],
+    [64, { 0: 0x5cn }, false],
+    [32, { 0: 0xffff_ffff_0001_005cn }, true],
+    [32, { 1: 0x5cn }, false],
+  ] as const)('of Hyper-V is found in the control word of %s-bit code', (mode, registers, expected) => {
+    const gpr = (index: number) => (registers as Readonly<Record<number, bigint>>)[index] ?? 0n;
+    const exit = { reason: 'hypercall', instruction: 'vmcall', rip: 0n, instructionLength: 3, icount: 0n } as const;
+    const pattern = { reason: 'hypercall', hypercall: 0x5cn, numberIn: 'control word' } as const;
+    expect(matchesPattern(pattern, exit, { mode, state: { gpr } })).toBe(expected);
   });
 });

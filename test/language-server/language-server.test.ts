@@ -103,6 +103,14 @@ describe('hover', () => {
     expect(hoverText('  mov eax, 5|\n')).not.toContain('KVM_HC_KICK_CPU');
   });
 
+  test('names a hypercall of Hyper-V by its number and by its name', () => {
+    const text = hoverText('  mov ecx, 0x1005|d\n  call [rel hypercall_page]');
+    expect(text).toContain('Hyper-V hypercall 0x5d **HvCallSignalEvent** — sets an event flag');
+    expect(text).toContain('Takes `connection` (4), `flag` (2)');
+    expect(hoverText('HvCallPostMess|age equ 0x5c')).toContain('`payloadSize` (4), `payload` (240)');
+    expect(hoverText('  mov ecx, 0x5|d\n')).not.toContain('HvCallSignalEvent');
+  });
+
   test('shows of a symbol its definition, value and comment', () => {
     const text = hoverText('; Serial port.\nCOM1 equ 0x3f8\n  mov dx, CO|M1');
     expect(text).toContain('constant, 0x3f8');
@@ -139,6 +147,7 @@ describe('completion', () => {
     expect(labelsAt('  mov dx, |')).toContain('uart16550 0x3f8');
     expect(labelsAt('  mov eax, |')).toContain('KVM_HC_SEND_IPI');
     expect(labelsAt('  mov ebx, |')).not.toContain('KVM_HC_SEND_IPI');
+    expect(labelsAt('  mov rcx, |')).toContain('HvCallPostMessage');
   });
 
   test('offers the local labels of the label above, with their dot', () => {

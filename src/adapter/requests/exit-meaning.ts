@@ -2,6 +2,7 @@ import { Reg } from '../../devices/local-apic/registers.ts';
 import { portReference } from '../../devices/port-reference.ts';
 import type { ExitRecord } from '../../hypervisor/journal/exit-journal.ts';
 import { hypercallOf, leafOf, msrOf, pageOf, portOf } from '../../hypervisor/journal/exit-subject.ts';
+import { HYPERCALL_REFERENCE as HYPERV_CALLS } from '../../platforms/hyperv/abi/hypercalls.ts';
 import { SIGNATURE_LEAF } from '../../platforms/kvm/abi/cpuid.ts';
 import { HYPERCALL_REFERENCE } from '../../platforms/kvm/abi/hypercalls.ts';
 import { MSR_REFERENCE } from '../../platforms/kvm/abi/msrs.ts';
@@ -9,7 +10,7 @@ import { leafReference } from '../../processor/models/leaf-reference.ts';
 import { msrReference } from '../../processor/models/msr-table.ts';
 
 const msrs = new Map([...msrReference(), ...MSR_REFERENCE].map((row) => [row.index, row]));
-const hypercalls = new Map(HYPERCALL_REFERENCE.map(({ name, description }) => [name, description]));
+const hypercalls = new Map([...HYPERCALL_REFERENCE, ...HYPERV_CALLS].map(({ name, description }) => [name, description]));
 const apicRegisters = new Map<number, string>(Object.entries(Reg).map(([name, offset]) => [offset, name.replaceAll('_', ' ')]));
 
 /** What the port, MSR, leaf, register or hypercall of an exit is, in words; undefined where the tables have none. */

@@ -1,12 +1,14 @@
 import { describeFault } from '../../hypervisor/exits/describe.ts';
 import type { ExitRecord } from '../../hypervisor/journal/exit-journal.ts';
 import { controlRegisterOf, hypercallOf, ioAccess, leafOf, msrOf, vectorOf } from '../../hypervisor/journal/exit-subject.ts';
-import { HYPERCALL_REFERENCE } from '../../platforms/kvm/abi/hypercalls.ts';
+import { HYPERCALL_REFERENCE as HYPERV_CALLS } from '../../platforms/hyperv/abi/hypercalls.ts';
+import { HYPERCALL_REFERENCE as KVM_CALLS } from '../../platforms/kvm/abi/hypercalls.ts';
 import { EXIT_REASONS, type VmExit } from '../../processor/exit.ts';
+import type { Processor } from '../../processor/processor.ts';
 import { hex, parseAddress } from '../../x86/address.ts';
 import type { BreakpointRules } from './breakpoint.ts';
 
-/** A function breakpoint on the hypervisor's side: `exit:msr-write`, `hypercall:KVM_HC_SEND_IPI`, `hypercall:10`. */
+/** A function breakpoint on the hypervisor's side: `exit:msr-write`, `hypercall:KVM_HC_SEND_IPI`, `hypercall:PostMessage`, `hypercall:10`. */
 export interface ExitBreakpoint extends BreakpointRules {
   readonly id: number;
   readonly pattern: ExitPattern;
@@ -15,13 +17,39 @@ export interface ExitBreakpoint extends BreakpointRules {
 export interface ExitPattern {
   /** A reason, or undefined for every exit. */
   readonly reason?: string;
-  /** The hypercall's number (RAX). */
+  /** The hypercall's number. */
   readonly hypercall?: bigint;
+  /** Where the guest has put that: in RAX, or in Hyper-V's control word (RCX of 64-bit code, EAX of others), bits 15:0. */
+  readonly numberIn?: 'rax' | 'control word';
 }
 
+interface NamedCall {
+  readonly number: number;
+  readonly name: string;
+}
+
+const CALLS: Readonly<Record<string, readonly NamedCall[]>> = {
+  kvm: KVM_CALLS,
+  hyperv: HYPERV_CALLS.map(({ code, name }) => ({ number: code, name })),
+};
+
 /** Hypercalls by platform: what `hypercall:` can be followed by. */
-function hypercallsOf(platform: string): readonly { readonly number: number; readonly name: string }[] {
-  return platform === 'kvm' ? HYPERCALL_REFERENCE : [];
+export function hypercallsOf(platform: string): readonly NamedCall[] {
+  return CALLS[platform] ?? [];
+}
+
+/** Names that a message lists; of more it shows those that are like the one that was asked for. */
+const MOST_NAMES = 12;
+
+function namesLike(known: readonly NamedCall[], word: string): string {
+  if (known.length === 0) return 'it knows none by name; use a number';
+  const like = known.filter(({ name }) => name.toLowerCase().includes(word.toLowerCase()));
+  const shown = known.length <= MOST_NAMES || like.length === 0 ? known : like;
+  const more = shown.length > MOST_NAMES ? ` and ${shown.length - MOST_NAMES} more` : '';
+  return `it has ${shown
+    .slice(0, MOST_NAMES)
+    .map(({ name }) => name)
+    .join(', ')}${more}`;
 }
 
 /** Reads a function breakpoint's name. Undefined when it is no such pattern; a string says what is wrong with it. */
@@ -35,13 +63,13 @@ export function parseExitPattern(text: string, platform: string): ExitPattern | 
   }
   if (word === '*' || word === '') return { reason: 'hypercall' };
   const number = parseAddress(word);
-  if (number !== undefined) return { reason: 'hypercall', hypercall: number };
+  const numberIn = platform === 'hyperv' ? 'control word' : 'rax';
+  if (number !== undefined) return { reason: 'hypercall', hypercall: number, numberIn };
   const known = hypercallsOf(platform);
-  const plain = (name: string) => name.toLowerCase().replace(/^kvm_hc_/, '');
+  const plain = (name: string) => name.toLowerCase().replace(/^(?:kvm_hc_|hvcall)/, '');
   const found = known.find(({ name }) => plain(name) === plain(word));
-  if (found) return { reason: 'hypercall', hypercall: BigInt(found.number) };
-  const names = known.length > 0 ? `it has ${known.map(({ name }) => name).join(', ')}` : 'it knows none by name; use a number';
-  return `The platform ${platform} has no hypercall "${word}"; ${names}.`;
+  if (found) return { reason: 'hypercall', hypercall: BigInt(found.number), numberIn };
+  return `The platform ${platform} has no hypercall "${word}"; ${namesLike(known, word)}.`;
 }
 
 /** A function breakpoint on what a record of the journal tells of: the same reason, and the same port, MSR, address … */
@@ -95,7 +123,18 @@ function equal(name: string, value: string | undefined, more?: string): string |
   return value === undefined ? undefined : `${name} == ${value}${more === undefined ? '' : ` && ${more}`}`;
 }
 
-/** Whether an exit is meant. `rax` is what the guest left in RAX, cut to its mode's width. */
-export function matchesPattern({ reason, hypercall }: ExitPattern, exit: VmExit, rax: bigint): boolean {
-  return (reason === undefined || exit.reason === reason) && (hypercall === undefined || rax === hypercall);
+const RAX = 0;
+const RCX = 1;
+
+/** Whether an exit is meant, which a vCPU has just left for. */
+export function matchesPattern(
+  { reason, hypercall, numberIn }: ExitPattern,
+  exit: VmExit,
+  { state, mode }: Pick<Processor, 'mode'> & { readonly state: Pick<Processor['state'], 'gpr'> },
+): boolean {
+  if (reason !== undefined && exit.reason !== reason) return false;
+  if (hypercall === undefined) return true;
+  const register = state.gpr(numberIn === 'control word' && mode === 64 ? RCX : RAX);
+  const bits = numberIn === 'control word' ? 16 : mode === 64 ? 64 : 32;
+  return BigInt.asUintN(bits, register) === hypercall;
 }

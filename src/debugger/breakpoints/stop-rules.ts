@@ -165,9 +165,8 @@ export class StopRules {
   private judgeExitBreakpoints(vcpu: number, exit: VmExit): StopEvent | undefined {
     if (this.exits.length === 0) return undefined;
     const { processor } = this.session.vcpu(vcpu);
-    const rax = BigInt.asUintN(processor.mode === 64 ? 64 : 32, processor.state.gpr(0));
     for (const breakpoint of this.exits) {
-      if (!matchesPattern(breakpoint.pattern, exit, rax)) continue;
+      if (!matchesPattern(breakpoint.pattern, exit, processor)) continue;
       const verdict = this.ask(breakpoint, vcpu, exit);
       if (verdict.kind !== 'stop') continue;
       return { ...exitStop(vcpu, exit, verdict.problem), reason: 'breakpoint', hitBreakpoints: [breakpoint.id] };
