@@ -1,5 +1,6 @@
 import { PORT_REFERENCE, type PortReference } from '../devices/port-reference.ts';
 import { HYPERCALL_REFERENCE as HYPERV_CALLS, type HypercallRow as HypervCall } from '../platforms/hyperv/abi/hypercalls.ts';
+import { MSR_REFERENCE as HYPERV_MSRS } from '../platforms/hyperv/abi/msrs.ts';
 import { HYPERCALL_REFERENCE } from '../platforms/kvm/abi/hypercalls.ts';
 import { MSR_REFERENCE } from '../platforms/kvm/abi/msrs.ts';
 import { msrReference } from '../processor/models/msr-table.ts';
@@ -17,7 +18,7 @@ export interface MsrRow {
 }
 export type HypercallRow = (typeof HYPERCALL_REFERENCE)[number];
 
-export const msrs: readonly MsrRow[] = [...msrReference(), ...MSR_REFERENCE];
+export const msrs: readonly MsrRow[] = [...msrReference(), ...MSR_REFERENCE, ...HYPERV_MSRS];
 export const ports: readonly PortReference[] = PORT_REFERENCE;
 export const hypercalls: readonly HypercallRow[] = HYPERCALL_REFERENCE;
 export type { HypervCall };

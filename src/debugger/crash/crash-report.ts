@@ -40,6 +40,8 @@ export interface CrashReport {
   readonly faults: readonly CrashFault[];
   /** What else is to be known, a sentence each: why nothing wakes a guest that halted, what to send with a defect. */
   readonly notes: readonly string[];
+  /** What the guest itself has reported, line by line; empty for one that reports nothing. */
+  readonly reported: readonly string[];
   readonly instruction: CrashInstruction;
   /** Before the first fault. */
   readonly registers: readonly RegisterLine[];
@@ -132,6 +134,7 @@ export function crashReport(session: CrashSession, cause: CrashCause): CrashRepo
     place,
     faults,
     notes: crashNotes(session, cause),
+    reported: cause.end?.details ?? [],
     instruction: currentInstruction(processor, BigInt(place.address)),
     registers: registerLines(processor, cr2),
     callStack: callStack(session, cause.vcpu)

@@ -64,6 +64,7 @@ export function crashMarkdown(report: CrashReport): string {
     report.title,
     '',
     ...report.notes.flatMap((note) => [note, '']),
+    ...block('What the guest reported', report.reported),
     ...chain(report),
     ...block('Instruction', [`${report.place.address}  ${instruction.bytes}  ${instruction.text}`, ...operands]),
     ...block(
