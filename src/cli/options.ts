@@ -197,6 +197,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       mac: { type: 'string' },
       forward: { type: 'string', multiple: true },
       'guest-forward': { type: 'string', multiple: true },
+      serve: { type: 'string', multiple: true },
       host: { type: 'string', multiple: true },
       pcap: { type: 'string' },
       'load-address': { type: 'string' },
@@ -270,6 +271,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       forward: parseEach(values.forward, 'forward', parseForward),
       guestForward: parseEach(values['guest-forward'], 'guest-forward', parseGuestForward),
       hosts: parseEach(values.host, 'host', parseHost),
+      serve: values.serve,
     }),
     networkAttributes: {
       net: values.net,
@@ -277,6 +279,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       forward: values.forward,
       guestForward: values['guest-forward'],
       hosts: values.host,
+      serve: values.serve,
       pcap: values.pcap,
       vsockForward: values['vsock-forward'],
       vsockGuestForward: values['vsock-guest-forward'],

@@ -5,6 +5,7 @@ import { Host } from '../hypervisor/host/host.ts';
 import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import type { PartitionEnd } from '../hypervisor/partition/run.ts';
 import { createPartition } from '../platforms/create-partition.ts';
+import { withServedFiles } from '../platforms/network.ts';
 import { openDisk } from '../platforms/open-disk.ts';
 import { openShare } from '../platforms/open-share.ts';
 import { writeBack } from '../platforms/write-back.ts';
@@ -60,7 +61,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     problem ??= sentence;
   });
   const capture = options.pcap === undefined ? undefined : captureFile(options.pcap);
-  const network = options.network && { ...options.network, openOutside, capture };
+  const network = options.network && { ...withServedFiles(options.network, nodeFiles), openOutside, capture };
   const vsockPorts = options.vsockPorts && { ...options.vsockPorts, openOutside };
   const partition = createPartition({ ...options.configuration, initrd, disks, network, virtio, vsockPorts }, program, host);
   const journal = options.exits === undefined ? undefined : new JournalFile(options.exits);

@@ -43,6 +43,7 @@ sector, a disk image or a flat binary.
   --net NAME              a network card, on a network of this machine's user (user), or none (default)
   --forward tcp:N:M       port N of 127.0.0.1 leads to port M of the guest; udp: too; once for each
   --guest-forward tcp:N:M port N of 10.0.2.2, in the guest, leads to port M of 127.0.0.1; once for each
+  --serve FILE            the guest finds it at http://10.0.2.2/ by its name; once for each
   --host NAME[=ADDRESS]   a name for the guest's resolver, of 10.0.2.2 or of another address; once for each
   --mac ADDRESS           the card's Ethernet address (default 52:54:00:12:34:56)
   --pcap FILE             write each frame of the card, with its guest time, for Wireshark

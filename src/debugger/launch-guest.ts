@@ -49,7 +49,7 @@ export function launchGuests(
 ): GuestGroup {
   const configuration = parseLaunchConfiguration(raw);
   const host = before?.host.successor() ?? new Host();
-  const networks = new SessionNetworks(configuration.partitions, outside);
+  const networks = new SessionNetworks(configuration.partitions, outside, files);
   const guests: Guest[] = [];
   for (const [index, member] of configuration.partitions.entries())
     try {

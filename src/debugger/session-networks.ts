@@ -2,8 +2,9 @@ import type { OpenOutside } from '../network/outside.ts';
 import type { Capture } from '../network/partition-network.ts';
 import type { VirtualSwitch } from '../network/switch/virtual-switch.ts';
 import { vsockPortsOf } from '../network/vsock-ports.ts';
-import { makeSwitch, networkPlan, type PartitionNetworkPlan } from '../platforms/network.ts';
+import { makeSwitch, networkPlan, type PartitionNetworkPlan, withServedFiles } from '../platforms/network.ts';
 import type { VsockPlan } from '../platforms/vsock.ts';
+import type { FileAccess } from '../programs/program.ts';
 import { LaunchError, type PartitionLaunch } from './configuration/launch-configuration.ts';
 
 /** What networks have of the world outside, given by who has sockets and files. */
@@ -22,6 +23,7 @@ export class SessionNetworks {
   constructor(
     members: readonly PartitionLaunch[],
     private readonly world: NetworkWorld,
+    private readonly files: FileAccess,
   ) {
     this.bridge = members.length > 1 ? makeSwitch() : undefined;
     const [first, second] = members.filter(({ net }) => net === 'switch+user');
@@ -52,6 +54,6 @@ export class SessionNetworks {
     if (member.pcap !== undefined && !openCapture)
       throw new LaunchError('This debug adapter has no files to write: leave "pcap" out.');
     const capture = member.pcap === undefined ? undefined : openCapture?.(member.pcap);
-    return plan && { ...plan, switch: this.bridge, openOutside, capture };
+    return plan && { ...withServedFiles(plan, this.files), switch: this.bridge, openOutside, capture };
   }
 }

@@ -92,7 +92,10 @@ describe('the options of run', () => {
     [['a', '--forward', '80'], '--forward must be like tcp:8080:80 (a port of this machine, then one of the guest), not "80".'],
     [['a', '--guest-forward', 'tcp:0'], '--guest-forward has the port 0 in "tcp:0", but ports are 1 to 65535.'],
     [['a', '--host', '=x'], '--host must be like server.test or server.test=10.0.2.2, not "=x".'],
-    [['a', '--net', 'none', '--forward', 'tcp:1:1'], 'Forwards and names belong to a user network, but the network is none'],
+    [
+      ['a', '--net', 'none', '--forward', 'tcp:1:1'],
+      'Forwards, names and served files belong to a user network, but the network is none',
+    ],
     [['a', '--processor', 'kvm'], 'use --processor emulated.'],
     [['a', '--timeout', '-1'], '--timeout'],
     [['a', '--timeout=0'], '--timeout takes a number of seconds above 0'],

@@ -47,7 +47,7 @@ test.each([
   [{ forward: 'tcp:1:1' }, '"forward" must be a list such as ["tcp:2222:22"], not "tcp:1:1".'],
   [{ guestForward: ['80'] }, '"guestForward" must be like tcp:80:8000'],
   [{ hosts: ['a b'] }, '"hosts" must be like server.test or server.test=10.0.2.2, not "a b"'],
-  [{ net: 'none', hosts: ['a'] }, 'Forwards and names belong to a user network, but the network is none'],
+  [{ net: 'none', hosts: ['a'] }, 'Forwards, names and served files belong to a user network, but the network is none'],
   [{ net: 'switch' }, 'A switch is between the partitions of a session, and this one is alone'],
   [{ pcap: 'a' }, '"pcap" has nothing to write without a network card'],
   [{ pcap: 'a', net: 'user' }, 'This debug adapter has no files to write: leave "pcap" out.'],

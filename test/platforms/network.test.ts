@@ -5,7 +5,13 @@ import type { GuestPartition } from '../../src/hypervisor/partition/guest-partit
 import { encodeEvent, type OutsideConnection, type OutsideWorld } from '../../src/network/outside.ts';
 import { parseForward } from '../../src/network/user/options.ts';
 import { ConfigurationError, type PartitionConfiguration } from '../../src/platforms/configuration.ts';
-import { makeSwitch, type NetworkWishes, networkPlan, type PartitionNetworkPlan } from '../../src/platforms/network.ts';
+import {
+  makeSwitch,
+  type NetworkWishes,
+  networkPlan,
+  type PartitionNetworkPlan,
+  withServedFiles,
+} from '../../src/platforms/network.ts';
 import { SAMPLE, SENDER, SLEEPING_RECEIVER, talking } from './network-guests.ts';
 import { guest, runToEnd } from './run-guest.ts';
 
@@ -229,4 +235,15 @@ describe('networks that can not be', () => {
     expect(() => withNetwork(network, more)).toThrow(ConfigurationError);
     expect(() => withNetwork(network, more)).toThrow(sentence);
   });
+});
+
+test('served files have the last parts of their paths as names, which must differ', () => {
+  const files = {
+    read: (path: string) => new TextEncoder().encode(path),
+    resolve: (_: string, path: string) => path,
+    exists: () => true,
+  };
+  const plan = planOf({ serve: ['build/app.tar', 'notes'] });
+  expect([plan.kind, ...(withServedFiles(plan, files).user.files?.keys() ?? [])]).toEqual(['user', 'app.tar', 'notes']);
+  expect(() => withServedFiles(planOf({ serve: ['a/x', 'b/x'] }), files)).toThrow(ConfigurationError);
 });

@@ -193,12 +193,17 @@ const partitionAttributes = {
   guestForward: {
     schema: parsedList(parseGuestForward, '["tcp:80:8000"]'),
     description:
-      'Services on this machine that the guest reaches at 10.0.2.2: `["tcp:80:8000"]` for what listens at port 8000 here. It reaches no others.',
+      'Services on this machine that the guest reaches at 10.0.2.2: `["tcp:80:8000"]` for what listens at port 8000 here, `["tcp:7:echo"]` for one that sends back what it gets. It reaches no others.',
   },
   hosts: {
     schema: parsedList(parseHost, '["server.test"]'),
     description:
       "Names that the guest's resolver finds: `server.test` for 10.0.2.2, `server.test=10.0.2.16` for another address.",
+  },
+  serve: {
+    schema: v.array(v.string(NO_FILES), NO_FILES),
+    description:
+      'Files that the guest finds at `http://10.0.2.2/` by their names: `["build/app.tar"]` for `wget http://10.0.2.2/app.tar`. It needs no server on this machine.',
   },
   mac: {
     schema: v.pipe(

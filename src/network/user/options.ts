@@ -1,5 +1,6 @@
 import type { FlowKind } from '../outside.ts';
 import { parseIp } from '../packets/addresses.ts';
+import { OwnService } from './own-services.ts';
 import { FIRST_GUEST, GATEWAY, isInSubnet } from './subnet.ts';
 
 /** A port of the user's machine that leads to one of the guest. */
@@ -15,6 +16,7 @@ export interface Forward {
 export interface GuestForward {
   readonly kind: FlowKind;
   readonly port: number;
+  /** More than a port can be: an own service of the network (own-services.ts). */
   readonly hostPort: number;
 }
 
@@ -24,6 +26,8 @@ export interface UserNetworkOptions {
   readonly guestForwards: readonly GuestForward[];
   /** Addresses by names in lower case. */
   readonly hosts: ReadonlyMap<string, number>;
+  /** What the gateway serves by HTTP, by names. */
+  readonly files?: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Something that the user says of a network and that can't be. The message is the end of a sentence: what is wrong, how it should be. */
@@ -31,7 +35,7 @@ export class NetworkOptionError extends Error {}
 
 const PORT = String.raw`\d{1,5}`;
 const FORWARD = new RegExp(`^(tcp|udp):(${PORT}):(?:(\\d[\\d.]+):)?(${PORT})$`);
-const GUEST_FORWARD = new RegExp(`^(tcp|udp):(${PORT})(?::(${PORT}))?$`);
+const GUEST_FORWARD = new RegExp(`^(tcp|udp):(${PORT})(?::(${PORT}|echo))?$`);
 const HOST = /^([a-z\d]([a-z\d-]{0,61}[a-z\d])?(?:\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*)(?:=([\d.]+))?$/i;
 
 /** `tcp:8080:80`, or `tcp:8080:10.0.2.16:80` for another guest than the first one. Throws NetworkOptionError. */
@@ -46,7 +50,7 @@ export function parseForward(text: string): Forward {
   return { kind: kindOf(kind), hostPort: portOf(hostPort, text), guestIp, guestPort: portOf(guestPort, text) };
 }
 
-/** `tcp:80:8000`, or `tcp:8000` for the same port on both sides. Throws NetworkOptionError. */
+/** `tcp:80:8000`, or `tcp:8000` for the same port on both sides; `tcp:7:echo` for what sends back what it gets. Throws NetworkOptionError. */
 export function parseGuestForward(text: string): GuestForward {
   const match = GUEST_FORWARD.exec(text);
   if (!match)
@@ -54,7 +58,8 @@ export function parseGuestForward(text: string): GuestForward {
       `must be like tcp:80:8000 (a port that the guest finds at 10.0.2.2, then one of this machine), not "${text}"`,
     );
   const [, kind, port, hostPort] = match;
-  return { kind: kindOf(kind), port: portOf(port, text), hostPort: portOf(hostPort ?? port, text) };
+  const target = hostPort === 'echo' ? OwnService.ECHO : portOf(hostPort ?? port, text);
+  return { kind: kindOf(kind), port: portOf(port, text), hostPort: target };
 }
 
 /** `server.test=10.0.2.2`; the gateway's address where there is none. Throws NetworkOptionError. */

@@ -12,6 +12,7 @@ import { buildUdp, parseUdp, type UdpDatagram } from '../packets/udp.ts';
 import { DhcpServer, type Lease } from './dhcp-server.ts';
 import { NameServer } from './name-server.ts';
 import type { UserNetworkOptions } from './options.ts';
+import { type OwnConversation, OwnService, OwnServices } from './own-services.ts';
 import { GATEWAY, GATEWAY_MAC, isInSubnet, NAME_SERVER, SUBNET_BROADCAST } from './subnet.ts';
 import { type FlowsWorld, TcpFlows, type TcpFlowsState } from './tcp-flows.ts';
 import { UdpFlows, type UdpFlowsState } from './udp-flows.ts';
@@ -31,10 +32,14 @@ export interface UserNetworkState {
   readonly refused: readonly (readonly [what: string, times: number])[];
   readonly tcp: TcpFlowsState;
   readonly udp: UdpFlowsState;
+  /** Missing in states of earlier versions, which had none. */
+  readonly own?: readonly OwnConversation[];
 }
 
 /** Packets that wait for the Ethernet address of their guest at most. */
 const MOST_PARKED = 32;
+/** Where files are served. */
+const HTTP = { kind: 'tcp', port: 80, hostPort: OwnService.HTTP } as const;
 /** Different refusals that are counted. */
 const MOST_REFUSALS = 64;
 
@@ -48,6 +53,7 @@ export class UserNetwork {
   private readonly names: NameServer;
   private readonly tcp: TcpFlows;
   private readonly udp: UdpFlows;
+  private readonly own: OwnServices;
   /** Ethernet addresses of guests. */
   private neighbours = new Map<number, number>();
   private parked: (readonly [ip: number, packet: Uint8Array])[] = [];
@@ -60,23 +66,27 @@ export class UserNetwork {
     private readonly options: UserNetworkOptions,
   ) {
     this.names = new NameServer(options.hosts, (name) => this.dhcp.find(name));
+    const files = options.files ?? new Map<string, Uint8Array>();
+    this.own = new OwnServices(world.outside, files);
     const flows: FlowsWorld = {
       now: () => world.clock.now(),
       emit: (packet) => this.emit(packet),
-      outside: world.outside,
+      outside: this.own,
       nextFlow: () => {
         this.lastFlow += 2;
         return this.lastFlow;
       },
       refused: (what) => this.refuse(what),
     };
-    this.tcp = new TcpFlows(flows, options.guestForwards);
-    this.udp = new UdpFlows(flows, options.guestForwards);
+    // A port that the user leads elsewhere isn't the own service's.
+    const services = [...options.guestForwards, ...(files.size > 0 ? [HTTP] : [])];
+    this.tcp = new TcpFlows(flows, services);
+    this.udp = new UdpFlows(flows, services);
   }
 
   /** Something may come from outside: from clients at any time, or in a conversation. */
   get isOpen(): boolean {
-    return this.options.forwards.length > 0 || this.tcp.count > 0 || this.udp.isActive;
+    return this.options.forwards.length > 0 || this.tcp.count > this.own.streams || this.udp.isActive;
   }
 
   // --- frames of guests --------------------------------------------------------------------------------------------------
@@ -221,16 +231,21 @@ export class UserNetwork {
 
   /** Something happened outside. */
   happened(event: OutsideEvent): void {
+    this.take(event);
+    this.arm();
+  }
+
+  private take(event: OutsideEvent): void {
     if (event.kind === 'accepted') {
       const forward = this.options.forwards[event.forward];
       if (forward?.kind === 'tcp') this.tcp.accept(event.flow, forward);
       else if (forward) this.udp.accept(event.flow, forward);
     } else if (!this.tcp.happened(event)) this.udp.happened(event);
-    this.arm();
   }
 
-  /** Sets the timer to when TCP has something to do by itself. */
+  /** Does what own services have to do, and sets the timer to when TCP has something to do by itself. */
   private arm(): void {
+    this.own.pump((event) => this.take(event));
     const { deadline } = this.tcp;
     if (deadline === this.timer?.when) return;
     const { clock } = this.world;
@@ -254,6 +269,7 @@ export class UserNetwork {
     this.dhcp.reset();
     this.tcp.reset();
     this.udp.reset();
+    this.own.reset();
     this.neighbours = new Map();
     this.parked = [];
     this.refused = new Map();
@@ -269,6 +285,7 @@ export class UserNetwork {
       refused: [...this.refused],
       tcp: this.tcp.save(),
       udp: this.udp.save(),
+      own: this.own.save(),
     };
   }
   restore(state: UserNetworkState): void {
@@ -279,6 +296,7 @@ export class UserNetwork {
     this.refused = new Map(state.refused);
     this.tcp.restore(state.tcp);
     this.udp.restore(state.udp);
+    this.own.restore(state.own ?? []);
     this.arm();
   }
 
@@ -315,7 +333,13 @@ export class UserNetwork {
         ),
         group(
           'services outside',
-          guestForwards.map(({ kind, port, hostPort }) => ({ name: `${kind} 10.0.2.2:${port}`, value: `127.0.0.1:${hostPort}` })),
+          guestForwards.map(({ kind, port, hostPort }) => {
+            return { name: `${kind} 10.0.2.2:${port}`, value: hostPort > 0xffff ? 'echo' : `127.0.0.1:${hostPort}` };
+          }),
+        ),
+        group(
+          'files at http://10.0.2.2',
+          [...(this.options.files ?? [])].map(([name, { length }]) => ({ name, value: `${length} bytes` })),
         ),
         group(
           'names',
