@@ -3,7 +3,7 @@
 ;
 ; Run it with a network: `hyperscope run samples/hyperv/vmbus.asm --platform hyperv --net user`.
 ;
-; What to look at: set a breakpoint at `send_packet`, and step into the `call hypercall_page` behind it. HvSignalEvent goes from the hypervisor to the
+; What to look at: set a breakpoint at `send_packet`, then one at the doorbell (`call hypercall_page` in `put_packet`), and step into it. HvSignalEvent goes from the hypervisor to the
 ; VMBus driver of the parent partition, which takes the packet out of the channel's ring; the network VSP reads the frame from the pages that
 ; the packet names, and gives it to the virtual switch. All of them are on one call stack. *VMBus Channels* shows the rings.
 
@@ -262,11 +262,10 @@ put_packet:
     jne .done
     cmp [r10 + RING_READ], r12d
     jne .done
-signal:
     mov rcx, HvCallSignalEvent | FAST
     mov edx, [signal_connection]
-    call hypercall_page
-put_packet.done:
+    call hypercall_page                 ; the doorbell
+.done:
     ret
 
 ; Copies ECX bytes from RSI to index R11 of the ring at R10, around its end.
@@ -286,6 +285,9 @@ take_packet:
     mov r10, incoming_ring
     mov r11d, [r10 + RING_READ]
 .look:
+    ; The channel's event flag interrupts when it is set: it is taken back before the look, so that what comes behind it interrupts again.
+    mov eax, [channel]
+    lock btr [event_page + VMBUS_SOURCE * 256], eax
     cmp r11d, [r10 + RING_WRITE]
     jne .found
     sti
@@ -353,7 +355,8 @@ send_rndis:
     mov ecx, pages_end - pages
     mov r8, rndis_in_pages
     mov r9d, NVSP_SIZE
-    jmp put_packet
+    call put_packet
+    ret
 
 ; Waits for an RNDIS message, and gives its place in RBP. Completions of what was sent come, too. The message stays in the receive buffer until the VSP
 ; is told that it isn't needed any more.
@@ -412,6 +415,7 @@ start_card:
     mov [source + 4], ax
     mov [sender + 4], ax
     say "the card is "
+    mov rsi, source
     call print_address
     call release_rndis
     mov rax, set_filter
@@ -433,7 +437,8 @@ send_packet:
     mov rax, data_packet
     mov ecx, data_packet_end - data_packet
     mov edx, DATA_CHANNEL
-    jmp send_rndis
+    call send_rndis
+    ret
 
 ; Waits for the answer, and prints whose it is.
 receive_packet:
