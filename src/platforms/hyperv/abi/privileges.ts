@@ -115,7 +115,10 @@ export function privilegeMask(...bits: readonly number[]): bigint {
   return bits.reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n);
 }
 
-/** What a usual child partition may do: what Linux and Windows guests ask for. */
+/**
+ * What a usual child partition may do: what Linux and Windows guests ask for. Its TSC is none that it may rely on, since its host could move it
+ * to another processor: guests keep time by the reference TSC page.
+ */
 export const CHILD_PRIVILEGES = privilegeMask(
   Privilege.ACCESS_VP_RUN_TIME,
   Privilege.ACCESS_REFERENCE_COUNTER,
@@ -129,7 +132,6 @@ export const CHILD_PRIVILEGES = privilegeMask(
   Privilege.ACCESS_GUEST_IDLE,
   Privilege.ACCESS_FREQUENCIES,
   Privilege.ACCESS_REENLIGHTENMENT,
-  Privilege.ACCESS_TSC_INVARIANT,
   Privilege.POST_MESSAGES,
   Privilege.SIGNAL_EVENTS,
   Privilege.ENABLE_EXTENDED_HYPERCALLS,
@@ -141,6 +143,7 @@ export const CHILD_PRIVILEGES = privilegeMask(
 export const PARENT_PRIVILEGES =
   CHILD_PRIVILEGES |
   privilegeMask(
+    Privilege.ACCESS_TSC_INVARIANT,
     Privilege.CREATE_PARTITIONS,
     Privilege.ACCESS_PARTITION_ID,
     Privilege.ACCESS_MEMORY_POOL,

@@ -2,9 +2,8 @@ import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
-import { Privilege } from '../abi/privileges.ts';
 import { hypervisorLeaf, INVARIANT_TSC, LEAF_1_ECX, POWER_LEAF } from '../cpuid.ts';
-import { type ExitOf, type Hyperv, hasPrivilege, hypervisorFrame } from '../hyperv.ts';
+import { type ExitOf, type Hyperv, hypervisorFrame } from '../hyperv.ts';
 
 type CpuidContext = ExitContext<ExitOf<'cpuid'>>;
 
@@ -30,9 +29,8 @@ function* virtualize(hyperv: Hyperv, context: CpuidContext): Handler {
   } else {
     processor.performNatively();
     if (leaf === 1) state.setGpr(1, state.gpr(1) | BigInt(LEAF_1_ECX >>> 0));
-    // A guest that may ask for it sees that the TSC is invariant once it has.
-    if (leaf === POWER_LEAF && hasPrivilege(hyperv, Privilege.ACCESS_TSC_INVARIANT) && !hyperv.showsInvariantTsc)
-      state.setGpr(2, state.gpr(2) & ~BigInt(INVARIANT_TSC));
+    // Only who may ask for it and has sees that the TSC is invariant.
+    if (leaf === POWER_LEAF && !hyperv.showsInvariantTsc) state.setGpr(2, state.gpr(2) & ~BigInt(INVARIANT_TSC));
   }
   const values = { eax: state.gpr(0), ebx: state.gpr(3), ecx: state.gpr(1), edx: state.gpr(2) };
   context.resultOf(fourRegisters, values.eax, values.ebx, values.ecx, values.edx);
