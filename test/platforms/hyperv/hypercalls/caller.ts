@@ -46,7 +46,7 @@ export interface Result {
 const SETUP_INSTRUCTIONS = 8;
 
 /** Says who it is, has the hypercall page at 2.5 MiB, and makes calls from elsewhere. */
-const sourceOf = (mode: 32 | 64, instruction: string) => `
+export const sourceOf = (mode: 32 | 64, instruction: string) => `
   bits ${mode}
   _start:
     mov ecx, 0x40000000
