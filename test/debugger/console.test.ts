@@ -42,6 +42,8 @@ describe('a console command', () => {
       'shutdown',
       'timesync',
       'kvp',
+      'type',
+      'keys',
       'partitions',
       'privileges',
       'host',

@@ -91,3 +91,11 @@ test('a guest of Hyper-V is asked by its integration components, where its drive
   expect(() => runConsoleCommand(start({}).session, 'integration')).toThrow('Only a guest of platform hyperv');
   expect(guest.partition.input.log).toEqual([]);
 });
+
+test('type and keys say why nothing can be typed', () => {
+  const onHyperv = start({ platform: 'hyperv' });
+  expect(() => runConsoleCommand(onHyperv.session, 'type root')).toThrow("Linux's is hyperv_keyboard");
+  expect(() => runConsoleCommand(onHyperv.session, 'keys ctrl+hyper')).toThrow('That can\'t be typed: there is no key "hyper"');
+  expect(() => runConsoleCommand(onHyperv.session, 'keys')).toThrow('A key is missing');
+  expect(() => runConsoleCommand(start({}).session, 'keys enter')).toThrow('this one runs on kvm');
+});

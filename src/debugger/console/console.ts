@@ -7,6 +7,7 @@ import { exitCommands } from './exits.ts';
 import { findCommands } from './find.ts';
 import { inputCommands } from './input.ts';
 import { integrationCommands } from './integration.ts';
+import { keyboardCommands } from './keyboard.ts';
 import { memoryCommands } from './memory.ts';
 import { pagingCommands } from './paging.ts';
 import { partitionCommands } from './partitions.ts';
@@ -39,6 +40,7 @@ const commands: readonly ConsoleCommand[] = [
   ...inputCommands,
   ...deviceCommands,
   ...integrationCommands,
+  ...keyboardCommands,
   ...partitionCommands,
   ...processCommands,
   ...virtqueueCommands,

@@ -27,6 +27,7 @@ import { PartitionSynic } from './synic/partition-synic.ts';
 import { VmbusServer } from './vmbus/server.ts';
 import type { Vsp } from './vmbus/vsp.ts';
 import { IntegrationServices } from './vsps/integration-services.ts';
+import { KeyboardVsp } from './vsps/keyboard.ts';
 
 /** What may be otherwise with a partition. */
 export interface HypervOptions {
@@ -75,6 +76,7 @@ export class HypervPlatform implements Platform, Hyperv {
   readonly parent: GuestParent | undefined;
   readonly children: ChildPartitions;
   readonly suspension: VpSuspension;
+  private readonly keyboard = new KeyboardVsp();
   private readonly injection: Injection;
   private readonly changes: readonly string[];
   /** The exit of each vCPU that was served last, until its next entry. */
@@ -110,13 +112,13 @@ export class HypervPlatform implements Platform, Hyperv {
         connections: this.connections,
         vcpus: machine.processors.length,
       },
-      [...this.integration.vsps, ...(vsps?.(machine) ?? [])],
+      [...this.integration.vsps, this.keyboard, ...(vsps?.(machine) ?? [])],
     );
     this.frame = hypervisorFrame(this, 'VM exit');
   }
 
   get inputs(): ReadonlyMap<string, (bytes: Uint8Array) => void> {
-    return this.integration.inputs;
+    return new Map([...this.integration.inputs, ...this.keyboard.inputs]);
   }
 
   private intercepts(): InterceptSettings {

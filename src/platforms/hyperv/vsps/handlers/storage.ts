@@ -2,6 +2,7 @@ import { STATUS_NAMES } from '../../../../devices/scsi/abi.ts';
 import { senseText } from '../../../../devices/scsi/sense.ts';
 import { type Handler, inFrame, stage } from '../../../../stages/stage.ts';
 import { hex } from '../../../../x86/address.ts';
+import { PacketType } from '../../abi/ring.ts';
 import * as A from '../../abi/storvsp.ts';
 import { parentFrame } from '../../hyperv.ts';
 import type { GuestPacket, HostPacket, VspChannel } from '../../vmbus/vsp.ts';
@@ -30,8 +31,6 @@ export interface StorageWork {
   /** Has an answer wait for room. */
   keep(channel: VspChannel, packet: HostPacket): void;
 }
-
-const COMPLETION = 0xb;
 
 /** Takes a packet of the guest's storage driver. */
 export function* receiveStorage(storage: StorageWork, channel: VspChannel, packet: GuestPacket): Handler {
@@ -125,7 +124,7 @@ function statusName(answer: Uint8Array): string {
 /** Answers a packet, where its sender wants that; the answer waits where the ring is full, and behind others that wait. */
 function* complete(storage: StorageWork, channel: VspChannel, packet: GuestPacket, payload: Uint8Array): Handler {
   if (!packet.wantsCompletion) return;
-  const answer = { type: COMPLETION, transactionId: packet.transactionId, payload };
+  const answer = { type: PacketType.COMPLETION, transactionId: packet.transactionId, payload };
   yield stage('storvsp.complete', { status: statusName(payload), transactionId: packet.transactionId });
   if (storage.isBehind(channel)) {
     storage.keep(channel, answer);
