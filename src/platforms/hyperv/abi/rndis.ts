@@ -131,7 +131,7 @@ export function packetFilterText(filter: number): string {
 export const NdisObject = { RSS_CAPABILITIES: 0x88, RSS_PARAMETERS: 0x89, OFFLOAD: 0xa7 } as const;
 
 /** Reading the OFFLOAD structure: how long it is in which revision, by the NDIS version that the guest told. */
-export const OFFLOAD_SIZES = [112, 156, 168] as const;
+export const OFFLOAD_SIZES = [112, 144, 156] as const;
 /** Places in it: what checksums are made when sending by IPv4 and IPv6, and which TCP segments over IPv4 are cut. */
 export const OffloadPlace = { TX_IPV4: 4, TX_IPV6: 20, LSO_V2_IPV4: 80 } as const;
 /** Frames as on Ethernet (encapsulation IEEE 802.3). */
