@@ -81,3 +81,31 @@ test('two child partitions talk over the virtual switch', () => {
     'the card is 52:54:00:12:34:57\n10.0.2.2 is at 52:54:00:12:34:56\n',
   ]);
 });
+
+test.each([
+  ['intel', 'hvix64'],
+  ['amd', 'hvax64'],
+] as const)('the way of a frame is one call stack, from the hypercall to the virtual switch, on %s', (vendor, image) => {
+  const unseen = runToEnd(guest({ vendor, network: plan('user') }));
+  const partition = guest({ vendor, network: plan('user') });
+  partition.setDebugHooks({ stopAtExit: (_vcpu, exit) => exit.reason === 'hypercall' });
+  const chains: string[] = [];
+  for (let stop = partition.run({ instructions: 10_000 }); stop.kind !== 'ended'; stop = partition.run({ instructions: 10_000 }))
+    if (stop.kind === 'exit')
+      while (partition.run({ instructions: 1, stopAtStage: true, stopAtEntry: true }).kind === 'stage')
+        chains.push(
+          partition.vcpus[0]?.activity?.frames.map(({ frame }) => `${frame.component}: ${frame.name}`).join(' | ') ?? '',
+        );
+  const whole = chains.find((chain) => chain.endsWith('virtual switch: forward'));
+  expect(whole?.split(' | ')).toEqual([
+    `${image}: VM exit`,
+    expect.stringContaining(image),
+    expect.stringContaining('HvCallSignalEvent'),
+    expect.stringContaining('vmbusr.sys: VMBus channel 5'),
+    'vmswitch.sys: netvsp: take packet',
+    'vmswitch.sys: netvsp: NVSP_MSG1_TYPE_SEND_RNDIS_PKT',
+    'vmswitch.sys: netvsp: send RNDIS packet',
+    'vmswitch.sys: virtual switch: forward',
+  ]);
+  expect([partition.stateHash(), partition.icount]).toEqual([unseen.hash, unseen.instructions]);
+});
