@@ -16,6 +16,7 @@ import { GuestActivity } from './views/guest-activity.ts';
 import { registerPageTables } from './views/page-tables.ts';
 import { registerPartitionsView } from './views/partitions-view.ts';
 import { registerVirtqueuesView } from './views/virtqueues-view.ts';
+import { registerVmbusView } from './views/vmbus-view.ts';
 
 /** What VS Code calls when a guest is to be debugged, or guest assembly is opened. */
 export function activate(context: vscode.ExtensionContext): void {
@@ -37,6 +38,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerExitsView(context, activity),
     registerExitProfile(activity),
     registerVirtqueuesView(context, activity),
+    registerVmbusView(context, activity),
   );
   // Not awaited: F5 must not wait for the language server, nor fail with it.
   startLanguageClient(context).catch((error: unknown) => {

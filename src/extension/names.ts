@@ -33,6 +33,7 @@ export const Command = {
   SHOW_EXIT_PROFILE: 'hyperscope.showExitProfile',
   ADD_JOURNAL: 'hyperscope.addJournal',
   SHOW_VIRTQUEUE: 'hyperscope.showVirtqueue',
+  SHOW_CHANNEL: 'hyperscope.showVmbusChannel',
   COPY_EXIT: 'hyperscope.exits.copy',
 } as const;
 
@@ -41,12 +42,15 @@ export const View = {
   PAGE_TABLES: 'hyperscope.pageTables',
   EXITS: 'hyperscope.exits',
   VIRTQUEUES: 'hyperscope.virtqueues',
+  VMBUS: 'hyperscope.vmbusChannels',
 } as const;
 
 /** Context keys for the conditions in package.json. */
 export const Context = {
   /** A guest of the session has virtio devices. */
   HAS_VIRTQUEUES: 'hyperscope.hasVirtqueues',
+  /** A guest of the session has channels on a VMBus. */
+  HAS_VMBUS: 'hyperscope.hasVmbusChannels',
   EXITS_FILTERED: 'hyperscope.exitsFiltered',
   /** The keyboard is in the table of VM exits: the editor's own `focusedView` doesn't know what is focused inside a page. */
   EXITS_TABLE_FOCUSED: 'hyperscope.exitsTableFocused',

@@ -1,5 +1,6 @@
 import type { PartitionNode, PartitionRoot } from '../../adapter/requests/partitions.ts';
 import type { QueueChoice } from '../../webview/virtqueues/messages.ts';
+import type { ChannelChoice } from '../../webview/vmbus/messages.ts';
 
 /** A row of the Partitions view. */
 export interface PartitionRow {
@@ -47,6 +48,14 @@ const QUEUE_ROW = /^(\d+)\/devices\/(?:.*\/)?([^/]+)\/queue (\d+): [^/]*$/;
 export function queueOfRow(id: string): QueueChoice | undefined {
   const [, partition, device, queue] = QUEUE_ROW.exec(id) ?? [];
   return device === undefined ? undefined : { partition: Number(partition), device, queue: Number(queue) };
+}
+
+const CHANNEL_ROW = /^(\d+)\/platform\/VMBus\/channel (\d+)$/;
+
+/** The channel of a VMBus that a row is about. */
+export function channelOfRow(id: string): ChannelChoice | undefined {
+  const [, partition, channel] = CHANNEL_ROW.exec(id) ?? [];
+  return channel === undefined ? undefined : { partition: Number(partition), channel: Number(channel) };
 }
 
 function row(id: string, { name, value, detail, memoryReference, children = [] }: PartitionNode, icon?: string): PartitionRow {

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import type { PartitionRoot } from '../../adapter/requests/partitions.ts';
 import { Command, View } from '../names.ts';
 import type { GuestActivity } from './guest-activity.ts';
-import { type PartitionRow, partitionRows, queueOfRow } from './partition-rows.ts';
+import { channelOfRow, type PartitionRow, partitionRows, queueOfRow } from './partition-rows.ts';
 import { Refresher } from './refresher.ts';
 
 /** The view of the partitions with their vCPUs, memory maps and devices. */
@@ -67,6 +67,7 @@ class PartitionsProvider implements vscode.TreeDataProvider<PartitionRow> {
       value !== undefined && 'value',
       memoryReference !== undefined && 'memory',
       queueOfRow(id) !== undefined && 'virtqueue',
+      channelOfRow(id) !== undefined && 'vmbusChannel',
     ];
     item.contextValue = ['node', ...kinds].filter(Boolean).join(' ');
     return item;
