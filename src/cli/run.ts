@@ -3,7 +3,8 @@ import { DebugSession } from '../debugger/debug-session.ts';
 import { mayBeLinux } from '../debugger/launch-guest.ts';
 import { Host } from '../hypervisor/host/host.ts';
 import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
-import type { PartitionEnd } from '../hypervisor/partition/run.ts';
+import type { HostedPartition } from '../hypervisor/partition/partition.ts';
+import type { PartitionEnd, RunStop } from '../hypervisor/partition/run.ts';
 import { createPartition } from '../platforms/create-partition.ts';
 import { withServedFiles } from '../platforms/network.ts';
 import { openDisk } from '../platforms/open-disk.ts';
@@ -66,7 +67,12 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const partition = createPartition({ ...options.configuration, initrd, disks, network, virtio, vsockPorts }, program, host);
   const journal = options.exits === undefined ? undefined : new JournalFile(options.exits);
   const { exitsFilter = () => true } = options;
-  if (journal) partition.journal.onRecord((record) => exitsFilter(record) && journal.write(record));
+  const keepExits = (of: Pick<HostedPartition, 'journal'>) => {
+    if (journal) of.journal.onRecord((record) => exitsFilter(record) && journal.write(record));
+  };
+  keepExits(partition);
+  // Those that the guest makes.
+  host.onAdd(keepExits);
   // Straight to the descriptor: what the guest printed must be out even when the process is killed.
   const channels = new Map(
     [...options.channelFiles].map(([name, file]) => [`channel ${name}`, openForWriting(file, '--channel')]),
@@ -80,7 +86,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const keeps = disks.some(({ writesBack }) => writesBack);
   const input = new StandardInput(partition, mayBeLinux(program), keeps);
   const signals = keeps ? onSignals((name) => input.end(name)) : undefined;
-  const outcome = await runToEnd(partition, options, started, session, input, () => problem).finally(() => {
+  const outcome = await runToEnd(host, partition, options, started, session, input, () => problem).finally(() => {
     signals?.forget();
     partition.devices.disconnect();
     for (const sentence of writeBack({ devices: partition.devices, disks }, nodeFiles))
@@ -98,6 +104,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
 
 /** `problem`: why the run can't go on, once something outside has failed. */
 async function runToEnd(
+  host: Host,
   partition: GuestPartition,
   options: RunOptions,
   started: number,
@@ -112,7 +119,7 @@ async function runToEnd(
       const left = options.maxInstructions === undefined ? undefined : options.maxInstructions - partition.icount;
       if (left !== undefined && left <= 0n)
         return { status: TIMEOUT_STATUS, message: `The guest ran ${options.maxInstructions} instructions (--max-instructions).` };
-      const stop = partition.run({ instructions: left === undefined || left > slice ? slice : Number(left) });
+      const stop = runSlice(host, partition, left === undefined || left > slice ? slice : Number(left));
       if (session?.after(stop)?.kind === 'stopped') session.continue();
       const now = performance.now();
       // Guests that leave often are slow: the next slice is shorter or longer, whatever this one took.
@@ -133,6 +140,15 @@ async function runToEnd(
   } finally {
     input.close();
   }
+}
+
+/** A guest that may make partitions shares its host with those. What becomes of them is its own business. */
+function runSlice(host: Host, partition: GuestPartition, instructions: number): RunStop {
+  if (!partition.grant.privileges.has('create-partitions')) return partition.run({ instructions });
+  let came = host.run({ instructions });
+  // Who waits for another one has to hear that this one waits, too.
+  if (came.stop.kind === 'idle') came = host.run({ instructions });
+  return came.partition === undefined || came.partition === partition ? came.stop : { kind: 'budget' };
 }
 
 /** Hands what comes on stdin to the guest's serial console; from a terminal each key at once, where `isRaw` says so. */

@@ -38,6 +38,7 @@ export class Host {
   readonly exitOrder = new ExitOrder();
   private members: HostedPartition[] = [];
   private made = 0;
+  private readonly addListeners: ((partition: HostedPartition) => void)[] = [];
   /** Whose turn it is, and the end of the slot. */
   private turn = 0;
   private slotEnd = TURN;
@@ -54,6 +55,11 @@ export class Host {
   /** The host as it is for a new run: with no partitions and at time 0. It gets the memory of those that are destroyed here. */
   successor(): Host {
     return new Host(undefined, this.memory.successor());
+  }
+
+  /** Told of each partition that is made from now on. */
+  onAdd(listener: (partition: HostedPartition) => void): void {
+    this.addListeners.push(listener);
   }
 
   /** Those that were not destroyed, in the order of their turns. */
@@ -102,6 +108,7 @@ export class Host {
     partition.onWake(() => this.waiting.delete(partition));
     const { id, name, vcpus } = partition;
     this.note(partition, 'created', `Partition ${id} was made: ${name}, ${vcpus.length} vCPU${vcpus.length === 1 ? '' : 's'}.`);
+    for (const listener of this.addListeners) listener(partition);
   }
 
   /** Takes a partition away. Its memory is scrubbed before anybody else gets it. */
