@@ -68,7 +68,7 @@ function leaveLikeFirmware({ devices, memory }: GuestPartition): void {
 }
 
 /** Runs a test in a partition. */
-export async function runInPartition(test: UnitTest, image: string, platform: 'bare' | 'kvm'): Promise<Outcome> {
+export async function runInPartition(test: UnitTest, image: string, platform: 'bare' | 'kvm' | 'hyperv'): Promise<Outcome> {
   const { vcpus = 1, memory = DEFAULT_MEMORY, vendor = 'intel', cpu, parameters, instructions = MOST_INSTRUCTIONS } = test;
   const program = loadProgram(nodeFiles.read(image), image, {}, nodeFiles);
   const partition = createPartition(

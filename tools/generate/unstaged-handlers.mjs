@@ -10,6 +10,7 @@ const HANDLERS = [
   { source: 'src/platforms/kvm/handlers', target: 'src/platforms/kvm/generated', servesExits: true },
   { source: 'src/platforms/hyperv/handlers', target: 'src/platforms/hyperv/generated', servesExits: true },
   { source: 'src/platforms/hyperv/hypercalls/handlers', target: 'src/platforms/hyperv/hypercalls/generated', servesExits: false },
+  { source: 'src/platforms/hyperv/synic/handlers', target: 'src/platforms/hyperv/synic/generated', servesExits: false },
   { source: 'src/platforms/hyperv/vmbus/handlers', target: 'src/platforms/hyperv/vmbus/generated', servesExits: false },
   { source: 'src/platforms/hyperv/vsps/handlers', target: 'src/platforms/hyperv/vsps/generated', servesExits: false },
   { source: 'src/devices/virtio/handlers', target: 'src/devices/virtio/generated', servesExits: false },

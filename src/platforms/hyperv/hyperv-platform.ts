@@ -24,6 +24,8 @@ import { withIntercepts } from './partitions/derived-intercepts.ts';
 import { VpSuspension } from './partitions/suspension.ts';
 import { Connections } from './synic/connections.ts';
 import { PartitionSynic } from './synic/partition-synic.ts';
+import { Ports } from './synic/ports.ts';
+import { HypervTestDevice } from './test-device.ts';
 import { VmbusServer } from './vmbus/server.ts';
 import type { Vsp } from './vmbus/vsp.ts';
 import { IntegrationServices } from './vsps/integration-services.ts';
@@ -38,6 +40,8 @@ export interface HypervOptions {
   readonly intercepts?: readonly string[];
   /** A mask of abi/privileges.ts; what the partition's grant gives when missing. */
   readonly privileges?: bigint;
+  /** The machine has the device for guests that test the SynIC. */
+  readonly testDevice?: boolean;
   /** Makes the services of the parent partition whose devices the guest is offered over the VMBus. */
   readonly vsps?: (machine: Machine) => readonly Vsp[];
   /** The guest that has made it by hypercalls. */
@@ -70,9 +74,11 @@ export class HypervPlatform implements Platform, Hyperv {
   private readonly own: UsualMsrs;
   readonly synic: PartitionSynic;
   readonly connections = new Connections();
+  readonly ports = new Ports();
   /** The parent partition's end of the bus that its devices are on. */
   readonly vmbus: VmbusServer;
   private readonly integration: IntegrationServices;
+  private readonly testDevice: HypervTestDevice | undefined;
   readonly parent: GuestParent | undefined;
   readonly children: ChildPartitions;
   readonly suspension: VpSuspension;
@@ -88,7 +94,7 @@ export class HypervPlatform implements Platform, Hyperv {
     readonly vendor: 'intel' | 'amd',
     options: HypervOptions,
   ) {
-    const { partitionId, startSeconds, intercepts = [], privileges, parent, makesChildren, vsps } = options;
+    const { partitionId, startSeconds, intercepts = [], privileges, parent, makesChildren, vsps, testDevice = false } = options;
     this.parent = parent;
     this.partitionId = partitionId;
     this.startSeconds = startSeconds;
@@ -114,6 +120,8 @@ export class HypervPlatform implements Platform, Hyperv {
       },
       [...this.integration.vsps, this.keyboard, ...(vsps?.(machine) ?? [])],
     );
+    this.testDevice = testDevice ? new HypervTestDevice(this) : undefined;
+    if (this.testDevice) machine.devices.ports.attach(this.testDevice);
     this.frame = hypervisorFrame(this, 'VM exit');
   }
 
@@ -169,6 +177,8 @@ export class HypervPlatform implements Platform, Hyperv {
       // Who is a guest's child, or the root, has its devices from nobody here.
       if (!this.parent && !this.children.canBe) this.vmbus.reset();
       this.children.forgetAll();
+      this.ports.clear();
+      this.testDevice?.reset();
     }
     this.msrs.reset(index);
   }
@@ -239,6 +249,8 @@ export class HypervPlatform implements Platform, Hyperv {
           children: privilegeNames(this.privileges).map((name) => ({ name, value: 'yes' })),
         },
         this.overlays.inspect(),
+        this.ports.inspect(),
+        ...(this.testDevice ? [this.testDevice.inspect()] : []),
         this.integration.inspect(),
         this.children.inspect(),
         ...this.msrs.inspect(),

@@ -14,7 +14,7 @@ const ROOTED = new WeakSet<Host>();
  * none of those that are run here.
  */
 export function hypervOptions(configuration: PartitionConfiguration, { id, host, mac }: PartitionPlace): HypervOptions {
-  const { vendor, startSeconds = DEFAULT_START_SECONDS, intercepts } = configuration;
+  const { vendor, startSeconds = DEFAULT_START_SECONDS, intercepts, testDevice } = configuration;
   const makesOthers = grantOf(configuration).privileges.has('create-partitions');
   if (makesOthers && id === 1) ROOTED.add(host);
   const idOffset = ROOTED.has(host) ? 0n : 1n;
@@ -22,6 +22,7 @@ export function hypervOptions(configuration: PartitionConfiguration, { id, host,
     partitionId: BigInt(id) + idOffset,
     startSeconds,
     intercepts,
+    testDevice,
     vsps: (machine) => machineServices(machine, mac),
   };
   if (!makesOthers) return options;

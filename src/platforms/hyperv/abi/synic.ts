@@ -42,3 +42,12 @@ export const ANY_VP = 0xffff_ffff;
 
 /** Buffers that a port for messages has. */
 export const BUFFERS_PER_PORT = 16;
+
+/** Types of ports (HV_PORT_TYPE). */
+export const PortType = { MESSAGE: 1, EVENT: 2, MONITOR: 3, DOORBELL: 4 } as const;
+
+/** Numbers of ports and connections have 24 bits; the others must be 0. */
+export const ID_BITS = 24;
+
+/** Properties of a port (HV_PORT_PROPERTY_CODE). */
+export const PortProperty = { POST_COUNT: 0, PREFERRED_TARGET_VP: 1, MONITOR_ADDRESS: 2, TARGET_VP: 4 } as const;

@@ -25,6 +25,9 @@ export interface EventTarget {
 
 export type ConnectionTarget = MessageTarget | EventTarget;
 
+/** Connections that a guest can make; what is offered over the VMBus needs far fewer. */
+const MOST_CONNECTIONS = 4096;
+
 /** The connections of a partition by their numbers, of 24 bits. */
 export class Connections {
   private readonly targets = new Map<number, ConnectionTarget>();
@@ -37,6 +40,9 @@ export class Connections {
     if (this.targets.has(id)) return false;
     this.targets.set(id, target);
     return true;
+  }
+  get isFull(): boolean {
+    return this.targets.size >= MOST_CONNECTIONS;
   }
   disconnect(id: number): boolean {
     return this.targets.delete(id);

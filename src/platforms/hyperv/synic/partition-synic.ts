@@ -82,6 +82,11 @@ export class PartitionSynic implements Synic {
     return vp ? vp.signal(source, flag) : HvStatus.INVALID_VP_INDEX;
   }
 
+  /** Interrupts as a source says, with neither a message nor an event. */
+  raise(vcpu: number, source: number): void {
+    this.vps[vcpu]?.interrupt(source);
+  }
+
   onRoom(listener: (vcpu: number, source: number) => void): void {
     this.roomListeners.push(listener);
   }

@@ -1,0 +1,159 @@
+import type { InspectNode } from '../../../devices/inspect.ts';
+import { type Handler, inFrame } from '../../../stages/stage.ts';
+import { hex } from '../../../x86/address.ts';
+import { HvStatus } from '../abi/status.ts';
+import { ANY_VP, BUFFERS_PER_PORT } from '../abi/synic.ts';
+import { type Hyperv, hypervisorFrame } from '../hyperv.ts';
+import type { EventTarget, MessageTarget, PostedMessage } from './connections.ts';
+import { deliverMessage as deliverMessageAtOnce, setFlag as setFlagAtOnce } from './generated/deliver.ts';
+import { deliverMessage, setFlag } from './handlers/deliver.ts';
+import { MessageBuffers } from './message-queue.ts';
+import type { PortInformation } from './port-information.ts';
+
+/** The partition that a port belongs to. */
+export type PortOwner = Pick<Hyperv, 'partitionId' | 'vendor' | 'synic'>;
+
+/** Of one kind of port. */
+export type PortInformationOf<Kind extends PortInformation['kind']> = Extract<PortInformation, { readonly kind: Kind }>;
+
+/** What ports of all kinds have. */
+abstract class BasePort<Kind extends PortInformation['kind']> {
+  /** It was deleted: its connections, while they remain, are useless. */
+  isDeleted = false;
+
+  constructor(
+    readonly owner: PortOwner,
+    /** Number among the ports of its partition. */
+    readonly id: number,
+    readonly information: PortInformationOf<Kind>,
+    /** The partition that may connect to it; 0 for any that knows its number. */
+    readonly connectionPartition: bigint,
+  ) {}
+
+  delete(): void {
+    this.isDeleted = true;
+  }
+
+  get place(): string {
+    return describePlace(this.information);
+  }
+}
+
+/** A port that takes messages, with 16 buffers for those that wait. */
+export class MessagePort extends BasePort<'message'> implements MessageTarget {
+  readonly kind = 'message';
+  readonly buffers = new MessageBuffers(BUFFERS_PER_PORT);
+  /** Messages that it has taken. */
+  posts = 0n;
+
+  /** What is still queued goes with it. */
+  override delete(): void {
+    super.delete();
+    this.owner.synic.withdraw(this.buffers);
+  }
+
+  /** Takes a message; gives a status. */
+  take({ type, payload }: PostedMessage): number {
+    if (this.isDeleted) return HvStatus.INVALID_PORT_ID;
+    const { vp, source } = this.information;
+    const status = this.owner.synic.post(vp, source, { type, sender: BigInt(this.id), payload }, this.buffers);
+    if (status === HvStatus.SUCCESS) this.posts++;
+    return status;
+  }
+
+  post(message: PostedMessage): number {
+    return deliverMessageAtOnce(this, message);
+  }
+  *postInStages(message: PostedMessage): Handler<number> {
+    const frame = hypervisorFrame(this.owner, `message port ${this.id} of partition ${this.owner.partitionId}`);
+    return yield* inFrame(frame, deliverMessage(this, message));
+  }
+}
+
+/** A port that takes event flags. */
+export class EventPort extends BasePort<'event'> implements EventTarget {
+  readonly kind = 'event';
+
+  /** Sets a flag, relative to the port's first; gives a status. */
+  take(flag: number): number {
+    if (this.isDeleted) return HvStatus.INVALID_PORT_ID;
+    const { vp, source, baseFlag, flagCount } = this.information;
+    if (flag >= flagCount) return HvStatus.INVALID_PARAMETER;
+    return this.owner.synic.signal(vp, source, baseFlag + flag);
+  }
+
+  signal(flag: number): number {
+    return setFlagAtOnce(this, flag);
+  }
+  *signalInStages(flag: number): Handler<number> {
+    const frame = hypervisorFrame(this.owner, `event port ${this.id} of partition ${this.owner.partitionId}`);
+    return yield* inFrame(frame, setFlag(this, flag));
+  }
+}
+
+/** A port that the hypervisor signals by a monitor page, or by a guest's write to an address. Nobody can post or signal there by a call. */
+export class PassivePort extends BasePort<'monitor' | 'doorbell'> {
+  get kind(): 'monitor' | 'doorbell' {
+    return this.information.kind;
+  }
+}
+
+export type Port = MessagePort | EventPort | PassivePort;
+
+/** Makes a port of what is asked for. */
+export function makePort(owner: PortOwner, id: number, information: PortInformation, connectionPartition: bigint): Port {
+  switch (information.kind) {
+    case 'message':
+      return new MessagePort(owner, id, information, connectionPartition);
+    case 'event':
+      return new EventPort(owner, id, information, connectionPartition);
+    default:
+      return new PassivePort(owner, id, information, connectionPartition);
+  }
+}
+
+/** Ports of a partition that it or its parent has made. */
+const MOST_PORTS = 4096;
+
+/** The ports of a partition by their numbers, of 24 bits. */
+export class Ports {
+  private readonly members = new Map<number, Port>();
+
+  get(id: number): Port | undefined {
+    return this.members.get(id);
+  }
+  get isFull(): boolean {
+    return this.members.size >= MOST_PORTS;
+  }
+  /** False where the number is in use. */
+  add(port: Port): boolean {
+    if (this.members.has(port.id)) return false;
+    this.members.set(port.id, port);
+    return true;
+  }
+  delete(id: number): boolean {
+    this.members.get(id)?.delete();
+    return this.members.delete(id);
+  }
+  /** The partition ends, or begins anew. */
+  clear(): void {
+    for (const port of this.members.values()) port.delete();
+    this.members.clear();
+  }
+
+  inspect(): InspectNode {
+    const children = [...this.members.values()].map((port): InspectNode => {
+      const detail = port instanceof MessagePort ? `${port.posts} messages, ${port.buffers.free} buffers free` : undefined;
+      return { name: `port ${port.id}`, value: port.kind, detail: [port.place, detail].filter(Boolean).join(', ') };
+    });
+    return { name: 'ports', value: `${children.length}`, children };
+  }
+}
+
+function describePlace(information: PortInformation): string {
+  if (information.kind === 'monitor') return `monitor page ${hex(information.gpa)}`;
+  const vp = information.vp === ANY_VP ? 'any vCPU' : `vCPU ${information.vp}`;
+  const flags =
+    information.kind === 'event' ? `, flags ${information.baseFlag} to ${information.baseFlag + information.flagCount - 1}` : '';
+  return `SINT${information.source} of ${vp}${flags}`;
+}
