@@ -94,7 +94,7 @@ function* run(
   yield stage('hyperv-hypercall.arguments', namedArguments(call));
   const status = yield* perform(hyperv, call);
   if (status === HvStatus.SUCCESS || call.row.isRep) giveOutput(hyperv, call, registers);
-  if (status === HvStatus.SUCCESS && call.repsCompleted < word.repCount) {
+  if (status === HvStatus.SUCCESS && call.repsCompleted > call.repStart && call.repsCompleted < word.repCount) {
     yield* inFrame(hypervisorFrame(hyperv, 'hypercall continuation'), goOnLater(hyperv, context, registers, call));
     return;
   }
