@@ -62,8 +62,8 @@ describe('queries', () => {
   });
 
   test.each([
-    [NvspVersion.V61, 3, 168],
-    [NvspVersion.V4, 2, 156],
+    [NvspVersion.V61, 3, 156],
+    [NvspVersion.V4, 2, 144],
   ])('offloads of NVSP %i are told in revision %i', (version, revision, size) => {
     const { value } = started(version).query(Oid.TCP_OFFLOAD_HARDWARE_CAPABILITIES, Uint8Array.of(0xa7, 3, 168, 0));
     expect([...value.slice(0, 4)]).toEqual([0xa7, revision, size, 0]);
