@@ -74,6 +74,11 @@ export class ConsoleGuest {
     this.child.stdin?.write(`${line}\n`);
   }
 
+  /** Sends the signal that ends programs. */
+  stop(): void {
+    this.child.kill('SIGTERM');
+  }
+
   /** Waits for the end; gives the exit status and what stood on stderr. */
   async end(): Promise<{ readonly status: number | null; readonly errors: string }> {
     const status = await this.ended;
