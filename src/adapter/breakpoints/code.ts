@@ -1,6 +1,7 @@
 import type { CodeBreakpoint } from '../../debugger/breakpoints/breakpoint.ts';
 import { type ExitBreakpoint, parseExitPattern } from '../../debugger/breakpoints/exit-breakpoints.ts';
 import { type StageBreakpoint, stageLines, stagesAt } from '../../debugger/breakpoints/stage-breakpoints.ts';
+import { parseVmbusPattern } from '../../debugger/breakpoints/vmbus-breakpoints.ts';
 import type { Guest } from '../../debugger/launch-guest.ts';
 import type { Dialect } from '../dialect.ts';
 import { errors, RequestError } from '../errors.ts';
@@ -62,10 +63,11 @@ function whyNoStage(path: string): string {
     : 'No stage of an exit handler is here or behind it.';
 }
 
-/** Breakpoints on functions, on labels, and on the hypervisor's side on exits and hypercalls by name. */
+/** Breakpoints on functions, on labels, and on the hypervisor's side on exits, hypercalls and messages of the VMBus by name. */
 export const functionBreakpoints: GiveBreakpoints = (guest, asked) => {
   const code: CodeBreakpoint[] = [];
   const exits: ExitBreakpoint[] = [];
+  const messages: StageBreakpoint[] = [];
   const answers = asked.map((one) => {
     const name = optionalText(itemOf(one), 'name') ?? '';
     const pattern = parseExitPattern(name, guest.partition.platform);
@@ -75,6 +77,12 @@ export const functionBreakpoints: GiveBreakpoints = (guest, asked) => {
       if (rules === undefined) exits.push({ ...rulesOf(one), pattern });
       return answer(one, rules);
     }
+    const message = parseVmbusPattern(name, guest.partition.platform);
+    if (typeof message === 'string') return answer(one, message);
+    if (message !== undefined) {
+      if (rules === undefined) messages.push({ ...rulesOf(one), ...message });
+      return answer(one, rules);
+    }
     const addresses = guest.session.symbols.functionsNamed(name).map(({ bodyStart }) => bodyStart);
     const problem = rules ?? (addresses.length > 0 ? undefined : whyNoFunction(guest, name));
     if (problem === undefined) code.push({ ...rulesOf(one), addresses });
@@ -82,6 +90,7 @@ export const functionBreakpoints: GiveBreakpoints = (guest, asked) => {
   });
   guest.session.setCodeBreakpoints('functions', code);
   guest.session.setExitBreakpoints(exits);
+  guest.session.setStageBreakpoints('functions', messages);
   return answers;
 };
 

@@ -1,10 +1,21 @@
 import { STAGE_POSITIONS } from '../../hypervisor/exits/generated/stage-positions.ts';
+import type { StageValue } from '../../stages/stage.ts';
 import type { BreakpointRules } from './breakpoint.ts';
 
 /** A breakpoint in the source of an exit handler: it stops where a handler reaches one of the stages. */
 export interface StageBreakpoint extends BreakpointRules {
   readonly id: number;
   readonly stages: readonly string[];
+  /** What a stage must show for it to be meant; any values when missing. */
+  readonly where?: Readonly<Record<string, StageValue>>;
+}
+
+/** Whether a breakpoint means a stage with these values. */
+export function isStageMeant(
+  { stages, where = {} }: Pick<StageBreakpoint, 'stages' | 'where'>,
+  { id, values }: { readonly id: string; readonly values: Readonly<Record<string, StageValue>> },
+): boolean {
+  return stages.includes(id) && Object.entries(where).every(([name, value]) => values[name] === value);
 }
 
 /** Lines of a handler's source on which a stage is, sorted. The path is from the project's folder. */

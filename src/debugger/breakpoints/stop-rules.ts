@@ -7,7 +7,7 @@ import type { StopEvent } from '../run-control/events.ts';
 import { type CodeBreakpoint, type DataBreakpoint, judge, type Verdict } from './breakpoint.ts';
 import { type ExitBreakpoint, matchesPattern } from './exit-breakpoints.ts';
 import { filterById, matchingFilters } from './exit-filters.ts';
-import type { StageBreakpoint } from './stage-breakpoints.ts';
+import { isStageMeant, type StageBreakpoint } from './stage-breakpoints.ts';
 
 /** What judging needs of the session. */
 interface Session {
@@ -124,16 +124,16 @@ export class StopRules {
   /** The breakpoints at the stage that a vCPU's exit handler is at. */
   judgeStage(vcpu: number): StopEvent | undefined {
     const { activity } = this.session.vcpu(vcpu);
-    const stage = activity?.frames.at(-1)?.stage?.id;
+    const stage = activity?.frames.at(-1)?.stage;
     if (stage === undefined) return undefined;
     for (const breakpoint of [...this.stages.values()].flat()) {
-      if (!breakpoint.stages.includes(stage)) continue;
+      if (!isStageMeant(breakpoint, stage)) continue;
       const verdict = this.ask(breakpoint, vcpu, activity?.exit);
       if (verdict.kind === 'stop')
         return {
           reason: 'breakpoint',
           vcpu,
-          description: 'Breakpoint in an exit handler',
+          description: breakpoint.where ? 'Breakpoint on a message' : 'Breakpoint in an exit handler',
           text: verdict.problem,
           hitBreakpoints: [breakpoint.id],
         };

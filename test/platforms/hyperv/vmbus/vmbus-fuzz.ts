@@ -1,3 +1,4 @@
+import { channelView } from '../../../../src/debugger/inspection/vmbus.ts';
 import { PacketType, RingControl } from '../../../../src/platforms/hyperv/abi/ring.ts';
 import { HvStatus } from '../../../../src/platforms/hyperv/abi/status.ts';
 import { SPOKEN_VERSIONS, VMBUS_MESSAGES, VmbusVersion } from '../../../../src/platforms/hyperv/abi/vmbus.ts';
@@ -115,6 +116,7 @@ function damage({ dma }: FakeGuest, { out, in: incoming }: GuestChannel, random:
 function lookAt({ bus, dma }: FakeGuest): void {
   const before = dma.bytes.slice();
   const shown = JSON.stringify(bus.inspect(), (_name, value) => (typeof value === 'bigint' ? String(value) : value));
+  for (const { id } of bus.channels) channelView(bus, id, { reference: String, unfolded: ['from:0', 'to:0'] });
   if (shown.length === 0 || Buffer.compare(before, dma.bytes) !== 0) throw new Error('a look at the bus has changed memory');
 }
 

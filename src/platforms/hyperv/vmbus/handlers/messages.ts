@@ -132,6 +132,7 @@ function* requestOffers(bus: VmbusServer, connection: VmbusConnection): Handler 
   connection.hasOffers = true;
   for (const channel of bus.channels) {
     yield stage('vmbus-message.offer', {
+      message: 'OFFER_CHANNEL',
       channel: channel.id,
       device: channel.name,
       interface: channel.device.vsp.offer.interfaceId,
@@ -264,7 +265,7 @@ function* closeChannel(bus: VmbusServer, message: VmbusMessage): Handler {
   if (channel.subchannelIndex !== 0) return;
   // Subchannels go with the channel that they were asked for on.
   for (const subchannel of channel.device.channels.slice(1)) {
-    yield stage('vmbus-message.rescind', { channel: subchannel.id, device: subchannel.name });
+    yield stage('vmbus-message.rescind', { message: 'RESCIND_CHANNEL_OFFER', channel: subchannel.id, device: subchannel.name });
     bus.rescind(subchannel);
   }
 }
