@@ -53,5 +53,6 @@ export function* serveChannel(channel: ServedChannel): Handler {
 
 /** Gives a packet to the service at the parent's end. */
 function* receivePacket(channel: ServedChannel, packet: GuestPacket): Handler {
+  yield stage('vmbus-channel.deliver', { to: channel.device.vsp.name, subchannel: channel.subchannelIndex });
   yield* channel.device.vsp.receiveInStages(channel, packet);
 }
