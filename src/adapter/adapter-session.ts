@@ -100,6 +100,8 @@ export class AdapterSession {
   private launchArguments: Parameters = {};
   /** Run without debugging: nothing stops the guest. */
   private free = false;
+  /** Threads that the client has heard of. */
+  private toldThreads: ReadonlySet<number> = new Set();
   private readonly journal: ExitJournalFile;
   private readonly console = new GuestConsole(
     (text, data) => this.event('output', { category: 'stdout', output: text, data }),
@@ -179,7 +181,11 @@ export class AdapterSession {
   tellChangedMemory(written: readonly MemoryRange[] = []): void {
     if (!this.optionalEvents.has('memory')) return;
     const { guests } = this.launched;
-    const changes = this.memoryViews.changes((index) => guests[index]?.session.vcpu().processor, written);
+    const processorOf = (index: number) => {
+      const guest = guests[index];
+      return guest?.partition.end?.kind === 'destroyed' ? undefined : guest?.session.vcpu().processor;
+    };
+    const changes = this.memoryViews.changes(processorOf, written);
     for (const range of [...changes, ...written]) this.event('memory', range);
   }
 
@@ -198,7 +204,8 @@ export class AdapterSession {
   /** The vCPU that requests are about which name none: that of the last stop of the guest that the user looks at. */
   get focus(): Thread {
     const { first } = this.launched;
-    const guest = this.looked ?? first;
+    const { looked } = this;
+    const guest = looked && looked.partition.end?.kind !== 'destroyed' ? looked : first;
     return { guest, vcpu: guest.session.current };
   }
   lookAt(guest: Guest): void {
@@ -235,7 +242,31 @@ export class AdapterSession {
     this.launchArguments = raw;
     this.free = raw.noDebug === true;
     this.console.listen(group.guests, group.configuration.console);
+    group.onMade((guest) => this.join(guest));
     group.host.journal.onRefusal((refusal) => this.tellRefusal(group, refusal));
+  }
+
+  /** A guest has made a partition while the session runs: it has what the others have. */
+  private join(guest: Guest): void {
+    const { partition, session } = guest;
+    partition.idlePace = this.options.pace?.();
+    partition.onWake(() => this.workListener());
+    partition.journal.startProfile();
+    this.journal.add(guest);
+    if (this.free) session.forgetStops();
+    else
+      for (const breakpoint of this.breakpoints.include(this.launched.guests))
+        this.event('breakpoint', { reason: 'changed', breakpoint });
+  }
+
+  /** Threads come and go with the partitions that guests make, and with their virtual processors. */
+  private tellThreads(): void {
+    const { guests } = this.launched;
+    if (guests.every(({ maker }) => maker === undefined)) return;
+    const now = new Set(guests.flatMap(threadsOf).map((thread) => this.threadId(thread)));
+    for (const threadId of now) if (!this.toldThreads.has(threadId)) this.event('thread', { reason: 'started', threadId });
+    for (const threadId of this.toldThreads) if (!now.has(threadId)) this.event('thread', { reason: 'exited', threadId });
+    this.toldThreads = now;
   }
 
   /** A guest that asks for what it may not have goes on as if it had it: its user should know why nothing came of it. */
@@ -283,8 +314,8 @@ export class AdapterSession {
     this.configured = true;
     const name = group.guests.map(({ configuration }) => configuration.program).join(', ');
     this.event('process', { name, isLocalProcess: false, startMethod: 'launch' });
-    for (const thread of group.guests.flatMap(threadsOf))
-      this.event('thread', { reason: 'started', threadId: this.threadId(thread) });
+    this.toldThreads = new Set(group.guests.flatMap(threadsOf).map((thread) => this.threadId(thread)));
+    for (const threadId of this.toldThreads) this.event('thread', { reason: 'started', threadId });
     this.begin(group);
   }
 
@@ -313,6 +344,7 @@ export class AdapterSession {
     if (!group || !this.hasWork) return false;
     try {
       const happened = group.slice();
+      this.tellThreads();
       if (happened) this.report(happened);
       else this.progress.tick(this.focus.guest.session.vcpu().processor.icount);
     } catch (error) {
@@ -335,7 +367,7 @@ export class AdapterSession {
     if (event.kind === 'log') this.output(`${event.text}\n`);
     else if (event.kind === 'stopped') this.reportStop(guest, event.stop);
     else if (event.kind === 'symbols') this.tellSymbols();
-    else this.reportEnd(guest, event.end);
+    else if (event.kind === 'ended') this.reportEnd(guest, event.end);
   }
 
   /** A guest has other symbols than before: functions that breakpoints wait for, modules. */

@@ -1,5 +1,6 @@
 import { LaunchError } from '../debugger/configuration/launch-configuration.ts';
 import type { GuestGroup } from '../debugger/guest-group.ts';
+import type { Guest } from '../debugger/launch-guest.ts';
 import { parseExitFilter } from '../hypervisor/journal/exit-filter.ts';
 import type { ExitRecord } from '../hypervisor/journal/exit-journal.ts';
 
@@ -17,6 +18,7 @@ export type OpenJournal = (path: string) => JournalSink;
 /** The file that the exits of a session go to, where its configuration names one. Guests go on without a file that can't be written. */
 export class ExitJournalFile {
   private sink: JournalSink | undefined;
+  private filter: (record: ExitRecord) => boolean = () => true;
 
   /** `onLoss` is told with a sentence that nothing is written any more. */
   constructor(
@@ -25,18 +27,24 @@ export class ExitJournalFile {
   ) {}
 
   /** Has the exits of these guests written, in place of those of others. Throws LaunchError, and all is as before. */
-  begin({ configuration, guests }: GuestGroup): void {
+  begin(group: GuestGroup): void {
+    const { configuration, guests } = group;
     // The new file may be the old one: nothing of the old run may come behind the start of the new.
     this.flush();
     const sink = this.openFor(configuration.exits);
     this.close();
     this.sink = sink;
-    const filter = parseExitFilter(configuration.exitsFilter ?? '');
+    this.filter = parseExitFilter(configuration.exitsFilter ?? '');
+    for (const guest of guests) this.add(guest);
+  }
+
+  /** Has those of one more guest written. */
+  add({ partition }: Guest): void {
+    const { sink, filter } = this;
     if (!sink) return;
-    for (const { partition } of guests)
-      partition.journal.onRecord((record) => {
-        if (this.sink === sink && filter(record)) this.attempt(() => sink.write(record));
-      });
+    partition.journal.onRecord((record) => {
+      if (this.sink === sink && filter(record)) this.attempt(() => sink.write(record));
+    });
   }
 
   private openFor(path: string | undefined): JournalSink | undefined {

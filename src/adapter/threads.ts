@@ -16,9 +16,9 @@ export function threadId(guests: readonly Guest[], { guest, vcpu }: Thread): num
   return before + vcpu + 1;
 }
 
-/** All threads of a guest, in the order of its vCPUs. */
+/** All threads of a guest, in the order of its vCPUs. One that was destroyed has none. */
 export function threadsOf(guest: Guest): Thread[] {
-  return guest.partition.vcpus.map(({ index }) => ({ guest, vcpu: index }));
+  return guest.partition.vcpus.filter(({ isPresent }) => isPresent).map(({ index }) => ({ guest, vcpu: index }));
 }
 
 /** `vCPU 1 (halted)`, `vCPU 0 (init, pid 1)` where Linux runs a process, behind the name of its partition where there are several. */
@@ -34,7 +34,7 @@ export function threadName(guests: readonly Guest[], { guest, vcpu }: Thread): s
 /** The vCPU of a thread id. Throws RequestError. */
 export function threadOf(adapter: AdapterSession, { threadId: id }: Parameters): Thread {
   const { guests } = adapter.launched;
-  const thread = guests.flatMap(threadsOf)[typeof id === 'number' ? id - 1 : -1];
+  const thread = guests.flatMap(threadsOf).find((one) => threadId(guests, one) === id);
   if (!thread) throw errors.unknownThread(id);
   return thread;
 }

@@ -23,6 +23,7 @@ import type { SessionEvent, StepUnit, StopEvent } from './run-control/events.ts'
 import { GuestStep } from './run-control/guest-step.ts';
 import { HandlerStep } from './run-control/handler-step.ts';
 import { HeldVcpus } from './run-control/held-vcpus.ts';
+import { RunTo } from './run-control/run-until.ts';
 import { SeenPlaces } from './run-control/seen-places.ts';
 import { StepOut } from './run-control/step-out.ts';
 
@@ -224,6 +225,12 @@ export class DebugSession implements RunControl {
     return this.stopped({ reason: 'step', vcpu: this.current, description });
   }
 
+  handOver(): SessionEvent {
+    this.step = undefined;
+    this.enterRun([]);
+    return { kind: 'handed-over', vcpu: this.current };
+  }
+
   // --- expressions -------------------------------------------------------------------------------------------------------
 
   /**
@@ -264,6 +271,12 @@ export class DebugSession implements RunControl {
   /** Goes into the call or the VM exit of one instruction on the current line, over all others. */
   stepIntoTarget(site: bigint): void {
     this.stepBy('over', 'line', site);
+  }
+  /** Goes on to the first of some addresses that a vCPU comes to, as the end of a step that began elsewhere. */
+  runTo(vcpu: number, addresses: readonly bigint[], description: string): void {
+    this.current = vcpu;
+    this.begin(() => true);
+    this.step = new RunTo(this, addresses, description);
   }
   /** Throws ExpressionError for a vCPU that can't be stepped. */
   stepOut(unit: StepUnit = 'line'): void {
@@ -396,6 +409,7 @@ export class DebugSession implements RunControl {
   slice(until?: bigint): SessionEvent | undefined {
     const before = this.waiting.shift();
     if (before || !this.running) return before;
+    if (this.symbols.hasChanged?.()) return { kind: 'symbols' };
     if (this.looksAtLinux && this.linux?.poll()) {
       this.observe();
       return { kind: 'symbols' };
@@ -418,7 +432,7 @@ export class DebugSession implements RunControl {
 
   /** Stands still because another partition has stopped; a step in progress is given up. */
   halt(): void {
-    if (!this.running) return;
+    if (!this.running || this.partition.end?.kind === 'destroyed') return;
     this.running = false;
     this.standStill();
   }
@@ -462,6 +476,17 @@ export class DebugSession implements RunControl {
     if (exit.reason !== 'triple-fault') return this.stopped(stop);
     const cause = { vcpu, exit };
     return this.stopped({ ...stop, text: stop.text ?? crashTitle(this, cause) }, cause);
+  }
+
+  /** The partition was destroyed while the session goes on: nothing of it can be looked at any more. */
+  vanished(end: PartitionEnd): SessionEvent | undefined {
+    this.running = false;
+    this.idle = false;
+    this.step = undefined;
+    this.waiting.length = 0;
+    if (this.endReported) return undefined;
+    this.endReported = true;
+    return { kind: 'ended', end };
   }
 
   private ended(end: PartitionEnd): SessionEvent | undefined {

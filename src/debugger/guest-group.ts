@@ -1,8 +1,10 @@
 import type { Host } from '../hypervisor/host/host.ts';
+import type { HostedPartition } from '../hypervisor/partition/partition.ts';
 import { writeBack } from '../platforms/write-back.ts';
 import type { FileAccess } from '../programs/program.ts';
 import type { LaunchConfiguration } from './configuration/launch-configuration.ts';
 import type { Guest } from './launch-guest.ts';
+import { interceptHandler, madeGuest } from './made-guest.ts';
 import type { MotionScope } from './run-control/control.ts';
 import type { SessionEvent } from './run-control/events.ts';
 
@@ -19,17 +21,44 @@ export interface GuestEvent {
 export class GuestGroup {
   /** Who goes on and who stops with the vCPU that a motion is about, as the user wants it. It holds from the next motion on. */
   wanted: MotionScope;
+  private members: readonly Guest[];
+  /** Whose turn it is. */
+  private moving: Guest | undefined;
+  private readonly madeListeners: ((guest: Guest) => void)[] = [];
   /** The same, as it was for the last motion. */
   private used: MotionScope = 'all';
 
   constructor(
     readonly host: Host,
     /** At least one. */
-    readonly guests: readonly Guest[],
+    launched: readonly Guest[],
     readonly configuration: LaunchConfiguration,
   ) {
+    this.members = launched;
+    host.onAdd((partition) => this.adopt(partition));
     this.wanted = configuration.moves ?? 'all';
     this.use(this.wanted);
+  }
+
+  /** Those that were launched, then those that they have made, destroyed ones too: each keeps its place. */
+  get guests(): readonly Guest[] {
+    return this.members;
+  }
+
+  /** Told of each partition that a guest makes while the session runs. */
+  onMade(listener: (guest: Guest) => void): void {
+    this.madeListeners.push(listener);
+  }
+
+  /** A guest has made a partition by itself: it is debugged as the others are, and moves with who has made it. */
+  private adopt(partition: HostedPartition): void {
+    const { moving: maker } = this;
+    const made = maker && madeGuest(partition, maker, this.members.length);
+    if (!made) return;
+    this.members = [...this.members, made];
+    made.session.alone = this.used === 'vcpu';
+    if (this.used !== 'vcpu') made.session.continue();
+    for (const listener of this.madeListeners) listener(made);
   }
 
   get first(): Guest {
@@ -76,7 +105,7 @@ export class GuestGroup {
 
   /** True when another slice has something to do at once. */
   get hasWork(): boolean {
-    return this.guests.some(({ session }) => session.hasWork);
+    return this.vanished !== undefined || this.guests.some(({ session }) => session.hasWork);
   }
 
   /**
@@ -108,12 +137,38 @@ export class GuestGroup {
     for (const { session } of this.guests) if (!session.running && !session.isOver) session.continue();
   }
 
+  /** One that was destroyed, which its session has yet to say. */
+  private get vanished(): Guest | undefined {
+    return this.members.find(({ partition, session }) => partition.end?.kind === 'destroyed' && !session.isOver);
+  }
+
+  /** A step into an exit goes on in the guest that serves it: at the handler of the interrupt that it is told by. */
+  private goOnInMaker({ maker }: Guest): void {
+    if (!maker) return;
+    const { session } = maker;
+    const targets = interceptHandler(maker.partition);
+    session.halt();
+    if (targets.length === 0) {
+      session.continue();
+      session.pause(0);
+    } else session.runTo(0, targets, 'Intercept');
+  }
+
   /** Runs for one slice of a few milliseconds. Returns what happened, if anything did that the user should see. */
   slice(): GuestEvent | undefined {
+    const { vanished } = this;
+    if (vanished?.partition.end) {
+      const event = vanished.session.vanished(vanished.partition.end);
+      return event && { guest: vanished, event };
+    }
     const guest = this.guests.find(({ session }) => session.hasEvents);
     const happened = guest ? { guest, event: guest.session.slice() } : this.runTurn();
     if (!happened?.event) return undefined;
     const { event } = happened;
+    if (event.kind === 'handed-over') {
+      this.goOnInMaker(happened.guest);
+      return undefined;
+    }
     if (event.kind === 'stopped' && this.used === 'all') for (const { session } of this.guests) session.halt();
     if (event.kind === 'ended') this.host.noteEnd(happened.guest.partition, event.end);
     return { guest: happened.guest, event };
@@ -125,10 +180,15 @@ export class GuestGroup {
     );
     const guest = this.guests.find(({ partition }) => partition === turn?.partition);
     if (!turn || !guest) return this.runEnded();
-    const { session, partition } = guest;
+    const { session, partition, maker } = guest;
     // One that has the host for itself has no turns.
-    const shares = this.guests.length > 1 || partition.timeShare < 100;
+    const shares = this.guests.length > 1 || partition.timeShare < 100 || partition.grant.privileges.has('create-partitions');
+    this.moving = guest;
+    const wasIdle = session.idle;
     const event = session.slice(shares ? turn.until : undefined);
+    this.moving = undefined;
+    // Who waits for another one has to hear that this one waits, too.
+    if (maker && session.idle && !wasIdle) maker.session.idle = false;
     if (shares && (session.idle || partition.now() >= turn.until)) this.host.endTurn(turn);
     return { guest, event };
   }

@@ -30,6 +30,8 @@ export interface Guest {
   readonly program: Program;
   readonly partition: GuestPartition;
   readonly session: DebugSession;
+  /** The guest that has made it by itself. */
+  readonly maker?: Guest;
   readonly disks: readonly PartitionDisk[];
 }
 

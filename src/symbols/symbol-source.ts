@@ -125,6 +125,8 @@ export interface SymbolSource {
   whyNoCaller?(frame: FrameContext): string | undefined;
   /** User addresses of a guest with processes mean what they do for the one that this vCPU runs. */
   lookFrom?(vcpu: number): void;
+  /** Whether code is elsewhere than when it was asked last. */
+  hasChanged?(): boolean;
   /** At most so many names of symbols that begin with a text, besides those of the program's file. */
   namesWith?(prefix: string, most: number): readonly string[];
   variables(frame: FrameContext): readonly Variable[];

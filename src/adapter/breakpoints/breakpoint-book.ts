@@ -58,6 +58,13 @@ export class BreakpointBook {
     return answers.filter((one) => before.get(one.id) !== JSON.stringify(one));
   }
 
+  /** Gives everything to guests of which some are new, and counts on. Returns the breakpoints that this changes. */
+  include(guests: readonly Guest[]): readonly BreakpointAnswer[] {
+    const before = new Map(this.told);
+    const answers = [...this.groups.values()].flatMap((group) => this.tell(giveAll(guests, group)));
+    return answers.filter((one) => before.get(one.id) !== JSON.stringify(one));
+  }
+
   private tell(answers: readonly BreakpointAnswer[]): readonly BreakpointAnswer[] {
     for (const one of answers) this.told.set(one.id, JSON.stringify(one));
     return answers;
@@ -76,6 +83,7 @@ export class BreakpointBook {
 function giveAll(guests: readonly Guest[], { asked, give }: Group): readonly BreakpointAnswer[] {
   const answers = new Map<number, BreakpointAnswer>();
   for (const guest of guests) {
+    if (guest.partition.end?.kind === 'destroyed') continue;
     const own = asked.filter(({ partition }) => partition === undefined || partition === guest.configuration.name);
     for (const told of give(guest, own)) if (answers.get(told.id)?.verified !== true) answers.set(told.id, told);
   }

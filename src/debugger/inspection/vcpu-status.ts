@@ -9,8 +9,9 @@ const ACTIVITIES: Readonly<Record<number, string>> = {
 };
 
 /** What a vCPU does instead of running guest code, in a few words; undefined when it runs. */
-export function vcpuStatus({ activity, processor }: VirtualCpu): string | undefined {
-  return activity ? 'in the hypervisor' : ACTIVITIES[processor.state.get32(ACTIVITY)];
+export function vcpuStatus({ activity, processor, suspended }: VirtualCpu): string | undefined {
+  if (activity) return 'in the hypervisor';
+  return suspended ? 'suspended' : ACTIVITIES[processor.state.get32(ACTIVITY)];
 }
 
 /** Whether a vCPU runs nothing until another one starts it. */

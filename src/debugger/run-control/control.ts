@@ -20,6 +20,8 @@ export interface RunControl {
   /** What a stop of the partition means to the user, if anything. */
   after(stop: RunStop): SessionEvent | undefined;
   stepDone(description?: string): SessionEvent;
+  /** The step goes on in the partition that serves the exit of the current vCPU, which is suspended. */
+  handOver(): SessionEvent;
   /** Asks the user's breakpoints at RIP, counting the hit and printing logs. An event when one of them stops. */
   judgeHere(vcpu: number): SessionEvent | undefined;
   /** Single steps have no breakpoints in the processor and see all exceptions before they are delivered. */

@@ -19,6 +19,8 @@ export type SessionEvent =
   | { readonly kind: 'stopped'; readonly stop: StopEvent }
   | { readonly kind: 'ended'; readonly end: PartitionEnd }
   | { readonly kind: 'log'; readonly text: string }
+  /** A vCPU waits for another partition, which serves its exit: a step into the exit goes on there. */
+  | { readonly kind: 'handed-over'; readonly vcpu: number }
   /** The guest has other symbols than before: a kernel was found, its modules came or went. */
   | { readonly kind: 'symbols' };
 

@@ -6,7 +6,7 @@ import { isAssembly } from '../inspection/source-kind.ts';
 import { type RunControl, SLICE_STEPS, type Step } from './control.ts';
 import type { SessionEvent, StepUnit } from './events.ts';
 import { completeExit } from './exit-completion.ts';
-import { RunUntil } from './run-until.ts';
+import { RunUntil, WaitForService } from './run-until.ts';
 
 /** A line step that meets no new line in so many single steps ends where it is. */
 const LONGEST = 300_000;
@@ -37,7 +37,7 @@ export interface GuestStepOptions {
 /** A step in the guest, by instruction or by line. It goes on instruction by instruction, and over calls at full speed. */
 export class GuestStep implements Step {
   private readonly origin: { readonly line: string | undefined; readonly sp: bigint };
-  private run: RunUntil | undefined;
+  private run: Pick<RunUntil, 'slice'> | undefined;
   /** What comes when `run` has arrived. */
   private afterRun: () => SessionEvent | undefined = () => undefined;
   private steps = 0;
@@ -104,9 +104,25 @@ export class GuestStep implements Step {
     return undefined;
   }
 
+  /**
+   * Another partition serves the exit of the instruction: it has been stepped over once the vCPU goes on behind it. One that is run again,
+   * with its memory mapped say, is yet to be stepped over.
+   */
+  private awaitService(flow: InstructionFlow, place: Place): undefined {
+    const { control } = this;
+    this.run = new WaitForService(control);
+    this.afterRun = () => {
+      if (control.vcpu().processor.linearRip === place.rip) return undefined;
+      return control.judgeHere(control.current) ?? this.arrived(flow, place);
+    };
+    return undefined;
+  }
+
   private stepOne(): SessionEvent | undefined {
     const { control, options } = this;
     const { processor } = control.vcpu();
+    if (control.vcpu().suspended)
+      return this.awaitService(currentFlow(processor), { rip: processor.linearRip, sp: processor.state.gpr(4) });
     if (processor.halted) return this.wakeUp(processor);
     const flow = currentFlow(processor);
     const place: Place = { rip: processor.linearRip, sp: processor.state.gpr(4) };
@@ -128,6 +144,7 @@ export class GuestStep implements Step {
         return stop.vcpu === control.current ? control.stepDone('VM exit') : undefined;
       case 'entry': {
         if (stop.vcpu !== control.current) return undefined;
+        if (control.vcpu().suspended) return control.handOver();
         const result = completeExit(control, place.rip - (processor.linearRip - processor.state.rip));
         if (result !== 'stepped') return result;
         control.enterSingleSteps();

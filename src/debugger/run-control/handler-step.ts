@@ -40,6 +40,7 @@ export class HandlerStep implements Step {
     if (stop.kind === 'entry') {
       // Another vCPU's handler was in progress.
       if (stop.vcpu !== control.current) return undefined;
+      if (control.vcpu().suspended) return control.handOver();
       const result = completeExit(control, rip);
       if (result !== 'stepped') return result;
       if (this.unit === 'instruction' || !this.isInGateway) return control.stepDone('VM entry');

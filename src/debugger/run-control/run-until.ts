@@ -1,5 +1,5 @@
 import type { PassedStop, Processor } from '../../processor/processor.ts';
-import { type RunControl, SLICE_INSTRUCTIONS } from './control.ts';
+import { type RunControl, SLICE_INSTRUCTIONS, type Step } from './control.ts';
 import type { SessionEvent } from './events.ts';
 
 /** Runs at full speed until the vCPU is at one of some addresses in a state that is accepted. */
@@ -35,5 +35,36 @@ export class RunUntil {
     if (this.accepts(processor)) return 'arrived';
     processor.resumePast('breakpoint');
     return undefined;
+  }
+}
+
+/** A step that ends at the first of some addresses; where there are none, it ends when a user stops it. */
+export class RunTo implements Step {
+  private readonly run: RunUntil;
+
+  constructor(
+    private readonly control: RunControl,
+    addresses: readonly bigint[],
+    private readonly description: string,
+  ) {
+    this.run = new RunUntil(control, addresses);
+  }
+
+  slice(): SessionEvent | undefined {
+    const result = this.run.slice();
+    return result === 'arrived' ? this.control.stepDone(this.description) : result;
+  }
+}
+
+/** Waits until the current vCPU is suspended no more: another partition serves its exit meanwhile. */
+export class WaitForService {
+  constructor(private readonly control: RunControl) {
+    control.enterRun([]);
+  }
+
+  slice(): SessionEvent | 'arrived' | undefined {
+    const { control } = this;
+    if (!control.vcpu().suspended) return 'arrived';
+    return control.after(control.run({ instructions: SLICE_INSTRUCTIONS }));
   }
 }

@@ -98,6 +98,8 @@ export class GuestPartition implements HostedPartition, Machine {
   private hooks: DebugHooks | undefined;
   private ended: PartitionEnd | undefined;
   private stopWanted = false;
+  /** Instructions of one that was destroyed. */
+  private lastIcount = 0n;
   private readonly wakeListeners: (() => void)[] = [];
   /** Something may stand in memory. */
   private used = false;
@@ -179,6 +181,7 @@ export class GuestPartition implements HostedPartition, Machine {
   }
   /** Retired instructions of all vCPUs. */
   get icount(): bigint {
+    if (this.isDestroyed) return this.lastIcount;
     const { processors } = this;
     let sum = processors[0]?.icount ?? 0n;
     for (let index = 1; index < processors.length; index++) sum += processors[index]?.icount ?? 0n;
@@ -209,6 +212,10 @@ export class GuestPartition implements HostedPartition, Machine {
     if (target === undefined || target.suspended === isSuspended) return;
     target.suspended = isSuspended;
     if (!isSuspended) this.wake();
+  }
+  setPresent(vcpu: number, isPresent: boolean): void {
+    const target = this.vcpus[vcpu];
+    if (target) target.isPresent = isPresent;
   }
   stolenTicks(vcpu: number): bigint {
     return this.vcpus[vcpu]?.stolen ?? 0n;
@@ -434,6 +441,12 @@ export class GuestPartition implements HostedPartition, Machine {
   destroy(): void {
     this.devices.disconnect();
     this.server.ended?.();
+    // Its memory is about to go, and with it what handlers and counts are read from.
+    this.lastIcount = this.icount;
+    for (const vcpu of this.vcpus) {
+      vcpu.activity = undefined;
+      vcpu.isPresent = false;
+    }
     this.ended = { kind: 'destroyed', status: 0, message: `Partition ${this.id} was destroyed.` };
   }
 

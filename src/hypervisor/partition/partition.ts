@@ -24,6 +24,10 @@ export interface VirtualCpu {
   readonly lastExit: VmExit | undefined;
   /** What makes it leave the guest; undefined where there is no hypervisor. */
   readonly settings: InterceptSettings | undefined;
+  /** Somebody keeps it from running until it was served. */
+  readonly suspended: boolean;
+  /** It is there: a partition that a guest has made has those that its parent created. */
+  readonly isPresent: boolean;
 }
 
 /** Where console output came from. */

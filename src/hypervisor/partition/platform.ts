@@ -36,6 +36,8 @@ export interface Machine {
   wake(): void;
   /** Keeps a vCPU from running from its next entry on, or lets it go on. What came for it meanwhile waits. */
   suspend(vcpu: number, isSuspended: boolean): void;
+  /** Says whether a vCPU is there for anybody who looks: one that is not must be suspended. */
+  setPresent(vcpu: number, isPresent: boolean): void;
   /** Ends the turn of the vCPU that runs: it only waits for another one. `to`: who is to run next, if it can. */
   yieldTurn(to?: number): void;
   /** Has a vCPU wait, from its next entry on, until any interrupt comes for it: also one that its guest has off. */

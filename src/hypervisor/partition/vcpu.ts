@@ -19,6 +19,7 @@ export class Vcpu implements VirtualCpu {
   parked = false;
   /** It doesn't run until whoever suspended it lets it go on. */
   suspended = false;
+  isPresent = true;
   /** It waits for any interrupt, also one that its guest has off. */
   private waits = false;
   /** Guest time at which it was to wake for its preemption timer. */

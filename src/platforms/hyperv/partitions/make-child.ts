@@ -62,7 +62,10 @@ export function makeRunningChild(host: Host, child: ChildPartition, vendor: 'int
   });
   if (!made.platform) throw new Error('a partition without a platform');
   const { suspension } = made.platform;
-  for (const { index } of processors) suspension.set(index, 'explicit', true);
+  for (const { index } of processors) {
+    suspension.set(index, 'explicit', true);
+    partition.setPresent(index, false);
+  }
   host.add(partition);
   return { partition, hyperv: made.platform };
 }

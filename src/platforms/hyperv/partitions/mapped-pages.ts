@@ -26,6 +26,10 @@ const SERVED_FLAGS =
 export class MappedPages {
   /** The parent's page number by the child's. */
   private readonly sources = new Map<bigint, bigint>();
+  /** The child's page number by the parent's. */
+  private readonly targets = new Map<bigint, bigint>();
+  /** Changes when a page is mapped or unmapped. */
+  version = 0;
   /** Second-level tables that were paid for, by what they map. */
   private readonly tables = new Set<bigint>();
 
@@ -34,6 +38,11 @@ export class MappedPages {
   /** The parent's page that is mapped at one of the child's. */
   sourceOf(page: bigint): bigint | undefined {
     return this.sources.get(page);
+  }
+
+  /** The child's page where one of the parent's is mapped. */
+  targetOf(source: bigint): bigint | undefined {
+    return this.targets.get(source);
   }
 
   get count(): number {
@@ -96,6 +105,8 @@ export class MappedPages {
     parents.takeAway(from, BigInt(PAGE));
     parents.memory.setLent(from, { memory: own.memory, gpa: to });
     this.sources.set(page, source);
+    this.targets.set(source, page);
+    this.version++;
   }
 
   private allow(gpa: bigint, flags: number, own: SecondLevelMap): void {
@@ -123,6 +134,8 @@ export class MappedPages {
     maps.parents.deflate(home, BigInt(PAGE));
     maps.parents.memory.write(home, contents);
     this.sources.delete(page);
+    this.targets.delete(source);
+    this.version++;
   }
 
   /** Takes away what the hypervisor has laid over a page of the child. */
@@ -142,6 +155,7 @@ export class MappedPages {
     const { memory } = this.child.parent.machine.secondLevel;
     for (const source of this.sources.values()) memory.setLent(source << PAGE_BITS, undefined);
     this.sources.clear();
+    this.targets.clear();
     this.tables.clear();
   }
 }

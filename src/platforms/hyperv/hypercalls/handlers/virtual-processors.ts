@@ -42,6 +42,7 @@ function createVp(child: ChildPartition, vp: number, flags: bigint): Refused | u
       `it takes ${Price.VP} pages; ${child.pool.available} are in its partition's pool`,
     );
   child.vps.add(vp);
+  running.partition.setPresent(vp, true);
   if (vp > 0) running.hyperv.suspension.set(vp, 'explicit', false);
   return undefined;
 }
@@ -51,6 +52,7 @@ function deleteVp(child: ChildPartition, vp: number): Refused | undefined {
   if (!running) return refused(HvStatus.INVALID_PARTITION_STATE, `the partition is ${state}, not active`);
   if (!child.vps.delete(vp)) return refused(HvStatus.INVALID_VP_INDEX, 'there is no such virtual processor');
   running.hyperv.suspension.set(vp, 'explicit', true);
+  running.partition.setPresent(vp, false);
   child.pool.release(Price.VP);
   return undefined;
 }
