@@ -75,6 +75,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       disk: options.disks,
       channels: virtio.channels,
       balloon: virtio.balloon,
+      screen: options.configuration.screen,
       vsock: virtio.vsock,
       shares: options.shares,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,

@@ -189,6 +189,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       disk: { type: 'string', multiple: true },
       channel: { type: 'string', multiple: true },
       balloon: { type: 'boolean', default: false },
+      screen: { type: 'boolean', default: false },
       vsock: { type: 'string' },
       'vsock-forward': { type: 'string', multiple: true },
       'vsock-guest-forward': { type: 'string', multiple: true },
@@ -258,6 +259,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       exitsKept: values['exits-kept'] === undefined ? undefined : Number(parseCount(values['exits-kept'], 'exits-kept')),
       testDevice: values['test-device'],
       ioeventfd: values.ioeventfd,
+      screen: values.screen,
       intercepts: values.intercept,
       virtio: {
         channels: channels.map(([name]) => name),

@@ -114,6 +114,7 @@ function makeGuest(
         shares: member.shares?.map((share) => openShare(share, files)),
       },
       disks,
+      screen: member.screen,
       network: networks.planOf(member),
       vsockPorts: networks.vsockPlanOf(member),
     },

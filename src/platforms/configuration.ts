@@ -68,6 +68,8 @@ export interface PartitionConfiguration {
   readonly limits?: PartitionLimits;
   /** What its network card is plugged into; no card when missing. */
   readonly network?: PartitionNetworkPlan;
+  /** On platform hyperv: the machine has a screen. */
+  readonly screen?: boolean;
   /** What leaves its guests besides what the platform asks for (hypervisor/intercepts/changes.ts). */
   readonly intercepts?: readonly string[];
 }
@@ -124,6 +126,10 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
   if (intercepts.length > 0 && platform === 'bare')
     throw new ConfigurationError('A bare machine has no hypervisor that could intercept anything; choose another platform.');
   checkIntercepts(intercepts, vendor);
+  if (configuration.screen && platform !== 'hyperv')
+    throw new ConfigurationError(
+      `A screen is one of Hyper-V's, which platform ${platform} has not; use platform hyperv, or leave it out.`,
+    );
   checkDisks(configuration);
   checkVirtio(configuration);
   const room = ADDRESSABLE - vcpus * VCPU_SIZE;

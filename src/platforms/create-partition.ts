@@ -112,6 +112,7 @@ export function createPartition(
         : undefined,
     scsi: platform === 'hyperv' && configuration.disks?.length ? configuration.disks : undefined,
     hasPci: configuration.machine === 'pc',
+    hasVideoFunction: configuration.screen,
     firmware: configuration.machine === 'pc' ? itemsOfFirmware(configuration, program, image, map) : undefined,
     network: wiring,
     grant: grantOf(configuration),

@@ -164,6 +164,12 @@ const partitionAttributes = {
     description:
       'The machine has a virtio memory balloon: `balloon 32M` in the Debug Console asks the guest to give memory back.',
   },
+  screen: {
+    schema: v.boolean(),
+    default: false,
+    description:
+      'On platform `hyperv`: the machine has a screen, which the view Screen shows. Drivers of Linux look for it on the PCI bus of `"machine": "pc"`.',
+  },
   vsock: {
     schema: wholeNumber(3, 0xffff_fffe),
     description:

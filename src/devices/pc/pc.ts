@@ -17,6 +17,7 @@ import { LocalApic, type LocalApicWorld } from '../local-apic/device.ts';
 import type { NetworkDevice } from '../network-port.ts';
 import type { PciBus } from '../pci/bus.ts';
 import { PcPci } from '../pci/pc-pci.ts';
+import { VideoFunction } from '../pci/video-function.ts';
 import { Pic8259 } from '../pic8259/device.ts';
 import { Pit8254 } from '../pit8254/device.ts';
 import { RtcCmos } from '../rtc-cmos/device.ts';
@@ -56,6 +57,8 @@ export interface PcWorld {
   readonly scsi?: readonly ScsiDiskDescription[];
   /** The machine has a PCI bus, and its virtio devices on it. */
   readonly hasPci?: boolean;
+  /** Hyper-V's display adapter is on the PCI bus. */
+  readonly hasVideoFunction?: boolean;
   /** The machine has a firmware configuration device. */
   readonly firmware?: FwCfgWorld;
   /** What its network card is plugged into, and the card's address; no card when missing. */
@@ -144,7 +147,11 @@ export class PcDevices {
     const virtioDevices =
       virtio && !hasPci ? placeInSlots(parts, { dma: virtio.dma, line: (number) => this.isaLine(number) }) : [];
     this.usedSlots = virtioDevices.length;
-    const pci = hasPci ? this.makePci(virtio ? makeFunctions(parts, { dma: virtio.dma, apics: this.apicBus }) : []) : undefined;
+    const functions = [
+      ...(world.hasVideoFunction ? [new VideoFunction()] : []),
+      ...(virtio ? makeFunctions(parts, { dma: virtio.dma, apics: this.apicBus }) : []),
+    ];
+    const pci = hasPci ? this.makePci(functions) : undefined;
     this.pciBus = pci?.bus;
     for (const device of [this.ioApic, ...virtioDevices]) this.mmio.attach(device);
     for (const device of testDevices) {

@@ -46,6 +46,8 @@ export interface DeviceConfiguration {
   readonly scsi?: readonly ScsiDiskDescription[];
   /** The machine has a PCI bus, and its virtio devices on it. */
   readonly hasPci?: boolean;
+  /** Hyper-V's display adapter is on the PCI bus. */
+  readonly hasVideoFunction?: boolean;
   /** What the machine tells its firmware; it has no firmware configuration device when missing. */
   readonly firmware?: FirmwareItems;
   readonly network?: NetworkConfiguration;

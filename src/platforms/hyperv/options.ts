@@ -14,7 +14,7 @@ const ROOTED = new WeakSet<Host>();
  * none of those that are run here.
  */
 export function hypervOptions(configuration: PartitionConfiguration, { id, host, mac }: PartitionPlace): HypervOptions {
-  const { vendor, startSeconds = DEFAULT_START_SECONDS, intercepts, testDevice } = configuration;
+  const { vendor, startSeconds = DEFAULT_START_SECONDS, intercepts, testDevice, screen } = configuration;
   const makesOthers = grantOf(configuration).privileges.has('create-partitions');
   if (makesOthers && id === 1) ROOTED.add(host);
   const idOffset = ROOTED.has(host) ? 0n : 1n;
@@ -23,7 +23,7 @@ export function hypervOptions(configuration: PartitionConfiguration, { id, host,
     startSeconds,
     intercepts,
     testDevice,
-    vsps: (machine) => machineServices(machine, mac),
+    vsps: (machine) => machineServices(machine, { mac, screen }),
   };
   if (!makesOthers) return options;
   const make = (child: ChildPartition) => makeRunningChild(host, child, vendor);

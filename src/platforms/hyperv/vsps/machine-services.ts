@@ -1,17 +1,29 @@
 import type { Machine } from '../../../hypervisor/partition/platform.ts';
+import { DeviceMemory } from '../../../hypervisor/second-level/device-memory.ts';
 import type { Vsp } from '../vmbus/vsp.ts';
 import { NetworkVsp } from './network/network-vsp.ts';
 import { StorageVsp } from './storage.ts';
+import { VideoVsp } from './video/video-vsp.ts';
 
 /** Channels that a device has at most, however many vCPUs there are. */
 const MOST_CHANNELS = 8;
 
-/** The services of the devices that a machine has: its disks, its network card. `mac`: the card's address. */
-export function machineServices({ devices, processors }: Machine, mac: number | undefined): readonly Vsp[] {
+/** What is configured of the devices besides what the machine has. */
+export interface ServiceWishes {
+  /** Address of the network card. */
+  readonly mac: number | undefined;
+  /** There is a screen. */
+  readonly screen?: boolean;
+}
+
+/** The services of the devices that a machine has: its disks, its network card, its screen. */
+export function machineServices(machine: Machine, { mac, screen = false }: ServiceWishes): readonly Vsp[] {
+  const { devices, processors, secondLevel } = machine;
   const { scsi, network } = devices;
   const channels = Math.min(processors.length, MOST_CHANNELS);
   return [
     ...(scsi ? [new StorageVsp(scsi, { maxSubchannels: channels - 1 })] : []),
     ...(network && mac !== undefined ? [new NetworkVsp({ port: network, mac, queues: channels })] : []),
+    ...(screen ? [new VideoVsp({ memory: new DeviceMemory(secondLevel) })] : []),
   ];
 }
