@@ -243,6 +243,34 @@ idt: times 4096 db 0
     expect(client.request('hyperscope/crashReport').message).toMatch(/^There is nothing to report/);
   });
 
+  test('that a guest of Hyper-V reports by its MSRs has what it said', () => {
+    const { client } = atEntry(
+      `bits 64
+_start:
+    %macro set 2
+    mov ecx, %1
+    mov eax, %2
+    xor edx, edx
+    wrmsr
+    %endmacro
+    set 0x40000103, message
+    set 0x40000104, message_end - message
+    mov ecx, 0x40000105
+    mov edx, 0xc0000000
+    wrmsr
+    hlt
+message: db "the disk is gone", 10, "giving up", 10
+message_end:
+`,
+      { platform: 'hyperv' },
+    );
+    expect(client.move('continue').event).toBe('terminated');
+    const { markdown, json } = report(client);
+    expect(json).toMatchObject({ kind: 'crash', title: 'The guest reported a crash on VP 0: "giving up".' });
+    expect(markdown).toContain('## What the guest reported\n\n```\nthe disk is gone\ngiving up\n```');
+    expect(client.events.find(({ event }) => event === 'exited')?.body.exitCode).toBe(126);
+  });
+
   test('that is a halt for good says why nothing wakes each vCPU', () => {
     const { client } = atEntry('bits 64\n_start:\n    cli\n    hlt\n', { vcpus: 2 });
     expect(client.move('continue').event).toBe('terminated');

@@ -98,6 +98,7 @@ describe('hover', () => {
 
   test('names an MSR, a port and a hypercall by its number', () => {
     expect(hoverText('  mov ecx, 0xc0000|080')).toContain('EFER');
+    expect(hoverText('  mov ecx, 0x4000|0001')).toContain('HV_X64_MSR_HYPERCALL');
     expect(hoverText('  mov dx, 0x3f|8')).toContain('COM1');
     expect(hoverText('  mov eax, 5|\n  vmcall')).toContain('KVM_HC_KICK_CPU');
     expect(hoverText('  mov eax, 5|\n')).not.toContain('KVM_HC_KICK_CPU');

@@ -66,6 +66,28 @@ describe('a crash that the guest reports', () => {
     }
   });
 
+  test('is told to the worker process of the parent, step by step', () => {
+    const source = withMsrs(write(Msr.CRASH_CTL, NOTIFY));
+    const partition = guest(source, { platform: 'hyperv' });
+    const seen = new Set<string>();
+    const stages: string[] = [];
+    for (;;) {
+      const stop = partition.run({ instructions: 100_000, stopAtStage: true });
+      if (stop.kind === 'ended') break;
+      const frames = partition.vcpus[0]?.activity?.frames ?? [];
+      seen.add(frames.map(({ frame }) => `${frame.component}: ${frame.name}`).join(' | '));
+      stages.push(frames.at(-1)?.stage?.id ?? '');
+    }
+    expect([...seen].at(-1)).toBe('hvix64: VM exit | hvix64: write MSR | vmwp.exe: guest crash notification');
+    expect(stages.slice(-4)).toEqual([
+      'hyperv-crash.notify',
+      'hyperv-crash.parameters',
+      'hyperv-crash.end',
+      'hyperv-msr.write-complete',
+    ]);
+    expect(partition.end?.message).toBe(crash(write(Msr.CRASH_CTL, NOTIFY)).end.message);
+  });
+
   test('is none without the bit that says so', () => {
     expect(crash(write(Msr.CRASH_CTL, MESSAGE)).end.kind).toBe('power-off');
   });

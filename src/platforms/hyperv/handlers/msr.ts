@@ -11,6 +11,7 @@ import {
   writeLocalApicMsr,
 } from '../../local-apic-msrs.ts';
 import { giveMsr } from '../../register-values.ts';
+import { syntheticMsr } from '../abi/msrs.ts';
 import { type ExitOf, type Hyperv, hypervisorFrame } from '../hyperv.ts';
 
 type ReadContext = ExitContext<ExitOf<'msr-read'>>;
@@ -25,7 +26,7 @@ export function* handleRdmsr(hyperv: Hyperv, context: ReadContext): Handler {
 function* readMsr(hyperv: Hyperv, context: ReadContext): Handler {
   const { exit, processor } = context;
   const msr = exit.msr >>> 0;
-  yield stage('hyperv-msr.read-decode', { msr, owner: ownerOf(hyperv, msr) });
+  yield stage('hyperv-msr.read-decode', { msr, owner: ownerOf(hyperv, msr), name: nameOf(msr) });
   if (ownerOf(hyperv, msr) === 'processor') {
     const before = processor.icount;
     processor.performNatively();
@@ -55,7 +56,7 @@ export function* handleWrmsr(hyperv: Hyperv, context: WriteContext): Handler {
 function* writeMsr(hyperv: Hyperv, context: WriteContext): Handler {
   const { exit, processor } = context;
   const msr = exit.msr >>> 0;
-  yield stage('hyperv-msr.write-decode', { msr, value: exit.value, owner: ownerOf(hyperv, msr) });
+  yield stage('hyperv-msr.write-decode', { msr, value: exit.value, owner: ownerOf(hyperv, msr), name: nameOf(msr) });
   if (ownerOf(hyperv, msr) === 'processor') {
     const before = processor.icount;
     if (concernsLocalApic(msr)) writeBesideLocalApic(processor, hyperv.apic(context.vcpu), msr);
@@ -83,6 +84,11 @@ function* refuse(context: ReadContext | WriteContext, why: string | undefined): 
   yield stage('hyperv-msr.refuse', { msr: context.exit.msr >>> 0, why: why ?? 'a value that it cannot have', becomes: '#GP(0)' });
   context.injectFault(Vector.GP, 0);
   if (why !== undefined) context.result(`#GP(0): ${why}`);
+}
+
+/** What the TLFS calls it; nothing for one of the processor. */
+function nameOf(msr: number): string {
+  return syntheticMsr(msr)?.name ?? '';
 }
 
 /** Whose register it is: what nobody here knows, the processor refuses. */
