@@ -80,6 +80,12 @@ export class Caller {
     this.partition.run({ instructions: SETUP_INSTRUCTIONS });
   }
 
+  /** As it was behind its construction. */
+  reset(): void {
+    this.partition.reset();
+    this.partition.run({ instructions: SETUP_INSTRUCTIONS });
+  }
+
   write(gpa: bigint, bytes: Uint8Array): void {
     this.processor.writeMemory('gpa', gpa, bytes);
   }
