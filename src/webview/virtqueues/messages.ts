@@ -33,7 +33,7 @@ export type PageMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'choose'; readonly choice: QueueChoice }
   /** Ids of the buffers whose bytes are wanted. */
-  | { readonly kind: 'unfold'; readonly ids: readonly number[] }
+  | { readonly kind: 'unfold'; readonly keys: readonly number[] }
   | { readonly kind: 'showMemory'; readonly memoryReference: string };
 
 /** The queue that a view begins with: the first that a driver uses, else the first there is. */

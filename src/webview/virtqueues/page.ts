@@ -43,7 +43,7 @@ class VirtqueuesPage {
   private tellUnfolded(): void {
     const ids = [...this.unfolded];
     this.editor.setState(ids);
-    this.editor.postMessage({ kind: 'unfold', ids });
+    this.editor.postMessage({ kind: 'unfold', keys: ids });
   }
 
   private take(message: HostMessage): void {
