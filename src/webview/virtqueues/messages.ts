@@ -26,16 +26,6 @@ export interface QueuesMessage {
   readonly queue?: VirtqueueView;
 }
 
-export type HostMessage = QueuesMessage | { readonly kind: 'problem'; readonly text: string };
-
-export type PageMessage =
-  /** The page begins and shows nothing yet. */
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'choose'; readonly choice: QueueChoice }
-  /** Ids of the buffers whose bytes are wanted. */
-  | { readonly kind: 'unfold'; readonly keys: readonly number[] }
-  | { readonly kind: 'showMemory'; readonly memoryReference: string };
-
 /** The queue that a view begins with: the first that a driver uses, else the first there is. */
 export function firstChoice(partitions: readonly PartitionDevices[]): QueueChoice | undefined {
   const all = partitions.flatMap(({ id, devices }) =>

@@ -24,16 +24,6 @@ export interface ChannelsMessage {
   readonly channel?: ChannelView;
 }
 
-export type HostMessage = ChannelsMessage | { readonly kind: 'problem'; readonly text: string };
-
-export type PageMessage =
-  /** The page begins and shows nothing yet. */
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'choose'; readonly choice: ChannelChoice }
-  /** Packets whose bytes are wanted, as `from:OFFSET` and `to:OFFSET`. */
-  | { readonly kind: 'unfold'; readonly keys: readonly string[] }
-  | { readonly kind: 'showMemory'; readonly memoryReference: string };
-
 /** The channel that a view begins with: the busiest one that is open, else the first there is. */
 export function firstChoice(partitions: readonly PartitionBus[]): ChannelChoice | undefined {
   const all = partitions.flatMap(({ id, bus }) => bus.channels.map((channel) => ({ partition: id, channel })));

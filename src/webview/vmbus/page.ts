@@ -1,111 +1,20 @@
-import { type Part, patch } from '../parts.ts';
+import { RingPage } from '../ring-page.ts';
 import { channelParts } from './channel-parts.ts';
-import { type ChannelChoice, type ChannelsMessage, chosenChannel, type HostMessage, type PageMessage } from './messages.ts';
+import { type ChannelChoice, type ChannelsMessage, chosenChannel } from './messages.ts';
 
-/** The editor, as a page in one of its views sees it. */
-declare function acquireVsCodeApi(): {
-  postMessage(message: PageMessage): void;
-  getState(): unknown;
-  setState(state: unknown): void;
-};
-
-/** The page of the VMBus Channels view: draws what the extension sends, and sends what the user does. */
-class VmbusPage {
-  private readonly editor = acquireVsCodeApi();
-  private readonly content = element('content');
-  private readonly moving = element('moving');
-  private readonly choices: HTMLSelectElement;
-  private readonly unfolded = new Set<string>();
-  private shown: Part = { tag: 'main' };
-  private message: ChannelsMessage | undefined;
-  /** The list of channels as text: it is left alone while nothing is new, since it may be open. */
-  private listed = '';
-
-  constructor() {
-    const select = element('channels');
-    if (!(select instanceof HTMLSelectElement)) throw new Error('the page has no list of channels');
-    this.choices = select;
-    window.addEventListener('message', ({ data }: MessageEvent<HostMessage>) => this.take(data));
-    select.addEventListener('change', () => this.choose());
-    this.content.addEventListener('click', (event) => this.clicked(event));
-    this.restore();
-    this.editor.postMessage({ kind: 'ready' });
-  }
-
-  /** What was unfolded before the page was hidden. */
-  private restore(): void {
-    const state = this.editor.getState();
-    if (!Array.isArray(state)) return;
-    for (const id of state) if (typeof id === 'string') this.unfolded.add(id);
-    this.tellUnfolded();
-  }
-
-  private tellUnfolded(): void {
-    const keys = [...this.unfolded];
-    this.editor.setState(keys);
-    this.editor.postMessage({ kind: 'unfold', keys });
-  }
-
-  private take(message: HostMessage): void {
-    if (message.kind === 'problem') {
-      this.draw([{ tag: 'p', attributes: { class: 'problem' }, text: message.text }]);
-      return;
-    }
-    this.message = message;
-    this.moving.hidden = !message.moving;
-    this.list(message);
-    this.draw(channelParts(message, this.unfolded));
-  }
-
-  private list({ partitions, chosen }: ChannelsMessage): void {
-    const options = partitions.flatMap(({ id, name, bus }) =>
+/** The page of the VMBus Channels view. */
+new RingPage<ChannelsMessage>({
+  list: 'channels',
+  options({ partitions, chosen }) {
+    const all = partitions.flatMap(({ id, name, bus }) =>
       bus.channels.map((channel) => {
         const where = partitions.length > 1 ? `${name}: ` : '';
         const choice: ChannelChoice = { partition: id, channel: channel.id };
         return { value: JSON.stringify(choice), text: `${where}${channel.id} ${channel.name} (${channel.state})` };
       }),
     );
-    const value = JSON.stringify(chosen);
-    const text = JSON.stringify([options, value]);
-    this.choices.hidden = options.length === 0;
-    if (text === this.listed || chosenChannel(partitions, chosen) === undefined) return;
-    this.listed = text;
-    this.choices.replaceChildren(
-      ...options.map((option) => new Option(option.text, option.value, false, option.value === value)),
-    );
-  }
-
-  private draw(children: readonly Part[]): void {
-    const after: Part = { tag: 'main', children };
-    patch(this.content, this.shown, after);
-    this.shown = after;
-  }
-
-  private choose(): void {
-    const chosen: unknown = JSON.parse(this.choices.value);
-    const isChoice = (one: unknown): one is ChannelChoice =>
-      typeof one === 'object' && one !== null && 'partition' in one && 'channel' in one;
-    if (!isChoice(chosen)) return;
-    this.unfolded.clear();
-    this.tellUnfolded();
-    this.editor.postMessage({ kind: 'choose', choice: chosen });
-  }
-
-  private clicked({ target }: MouseEvent): void {
-    const button = target instanceof Element ? target.closest<HTMLElement>('[data-memory], [data-unfold]') : null;
-    const { memory, unfold } = button?.dataset ?? {};
-    if (memory !== undefined) this.editor.postMessage({ kind: 'showMemory', memoryReference: memory });
-    if (unfold === undefined) return;
-    if (!this.unfolded.delete(unfold)) this.unfolded.add(unfold);
-    this.tellUnfolded();
-    if (this.message) this.draw(channelParts(this.message, this.unfolded));
-  }
-}
-
-function element(id: string): HTMLElement {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no ${id}`);
-  return found;
-}
-
-new VmbusPage();
+    return { all, chosen: chosenChannel(partitions, chosen) ? JSON.stringify(chosen) : undefined };
+  },
+  parts: channelParts,
+  key: (key) => key,
+});
