@@ -367,8 +367,9 @@ export class GuestPartition implements HostedPartition, Machine {
   private failedEntry({ processor, settings }: Vcpu): VmExit | undefined {
     const { injected, state, icount } = processor;
     const problem = settings && entryProblem(processor, injected, settings, this.vendor);
-    if (problem === undefined) return undefined;
-    const { cause, text } = problem;
+    const stateProblem = problem === undefined ? this.server.stateProblem?.(processor) : undefined;
+    if (problem === undefined && stateProblem === undefined) return undefined;
+    const { cause, text } = problem ?? { cause: 'guest-state', text: stateProblem ?? '' };
     return { reason: 'vm-entry-failure', cause, problem: text, rip: state.rip, instructionLength: 0, icount };
   }
 

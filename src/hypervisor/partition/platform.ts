@@ -59,6 +59,8 @@ export interface Platform extends ExitServer {
   classify?(processor: Processor, exit: VmExit): VmExit;
   /** A vCPU is about to enter the guest: the place to inject an interrupt. Called before each stretch of guest code. */
   prepareEntry?(processor: Processor): void;
+  /** Why a vCPU can't enter its guest with the registers that the platform has given it, as an entry finds out; asked before each one. */
+  stateProblem?(processor: Processor): string | undefined;
   /** A vCPU is about to run after it hadn't for a while. */
   beforeEntry?(processor: Processor): void;
   /** Another partition may wake this one, or let it go on: it has not halted for good where nothing of its own can wake it. */

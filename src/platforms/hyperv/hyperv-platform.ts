@@ -15,6 +15,7 @@ import { type Injection, injectInterrupt, VirtualInterrupts } from '../interrupt
 import { privilegeNames, privilegesOf } from './abi/privileges.ts';
 import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';
+import { problemOfState } from './hypercalls/state-registers.ts';
 import { type GuestParent, type Hyperv, hypervisorFrame } from './hyperv.ts';
 import { type UsualMsrs, usualMsrs } from './msrs/msr-groups.ts';
 import { PartitionMsrs } from './msrs/partition-msrs.ts';
@@ -82,6 +83,7 @@ export class HypervPlatform implements Platform, Hyperv {
   readonly parent: GuestParent | undefined;
   readonly children: ChildPartitions;
   readonly suspension: VpSuspension;
+  readonly writtenVps = new Set<number>();
   private readonly keyboard = new KeyboardVsp();
   private readonly injection: Injection;
   private readonly changes: readonly string[];
@@ -170,6 +172,7 @@ export class HypervPlatform implements Platform, Hyperv {
     this.lastServed[index] = undefined;
     this.machine.intercept(index, this.intercepts());
     this.suspension.reset(index);
+    this.writtenVps.delete(index);
     // The boot processor is the first one after a reset.
     if (index === 0) {
       this.overlays.reset();
@@ -220,6 +223,13 @@ export class HypervPlatform implements Platform, Hyperv {
     context.served(`${this.frame.component} ${context.exit.reason}`, 'hypervisor');
     this.lastServed[context.vcpu] = context;
     this.own.assists.takeSkippedEoi(context.vcpu);
+  }
+
+  stateProblem(processor: Processor): string | undefined {
+    if (this.writtenVps.size === 0 || !this.writtenVps.has(processor.index)) return undefined;
+    const problem = problemOfState(processor);
+    if (problem === undefined) this.writtenVps.delete(processor.index);
+    return problem;
   }
 
   prepareEntry(processor: Processor): void {

@@ -52,6 +52,8 @@ export interface Hyperv {
   readonly children: ChildPartitions;
   /** Which of its virtual processors don't run, and why. */
   readonly suspension: VpSuspension;
+  /** vCPUs whose registers hypercalls have written: whether they go together is looked at before they run. */
+  readonly writtenVps: Set<number>;
   apic(index: number): LocalApic;
   /** Partition reference time: 100 ns since the partition was made. */
   referenceTime(): bigint;

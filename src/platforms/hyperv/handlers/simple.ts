@@ -118,7 +118,9 @@ function* stopMachine(hyperv: Hyperv, context: ExitContext<ExitOf<'triple-fault'
 export function* handleFailedEntry(hyperv: Hyperv, context: ExitContext<ExitOf<'vm-entry-failure'>>): Handler {
   const { problem } = context.exit;
   yield stage('hyperv-entry.failed', { problem });
-  hyperv.machine.finish(internalErrorEnd(new Error(`a VM entry failed: ${problem}`)));
+  const message = `vCPU ${context.vcpu} was given registers that no processor can run with: ${problem}.`;
+  context.result('HvMessageTypeInvalidVpRegisterValue');
+  hyperv.machine.finish({ kind: 'crash', status: 126, message });
 }
 
 /** An exit that the hypervisor didn't ask for. */

@@ -159,9 +159,16 @@ describe('registers', () => {
   });
 
   test('that do not go together end the vCPU’s partition', () => {
-    expect(() => set(new Caller('intel'), 0x8_0001, 0n)).toThrow(
-      'vCPU 0 was given registers that no processor can have: a 64-bit code segment outside long mode.',
-    );
+    const caller = new Caller('intel');
+    expect(set(caller, 0x8_0001, 0n).status).toBe(HvStatus.SUCCESS);
+    expect(caller.partition.run({ instructions: 1 })).toMatchObject({
+      kind: 'ended',
+      end: {
+        kind: 'crash',
+        status: 126,
+        message: 'vCPU 0 was given registers that no processor can run with: a 64-bit code segment outside long mode.',
+      },
+    });
   });
 
   test('of others are not to be had', () => {

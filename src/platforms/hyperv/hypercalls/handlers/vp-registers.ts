@@ -1,5 +1,3 @@
-import type { PartitionEnd } from '../../../../hypervisor/partition/run.ts';
-import type { Processor } from '../../../../processor/processor.ts';
 import { type Handler, stage } from '../../../../stages/stage.ts';
 import { hex } from '../../../../x86/address.ts';
 import { Privilege } from '../../abi/privileges.ts';
@@ -45,11 +43,6 @@ export function* getRegisters(hyperv: Hyperv, call: HypercallCall): Handler<numb
   return HvStatus.SUCCESS;
 }
 
-/** What its parent makes of HvMessageTypeInvalidVpRegisterValue: no processor could run with that. */
-function invalidRegisters({ index }: Processor, why: string): PartitionEnd {
-  return { kind: 'crash', status: 126, message: `vCPU ${index} was given registers that no processor can have: ${why}.` };
-}
-
 /** HvCallSetVpRegisters: each value is checked alone, all together before the vCPU runs. */
 export function* setRegisters(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   yield stage('hyperv-call-registers.set', { partition: call.value('partition'), vp: call.number('vp') });
@@ -70,7 +63,6 @@ export function* setRegisters(hyperv: Hyperv, call: HypercallCall): Handler<numb
   processor.stateChanged();
   const impossible = problemOfState(processor);
   yield stage('hyperv-call-registers.together', { problem: impossible ?? 'none' });
-  // A vCPU of the caller's own goes on at once; who made another one looks at it again when it lets that run.
-  if (impossible !== undefined && partition === hyperv) partition.machine.finish(invalidRegisters(processor, impossible));
+  partition.writtenVps.add(processor.index);
   return status;
 }
