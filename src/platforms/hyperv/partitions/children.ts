@@ -96,6 +96,7 @@ export class ChildPartitions {
     child.vps.clear();
     child.pool.release(child.pool.inUse);
     running?.hyperv.connections.clear();
+    running?.hyperv.ports.clear();
     if (running) this.host?.destroy(running.partition);
   }
 

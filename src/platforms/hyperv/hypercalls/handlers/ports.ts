@@ -1,9 +1,10 @@
 import { type Handler, stage } from '../../../../stages/stage.ts';
 import { hex } from '../../../../x86/address.ts';
-import { PARTITION_ID_SELF } from '../../abi/hypercalls.ts';
 import { HvStatus } from '../../abi/status.ts';
 import { ID_BITS, PortProperty } from '../../abi/synic.ts';
 import type { Hyperv } from '../../hyperv.ts';
+import type { Refused } from '../../partitions/refused.ts';
+import { SELF, targetPartition } from '../../partitions/target.ts';
 import { hasTarget, portInformation } from '../../synic/port-information.ts';
 import { MessagePort, makePort, PassivePort, type Port } from '../../synic/ports.ts';
 import type { HypercallCall } from '../call.ts';
@@ -26,15 +27,15 @@ export function performOnPorts(hyperv: Hyperv, call: HypercallCall): Handler<num
 
 /** HvCallCreatePort (0x95): a port of the caller's own partition or of a child. */
 function* createPort(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  const owner = partitionOf(hyperv, call.value('portPartition'));
+  const owner = targetPartition(hyperv, call.value('portPartition'));
   const id = call.number('port');
   const information = portInformation(call.number('portType'), call.block('portInformation'));
   yield stage('hyperv-create-port.check', {
-    owner: owner?.partitionId ?? 'no such partition',
+    owner: nameOf(owner),
     port: id,
     kind: typeof information === 'string' ? information : information.kind,
   });
-  if (!owner) return noPartition(call, 'portPartition');
+  if ('status' in owner) return call.fail(owner.status, owner.why);
   if (call.number('portVtl') !== 0 || call.number('minimumConnectionVtl') !== 0)
     return call.fail(HvStatus.INVALID_VTL_STATE, 'there are no trust levels above 0');
   if (typeof information === 'string') return call.fail(HvStatus.INVALID_PARAMETER, information);
@@ -45,34 +46,34 @@ function* createPort(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   if (owner.ports.get(id)) return call.fail(HvStatus.INVALID_PORT_ID, `port ${id} exists already`);
   if (owner.ports.isFull) return call.fail(HvStatus.INSUFFICIENT_MEMORY, 'the partition has too many ports');
   const mayConnect = call.value('connectionPartition');
-  owner.ports.add(makePort(owner, id, information, mayConnect === PARTITION_ID_SELF ? hyperv.partitionId : mayConnect));
+  owner.ports.add(makePort(owner, id, information, mayConnect === SELF ? hyperv.partitionId : mayConnect));
   yield stage('hyperv-create-port.created', { owner: owner.partitionId, port: id, kind: information.kind });
   return HvStatus.SUCCESS;
 }
 
 /** HvCallDeletePort (0x58). What is queued of its messages goes with it. */
 function* deletePort(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  const owner = partitionOf(hyperv, call.value('partition'));
+  const owner = targetPartition(hyperv, call.value('partition'));
   const id = call.number('port');
-  yield stage('hyperv-delete-port.check', { owner: owner?.partitionId ?? 'no such partition', port: id });
-  if (!owner) return noPartition(call, 'partition');
+  yield stage('hyperv-delete-port.check', { owner: nameOf(owner), port: id });
+  if ('status' in owner) return call.fail(owner.status, owner.why);
   return owner.ports.delete(id) ? HvStatus.SUCCESS : noPort(call, owner, id);
 }
 
 /** HvCallConnectPort (0x96): from the caller's own partition or a child, to a port of either. */
 function* connectPort(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  const from = partitionOf(hyperv, call.value('connectionPartition'));
-  const to = partitionOf(hyperv, call.value('portPartition'));
+  const from = targetPartition(hyperv, call.value('connectionPartition'));
+  const to = targetPartition(hyperv, call.value('portPartition'));
   const id = call.number('connection');
-  const port = to?.ports.get(call.number('port'));
+  const port = 'status' in to ? undefined : to.ports.get(call.number('port'));
   yield stage('hyperv-connect-port.check', {
-    from: from?.partitionId ?? 'no such partition',
+    from: nameOf(from),
     connection: id,
-    to: to?.partitionId ?? 'no such partition',
+    to: nameOf(to),
     port: port?.kind ?? 'no such port',
   });
-  if (!from) return noPartition(call, 'connectionPartition');
-  if (!to) return noPartition(call, 'portPartition');
+  if ('status' in from) return call.fail(from.status, from.why);
+  if ('status' in to) return call.fail(to.status, to.why);
   if (call.number('connectionVtl') !== 0) return call.fail(HvStatus.INVALID_VTL_STATE, 'there are no trust levels above 0');
   if (!port) return noPort(call, to, call.number('port'));
   const { connectionPartition } = port;
@@ -104,25 +105,25 @@ function connect(call: HypercallCall, from: Hyperv, id: number, port: Port): num
 
 /** HvCallDisconnectPort (0x5B). Messages that were posted before still arrive. */
 function* disconnectPort(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  const from = partitionOf(hyperv, call.value('partition'));
+  const from = targetPartition(hyperv, call.value('partition'));
   const id = call.number('connection');
-  yield stage('hyperv-disconnect-port.check', { from: from?.partitionId ?? 'no such partition', connection: id });
-  if (!from) return noPartition(call, 'partition');
+  yield stage('hyperv-disconnect-port.check', { from: nameOf(from), connection: id });
+  if ('status' in from) return call.fail(from.status, from.why);
   if (from.connections.disconnect(id)) return HvStatus.SUCCESS;
   return call.fail(HvStatus.INVALID_CONNECTION_ID, `partition ${from.partitionId} has no connection ${id}`);
 }
 
 /** HvCallGetPortProperty (0x5A). */
 function* getPortProperty(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  const owner = partitionOf(hyperv, call.value('partition'));
+  const owner = targetPartition(hyperv, call.value('partition'));
   const property = call.number('property');
-  const port = owner?.ports.get(call.number('port'));
+  const port = 'status' in owner ? undefined : owner.ports.get(call.number('port'));
   yield stage('hyperv-get-port-property.check', {
-    owner: owner?.partitionId ?? 'no such partition',
+    owner: nameOf(owner),
     port: port?.place ?? 'no such port',
     property,
   });
-  if (!owner) return noPartition(call, 'partition');
+  if ('status' in owner) return call.fail(owner.status, owner.why);
   if (!port) return noPort(call, owner, call.number('port'));
   const value = propertyOf(port, property);
   if (value === undefined) return call.fail(HvStatus.UNKNOWN_PROPERTY, `a port for ${port.kind}s has no property ${property}`);
@@ -145,13 +146,9 @@ function propertyOf(port: Port, property: number): bigint | undefined {
   }
 }
 
-/** The partition that a call names: the caller's own, or a child of it. */
-function partitionOf(hyperv: Hyperv, id: bigint): Hyperv | undefined {
-  return id === PARTITION_ID_SELF || id === hyperv.partitionId ? hyperv : hyperv.children.find(id)?.running?.hyperv;
-}
-
-function noPartition(call: HypercallCall, field: string): number {
-  return call.fail(HvStatus.INVALID_PARTITION_ID, `${hex(call.value(field))} is neither the caller nor a child of it`);
+/** A partition that a call names, as it is shown. */
+function nameOf(partition: Hyperv | Refused): bigint | string {
+  return 'status' in partition ? partition.why : partition.partitionId;
 }
 
 function noPort(call: HypercallCall, { partitionId }: Hyperv, id: number): number {
