@@ -18,7 +18,7 @@ const ENTRIES = [
   { source: 'src/extension/language-server-process.ts', target: 'language-server.js' },
 ];
 /** What runs in the editor's webviews, each a script and a style. */
-const PAGES = ['exits-table', 'virtqueues', 'vmbus'];
+const PAGES = ['exits-table', 'virtqueues', 'vmbus', 'screen'];
 /** Rooms whose sources are places to stop at. */
 const SHIPPED_SOURCES = ['src/hypervisor', 'src/platforms', 'src/devices'];
 

@@ -15,6 +15,7 @@ import { registerExitsView } from './views/exits-view.ts';
 import { GuestActivity } from './views/guest-activity.ts';
 import { registerPageTables } from './views/page-tables.ts';
 import { registerPartitionsView } from './views/partitions-view.ts';
+import { registerScreenView } from './views/screen-view.ts';
 import { registerVirtqueuesView } from './views/virtqueues-view.ts';
 import { registerVmbusView } from './views/vmbus-view.ts';
 
@@ -39,6 +40,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerExitProfile(activity),
     registerVirtqueuesView(context, activity),
     registerVmbusView(context, activity),
+    registerScreenView(context, activity),
   );
   // Not awaited: F5 must not wait for the language server, nor fail with it.
   startLanguageClient(context).catch((error: unknown) => {

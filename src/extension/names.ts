@@ -34,6 +34,7 @@ export const Command = {
   ADD_JOURNAL: 'hyperscope.addJournal',
   SHOW_VIRTQUEUE: 'hyperscope.showVirtqueue',
   SHOW_CHANNEL: 'hyperscope.showVmbusChannel',
+  SHOW_SCREEN: 'hyperscope.showScreen',
   COPY_EXIT: 'hyperscope.exits.copy',
 } as const;
 
@@ -43,6 +44,7 @@ export const View = {
   EXITS: 'hyperscope.exits',
   VIRTQUEUES: 'hyperscope.virtqueues',
   VMBUS: 'hyperscope.vmbusChannels',
+  SCREEN: 'hyperscope.screen',
 } as const;
 
 /** Context keys for the conditions in package.json. */
@@ -51,6 +53,8 @@ export const Context = {
   HAS_VIRTQUEUES: 'hyperscope.hasVirtqueues',
   /** A guest of the session has channels on a VMBus. */
   HAS_VMBUS: 'hyperscope.hasVmbusChannels',
+  /** A guest of the session has a screen. */
+  HAS_SCREEN: 'hyperscope.hasScreen',
   EXITS_FILTERED: 'hyperscope.exitsFiltered',
   /** The keyboard is in the table of VM exits: the editor's own `focusedView` doesn't know what is focused inside a page. */
   EXITS_TABLE_FOCUSED: 'hyperscope.exitsTableFocused',

@@ -60,6 +60,7 @@ const REQUESTS: readonly (readonly [command: string, parameters: object])[] = [
   ['hyperscope/consoleSize', { columns: 80, rows: 25 }],
   ['hyperscope/partitions', {}],
   ['hyperscope/vmbus', { partition: 1, channel: 1, unfold: ['from:0'] }],
+  ['hyperscope/screen', { partition: 1, since: 0 }],
   ['hyperscope/virtqueues', { partition: 1, device: 'virtio-blk', queue: 0, unfold: [0] }],
   ['hyperscope/exits', { by: 'port', value: '0x3f8', filter: 'reason=io', count: 20, partition: 1 }],
   ['evaluate', { expression: 'dword fs:[rsp] = rax', context: 'repl' }],

@@ -13,6 +13,7 @@ import { memoryRequests } from './memory.ts';
 import { pagingRequests } from './paging.ts';
 import { partitionRequests } from './partitions.ts';
 import { programRequests } from './program.ts';
+import { screenRequests } from './screen.ts';
 import { virtqueueRequests } from './virtqueues.ts';
 import { vmbusRequests } from './vmbus.ts';
 
@@ -32,6 +33,7 @@ export const requestHandlers: Readonly<Record<string, RequestHandler>> = {
   ...partitionRequests,
   ...virtqueueRequests,
   ...vmbusRequests,
+  ...screenRequests,
   ...exitRequests,
   ...profileRequests,
 };

@@ -212,7 +212,12 @@ export class VideoVsp implements Vsp, VideoService {
 
   // --- what it shows -----------------------------------------------------------------------------------------------------
 
-  /** What changes with each picture: how often the guest said that something is new. */
+  /** The guest has told what it shows. */
+  get isLit(): boolean {
+    return this.memoryAt !== undefined && this.situation?.isActive === true;
+  }
+
+  /** How often the guest said that something is new. */
   get generation(): number {
     return this.updates;
   }
