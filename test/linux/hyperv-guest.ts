@@ -19,14 +19,16 @@ const MODULES = [
 
 export const HYPERV_COMMAND_LINE = 'console=ttyS0 panic=-1 cryptomgr.notests rdinit=/init';
 
-/** What a Linux that is a child of Hyper-V boots: the kernel's path and its first file system; or why it can't be had. */
-export function hypervGuest(): { readonly kernel: string; readonly initrd: Uint8Array } | { readonly reason: string } {
+/** What a Linux that is a child of Hyper-V boots: the kernel's path and its first file system, with files; or why it can't be had. */
+export function hypervGuest(
+  files: readonly string[] = [],
+): { readonly kernel: string; readonly initrd: Uint8Array } | { readonly reason: string } {
   const [kernel, busybox] = [debianKernel(), debianBusybox()];
   if ('reason' in kernel) return kernel;
   if ('reason' in busybox) return busybox;
   const lacking = MODULES.find((name) => !existsSync(path.join(kernel.modules, `${name}.ko`)));
   if (lacking) return { reason: `the kernel's package has no uncompressed module ${lacking}` };
-  const initrd = busyboxInitramfs({ busybox: busybox.path, modules: kernel.modules }, 'hyperv-init.sh', MODULES);
+  const initrd = busyboxInitramfs({ busybox: busybox.path, modules: kernel.modules }, 'hyperv-init.sh', MODULES, files);
   return { kernel: kernel.path, initrd };
 }
 

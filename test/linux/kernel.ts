@@ -86,6 +86,35 @@ export function debianBusybox(): { readonly path: string } | { readonly reason: 
   });
 }
 
+/**
+ * Debian's service that keeps key-value pairs in a child of Hyper-V, with the C library that it needs and what loads it: their paths, or
+ * why they can't be had here, as a sentence.
+ */
+export function debianKvpDaemon(): { readonly files: readonly string[] } | { readonly reason: string } {
+  const parts = [
+    ['hyperv-daemons', /sbin\/hv_kvp_daemon$/],
+    ['libc6', /lib\/x86_64-linux-gnu\/libc\.so\.6$/],
+    ['libc6', /lib\/x86_64-linux-gnu\/ld-linux-x86-64\.so\.2$/],
+  ] as const;
+  const files: string[] = [];
+  for (const [name, pattern] of parts) {
+    const made = path.join(CACHE, pattern.source.replaceAll('\\', '').split('/').at(-1)?.replace('$', '') ?? '');
+    if (!existsSync(made)) {
+      const problem = withPackage(name, (root) => {
+        const found = readdirSync(root, { recursive: true, encoding: 'utf8' }).find((file) => pattern.test(file));
+        if (found === undefined) return { reason: `the package ${name} has nothing like ${pattern.source}` };
+        mkdirSync(CACHE, { recursive: true });
+        copyFileSync(path.join(root, found), `${made}.${process.pid}`);
+        renameSync(`${made}.${process.pid}`, made);
+        return undefined;
+      });
+      if (problem) return problem;
+    }
+    files.push(made);
+  }
+  return { files };
+}
+
 /** Unpacks a package of Debian for as long as `use` takes, which gets its folder. */
 function withPackage<Result>(name: string, use: (root: string) => Result): Result | { readonly reason: string } {
   const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-package-'));

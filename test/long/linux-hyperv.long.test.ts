@@ -4,14 +4,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { nodeFiles } from '../../src/cli/node-files.ts';
+import type { InspectNode } from '../../src/devices/inspect.ts';
 import { Host } from '../../src/hypervisor/host/host.ts';
 import type { GuestPartition } from '../../src/hypervisor/partition/guest-partition.ts';
 import { createPartition } from '../../src/platforms/create-partition.ts';
-import { SHUTDOWN_INPUT } from '../../src/platforms/hyperv/vsps/integration-inputs.ts';
+import { encodeKvpRequest, KVP_INPUT, SHUTDOWN_INPUT } from '../../src/platforms/hyperv/vsps/integration-inputs.ts';
 import { makeSwitch, networkPlan, type PartitionNetworkPlan } from '../../src/platforms/network.ts';
 import { loadProgram } from '../../src/programs/load-program.ts';
 import { ConsoleGuest } from '../linux/console-guest.ts';
 import { fileOfDisk, greetingDisk, HYPERV_COMMAND_LINE, hypervGuest } from '../linux/hyperv-guest.ts';
+import { debianKvpDaemon } from '../linux/kernel.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-hyperv-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -102,8 +104,7 @@ interface Linux {
 }
 
 /** Boots a guest inside of this process; `words` are for its user space. */
-function boot(words: string, network?: PartitionNetworkPlan, host = new Host()): Linux {
-  const { kernel, initrd } = guest;
+function boot(words: string, network?: PartitionNetworkPlan, host = new Host(), { kernel, initrd } = guest): Linux {
   const program = loadProgram(nodeFiles.read(kernel), kernel, {}, nodeFiles);
   const commandLine = `${HYPERV_COMMAND_LINE} quiet ${words}`;
   const configuration = { platform: 'hyperv', vendor: 'intel', memory: MEMORY, vcpus: 1, commandLine, initrd, network } as const;
@@ -147,6 +148,26 @@ describe.skipIf(reason)('Linux as a child of Hyper-V', () => {
       ),
     ]);
     expect(details?.join('\n')).toMatch(/sysrq_handle_crash/);
+  });
+
+  test('exchanges key-value pairs by its service', (context) => {
+    const daemon = debianKvpDaemon();
+    if ('reason' in daemon) return context.skip(daemon.reason);
+    const withDaemon = hypervGuest(daemon.files);
+    if ('reason' in withDaemon) return context.skip(withDaemon.reason);
+    const { partition, text } = boot('role=pairs', undefined, undefined, withDaemon);
+    const set = encodeKvpRequest({ operation: 'set', key: 'role', value: 'web' });
+    let isSet = false;
+    while (!text().includes(IS_READY) && partition.end === undefined) {
+      partition.run({ instructions: SLICE });
+      if (!isSet) isSet = partition.sendToDevice(KVP_INPUT, set);
+    }
+    expect(marks(text()).slice(4)).toEqual(['pair role web ', 'ready']);
+    const find = (node: InspectNode | undefined, name: string) => node?.children?.find((child) => child.name === name);
+    const kvp = ['platform', 'integration', 'kvp'].reduce<InspectNode | undefined>(find, partition.inspect());
+    const pairs = Object.fromEntries(find(kvp, 'auto')?.children?.map(({ name, value }) => [name, value]) ?? []);
+    expect(pairs).toMatchObject({ FullyQualifiedDomainName: 'child', OSName: 'hyperscope', ProcessorArchitecture: 'x86_64' });
+    expect(find(find(kvp, 'external'), 'role')?.value).toBe('web');
   });
 
   test('and another one talk over the virtual switch', () => {
