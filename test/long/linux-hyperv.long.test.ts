@@ -83,7 +83,7 @@ describe.skipIf(reason)("Debian's kernel as a child of Hyper-V, by the command l
       expect(said).toEqual(expect.arrayContaining(DEVICES));
       expect(said.filter((line) => !line?.startsWith('device '))).toEqual([
         `cpus ${vcpus}`,
-        'clock tsc',
+        'clock hyperv_clocksource_tsc_page',
         'events Hyper-V clockevent',
         'year 2026',
         `disk ${GREETING}`,
