@@ -236,7 +236,7 @@ export class HypervPlatform implements Platform, Hyperv {
     const { index } = processor;
     const apic = this.apic(index);
     // Where a run is cut into slices must make no difference: only an interrupt that waits needs to know.
-    if (apic.highestRequest >= 0) this.own.assists.takeSkippedEoi(index);
+    if (this.own.assists.isOffered(index) && apic.highestRequest >= 0) this.own.assists.takeSkippedEoi(index);
     const served = this.lastServed[index];
     this.lastServed[index] = undefined;
     injectInterrupt(this.injection, apic, processor, served);

@@ -58,6 +58,11 @@ export class VpAssistPages implements MsrGroup {
     assist.isOffered = offerSkippedEoi(this.hyperv.apic(index), assist.word);
   }
 
+  /** Whether the guest may skip the EOI of the interrupt in service. */
+  isOffered(index: number): boolean {
+    return this.assists[index]?.isOffered === true;
+  }
+
   /** Behind an exit, and where an interrupt waits. */
   takeSkippedEoi(index: number): void {
     const assist = this.assists[index];

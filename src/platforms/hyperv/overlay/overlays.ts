@@ -155,7 +155,8 @@ export class Overlays {
     const { state, permissions, withheld } = this.map.lookUp(gpa);
     if (this.map.memory.locate(gpa) === undefined)
       return this.spare.lend(gpa) ? { pages: [], beneath: undefined, permissions } : undefined;
-    if (state === 'mmio' || state === 'misconfigured') return undefined;
+    // Nor over what is in another partition's memory.
+    if (state === 'mmio' || state === 'misconfigured' || this.map.memory.lentAt(gpa)) return undefined;
     // A page without memory gets it, as when it is written to.
     if (state === 'paged-out') this.map.pageIn(gpa);
     else if (state !== 'present') this.map.deflate(gpa, BigInt(PAGE_BYTES));
