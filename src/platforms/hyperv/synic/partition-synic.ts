@@ -6,6 +6,7 @@ import { HvStatus } from '../abi/status.ts';
 import { ANY_VP, BUFFERS_PER_PORT, EVENT_FLAGS, LONGEST_PAYLOAD, SOURCES } from '../abi/synic.ts';
 import type { Hyperv } from '../hyperv.ts';
 import type { MsrGroup } from '../msrs/msr-group.ts';
+import { inspectSynic } from './inspect.ts';
 import { MessageBuffers } from './message-queue.ts';
 import type { Synic, SynicMessage } from './synic.ts';
 import { SynicMsrs } from './synic-msrs.ts';
@@ -22,7 +23,7 @@ export class PartitionSynic implements Synic {
   private readonly ownBuffers: readonly (readonly MessageBuffers[])[];
   private readonly roomListeners: ((vcpu: number, source: number) => void)[] = [];
 
-  constructor(hyperv: Pick<Hyperv, 'machine' | 'overlays' | 'referenceTime'>) {
+  constructor(hyperv: Pick<Hyperv, 'machine' | 'vendor' | 'overlays' | 'referenceTime'>) {
     const { machine, overlays } = hyperv;
     const { localApics } = machine.devices;
     this.vps = localApics.map(
@@ -48,7 +49,8 @@ export class PartitionSynic implements Synic {
       ),
     );
     // Timers first: what is queued of them goes with them.
-    this.msrGroups = [new TimerMsrs(timers), new SynicMsrs(this.vps)];
+    const look = () => this.vps.map((vp, vcpu) => inspectSynic(vcpu, vp, timers[vcpu] ?? [], hyperv.referenceTime()));
+    this.msrGroups = [new TimerMsrs(timers), new SynicMsrs(hyperv, this.vps, look)];
     this.ownBuffers = this.vps.map((_, vcpu) =>
       Array.from({ length: SOURCES }, (_none, source) => new MessageBuffers(BUFFERS_PER_PORT, () => this.hasRoom(vcpu, source))),
     );

@@ -1,8 +1,11 @@
 import type { InspectNode } from '../../../devices/inspect.ts';
 import type { Processor } from '../../../processor/processor.ts';
+import { type Handler, inFrame } from '../../../stages/stage.ts';
 import { Msr } from '../abi/msrs.ts';
 import { SOURCES, SYNIC_VERSION } from '../abi/synic.ts';
+import { type Hyperv, hypervisorFrame } from '../hyperv.ts';
 import type { MsrGroup } from '../msrs/msr-group.ts';
+import { endOfMessage } from './handlers/end-of-message.ts';
 import type { VpSynic } from './vp-synic.ts';
 
 const SINTS = Array.from({ length: SOURCES }, (_, source) => Msr.SINT0 + source);
@@ -11,7 +14,12 @@ const SINTS = Array.from({ length: SOURCES }, (_, source) => Msr.SINT0 + source)
 export class SynicMsrs implements MsrGroup {
   readonly msrs = [Msr.SCONTROL, Msr.SVERSION, Msr.SIEFP, Msr.SIMP, Msr.EOM, Msr.SIRBP, ...SINTS];
 
-  constructor(private readonly vps: readonly VpSynic[]) {}
+  /** `look`: what a debugger shows of them. */
+  constructor(
+    private readonly hyperv: Pick<Hyperv, 'vendor'>,
+    private readonly vps: readonly VpSynic[],
+    private readonly look: () => readonly InspectNode[],
+  ) {}
 
   read({ index }: Processor, msr: number): bigint | undefined {
     const synic = this.vps[index];
@@ -21,11 +29,17 @@ export class SynicMsrs implements MsrGroup {
     const synic = this.vps[index];
     return synic !== undefined && writeSynicMsr(synic, msr, value);
   }
+  *writeInStages(processor: Processor, msr: number, value: bigint): Handler<boolean> {
+    const synic = this.vps[processor.index];
+    if (!synic || msr !== Msr.EOM) return this.write(processor, msr, value);
+    yield* inFrame(hypervisorFrame(this.hyperv, 'end of message'), endOfMessage(synic));
+    return true;
+  }
   reset(vcpu: number): void {
     this.vps[vcpu]?.reset();
   }
   inspect(): readonly InspectNode[] {
-    return [];
+    return this.look();
   }
 }
 

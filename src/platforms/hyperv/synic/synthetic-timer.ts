@@ -66,8 +66,7 @@ export class SyntheticTimer {
   set count(value: bigint) {
     this.countValue = value;
     if (value === 0n) this.configuration &= ~StimerConfig.ENABLED;
-    else if (this.has(StimerConfig.AUTO_ENABLE) && (this.isDirect || this.source !== 0))
-      this.configuration |= StimerConfig.ENABLED;
+    else if (this.isAutoEnabled && (this.isDirect || this.source !== 0)) this.configuration |= StimerConfig.ENABLED;
     this.restart();
   }
 
@@ -82,6 +81,9 @@ export class SyntheticTimer {
   }
   get isLazy(): boolean {
     return this.has(StimerConfig.LAZY);
+  }
+  get isAutoEnabled(): boolean {
+    return this.has(StimerConfig.AUTO_ENABLE);
   }
   get isDirect(): boolean {
     return this.has(StimerConfig.DIRECT_MODE);

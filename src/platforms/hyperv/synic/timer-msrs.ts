@@ -1,4 +1,3 @@
-import type { InspectNode } from '../../../devices/inspect.ts';
 import type { Processor } from '../../../processor/processor.ts';
 import { Msr, STIMER_COUNT } from '../abi/msrs.ts';
 import type { MsrGroup } from '../msrs/msr-group.ts';
@@ -28,9 +27,6 @@ export class TimerMsrs implements MsrGroup {
   }
   reset(vcpu: number): void {
     for (const timer of this.timers[vcpu] ?? []) timer.reset();
-  }
-  inspect(): readonly InspectNode[] {
-    return [];
   }
 }
 

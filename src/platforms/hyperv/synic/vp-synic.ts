@@ -14,6 +14,15 @@ export interface VpSynicWorld {
   interrupt(vector: number): void;
 }
 
+/** The first bytes of a message slot. */
+export interface MessageHead {
+  /** 0: the slot is empty. */
+  readonly type: number;
+  readonly payloadSize: number;
+  readonly flags: number;
+  readonly sender: bigint;
+}
+
 /** The synthetic interrupt controller of one virtual processor (TLFS, "SynIC"). */
 export class VpSynic {
   scontrol = 0n;
@@ -124,10 +133,9 @@ export class VpSynic {
     if (!queue || !first || !this.takesMessages) return;
     const { messages } = this.world;
     const slot = source * Abi.SLOT_SIZE;
-    const head = messages.read(slot, Abi.Message.SENDER);
-    const view = new DataView(head.buffer, head.byteOffset, head.length);
-    if (view.getUint32(Abi.Message.TYPE, true) !== Abi.MessageType.NONE) {
-      messages.write(slot + Abi.Message.FLAGS, Uint8Array.of(view.getUint8(Abi.Message.FLAGS) | Abi.MESSAGE_PENDING));
+    const { type, flags } = this.slot(source);
+    if (type !== Abi.MessageType.NONE) {
+      messages.write(slot + Abi.Message.FLAGS, Uint8Array.of(flags | Abi.MESSAGE_PENDING));
       return;
     }
     queue.shift();
@@ -150,9 +158,25 @@ export class VpSynic {
   waitsFor(vector: number): boolean {
     return this.sints.some((sint, source) => Number(sint & Abi.Sint.VECTOR) === vector && this.queued(source).length > 0);
   }
+  /** How many messages wait for their slots. */
+  get waiting(): number {
+    return this.queues.reduce((sum, { length }) => sum + length, 0);
+  }
   /** The messages that wait for a source's slot, first one first. */
   queued(source: number): readonly QueuedMessage[] {
     return this.queues[source] ?? [];
+  }
+
+  /** What is in a source's slot. */
+  slot(source: number): MessageHead {
+    const head = this.world.messages.read(source * Abi.SLOT_SIZE, Abi.Message.PAYLOAD);
+    const view = new DataView(head.buffer, head.byteOffset, head.length);
+    return {
+      type: view.getUint32(Abi.Message.TYPE, true),
+      payloadSize: view.getUint8(Abi.Message.PAYLOAD_SIZE),
+      flags: view.getUint8(Abi.Message.FLAGS),
+      sender: view.getBigUint64(Abi.Message.SENDER, true),
+    };
   }
 
   // --- event flags ---------------------------------------------------------------------------------------------------
@@ -168,6 +192,14 @@ export class VpSynic {
     events.write(at, Uint8Array.of(byte | bit));
     this.interrupt(source);
     return HvStatus.SUCCESS;
+  }
+
+  /** The flags of a source that are set. */
+  flagsSet(source: number): readonly number[] {
+    const bytes = this.world.events.read(source * Abi.SLOT_SIZE, Abi.SLOT_SIZE);
+    return Array.from({ length: Abi.EVENT_FLAGS }, (_, flag) => flag).filter(
+      (flag) => ((bytes[flag >> 3] ?? 0) >> (flag & 7)) & 1,
+    );
   }
 }
 

@@ -2,52 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { Msr } from '../../../../src/platforms/hyperv/abi/msrs.ts';
 import { HvStatus } from '../../../../src/platforms/hyperv/abi/status.ts';
 import { ENABLED, Sint } from '../../../../src/platforms/hyperv/abi/synic.ts';
-import type { OverlayPage } from '../../../../src/platforms/hyperv/overlay/overlays.ts';
 import { MessageBuffers } from '../../../../src/platforms/hyperv/synic/message-queue.ts';
 import { readSynicMsr, writeSynicMsr } from '../../../../src/platforms/hyperv/synic/synic-msrs.ts';
-import { VpSynic } from '../../../../src/platforms/hyperv/synic/vp-synic.ts';
-
-const PAGE = 4096;
-const MESSAGES = 0x1000n;
-const EVENTS = 0x2000n;
-const VECTOR = 0x50n;
-
-/** A page that can lie below 1 MiB. */
-function overlay(name: string): OverlayPage & { readonly bytes: Uint8Array } {
-  const bytes = new Uint8Array(PAGE);
-  let gpa: bigint | undefined;
-  return {
-    name,
-    writable: true,
-    bytes,
-    get gpa() {
-      return gpa;
-    },
-    place(to) {
-      if (to >> 20n) return false;
-      gpa = to;
-      return true;
-    },
-    remove: () => {
-      gpa = undefined;
-    },
-    read: (offset, length) => bytes.slice(offset, offset + length),
-    write: (offset, written) => bytes.set(written, offset),
-  };
-}
-
-/** A SynIC with its pages, and the interrupts that came of it. */
-function synic(set: { scontrol?: bigint; sint2?: bigint } = {}) {
-  const interrupts: number[] = [];
-  const messages = overlay('messages');
-  const events = overlay('events');
-  const vp = new VpSynic({ messages, events, interrupt: (vector) => interrupts.push(vector) });
-  vp.simp = MESSAGES | ENABLED;
-  vp.siefp = EVENTS | ENABLED;
-  vp.scontrol = set.scontrol ?? ENABLED;
-  vp.setSint(2, set.sint2 ?? VECTOR);
-  return { vp, interrupts, messages, events, slot: messages.bytes.subarray(512, 768), flags: events.bytes.subarray(512, 768) };
-}
+import { EVENTS, MESSAGES, synic, VECTOR } from './fake-synic.ts';
 
 function message(...payload: number[]) {
   return { type: 1, sender: 0x1234n, payload: Uint8Array.from(payload) };
