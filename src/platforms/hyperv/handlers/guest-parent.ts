@@ -231,7 +231,6 @@ function* post(hyperv: Hyperv, { hyperv: parent, child }: GuestParent, context: 
   });
   const status = parent.synic.post(INTERCEPT_VP, INTERCEPT_SINT, { ...message, sender: child.id });
   if (status === HvStatus.SUCCESS) {
-    parent.machine.wake();
     hyperv.suspension.set(vcpu, 'intercept', true);
     context.result(`${interceptMessageName(message.type)} to partition ${parent.partitionId}`);
   } else {

@@ -22,7 +22,11 @@ export function targetPartition(hyperv: Hyperv, call: HypercallCall, privilege?:
   if (!hasPrivilege(hyperv, Privilege.CREATE_PARTITIONS))
     return { status: call.fail(HvStatus.ACCESS_DENIED, `partition ${hex(id)} is none of the caller's`) };
   const child = hyperv.children.find(id);
-  if (child?.running) return { found: child.running.hyperv };
+  if (child?.running) {
+    // Whatever the call does may make it go on.
+    child.running.hyperv.machine.wake();
+    return { found: child.running.hyperv };
+  }
   if (child) return { status: call.fail(HvStatus.INVALID_PARTITION_STATE, `partition ${hex(id)} is ${child.state}, not active`) };
   return { status: call.fail(HvStatus.INVALID_PARTITION_ID, `the caller has no child ${hex(id)}`) };
 }

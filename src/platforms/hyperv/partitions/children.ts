@@ -95,6 +95,7 @@ export class ChildPartitions {
     child.running = undefined;
     child.vps.clear();
     child.pool.release(child.pool.inUse);
+    running?.hyperv.ports.clear();
     running?.hyperv.connections.clear();
     running?.hyperv.ports.clear();
     if (running) this.host?.destroy(running.partition);

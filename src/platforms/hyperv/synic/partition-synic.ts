@@ -31,7 +31,11 @@ export class PartitionSynic implements Synic {
         new VpSynic({
           messages: overlays.make(`message page of vCPU ${vcpu}`, { writable: true }),
           events: overlays.make(`event flags page of vCPU ${vcpu}`, { writable: true }),
-          interrupt: (vector) => apic.accept(Delivery.FIXED, vector, false),
+          interrupt: (vector) => {
+            apic.accept(Delivery.FIXED, vector, false);
+            // It may come from another partition.
+            machine.wake();
+          },
         }),
     );
     const clock = clockOf(machine);
