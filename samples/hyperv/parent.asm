@@ -321,7 +321,7 @@ child_id    dq 0
 is_done     db 0
 
 ; What the child runs. It is a page of its own, since all of it is the child's.
-section .child progbits alloc exec write align=4096
+section .child progbits align=4096
 bits 32
 child:
     mov eax, CHILD_LEAF

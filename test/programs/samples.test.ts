@@ -16,7 +16,7 @@ describe('every sample assembles to the bytes that nasm makes', () => {
   test.skipIf(!hasNasm).each(samples)('%s', (sample) => {
     const source = path.join(root, 'samples', sample);
     const out = path.join(mkdtempSync(path.join(tmpdir(), 'hyperscope-')), 'out.bin');
-    execFileSync('nasm', ['-f', 'bin', source, '-o', out]);
+    execFileSync('nasm', ['-f', 'bin', '-I', `${path.dirname(source)}/`, source, '-o', out]);
     const result = assemble(source, nodeFiles, { format: 'bin' });
     expect(result.diagnostics).toEqual([]);
     expect(Buffer.from(result.bytes ?? []).toString('hex')).toBe(readFileSync(out).toString('hex'));
