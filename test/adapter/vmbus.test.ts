@@ -67,6 +67,13 @@ describe('hyperscope/vmbus', () => {
   });
 });
 
+test('the exit journal says who in the parent partition has served a message or a signal', () => {
+  const client = stoppedAt('send_packet');
+  const { records } = client.ask('hyperscope/exits', { filter: 'reason=hypercall', count: 100 });
+  const served = new Set(records.map(({ handler, to }: { handler: string; to: string }) => `${to}: ${handler}`));
+  expect(served).toEqual(new Set(['parent: vmbusr.sys', 'parent: vmswitch.sys netvsp']));
+});
+
 describe('the console', () => {
   test('shows the bus, and a channel by number or name', () => {
     const client = stoppedAt('send_packet');

@@ -93,6 +93,7 @@ function* run(
   context.asked(callRequest(context.exit.instruction, call));
   yield stage('hyperv-hypercall.arguments', namedArguments(call));
   const status = yield* perform(hyperv, call);
+  if (call.server !== undefined) context.served(call.server, 'parent');
   if (status === HvStatus.SUCCESS || call.row.isRep) giveOutput(hyperv, call, registers);
   if (status === HvStatus.SUCCESS && call.repsCompleted > call.repStart && call.repsCompleted < word.repCount) {
     yield* inFrame(hypervisorFrame(hyperv, 'hypercall continuation'), goOnLater(hyperv, context, registers, call));

@@ -25,6 +25,8 @@ export class HypercallCall {
   readonly output: DataView;
   /** Why it failed, for people. */
   problem: string | undefined;
+  /** Who of the parent partition has served it, for the journal; undefined where it was the hypervisor. */
+  server: string | undefined;
   private readonly outputs: DataView;
 
   /** `input` has the header and the whole list. `repEnd`: at most so many elements are done in this round. */

@@ -10,6 +10,8 @@ export interface PostedMessage {
 /** What is at the other end of a connection for messages: a port of another partition, or of the parent's virtualization stack. */
 export interface MessageTarget {
   readonly kind: 'message';
+  /** Who of the parent partition takes it, for the journal: `vmbusr.sys`. Missing where the hypervisor does. */
+  readonly server?: string;
   /** Takes a message; gives a status of abi/status.ts. */
   post(message: PostedMessage): number;
   postInStages(message: PostedMessage): Handler<number>;
@@ -18,6 +20,8 @@ export interface MessageTarget {
 /** The same for events (HvCallSignalEvent). */
 export interface EventTarget {
   readonly kind: 'event';
+  /** Who of the parent partition takes it, for the journal: `vmswitch.sys netvsp`. Missing where the hypervisor does. */
+  readonly server?: string;
   /** Sets a flag, relative to the port's first; gives a status of abi/status.ts. */
   signal(flag: number): number;
   signalInStages(flag: number): Handler<number>;

@@ -105,6 +105,7 @@ export class VmbusServer implements ChannelBus {
     const receive = (message: PostedMessage) => this.receiveInStages(message);
     return {
       kind: 'message',
+      server: 'vmbusr.sys',
       post: (message) => receiveAtOnce(this, message),
       *postInStages(message) {
         return yield* receive(message);
@@ -117,8 +118,10 @@ export class VmbusServer implements ChannelBus {
 
   private channelEvents(channel: VmbusChannel): EventTarget {
     const serve = () => this.serveInStages(channel);
+    const { component, name } = channel.device.vsp;
     return {
       kind: 'event',
+      server: `${component} ${name}`,
       signal: () => {
         serveAtOnce(channel);
         return HvStatus.SUCCESS;
@@ -138,6 +141,7 @@ export class VmbusServer implements ChannelBus {
     const serve = () => this.serveMarkedInStages();
     return {
       kind: 'event',
+      server: 'vmbusr.sys',
       signal: () => {
         for (const channel of this.takeMarked()) serveAtOnce(channel);
         return HvStatus.SUCCESS;

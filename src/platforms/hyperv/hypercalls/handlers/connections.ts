@@ -22,6 +22,7 @@ function* postMessage(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   if (problem !== undefined) return call.fail(HvStatus.INVALID_PARAMETER, problem);
   if (!target) return noConnection(call, connection);
   if (target.kind !== 'message') return wrongPort(call, connection, target, 'messages');
+  call.server = target.server;
   const payload = Uint8Array.from({ length: size }, (_, at) => call.block('payload').getUint8(at));
   const status = yield* target.postInStages({ type, payload });
   yield stage('hyperv-post-message.posted', { connection, type, status: statusName(status) });
@@ -42,6 +43,7 @@ function* signalEvent(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   yield stage('hyperv-signal-event.check', { connection, flag, port: target?.kind ?? 'no such connection' });
   if (!target) return noConnection(call, connection);
   if (target.kind !== 'event') return wrongPort(call, connection, target, 'events');
+  call.server = target.server;
   const status = yield* target.signalInStages(flag);
   yield stage('hyperv-signal-event.signalled', { connection, flag, status: statusName(status) });
   return status;
