@@ -85,6 +85,17 @@ describe('the console', () => {
     expect(refused).toMatch(/^There is no channel "99"; they are 1 \(/);
   });
 
+  test('takes a device away and gives it back', () => {
+    const client = stoppedAt('send_packet');
+    expect(command(client, 'vmbus remove netvsp')).toBe('The device of netvsp is taken away from the guest.');
+    expect(command(client, 'vmbus')).toMatch(/netvsp +network card +taken away/);
+    expect(command(client, 'vmbus add netvsp')).toBe('The guest is offered the device of netvsp.');
+    expect(command(client, 'vmbus')).toMatch(/netvsp +network card +offered/);
+    const problem = (text: string) => client.request('evaluate', { expression: text, context: 'repl' }).message;
+    expect(problem('vmbus add netvsp')).toBe('The device of netvsp is there already.');
+    expect(problem('vmbus remove nothing')).toMatch(/^There is no device of a service "nothing"; there are /);
+  });
+
   test('has nothing to show of a guest without a VMBus', () => {
     const client = new Client();
     client.launch(sample('hello/hello.asm'));

@@ -1,3 +1,5 @@
+import { encodePlugging, VMBUS_INPUT } from '../../platforms/hyperv/vmbus/plugging.ts';
+import type { VmbusServer } from '../../platforms/hyperv/vmbus/server.ts';
 import { hex } from '../../x86/address.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import {
@@ -11,15 +13,18 @@ import {
 } from '../inspection/vmbus.ts';
 import { type ConsoleCommand, type ConsoleSession, columns } from './command.ts';
 
-const USAGE = 'vmbus [CHANNEL]';
+const USAGE = 'vmbus [CHANNEL|remove SERVICE|add SERVICE]';
 const options = { reference: (gpa: bigint) => `gpa:${hex(gpa)}` };
 
-function vmbus({ partition }: ConsoleSession, rest: string): string {
+function vmbus(session: ConsoleSession, rest: string): string {
+  const { partition } = session;
   const bus = vmbusOf(partition);
   if (bus === undefined) return 'This guest has no VMBus; run it on platform hyperv to have one.';
   const text = rest.trim();
   const view = vmbusView(bus);
   if (text === '') return busLines(view).join('\n');
+  const [, verb, service] = /^(remove|add)\s+(\S+)$/.exec(text) ?? [];
+  if (service !== undefined) return plug(session, bus, service, verb === 'add');
   const channel = /^\d{1,4}$/.test(text)
     ? Number(text)
     : view.channels.find(({ name, kind }) => name === text || kind === text)?.id;
@@ -29,6 +34,20 @@ function vmbus({ partition }: ConsoleSession, rest: string): string {
     throw new ExpressionError(`There is no channel "${text}"; they are ${known || 'none'}. The command is ${USAGE}.`);
   }
   return channelLines(shown).join('\n');
+}
+
+/** Takes a device away, or gives it back, as if it were unplugged or plugged in. Throws ExpressionError. */
+function plug(session: ConsoleSession, bus: VmbusServer, name: string, isIn: boolean): string {
+  const isThere = bus.devices.some((device) => device.vsp.name === name && !device.isRemoved);
+  if (isIn && isThere) throw new ExpressionError(`The device of ${name} is there already.`);
+  if (!bus.hasService(name) || (!isIn && !isThere)) {
+    const names = bus.devices.map(({ vsp }) => vsp.name).join(', ');
+    throw new ExpressionError(
+      `There is no device of a service "${name}"; there are ${names || 'none'}. The command is ${USAGE}.`,
+    );
+  }
+  session.inputTo(VMBUS_INPUT, encodePlugging({ isIn, name }));
+  return isIn ? `The guest is offered the device of ${name}.` : `The device of ${name} is taken away from the guest.`;
 }
 
 function busLines({
@@ -123,8 +142,9 @@ export const vmbusCommands: readonly ConsoleCommand[] = [
     usage: USAGE,
     summary: 'the VMBus and its channels; one channel with its rings and the packets in them',
     details: [
+      'remove takes a device away from the guest while it runs, add gives it back.',
       'CHANNEL is a number, or the name of a service. Packets that were taken are shown as long as nothing is written over them.',
-      'For example: vmbus, vmbus 1, vmbus netvsp',
+      'For example: vmbus, vmbus 1, vmbus netvsp, vmbus remove netvsp',
     ],
     whileRunning: true,
     run: vmbus,

@@ -128,7 +128,7 @@ export class HypervPlatform implements Platform, Hyperv {
   }
 
   get inputs(): ReadonlyMap<string, (bytes: Uint8Array) => void> {
-    return new Map([...this.integration.inputs, ...this.keyboard.inputs]);
+    return new Map([...this.integration.inputs, ...this.keyboard.inputs, ...this.vmbus.inputs]);
   }
 
   private intercepts(): InterceptSettings {

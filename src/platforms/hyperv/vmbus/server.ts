@@ -31,6 +31,7 @@ import { encodeMessage, type VmbusMessage } from './message.ts';
 import { MonitorPage } from './monitor.ts';
 import { Notes } from './notes.ts';
 import { Outbox } from './outbox.ts';
+import { decodePlugging, type Plugging, VMBUS_INPUT } from './plugging.ts';
 import type { GuestBuffer, Vsp } from './vsp.ts';
 import type { VmbusWorld } from './world.ts';
 
@@ -334,6 +335,28 @@ export class VmbusServer implements ChannelBus {
     device.isRemoved = true;
     for (const channel of [...device.channels].reverse()) this.rescind(channel);
     return true;
+  }
+
+  /** Whether there is a service of that name, also where its device was taken away. */
+  hasService(name: string): boolean {
+    return this.vsps.some((vsp) => vsp.name === name);
+  }
+
+  /** Gives back a device that was taken away. False where there is none of that name, or it is there. */
+  restoreDevice(name: string): boolean {
+    const vsp = this.vsps.find((one) => one.name === name);
+    if (vsp === undefined || this.devices.some((device) => device.vsp === vsp && !device.isRemoved)) return false;
+    this.addDevice(vsp);
+    return true;
+  }
+
+  /** What may come from outside: a device is taken away, or given back. */
+  get inputs(): ReadonlyMap<string, (bytes: Uint8Array) => void> {
+    return new Map([[VMBUS_INPUT, (bytes: Uint8Array) => this.plug(decodePlugging(bytes))]]);
+  }
+  private plug(change: Plugging | undefined): void {
+    if (change?.isIn === true) this.restoreDevice(change.name);
+    else if (change) this.removeDevice(change.name);
   }
 
   private addChannel(device: VmbusDevice, subchannelIndex: number): VmbusChannel | undefined {

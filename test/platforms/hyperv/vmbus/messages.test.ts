@@ -9,6 +9,7 @@ import {
   VmbusVersion,
 } from '../../../../src/platforms/hyperv/abi/vmbus.ts';
 import { encodeMessage } from '../../../../src/platforms/hyperv/vmbus/message.ts';
+import { encodePlugging, VMBUS_INPUT } from '../../../../src/platforms/hyperv/vmbus/plugging.ts';
 import { EchoVsp } from './echo-vsp.ts';
 import { FakeGuest } from './fake-guest.ts';
 
@@ -243,6 +244,29 @@ describe('a device', () => {
     guest.post('RELID_RELEASED', { channel: 1 });
     expect(guest.bus.channels).toEqual([]);
     expect(guest.signal(channel.connection)).toBe(HvStatus.INVALID_CONNECTION_ID);
+  });
+
+  test('is given back by the input that takes it away, and is there again after a reset', () => {
+    const guest = new FakeGuest(new EchoVsp(), new EchoVsp(second, 'other'));
+    guest.start();
+    const plug = (isIn: boolean, name = 'echo') => guest.bus.inputs.get(VMBUS_INPUT)?.(encodePlugging({ isIn, name }));
+    plug(true);
+    expect(guest.next()).toBeUndefined();
+    plug(false);
+    plug(false);
+    expect(guest.next()?.name).toBe('RESCIND_CHANNEL_OFFER');
+    plug(true);
+    const offer = guest.next();
+    // The number of the channel that went is not free before the guest says so.
+    expect(offer?.number('channel')).toBe(3);
+    expect(offer && guest.open(offer).id).toBe(3);
+    guest.post('RELID_RELEASED', { channel: 1 });
+    plug(false, 'other');
+    expect(guest.bus.channels.map(({ id }) => id)).toEqual([2, 3]);
+    guest.bus.inputs.get(VMBUS_INPUT)?.(new Uint8Array(3));
+    guest.connections.clear();
+    guest.bus.reset();
+    expect(guest.bus.channels.map(({ name }) => name)).toEqual(['echo', 'other']);
   });
 
   test('can be added while the guest runs, and is gone after a reset', () => {
