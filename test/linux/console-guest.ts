@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 
 const CLI = path.resolve(import.meta.dirname, '../../dist/cli.js');
 /** Milliseconds that a guest may say nothing of what is awaited. */
-const PATIENCE = 600_000;
+const PATIENCE = 1_500_000;
 
 /** A guest of `hyperscope run` that somebody types to, for as long as the test runs that makes it. */
 export class ConsoleGuest {
