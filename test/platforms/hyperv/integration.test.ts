@@ -261,6 +261,19 @@ test('what finds no room in the ring goes once there is some', () => {
   expect(channel.sent).toHaveLength(34);
 });
 
+test('what finds no room behind an answer goes later, too', () => {
+  const { vsp } = machine();
+  const channel = new TestChannel();
+  const time = vsp('timesync');
+  time.open(channel);
+  channel.room = 1;
+  time.receive(channel, answer(channel, { body: encodeNegotiation([version(3)], [version(4)]) }));
+  expect(channel.sent).toHaveLength(1);
+  channel.room = 2;
+  time.hasRoom?.(channel);
+  expect(last(channel).type).toBe(IcMessage.TIME_SYNC);
+});
+
 test('a hostile guest gets nothing but what is wrong with its packets', () => {
   const { vsp } = machine();
   const random = new Random(1234);

@@ -157,8 +157,12 @@ export class IntegrationComponent implements Vsp, IntegrationWork {
   private put(packets: readonly HostPacket[]): void {
     for (const packet of packets) {
       const isSent = this.waiting.length === 0 && this.channel?.send(packet) === true;
-      if (!isSent && this.waiting.length < MOST_WAITING) this.waiting.push(packet);
+      if (!isSent) this.waitForRoom(packet);
     }
+  }
+
+  waitForRoom(packet: HostPacket): void {
+    if (this.waiting.length < MOST_WAITING) this.waiting.push(packet);
   }
 
   hasRoom(): void {

@@ -19,6 +19,8 @@ export interface IntegrationWork {
   agreed(choice: { readonly framework: IcVersion; readonly message: IcVersion } | undefined): readonly HostPacket[];
   /** The guest's answer to a request. */
   answered(answer: IcEnvelope): readonly HostPacket[];
+  /** There was no room in the ring for a packet. */
+  waitForRoom(packet: HostPacket): void;
   /** It is nothing that can be answered: a sentence that says why. */
   refused(why: string): void;
 }
@@ -41,7 +43,10 @@ export function* takeAnswer(work: IntegrationWork, channel: VspChannel, packet: 
   else if (type === work.messageType)
     next = yield* inFrame(parentFrame('vmwp.exe', `${work.name}: take answer`), answer(work, message));
   else work.refused(`messages of type ${type} belong to another component`);
-  for (const request of next) yield* channel.sendInStages(request);
+  for (const request of next) {
+    const isSent = yield* channel.sendInStages(request);
+    if (!isSent) work.waitForRoom(request);
+  }
 }
 
 /** The guest chooses one version of each; none, where it doesn't know any. */
