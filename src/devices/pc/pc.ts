@@ -147,11 +147,12 @@ export class PcDevices {
     const virtioDevices =
       virtio && !hasPci ? placeInSlots(parts, { dma: virtio.dma, line: (number) => this.isaLine(number) }) : [];
     this.usedSlots = virtioDevices.length;
-    const functions = [
-      ...(world.hasVideoFunction ? [new VideoFunction()] : []),
-      ...(virtio ? makeFunctions(parts, { dma: virtio.dma, apics: this.apicBus }) : []),
-    ];
-    const pci = hasPci ? this.makePci(functions) : undefined;
+    const pci = hasPci
+      ? this.makePci([
+          ...(world.hasVideoFunction ? [new VideoFunction()] : []),
+          ...(virtio ? makeFunctions(parts, { dma: virtio.dma, apics: this.apicBus }) : []),
+        ])
+      : undefined;
     this.pciBus = pci?.bus;
     for (const device of [this.ioApic, ...virtioDevices]) this.mmio.attach(device);
     for (const device of testDevices) {
