@@ -61,7 +61,7 @@ describe('reference time', () => {
     const { lines } = runMsrs(code);
     expect(lines[0]).toBe('ok');
     const [counter = 0n, tsc = 0n] = lines.slice(1).map((line) => BigInt(`0x${line}`));
-    expect(counter).toBeGreaterThan(999n);
+    expect(counter).toBeGreaterThan(9_999n);
     // Printing takes a while.
     expect(tsc - counter).toBeGreaterThanOrEqual(0n);
     expect(tsc - counter).toBeLessThan(20n);
@@ -89,7 +89,8 @@ describe('reference time', () => {
       ].join('');
       const { lines } = runMsrs(code, { vendor }, TIME);
       expect(lines[0]).toBe('ok');
-      for (const index of [1, 3, 5, 7]) expect(BigInt(`0x${lines[index]}`)).toBeLessThanOrEqual(2n);
+      // A read of the counter takes 10 units.
+      for (const index of [1, 3, 5, 7]) expect([10n, 11n]).toContain(BigInt(`0x${lines[index]}`));
       // AMD's model has no TSC_ADJUST.
       const last = vendor === 'intel' ? 3n : 2n;
       expect([2, 4, 6].map((index) => lines[index])).toEqual([printed(1n), printed(2n), printed(last)]);

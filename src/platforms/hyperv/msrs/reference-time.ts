@@ -10,6 +10,8 @@ import type { MsrGroup } from './msr-group.ts';
 
 /** Of the TSC and of the local APIC's timer: a tick is 1 ns. */
 const FREQUENCY = 1_000_000_000n;
+/** Guest time that a read of the counter takes: 1 µs. */
+const READ_TICKS = 1000n;
 /** 2^64 / 100, rounded up: (tsc * scale) >> 64 is then tsc / 100, rounded down, for all of a guest's life. */
 const SCALE = ((1n << 64n) + TICKS_PER_UNIT - 1n) / TICKS_PER_UNIT;
 
@@ -22,8 +24,6 @@ export class ReferenceTime implements MsrGroup {
   private control = 0n;
   private sequence = 0;
   private invariantControl = 0n;
-  /** What the counter was read as last; -1 before the first time. */
-  private lastRead = -1n;
   /** What TSCs are ahead of guest time, as the page has it. */
   private tscAhead = 0n;
   /** What the page adds to the time that it makes of the TSC. */
@@ -44,10 +44,6 @@ export class ReferenceTime implements MsrGroup {
   private at(ticks: bigint): bigint {
     return (((ticks + this.tscAhead) * SCALE) >> 64n) + this.offset;
   }
-  /** Guest time at which a time comes. */
-  private ticksOf(time: bigint): bigint {
-    return (((time - this.offset) << 64n) + SCALE - 1n) / SCALE - this.tscAhead;
-  }
 
   /** CPUID says that the TSC is invariant (leaf 0x80000007). */
   get showsInvariantTsc(): boolean {
@@ -67,13 +63,13 @@ export class ReferenceTime implements MsrGroup {
     }
   }
 
-  /** No two reads give the same, on whichever processor: the later one takes until the next unit. */
+  /**
+   * Takes as long as leaving the guest does on real processors. So no two reads give the same, on whichever processor, and a guest that waits
+   * for a time by reading doesn't do so a hundred times within it.
+   */
   private readCounter(processor: Processor): bigint {
-    const least = this.lastRead + 1n;
-    const now = this.at(processor.ticks);
-    if (now < least) processor.skipTime(this.ticksOf(least) - processor.ticks);
-    this.lastRead = now < least ? least : now;
-    return this.lastRead;
+    processor.skipTime(READ_TICKS);
+    return this.at(processor.ticks);
   }
 
   write(_processor: Processor, msr: number, value: bigint): boolean {
@@ -126,7 +122,6 @@ export class ReferenceTime implements MsrGroup {
     this.control = 0n;
     this.sequence = 0;
     this.invariantControl = 0n;
-    this.lastRead = -1n;
     this.tscAhead = 0n;
     this.offset = 0n;
     this.isUniform = true;
