@@ -43,7 +43,8 @@ export interface Result {
   readonly record: ExitRecord;
 }
 
-const SETUP_INSTRUCTIONS = 8;
+/** What the guest does before it makes its first call. */
+export const SETUP_INSTRUCTIONS = 8;
 
 /** Says who it is, has the hypercall page at 2.5 MiB, and makes calls from elsewhere. */
 export const sourceOf = (mode: 32 | 64, instruction: string) => `
