@@ -1,52 +1,49 @@
-import { describe, expect, test } from 'vitest';
-import { Client, lineOf, sample } from './client.ts';
+import { expect, test } from 'vitest';
+import { Client, sample } from './client.ts';
 
-const hypercalls = sample('hyperv/hypercalls.asm');
-const call = lineOf(hypercalls, '    call hypercall_page');
+const PROGRAM = sample('hyperv/hypercalls.asm');
 
-/** Stopped before the sample's first call. */
-function beforeTheCall(options: object = {}): Client {
+function launched(): Client {
   const client = new Client();
-  client.launch(hypercalls, { platform: 'hyperv', stopOnEntry: false, ...options });
-  client.ask('setBreakpoints', { source: { path: hypercalls }, breakpoints: [{ line: call }] });
-  client.ask('configurationDone');
-  client.run();
+  client.launch(PROGRAM, { platform: 'hyperv', stopOnEntry: false });
   return client;
 }
 
-const names = (client: Client): string[] => client.frames().map(({ name }) => name);
+test('a breakpoint stops at a hypercall of Hyper-V by its name or code, which the control word has', () => {
+  for (const name of ['hypercall:HvCallTranslateVirtualAddress', 'hypercall:translatevirtualaddress', 'hypercall:0x52']) {
+    const client = launched();
+    const [breakpoint] = client.ask('setFunctionBreakpoints', { breakpoints: [{ name }] }).breakpoints;
+    expect(breakpoint).toMatchObject({ verified: true });
+    client.ask('configurationDone');
+    expect(client.run().body).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [breakpoint.id] });
+    expect(client.evaluate('rcx', 'clipboard')).toBe('0x52');
+  }
+});
 
-describe('a hypercall through the hypercall page', () => {
-  test.each([
-    ['intel', 'VMCALL, reason 18', 'hvix64'],
-    ['amd', 'VMMCALL, code 0x81', 'hvax64'],
-  ])('is stepped into from its caller, and out of to behind the call (%s)', (vendor, exit, image) => {
-    const client = beforeTheCall({ vendor });
+test('Step Into at a hypercall comes to its handlers, with its arguments by name', () => {
+  const client = launched();
+  client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'hypercall:GetVpRegisters' }] });
+  client.ask('configurationDone');
+  client.run();
+  const seen = new Set<string>();
+  for (let step = 0; step < 8; step++) {
     client.move('stepIn');
-    const frames = names(client);
-    expect(frames[0]).toMatch(new RegExp(`^${image}: `));
-    expect(frames.slice(frames.indexOf(`── VM exit: ${exit} ──`))).toEqual([
-      `── VM exit: ${exit} ──`,
-      'hypercall page',
-      '_start',
-    ]);
-    expect(client.frames().at(-1)).toMatchObject({ line: call, source: { path: hypercalls } });
-    client.move('stepOut');
-    expect(names(client)).toEqual(['_start']);
-    expect(client.frames()[0].line).toBe(call + 1);
-  });
+    seen.add(client.frames()[0].name);
+  }
+  const names = [...seen].join('\n');
+  for (const part of ['hypercall', 'HvCallGetVpRegisters']) expect(names).toContain(part);
+});
 
-  test('is one step for who steps over it', () => {
-    const client = beforeTheCall();
-    client.move('next');
-    expect(client.frames()[0]).toMatchObject({ name: '_start', line: call + 1 });
-  });
-
-  test('is left by instructions where the guest is stepped by instructions', () => {
-    const client = beforeTheCall();
-    client.move('stepIn', 'instruction');
-    expect(names(client)).toEqual(['hypercall page', '_start']);
-    client.move('stepIn', 'instruction');
-    expect(names(client)).toContain('── VM exit: VMCALL, reason 18 ──');
+test('exits say what the call was asked for, what came of it, and what it is for', () => {
+  const client = launched();
+  client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'finish' }] });
+  client.ask('configurationDone');
+  client.run();
+  const { records: exits } = client.ask('hyperscope/exits', { filter: 'reason=hypercall', count: 10 });
+  expect(exits[0]).toMatchObject({
+    request: 'vmcall HvCallSignalEvent(connection 0x99, flag 0)',
+    result: 'HV_STATUS_INVALID_CONNECTION_ID: the partition has no connection 0x99',
+    meaning: 'sets an event flag at the other end of a connection',
+    breakpoint: { name: 'hypercall:HvCallSignalEvent' },
   });
 });
