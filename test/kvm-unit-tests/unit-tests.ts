@@ -17,8 +17,8 @@ export interface UnitTest {
   readonly vendor?: 'intel' | 'amd';
   /** Wants what a BIOS leaves in the machine; the boot protocol promises nothing of it. */
   readonly firmware?: boolean;
-  /** Both when missing. */
-  readonly platforms?: readonly ('bare' | 'kvm')[];
+  /** `bare` and `kvm` when missing. */
+  readonly platforms?: readonly ('bare' | 'kvm' | 'hyperv')[];
   /** Why QEMU's emulation is no measure: then the test's own verdicts are, all of which must be good. */
   readonly notQemu?: string;
   /** Lines that are not compared, and why. */
@@ -33,7 +33,17 @@ const NO_PCID = "QEMU's emulation has no PCID, but lets CR4.PCIDE be set";
 const NO_MSR_CHECKS = "QEMU's emulation does not check values of MSRs";
 /** The test makes hypercalls of KVM's without asking whether it runs on KVM. */
 const KVM_ONLY = ['kvm'] as const;
+const NO_HYPERV = "QEMU's emulation has no Hyper-V";
+/** Seconds of guest time, with loops of PAUSE or of exits in between. */
+const SECONDS_OF_LOOPS = 30_000_000_000n;
 const NO_APIC_OFF = "QEMU's emulation does not let the local APIC be switched off";
+
+const LONG_HYPERV = {
+  platforms: ['hyperv'],
+  notQemu: NO_HYPERV,
+  instructions: SECONDS_OF_LOOPS,
+  long: true,
+} as const satisfies Partial<UnitTest>;
 
 export const UNIT_TESTS: readonly UnitTest[] = [
   // Exceptions, injection and exits.
@@ -122,6 +132,22 @@ export const UNIT_TESTS: readonly UnitTest[] = [
     platforms: ['kvm'],
     notQemu: "QEMU's emulation has no kvmclock",
   },
+
+  // Hyper-V: synthetic interrupts and timers, messages and events, the reference clock.
+  { name: 'hyperv_synic', file: 'hyperv_synic', vcpus: 2, platforms: ['hyperv'], notQemu: NO_HYPERV },
+  { name: 'hyperv_synic-1', file: 'hyperv_synic', platforms: ['hyperv'], notQemu: NO_HYPERV },
+  { name: 'hyperv_synic-3', file: 'hyperv_synic', vcpus: 3, platforms: ['hyperv'], notQemu: NO_HYPERV },
+  { name: 'hyperv_synic-amd', file: 'hyperv_synic', vcpus: 4, vendor: 'amd', platforms: ['hyperv'], notQemu: NO_HYPERV },
+  ...([2, 4] as const).flatMap((vcpus) =>
+    (['intel', 'amd'] as const).map((vendor): UnitTest => {
+      return { ...LONG_HYPERV, name: `hyperv_connections-${vcpus}-${vendor}`, file: 'hyperv_connections', vcpus, vendor };
+    }),
+  ),
+  { ...LONG_HYPERV, name: 'hyperv_stimer', file: 'hyperv_stimer', vcpus: 2 },
+  { ...LONG_HYPERV, name: 'hyperv_stimer-amd', file: 'hyperv_stimer', vendor: 'amd' },
+  { ...LONG_HYPERV, name: 'hyperv_stimer_direct', file: 'hyperv_stimer', vcpus: 2, parameters: 'direct' },
+  { ...LONG_HYPERV, name: 'hyperv_stimer_direct-amd', file: 'hyperv_stimer', vendor: 'amd', parameters: 'direct' },
+  { ...LONG_HYPERV, name: 'hyperv_clock', file: 'hyperv_clock', vcpus: 2 },
 
   // Instructions.
   { name: 'realmode', file: 'realmode', firmware: true },
