@@ -35,6 +35,8 @@ export interface LocalApicWorld {
 export interface InterruptEnds {
   /** An interrupt with this vector is at its end as soon as the processor has accepted it. */
   endsByItself(vector: number): boolean;
+  /** Something waits for the end of an interrupt with this vector. */
+  waitsFor(vector: number): boolean;
   /** An interrupt with this vector has ended by an EOI. */
   ended(vector: number): void;
 }
@@ -230,10 +232,10 @@ export class LocalApic implements Device<LocalApicState>, MmioDevice {
     if (first && !(lvt & R.Lvt.MASKED) && (lvt & R.Lvt.VECTOR) >= 16) this.fireLvt(R.Reg.LVT_ERROR);
   }
 
-  /** The interrupt in service can end without its EOI reaching this: nothing waits behind it, and no I/O APIC waits for it. */
+  /** The interrupt in service can end without its EOI reaching this: nothing waits behind it, and neither an I/O APIC nor a hypervisor waits for it. */
   get hasSimpleEnd(): boolean {
     const vector = this.isr.highest;
-    return vector >= 0 && this.irr.highest < 0 && !this.tmr.get(vector);
+    return vector >= 0 && this.irr.highest < 0 && !this.tmr.get(vector) && this.hypervisor?.waitsFor(vector) !== true;
   }
 
   /** What a write to EOI does. */

@@ -63,6 +63,7 @@ export class PartitionSynic implements Synic {
       if (!vp) return;
       apic.hypervisor = {
         endsByItself: (vector) => vp.endsByItself(vector),
+        waitsFor: (vector) => vp.waitsFor(vector),
         ended: (vector) => vp.endOfInterrupt(vector),
       };
     });

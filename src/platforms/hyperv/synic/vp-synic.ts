@@ -156,7 +156,7 @@ export class VpSynic {
   }
   /** Whether a queued message waits for the end of an interrupt with this vector. */
   waitsFor(vector: number): boolean {
-    return this.sints.some((sint, source) => Number(sint & Abi.Sint.VECTOR) === vector && this.queued(source).length > 0);
+    return this.queues.some(({ length }, source) => length > 0 && Number(this.sint(source) & Abi.Sint.VECTOR) === vector);
   }
   /** How many messages wait for their slots. */
   get waiting(): number {
