@@ -62,6 +62,6 @@ export function guestOfPartition({ launched }: AdapterSession, parameters: Param
 /** The guest whose memory a reference is about. Throws RequestError. */
 export function guestOf({ launched: { guests } }: AdapterSession, { guest = 0 }: MemoryReference): Guest {
   const found = guests[guest];
-  if (!found) throw errors.noGuest(guest);
+  if (!found || found.partition.end?.kind === 'destroyed') throw errors.noGuest(guest);
   return found;
 }

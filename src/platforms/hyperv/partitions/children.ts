@@ -78,6 +78,7 @@ export class ChildPartitions {
       throw error;
     }
     child.state = 'active';
+    this.tookLong();
     return undefined;
   }
 
@@ -98,7 +99,14 @@ export class ChildPartitions {
     running?.hyperv.ports.clear();
     running?.hyperv.connections.clear();
     running?.hyperv.ports.clear();
-    if (running) this.host?.destroy(running.partition);
+    if (!running) return;
+    this.host?.destroy(running.partition);
+    this.tookLong();
+  }
+
+  /** Memory is made and scrubbed at once: a guest that has it done again and again shall not keep who looks at it waiting. */
+  private tookLong(): void {
+    this.parent.machine.requestStop();
   }
 
   delete(child: ChildPartition): Refused | undefined {
