@@ -54,6 +54,10 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
     intercepts,
     virtio = {},
   } = options.configuration;
+  if (platform === 'hyperv' && privileges?.includes('create-partitions'))
+    throw new UsageError(
+      'gdb looks at one partition, and those that the guest makes would stand still: leave the privilege create-partitions out, or debug it in an editor.',
+    );
   const { first: guest, host } = launchGuests(
     {
       program: options.program,

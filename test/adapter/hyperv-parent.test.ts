@@ -70,6 +70,18 @@ describe('a partition that a guest makes', () => {
     expect(top(client, CHILD).line).toBe(lineOf(FILE, 'mov eax, [DEVICE_PAGE << 12]'));
   });
 
+  test('is among the partitions that the Debug Console and the Partitions view show', () => {
+    const client = atLine(CPUID);
+    const partitions = () => client.ask('evaluate', { expression: 'partitions', context: 'repl' }).result as string;
+    expect(partitions()).toMatch(/partition 2 +hyperv/);
+    const { body } = client.request('hyperscope/partitions');
+    expect(JSON.stringify(body)).toContain('partition 2');
+    client.ask('setBreakpoints', { source: { path: FILE }, breakpoints: [{ line: lineOf(FILE, 'the child is gone') }] });
+    move(client, CHILD, 'continue');
+    expect(partitions()).toMatch(/partition 2 .*ended: Partition 2 was destroyed/);
+    expect(client.request('hyperscope/partitions').success).toBe(true);
+  });
+
   test('is gone once its parent has ended it, while a client looks at it', () => {
     const client = atLine(CPUID);
     client.ask('setBreakpoints', { source: { path: FILE }, breakpoints: [{ line: lineOf(FILE, 'the child is gone') }] });
