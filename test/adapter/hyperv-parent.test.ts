@@ -1,22 +1,24 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Client, lineOf, sample } from './client.ts';
+import { assembly } from './guests.ts';
 
 const FILE = sample('hyperv/parent.asm');
 /** The child's first thread: behind the parent's only one. */
 const CHILD = 2;
 
 /** Stands at a line of the sample, the first time that either partition comes there. */
-function atLine(text: string): Client {
+function atLine(text: string, file = FILE): Client {
   const client = new Client();
   client.ask('initialize', { adapterID: 'hyperscope' });
   client.ask('launch', {
-    program: FILE,
+    program: file,
     platform: 'hyperv',
     memory: '4M',
     privileges: ['usual', 'create-partitions'],
     stopOnEntry: false,
   });
-  client.ask('setBreakpoints', { source: { path: FILE }, breakpoints: [{ line: lineOf(FILE, text) }] });
+  client.ask('setBreakpoints', { source: { path: file }, breakpoints: [{ line: lineOf(file, text) }] });
   client.ask('configurationDone');
   expect(client.run()).toMatchObject({ event: 'stopped', body: { reason: 'breakpoint' } });
   return client;
@@ -93,5 +95,21 @@ describe('a partition that a guest makes', () => {
     client.ask('continue', { threadId: 1 });
     expect(client.run(20_000).event).toBe('terminated');
     expect(client.events.find(({ event }) => event === 'exited')?.body.exitCode).toBe(0);
+  });
+
+  test('may be ended while its exit is stepped through', () => {
+    const text = readFileSync(FILE, 'utf8')
+      .replaceAll('"hyperv.inc"', `"${sample('hyperv/hyperv.inc')}"`)
+      .replace(/\.wait:\n[\s\S]*?jmp \.wait\n/, '    mov ecx, 200000\n.wait:\n    dec ecx\n    jnz .wait\n');
+    const file = assembly(text);
+    const client = atLine(CPUID, file);
+    expect(move(client, CHILD, 'stepIn')).toMatchObject({ threadId: CHILD, reason: 'step' });
+    expect(top(client, CHILD).path).not.toBe(file);
+    client.ask('setBreakpoints', { source: { path: file }, breakpoints: [{ line: lineOf(file, 'the child is gone') }] });
+    client.ask('continue', { threadId: 1, singleThread: true });
+    expect(client.run(20_000).body).toMatchObject({ threadId: 1, reason: 'breakpoint' });
+    expect(named(client)).toHaveLength(1);
+    client.ask('continue', { threadId: 1 });
+    expect(client.run(20_000).event).toBe('terminated');
   });
 });
