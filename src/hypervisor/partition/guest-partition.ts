@@ -43,6 +43,9 @@ import { type DeviceConfiguration, wireDevices } from './wire-devices.ts';
 
 /** How often one call of `run` may skip idle time or serve an exit before it comes back, so that it ends soon. */
 const ROUNDS_PER_CALL = 2000;
+/** What counts as work that took long, in rounds and in ticks. */
+const LONG_WORK = 1000;
+const LONG_TIME = 100_000n;
 /** The processor's limit of one run. */
 const LONGEST_RUN = 0x7fff_ffffn;
 
@@ -206,6 +209,10 @@ export class GuestPartition implements HostedPartition, Machine {
   }
   settingsOf(vcpu: number): InterceptSettings | undefined {
     return this.vcpus[vcpu]?.settings;
+  }
+  tookLong(): void {
+    this.workDone += LONG_WORK;
+    this.vcpus[this.active]?.processor.skipTime(LONG_TIME);
   }
   suspend(vcpu: number, isSuspended: boolean): void {
     const target = this.vcpus[vcpu];

@@ -32,8 +32,8 @@ export interface Machine {
   finish(end: PartitionEnd): void;
   /** Ticks that a vCPU was ready to run while another ran. */
   stolenTicks(vcpu: number): bigint;
-  /** Has the call of `run` in progress end soon: what the hypervisor has just done for the guest took its time. */
-  requestStop(): void;
+  /** What the hypervisor has just done for the vCPU that left took long: time passes for it, and a host's call of `run` ends the sooner. */
+  tookLong(): void;
   /** Something came for the partition from outside of it: it is to have its turn, although it had nothing to do. */
   wake(): void;
   /** Keeps a vCPU from running from its next entry on, or lets it go on. What came for it meanwhile waits. */

@@ -78,7 +78,6 @@ export class ChildPartitions {
       throw error;
     }
     child.state = 'active';
-    this.tookLong();
     return undefined;
   }
 
@@ -99,14 +98,7 @@ export class ChildPartitions {
     running?.hyperv.ports.clear();
     running?.hyperv.connections.clear();
     running?.hyperv.ports.clear();
-    if (!running) return;
-    this.host?.destroy(running.partition);
-    this.tookLong();
-  }
-
-  /** Memory is made and scrubbed at once: a guest that has it done again and again shall not keep who looks at it waiting. */
-  private tookLong(): void {
-    this.parent.machine.requestStop();
+    if (running) this.host?.destroy(running.partition);
   }
 
   delete(child: ChildPartition): Refused | undefined {

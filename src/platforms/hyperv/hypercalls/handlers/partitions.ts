@@ -38,6 +38,8 @@ function* changeState(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   if ('status' in child) return call.fail(child.status, child.why);
   yield stage('hyperv-call-partitions.change', { partition: child.id, state: child.state, call: call.row.name });
   const refused = change(hyperv, child, call.code);
+  // Memory is made and scrubbed at once: a guest that has it done again and again shall not keep who looks at it waiting.
+  if (call.code !== 0x43) hyperv.machine.tookLong();
   yield stage('hyperv-call-partitions.changed', { state: child.state, status: statusName(refused?.status ?? HvStatus.SUCCESS) });
   return refused ? call.fail(refused.status, refused.why) : HvStatus.SUCCESS;
 }
