@@ -373,7 +373,8 @@ export class VmbusServer implements ChannelBus {
 
   offerSubchannels(device: VmbusDevice, count: number): void {
     for (let index = 1; index <= count; index++) {
-      if (device.channels.some(({ subchannelIndex }) => subchannelIndex === index)) continue;
+      // One that was taken away may not have been released yet.
+      if (device.channels.some((one) => one.subchannelIndex === index && !one.isRescinded)) continue;
       const channel = this.addChannel(device, index);
       if (channel === undefined) return;
       this.offer(channel);

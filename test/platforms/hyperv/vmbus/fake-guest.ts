@@ -124,6 +124,8 @@ export class GuestRing {
 
 export interface GuestChannel {
   readonly id: number;
+  /** How it was offered. */
+  readonly offer: VmbusMessage;
   readonly connection: number;
   readonly gpadl: number;
   readonly out: GuestRing;
@@ -267,6 +269,7 @@ export class FakeGuest {
     const size = (ringPages - 1) * PAGE;
     const channel = {
       id,
+      offer,
       connection: offer.number('connection'),
       gpadl,
       out: new GuestRing(this.dma, control, size),

@@ -223,8 +223,15 @@ describe('subchannels', () => {
       ['RESCIND_CHANNEL_OFFER', 2],
       ['RESCIND_CHANNEL_OFFER', 3],
     ]);
+    // The guest may ask for new ones before it has let go of those.
+    guest.ask('GPADL_TEARDOWN', { channel: 1, gpadl: channel.gpadl });
+    guest.open(channel.offer);
+    vsp.opened.at(-1)?.offerSubchannels(1);
+    expect(guest.next()?.shown()).toMatchObject({ channel: 4, subchannel: 1 });
     guest.post('RELID_RELEASED', { channel: 2 });
     guest.post('RELID_RELEASED', { channel: 3 });
+    expect(guest.bus.channels.map(({ id }) => id)).toEqual([1, 4]);
+    guest.post('RELID_RELEASED', { channel: 4 });
     expect(guest.bus.channels.map(({ id }) => id)).toEqual([1]);
     expect(vsp.closed).toHaveLength(2);
   });
@@ -243,6 +250,7 @@ describe('a device', () => {
     expect(guest.ask('GPADL_TEARDOWN', { channel: 1, gpadl: channel.gpadl }).name).toBe('GPADL_TORNDOWN');
     guest.post('RELID_RELEASED', { channel: 1 });
     expect(guest.bus.channels).toEqual([]);
+    expect(guest.bus.notes.total).toBe(0);
     expect(guest.signal(channel.connection)).toBe(HvStatus.INVALID_CONNECTION_ID);
   });
 

@@ -256,6 +256,8 @@ function problemOfRings(gpadl: Gpadl | undefined, channel: number, downstreamPag
 function* closeChannel(bus: VmbusServer, message: VmbusMessage): Handler {
   const id = message.number('channel');
   const channel = bus.channel(id);
+  // What was taken away from the guest was closed by that.
+  if (channel?.isRescinded) return;
   if (channel?.open === undefined) {
     yield* ignore(bus, `CLOSE_CHANNEL is for channel ${id}, which is not open`);
     return;
