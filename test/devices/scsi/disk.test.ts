@@ -3,6 +3,7 @@ import { ImageError } from '../../../src/devices/disk-image/disk-image.ts';
 import { decodeCommand } from '../../../src/devices/scsi/command.ts';
 import { ScsiController } from '../../../src/devices/scsi/controller.ts';
 import { senseBytes } from '../../../src/devices/scsi/sense.ts';
+import { Random } from '../../support/random.ts';
 import { BLOCKS, be, startDisk } from './commands.ts';
 
 const text = (bytes: Uint8Array | undefined) => new TextDecoder('latin1').decode(bytes);
@@ -264,12 +265,9 @@ test('state: what was written can be saved, restored, told by the hash, and forg
 
 test('no command throws, moves more than there is room for, or reads behind the disk', () => {
   const { send } = startDisk();
-  let seed = 1;
-  const next = (limit: number) => {
-    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
-    return (seed >>> 8) % limit;
-  };
-  for (let round = 0; round < 20_000; round++) {
+  const random = new Random(1);
+  const next = (limit: number) => random.below(limit);
+  for (let round = 0; round < 10_000; round++) {
     const cdb = Array.from({ length: 16 }, () => (next(3) === 0 ? next(256) : next(4)));
     const room = next(2000);
     const { data } = send(cdb, { out: new Uint8Array(next(2000)), room, lun: next(3) });

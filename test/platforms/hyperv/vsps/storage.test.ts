@@ -5,6 +5,7 @@ import * as A from '../../../../src/platforms/hyperv/abi/storvsp.ts';
 import type { GuestBuffer } from '../../../../src/platforms/hyperv/vmbus/vsp.ts';
 import { StorageVsp } from '../../../../src/platforms/hyperv/vsps/storage.ts';
 import { be, numberedBlocks } from '../../../devices/scsi/commands.ts';
+import { Random } from '../../../support/random.ts';
 import { bufferOf, FakeChannel, guestPacket } from './fake-channel.ts';
 
 interface Srb {
@@ -264,4 +265,38 @@ test('its stages name the command, its blocks and how it ended', () => {
   expect(frames.at(-1)).toBe('storvsp.sys storvsp: EXECUTE_SRB READ(10)');
   expect(frames.slice(0, 1)).toEqual(['storvsp.sys storvsp: BEGIN_INITIALIZATION']);
   expect(values).toMatchObject({ lba: 5n, blocks: 2, bytes: 1024, srbStatus: 'SUCCESS', scsiStatus: 'GOOD', sense: 'none' });
+});
+
+test('packets by chance do no harm: each is answered, with and without stages alike', () => {
+  const plain = start();
+  const stepped = start({ isStepped: true });
+  plain.initialize();
+  stepped.initialize();
+  const random = new Random(7);
+  const operations = [0, 1, 2, 3, 6, 12, 0x10, 0x12, 0x28, 0x2a, 0x42, 0x93, 0x9e, 0xa0, 0xff];
+  const byte = () => (random.chance(0.5) ? (operations[random.below(operations.length)] ?? 0) : random.below(256));
+  for (let round = 0; round < 2000; round++) {
+    const payload = Uint8Array.from({ length: random.below(80) }, () => (random.chance(0.3) ? byte() : 0));
+    if (payload.length > 24 && random.chance(0.75)) {
+      payload.set([A.Operation.EXECUTE_SRB, 0, 0, 0]);
+      payload[12 + A.Srb.CDB_LENGTH] = 1 + random.below(17);
+      payload[12 + A.Srb.DATA_IN] = random.below(4);
+      payload[12 + A.Srb.CDB] = operations[random.below(operations.length)] ?? 0;
+    }
+    const memory = Uint8Array.from({ length: random.below(3000) }, () => random.below(256));
+    const hasBuffer = random.chance(0.75);
+    const [one, other] = [plain, stepped].map(({ vsp, channel }, index) => {
+      const bytes = memory.slice();
+      const packet = guestPacket(payload, { type: 9, buffer: hasBuffer ? bufferOf(bytes) : undefined });
+      if (index === 0) vsp.receive(channel, packet);
+      else for (const _step of vsp.receiveInStages(channel, packet));
+      // As text, which is compared much faster than bytes are.
+      const answers = channel.sent.splice(0).map((answer) => `${answer.type} ${Buffer.from(answer.payload).toString('hex')}`);
+      return { answers, memory: Buffer.from(bytes).toString('hex') };
+    });
+    expect(one?.answers.length).toBe(1);
+    expect(`${other?.answers} ${other?.memory}`).toBe(`${one?.answers} ${one?.memory}`);
+  }
+  const contents = ({ controller }: typeof plain) => Buffer.concat([...controller.contents()]).toString('hex');
+  expect(contents(stepped)).toBe(contents(plain));
 });
