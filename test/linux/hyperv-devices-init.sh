@@ -45,7 +45,9 @@ mark "keyboard $(grep -c 'Translated' /proc/bus/input/devices)"
 	usleep 100000
 	mark type
 } &
-# What a key does is three events of 24 bytes: its scan code, the key, and the end; type, code and value are behind the time.
-dd if=$keyboard bs=24 count=12 2>/dev/null | hexdump -v -e '8/2 "" 4/2 "%u " "\n"' | grep '^1 ' | while read type code value rest; do mark "key $code $value"; done
+# What a key does is three events of 24 bytes: its scan code, the key, and the end. Behind a time of 16 bytes are type, code and value.
+dd if=$keyboard bs=24 count=12 2>/dev/null | od -An -v -tu2 -w24 | while read a b c d e f g h type code value rest; do
+	[ "$type" = 1 ] && mark "key $code $value"
+done
 mark ready
 poweroff -f
