@@ -4,6 +4,7 @@ import { PacketType } from '../../../../src/platforms/hyperv/abi/ring.ts';
 import { readVideo, VideoMessage, VideoVersion, videoMessage } from '../../../../src/platforms/hyperv/abi/synthvid.ts';
 import { VideoVsp } from '../../../../src/platforms/hyperv/vsps/video/video-vsp.ts';
 import { Random } from '../../../support/random.ts';
+import { guest } from '../../run-guest.ts';
 import { FakeChannel } from './netvsc.ts';
 
 const RAM = 1 << 20;
@@ -212,4 +213,14 @@ test('what a hostile guest sends never throws, and is the same in stages and at 
     return [driver.channel.ring.map(({ payload }) => [...payload]), driver.vsp.inspect()];
   });
   expect(seen[0]).toEqual(seen[1]);
+});
+
+test('a screen is one of Hyper-V’s, and in a pc it is on the PCI bus', () => {
+  const program = 'bits 64\n_start: hlt\n';
+  expect(() => guest(program, { platform: 'kvm', screen: true })).toThrow('A screen is one of Hyper-V');
+  const { devices } = guest(program, { platform: 'hyperv', machine: 'pc', screen: true });
+  const names = (devices.inspect().children ?? []).map(({ name }) => name);
+  expect(names).toContain('hyperv-video');
+  devices.restore(devices.save());
+  devices.reset();
 });
