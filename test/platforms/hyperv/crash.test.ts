@@ -23,6 +23,7 @@ describe('a crash that the guest reports', () => {
   test.each(['intel', 'amd'] as const)('ends the run with its message on %s', (vendor) => {
     const text = [
       'message: db "<6>[    1.000000] Run /init", 10',
+      'db "<6>[    1.000000]     panic=-1", 10',
       'db "<0>[    1.500000] Kernel panic - not syncing: Attempted to kill init!", 10',
       'db 27, 1, "<0>[    1.600000] ---[ end Kernel panic - not syncing ]---", 10',
       'message_end:',
@@ -39,7 +40,7 @@ describe('a crash that the guest reports', () => {
       status: 126,
       message: 'The guest (Linux 6.1.0) reported a crash on VP 0: "Kernel panic - not syncing: Attempted to kill init!".',
     });
-    expect(end.details).toHaveLength(3);
+    expect(end.details).toHaveLength(4);
     expect(report?.children?.at(-1)?.value).toBe('<0>[    1.600000] ---[ end Kernel panic - not syncing ]---');
   });
 

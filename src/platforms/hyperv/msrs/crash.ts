@@ -114,7 +114,8 @@ function linesAt(processor: Processor, gpa: bigint, length: bigint): readonly st
 
 /** The line that says most: the one with a panic of Linux's, else the last one. */
 function titleOf(lines: readonly string[]): string | undefined {
-  const panic = lines.find((line) => /panic/i.test(line) && !/end kernel panic/i.test(line));
+  // Not each line with that word: the kernel's command line may have it, too.
+  const panic = lines.find((line) => /\bpanic(:| - not syncing)/i.test(line) && !/end kernel panic/i.test(line));
   const line = panic ?? lines.at(-1);
   // What printk puts before a message: level and time.
   return line?.replace(/^(<\d+>)?(\[ *\d+\.\d+\] *)?/, '').slice(0, LONGEST_TITLE);
