@@ -84,7 +84,7 @@ ask)
 pairs)
 	mkdir -p /var/lib/hyperv /dev/shm
 	hostname child
-	printf 'ID=hyperscope\nVERSION_ID=12\n' >/etc/os-release
+	printf 'NAME="Tiny"\nVERSION_ID="12"\n' >/etc/os-release
 	/ld-linux-x86-64.so.2 --library-path / /hv_kvp_daemon -n &
 	for try in $(seq 200); do grep -q web /var/lib/hyperv/.kvp_pool_0 2>/dev/null && break; usleep 100000; done
 	mark "pair $(tr -s '\0' ' ' </var/lib/hyperv/.kvp_pool_0)"
