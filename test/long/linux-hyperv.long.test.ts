@@ -38,6 +38,7 @@ const DEVICES = [
   'device {a9a0f4e7-5a45-4d96-b827-8a841e8c03e6} hv_utils',
   'device {ba6163d9-04a1-4d29-b605-72e2ffb1dc7f} hv_storvsc',
   'device {f8615163-df3e-46c5-913f-f2d2f965ed0e} hv_netvsc',
+  'device {f912ad6d-2b17-48ea-bd65-f927a61c7684} hyperv_keyboard',
 ];
 
 describe.skipIf(reason)("Debian's kernel as a child of Hyper-V, by the command line", () => {
