@@ -7,24 +7,11 @@ import type { HypercallCall } from '../call.ts';
 const DEBUG_CONSOLE = 0xe9;
 
 /** HvCallOutputDebugCharacter. */
-export function* outputCharacter(hyperv: Hyperv, call: HypercallCall): Handler<number> {
+export function* outputDebugCharacter(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   const character = call.number('character');
   yield stage('hyperv-call-debug.print', { character });
   if (!hyperv.machine.door.ask('debug-console', () => 'to print on the debug console'))
     return call.fail(HvStatus.ACCESS_DENIED, "the partition's grant has no debug console");
   yield* hyperv.machine.buses.writePortInStages(DEBUG_CONSOLE, 1, character & 0xff);
   return HvStatus.SUCCESS;
-}
-
-/** HvCallPostDebugData, HvCallRetrieveDebugData, HvCallResetDebugSession: no debugger of the hypervisor's own is connected. */
-export function* debugData(_hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  yield stage('hyperv-call-debug.data', { name: call.row.name, debugger: 'none' });
-  switch (call.code) {
-    case 0x69:
-      return call.fail(HvStatus.INSUFFICIENT_BUFFERS, 'nobody takes what is posted: no debugger is connected');
-    case 0x6a:
-      return call.fail(HvStatus.NO_DATA, 'no debugger is connected');
-    default:
-      return HvStatus.SUCCESS;
-  }
 }

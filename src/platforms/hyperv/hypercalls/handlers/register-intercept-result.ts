@@ -1,37 +1,18 @@
-import { type Handler, inFrame, stage } from '../../../../stages/stage.ts';
+import { type Handler, stage } from '../../../../stages/stage.ts';
+import { CallCode } from '../../abi/call-codes.ts';
 import { InterceptType } from '../../abi/intercepts.ts';
-import { HvStatus, statusName } from '../../abi/status.ts';
-import { type Hyperv, hypervisorFrame } from '../../hyperv.ts';
+import { HvStatus } from '../../abi/status.ts';
+import type { Hyperv } from '../../hyperv.ts';
 import type { CpuidResult } from '../../partitions/installed-intercepts.ts';
 import { childOf } from '../../partitions/target.ts';
 import type { HypercallCall } from '../call.ts';
 
-/** HvCallInstallIntercept, HvCallRegisterInterceptResult and HvCallUnregisterInterceptResult. */
-export function* performOnIntercepts(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  if (call.code === 0x4d) return yield* inFrame(hypervisorFrame(hyperv, 'install intercept'), install(hyperv, call));
-  return yield* inFrame(hypervisorFrame(hyperv, 'intercept result'), registerResult(hyperv, call));
-}
-
-function* install(hyperv: Hyperv, call: HypercallCall): Handler<number> {
+/** HvCallRegisterInterceptResult (0x91) and HvCallUnregisterInterceptResult (0x92): what CPUID gives from now on, or no more. */
+export function* registerInterceptResult(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   const child = childOf(hyperv, call.value('partition'));
   if ('status' in child) return call.fail(child.status, child.why);
   const type = call.number('interceptType');
-  const mask = call.number('accessMask');
-  const parameter = call.value('parameter');
-  yield stage('hyperv-call-intercepts.install', { partition: child.id, type, access: mask, parameter });
-  if (child.state === 'finalized') return call.fail(HvStatus.INVALID_PARTITION_STATE, 'the partition is finalized');
-  const refused = child.intercepts.install(type, mask, parameter);
-  child.running?.hyperv.interceptsChanged();
-  yield stage('hyperv-call-intercepts.installed', { status: statusName(refused?.status ?? HvStatus.SUCCESS) });
-  return refused ? call.fail(refused.status, refused.why) : HvStatus.SUCCESS;
-}
-
-/** What CPUID gives from now on, or no more. */
-function* registerResult(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  const child = childOf(hyperv, call.value('partition'));
-  if ('status' in child) return call.fail(child.status, child.why);
-  const type = call.number('interceptType');
-  const isNew = call.code === 0x91;
+  const isNew = call.code === CallCode.REGISTER_INTERCEPT_RESULT;
   yield stage('hyperv-call-intercepts.result', { partition: child.id, type, registers: isNew });
   if (child.state === 'finalized') return call.fail(HvStatus.INVALID_PARTITION_STATE, 'the partition is finalized');
   if (type !== InterceptType.CPUID) return call.fail(HvStatus.INVALID_PARAMETER, 'only results of CPUID are served here');

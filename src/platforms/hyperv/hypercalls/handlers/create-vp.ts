@@ -1,35 +1,25 @@
-import { type Handler, inFrame, stage } from '../../../../stages/stage.ts';
+import { type Handler, stage } from '../../../../stages/stage.ts';
 import { HvStatus, statusName } from '../../abi/status.ts';
-import { type Hyperv, hypervisorFrame } from '../../hyperv.ts';
+import type { Hyperv } from '../../hyperv.ts';
 import type { ChildPartition } from '../../partitions/child-partition.ts';
 import { Price } from '../../partitions/memory-pool.ts';
 import { type Refused, refused } from '../../partitions/refused.ts';
 import { childOf } from '../../partitions/target.ts';
 import type { HypercallCall } from '../call.ts';
 
-/** HvCallCreateVp and HvCallDeleteVp. */
-export function* performOnVirtualProcessors(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  return yield* inFrame(
-    hypervisorFrame(hyperv, call.code === 0x4e ? 'create virtual processor' : 'delete virtual processor'),
-    change(hyperv, call),
-  );
-}
-
-function* change(hyperv: Hyperv, call: HypercallCall): Handler<number> {
+/** HvCallCreateVp (0x4E). */
+export function* createVp(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   const child = childOf(hyperv, call.value('partition'));
   if ('status' in child) return call.fail(child.status, child.why);
   const vp = call.number('vp');
-  yield stage('hyperv-call-vps.change', { partition: child.id, vp, state: child.state, call: call.row.name });
-  const problem = call.code === 0x4e ? createVp(child, vp, call.value('flags')) : deleteVp(child, vp);
-  yield stage('hyperv-call-vps.changed', {
-    vps: child.vps.size,
-    status: statusName(problem?.status ?? HvStatus.SUCCESS),
-  });
+  yield stage('hyperv-create-vp.check', { partition: child.id, vp, state: child.state });
+  const problem = addVp(child, vp, call.value('flags'));
+  yield stage('hyperv-create-vp.done', { vps: child.vps.size, status: statusName(problem?.status ?? HvStatus.SUCCESS) });
   return problem ? call.fail(problem.status, problem.why) : HvStatus.SUCCESS;
 }
 
 /** The first one waits for its parent to clear its explicit suspend register, the others for a start-up. */
-function createVp(child: ChildPartition, vp: number, flags: bigint): Refused | undefined {
+function addVp(child: ChildPartition, vp: number, flags: bigint): Refused | undefined {
   const { running, state } = child;
   if (!running) return refused(HvStatus.INVALID_PARTITION_STATE, `the partition is ${state}, not active`);
   if (flags !== 0n) return refused(HvStatus.INVALID_PARAMETER, 'flags of a virtual processor must be 0');
@@ -44,15 +34,5 @@ function createVp(child: ChildPartition, vp: number, flags: bigint): Refused | u
   child.vps.add(vp);
   running.partition.setPresent(vp, true);
   if (vp > 0) running.hyperv.suspension.set(vp, 'explicit', false);
-  return undefined;
-}
-
-function deleteVp(child: ChildPartition, vp: number): Refused | undefined {
-  const { running, state } = child;
-  if (!running) return refused(HvStatus.INVALID_PARTITION_STATE, `the partition is ${state}, not active`);
-  if (!child.vps.delete(vp)) return refused(HvStatus.INVALID_VP_INDEX, 'there is no such virtual processor');
-  running.hyperv.suspension.set(vp, 'explicit', true);
-  running.partition.setPresent(vp, false);
-  child.pool.release(Price.VP);
   return undefined;
 }

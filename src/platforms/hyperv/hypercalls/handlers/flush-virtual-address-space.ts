@@ -6,6 +6,7 @@ import type { HypercallCall } from '../call.ts';
 import { allProcessors, type ProcessorSet, processorsOfMask, processorsOfSet } from '../processor-set.ts';
 
 const Flags = { ALL_PROCESSORS: 1n, ALL_SPACES: 2n, NON_GLOBAL_ONLY: 4n, EXTENDED_RANGES: 8n, ALL: 15n } as const;
+
 /** A range of the extended format: bit 11 says that its pages are large ones. */
 const LARGE = 0x800n;
 
@@ -13,7 +14,7 @@ const LARGE = 0x800n;
  * HvCallFlushVirtualAddressSpace and -List, and the forms of both that take a set of vCPUs (TLFS). What a vCPU knows of translations is
  * always what the tables say (processor/memory/table-registry.ts): a flush has nothing to do but to be counted.
  */
-export function* flush(hyperv: Hyperv, call: HypercallCall): Handler<number> {
+export function* flushVirtualAddressSpace(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   const flags = call.value('flags');
   const problem = problemOfFlags(call, flags);
   yield stage('hyperv-call-flush.check', { addressSpace: call.value('addressSpace'), flags, problem: problem ?? 'none' });
@@ -47,10 +48,4 @@ function* flushRanges(call: HypercallCall, set: ProcessorSet, isExtended: boolea
     call.repsCompleted++;
   }
   return HvStatus.SUCCESS;
-}
-
-/** HvCallFlushGuestPhysicalAddressSpace and -List are for hypervisors in partitions: these have none, and no nested address spaces. */
-export function* flushNested(_hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  yield stage('hyperv-call-flush.nested', { addressSpace: call.value('addressSpace') });
-  return call.fail(HvStatus.INVALID_PARAMETER, 'the partition has no nested address spaces');
 }

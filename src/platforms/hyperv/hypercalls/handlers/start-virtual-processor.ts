@@ -1,18 +1,20 @@
 import type { Processor } from '../../../../processor/processor.ts';
 import * as L from '../../../../processor/state/layout.ts';
 import { type Handler, stage } from '../../../../stages/stage.ts';
-import { hex } from '../../../../x86/address.ts';
 import { HvRegister, registerName } from '../../abi/registers.ts';
 import { HvStatus } from '../../abi/status.ts';
 import { readWide, type WideValue, wide } from '../../abi/vp-values.ts';
 import type { Hyperv } from '../../hyperv.ts';
 import type { HypercallCall } from '../call.ts';
 import { problemOfState, stateRegister } from '../state-registers.ts';
-import { targetPartition, targetVp } from '../target.ts';
+import { targetVp } from '../target.ts';
 
 const R = HvRegister;
+
 const WAITS_FOR_SIPI = 3;
+
 const PAT = 0x8_0004;
+
 const RSP = R.RAX + 4;
 
 /** Fields of HV_INITIAL_VP_CONTEXT and the registers that they are for. */
@@ -38,7 +40,7 @@ const FIELDS: readonly (readonly [name: string, register: number])[] = [
 ];
 
 /** HvCallStartVirtualProcessor: a vCPU that waits to be started gets its registers and runs, without INIT and start-up messages. */
-export function* startVp(hyperv: Hyperv, call: HypercallCall): Handler<number> {
+export function* startVirtualProcessor(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   yield stage('hyperv-call-start.check', { partition: call.value('partition'), vp: call.number('vp'), rip: call.value('rip') });
   const target = targetVp(hyperv, call);
   if ('status' in target) return target.status;
@@ -74,22 +76,4 @@ function enter(processor: Processor, call: HypercallCall): string | undefined {
 function contextValue(call: HypercallCall, name: string): WideValue {
   const { buffer, byteOffset, byteLength } = call.block(name);
   return byteLength === 16 ? readWide(new DataView(buffer, byteOffset, byteLength)) : wide(call.value(name));
-}
-
-/** HvCallGetVpIndexFromApicId: for each APIC id of a list the vCPU that has it. */
-export function* indexFromApicId(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  yield stage('hyperv-call-apic-ids.check', { partition: call.value('partition'), count: call.repCount });
-  const target = targetPartition(hyperv, call);
-  if ('status' in target) return target.status;
-  if (call.number('targetVtl') !== 0) return call.fail(HvStatus.INVALID_PARAMETER, 'there is no virtual trust level but 0');
-  const { localApics } = target.found.machine.devices;
-  for (let index = call.repStart; index < call.repEnd; index++) {
-    const apicId = Number(call.elementValue(index, 'apicId'));
-    const vp = localApics.findIndex(({ id }) => id === apicId);
-    yield stage('hyperv-call-apic-ids.found', { apicId, vp });
-    if (vp < 0) return call.fail(HvStatus.INVALID_PARAMETER, `no vCPU has the APIC id ${hex(apicId)}`);
-    call.giveElement(index, 'vp', vp);
-    call.repsCompleted++;
-  }
-  return HvStatus.SUCCESS;
 }

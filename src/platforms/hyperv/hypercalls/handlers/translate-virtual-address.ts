@@ -5,7 +5,7 @@ import { Privilege } from '../../abi/privileges.ts';
 import { HvStatus } from '../../abi/status.ts';
 import type { Hyperv } from '../../hyperv.ts';
 import type { HypercallCall } from '../call.ts';
-import { pageAccess, readPage, writePage } from '../guest-access.ts';
+import { pageAccess, writePage } from '../guest-access.ts';
 import { targetVp } from '../target.ts';
 
 /** HV_TRANSLATE_GVA_CONTROL_FLAGS. */
@@ -22,6 +22,7 @@ const Flags = {
   OVERRIDE_SMAP: 0x200n,
   KNOWN: 0x3ffn,
 } as const;
+
 /** The virtual trust level in its top byte, of which there is only 0. */
 const VTL_SHIFT = 56n;
 
@@ -38,16 +39,23 @@ const Translation = {
 
 /** Memory type of RAM: write-back. */
 const WRITE_BACK = 6;
+
 const PAGE_SHIFT = 12n;
+
 const CANONICAL_PAGES = 1n << 52n;
+
 const CR0_WP = 1n << 16n;
+
 const CR4_SMAP = 1n << 21n;
+
 const RFLAGS_AC = 1 << 18;
+
 const ACCESSED = 0x20;
+
 const DIRTY = 0x40;
 
 /** HvCallTranslateVirtualAddress and -Ex: a walk through the page tables of a vCPU as they are now. */
-export function* translateAddress(hyperv: Hyperv, call: HypercallCall): Handler<number> {
+export function* translateVirtualAddress(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   const flags = call.value('controlFlags');
   const page = call.value('gvaPage');
   yield stage('hyperv-call-translate.check', { gva: BigInt.asUintN(64, page << PAGE_SHIFT), flags });
@@ -108,56 +116,4 @@ function setBits(partition: Hyperv, { steps }: WalkResult, isWrite: boolean): vo
     const low = Number(entry & 0xffn) | ACCESSED | (isLast && isWrite ? DIRTY : 0);
     if (low !== Number(entry & 0xffn)) writePage(partition, entryGpa, Uint8Array.of(low));
   }
-}
-
-/** HV_ACCESS_GPA_RESULT_CODE. */
-const Access = { SUCCESS: 0, UNMAPPED: 1, READ_INTERCEPT: 2, WRITE_INTERCEPT: 3 } as const;
-const MOST_BYTES = 16;
-const PAGE = 0x1000;
-
-/** HvCallReadGpa: up to 16 bytes of guest physical memory, within a page. */
-export function* readGpa(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  const gpa = call.value('gpa');
-  const count = call.number('byteCount');
-  yield stage('hyperv-call-gpa.read', { gpa, count });
-  const partition = accessed(hyperv, call, gpa, count);
-  if (typeof partition === 'number') return partition;
-  const bytes = readPage(partition, gpa, count);
-  const result = bytes
-    ? Access.SUCCESS
-    : pageAccess(partition, gpa, 'read') === 'unmapped'
-      ? Access.UNMAPPED
-      : Access.READ_INTERCEPT;
-  call.give('resultCode', result);
-  const data = call.row.output.byName.get('data')?.offset ?? 0;
-  bytes?.forEach((byte, at) => {
-    call.output.setUint8(data + at, byte);
-  });
-  yield stage('hyperv-call-gpa.read-done', { result });
-  return HvStatus.SUCCESS;
-}
-
-/** HvCallWriteGpa. */
-export function* writeGpa(hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  const gpa = call.value('gpa');
-  const count = call.number('byteCount');
-  yield stage('hyperv-call-gpa.write', { gpa, count });
-  const partition = accessed(hyperv, call, gpa, count);
-  if (typeof partition === 'number') return partition;
-  const data = call.block('data');
-  const isDone = writePage(partition, gpa, new Uint8Array(data.buffer, data.byteOffset, count).slice());
-  const unmapped = pageAccess(partition, gpa, 'write') === 'unmapped';
-  const result = isDone ? Access.SUCCESS : unmapped ? Access.UNMAPPED : Access.WRITE_INTERCEPT;
-  call.give('resultCode', result);
-  yield stage('hyperv-call-gpa.write-done', { result });
-  return HvStatus.SUCCESS;
-}
-
-/** The partition whose memory a call accesses; a number is the status that it ends with. */
-function accessed(hyperv: Hyperv, call: HypercallCall, gpa: bigint, count: number): Hyperv | number {
-  const target = targetVp(hyperv, call, Privilege.ACCESS_VP_REGISTERS);
-  if ('status' in target) return target.status;
-  if (count === 0 || count > MOST_BYTES) return call.fail(HvStatus.INVALID_PARAMETER, `${count} is not 1 to 16 bytes`);
-  if (Number(gpa & 0xfffn) + count > PAGE) return call.fail(HvStatus.INVALID_PARAMETER, 'the bytes cross the end of a page');
-  return target.found.partition;
 }

@@ -6,15 +6,9 @@ import type { HypercallCall } from '../call.ts';
 /** Bits of HvExtCallQueryCapabilities: which other extended calls there are. */
 const GET_BOOT_ZEROED_MEMORY = 1n;
 
+/** HvExtCallQueryCapabilities (0x8001). */
 export function* queryCapabilities(_hyperv: Hyperv, call: HypercallCall): Handler<number> {
   yield stage('hyperv-call-extended.capabilities', { capabilities: GET_BOOT_ZEROED_MEMORY });
   call.give('capabilities', GET_BOOT_ZEROED_MEMORY);
-  return HvStatus.SUCCESS;
-}
-
-/** HvExtCallGetBootZeroedMemory: a list of ranges that may be incomplete. What was zero at the start isn't kept, so that it is empty. */
-export function* bootZeroedMemory(_hyperv: Hyperv, call: HypercallCall): Handler<number> {
-  yield stage('hyperv-call-extended.zeroed', { count: 0 });
-  call.give('count', 0);
   return HvStatus.SUCCESS;
 }

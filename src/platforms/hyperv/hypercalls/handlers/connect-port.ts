@@ -1,0 +1,52 @@
+import { type Handler, stage } from '../../../../stages/stage.ts';
+import { hex } from '../../../../x86/address.ts';
+import { HvStatus } from '../../abi/status.ts';
+import { ID_BITS } from '../../abi/synic.ts';
+import type { Hyperv } from '../../hyperv.ts';
+import { targetPartition } from '../../partitions/target.ts';
+import { PassivePort, type Port } from '../../synic/ports.ts';
+import type { HypercallCall } from '../call.ts';
+import { nameOf, noPort } from '../port-problems.ts';
+
+/** HvCallConnectPort (0x96): from the caller's own partition or a child, to a port of either. */
+export function* connectPort(hyperv: Hyperv, call: HypercallCall): Handler<number> {
+  const from = targetPartition(hyperv, call.value('connectionPartition'));
+  const to = targetPartition(hyperv, call.value('portPartition'));
+  const id = call.number('connection');
+  const port = 'status' in to ? undefined : to.ports.get(call.number('port'));
+  yield stage('hyperv-connect-port.check', {
+    from: nameOf(from),
+    connection: id,
+    to: nameOf(to),
+    port: port?.kind ?? 'no such port',
+  });
+  if ('status' in from) return call.fail(from.status, from.why);
+  if ('status' in to) return call.fail(to.status, to.why);
+  if (call.number('connectionVtl') !== 0) return call.fail(HvStatus.INVALID_VTL_STATE, 'there are no trust levels above 0');
+  if (!port) return noPort(call, to, call.number('port'));
+  const { connectionPartition } = port;
+  if (connectionPartition !== 0n && connectionPartition !== from.partitionId)
+    return call.fail(HvStatus.ACCESS_DENIED, `port ${port.id} is for partition ${connectionPartition}, not ${from.partitionId}`);
+  const status = connect(call, from, id, port);
+  yield stage('hyperv-connect-port.connected', { from: from.partitionId, connection: id, port: port.id, status });
+  return status;
+}
+
+/** What a port's kind is called in what a caller says of its connection (HV_CONNECTION_INFO). */
+const KINDS = ['none', 'message', 'event', 'monitor', 'doorbell'] as const;
+
+function connect(call: HypercallCall, from: Hyperv, id: number, port: Port): number {
+  const kind = KINDS[call.number('connectionType')];
+  if (kind !== port.kind)
+    return call.fail(
+      HvStatus.INVALID_PARAMETER,
+      `port ${port.id} is for ${port.kind}s, the connection for ${kind ?? 'something unknown'}s`,
+    );
+  if (port instanceof PassivePort)
+    return call.fail(HvStatus.FEATURE_UNAVAILABLE, `connections to ports for ${port.kind}s are not served here`);
+  if (id >> ID_BITS !== 0)
+    return call.fail(HvStatus.INVALID_CONNECTION_ID, `${hex(id)} is no number of a connection: it has more than 24 bits`);
+  if (from.connections.isFull) return call.fail(HvStatus.INSUFFICIENT_MEMORY, 'the partition has too many connections');
+  if (!from.connections.connect(id, port)) return call.fail(HvStatus.INVALID_CONNECTION_ID, `connection ${id} exists already`);
+  return HvStatus.SUCCESS;
+}
