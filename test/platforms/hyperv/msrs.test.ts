@@ -154,6 +154,65 @@ describe('waiting and starting anew', () => {
     expect(waited).toBeLessThan(101_000n);
   });
 
+  test.each(['intel', 'amd'] as const)('another processor wakes one that waits so, on %s', (vendor) => {
+    // The second processor waits in real mode, and then says who it is.
+    const waiter = `
+    bits 16
+    waiter:
+      cli
+      mov ax, 0x6100
+      mov ds, ax
+      mov ecx, 0x1b
+      rdmsr
+      or eax, 0xc00
+      wrmsr
+      mov ecx, 0x80f
+      mov eax, 0x1ff
+      xor edx, edx
+      wrmsr
+      mov byte [0], 1
+      mov ecx, ${Msr.GUEST_IDLE}
+      rdmsr
+      mov ecx, ${Msr.VP_INDEX}
+      rdmsr
+      inc ax
+      mov [0], ax
+      hlt
+    waiter_end:
+    bits 64
+    `;
+    const code = `
+      lea rsi, [rel waiter]
+      mov edi, 0x60000
+      mov ecx, waiter_end - waiter
+      rep movsb
+      mov ebx, 0xfee00000
+      mov dword [rbx + 0xf0], 0x1ff
+      mov dword [rbx + 0x310], 0x1000000
+      mov dword [rbx + 0x300], 0x4500
+      mov dword [rbx + 0x310], 0x1000000
+      mov dword [rbx + 0x300], 0x4660
+    starting:
+      pause
+      cmp byte [0x61000], 1
+      jne starting
+      mov ecx, 100000
+    waiting:
+      dec ecx
+      jnz waiting
+      movzx eax, byte [0x61000]
+      call hex
+      ${write(Msr.ICR, (1n << 56n) | 0x40n)}
+    waking:
+      pause
+      cmp byte [0x61000], 1
+      je waking
+      movzx eax, byte [0x61000]
+      call hex
+    `;
+    expect(runMsrs(code, { vendor, vcpus: 2 }, waiter).lines).toEqual([printed(1n), 'ok', printed(2n)]);
+  });
+
   test('RESET resets the partition, with the privilege for it', () => {
     const { end } = runMsrs(write(Msr.RESET, 1n));
     expect(end).toMatchObject({ kind: 'reset', message: 'The guest reset its partition through HV_X64_MSR_RESET.' });
