@@ -270,7 +270,7 @@ export const HYPERCALL_REFERENCE: readonly HypercallRow[] = [
   }),
   row(0xac, 'TranslateVirtualAddressEx', 'walks the page tables of a vCPU, and says more', {
     input: `${OF_VP} :4 controlFlags:8 gvaPage:8`,
-    output: 'resultCode:4 cacheType:1 overlay:1 :2 eventInformation:40 gpaPage:8',
+    output: 'resultCode:4 cacheType:1 overlay:1 :2 :8 eventInformation:32 gpaPage:8 :8',
   }),
   row(0xad, 'CheckForIoIntercept', 'whether an access to a port would leave the guest', {
     input: `${OF_VP} targetVtl:1 :1 port:2 size:1 isWrite:1 :6`,
@@ -290,7 +290,7 @@ export const HYPERCALL_REFERENCE: readonly HypercallRow[] = [
   unserved(0xe3, 'GetVpState', 'reads the state of a vCPU', CREATE),
   unserved(0xe4, 'SetVpState', 'writes the state of a vCPU', CREATE),
   row(0xf4, 'GetVpCpuidValues', 'CPUID of a vCPU', {
-    input: `${OF_VP} :4 flags:4 :4`,
+    input: `${OF_VP} flags:4 :8`,
     each: 'leaf:4 subleaf:4 xfem:8 xss:8',
     gives: 'eax:4 ebx:4 ecx:4 edx:4',
   }),

@@ -198,6 +198,8 @@ describe('addresses', () => {
     expect(translate(caller, INPUT, 1).status).toBe(HvStatus.SUCCESS);
     const view = caller.read(OUTPUT, 16);
     expect([view.getUint32(0, true), view.getUint8(4), view.getBigUint64(8, true)]).toEqual([0, 6, INPUT >> 12n]);
+    make(caller, control(0xac), [SELF, 8], [SELF_VP, 4], [0, 4], [1, 8], [INPUT >> 12n, 8]);
+    expect(caller.read(OUTPUT, 64).getBigUint64(48, true)).toBe(INPUT >> 12n);
     translate(caller, 1n << 40n, 1);
     expect(caller.read(OUTPUT, 4).getUint32(0, true)).toBe(1);
     translate(caller, 0xd000_0000n, 1);
