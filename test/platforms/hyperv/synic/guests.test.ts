@@ -132,3 +132,24 @@ describe.each(MACHINES)('on %s', (_name, configuration) => {
     );
   });
 });
+
+test('timers and interrupts come at the same instructions however the run is cut', () => {
+  const source = synicGuest(
+    `
+    ${wrmsr(SINT(2), 0x50)}
+    ${wrmsr(STIMER_COUNT(0), 3)}
+    ${wrmsr(STIMER_CONFIG(0), 0x2_0003)}
+    sti
+    mov ecx, 12000
+    busy:
+    loop busy
+    cli
+    ${print('r12')}
+    ${print('r13')}
+    `,
+    { 80: `add r13, [rsp + 40]\nmov dword [${SLOT2}], 0\ncall eoi` },
+  );
+  const whole = run(source, { vendor: 'intel' });
+  expect(Number.parseInt(whole.lines[0] ?? '', 16)).toBeGreaterThan(5);
+  for (const slice of [7, 1000]) expect(run(source, { vendor: 'intel' }, slice).hash).toBe(whole.hash);
+});
