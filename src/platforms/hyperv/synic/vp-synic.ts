@@ -30,6 +30,8 @@ export class VpSynic {
   private simpValue = 0n;
   sirbp = 0n;
   private readonly sints = new BigUint64Array(Abi.SOURCES);
+  /** Vectors of sources with AutoEOI that aren't masked: each interrupt asks. */
+  private readonly autoEoi = new Set<number>();
   private readonly queues: QueuedMessage[][] = Array.from({ length: Abi.SOURCES }, () => []);
 
   constructor(private readonly world: VpSynicWorld) {
@@ -42,6 +44,7 @@ export class VpSynic {
     this.simpValue = 0n;
     this.sirbp = 0n;
     this.sints.fill(Abi.SINT_AT_RESET);
+    this.autoEoi.clear();
     for (const queue of this.queues) for (const { buffers } of queue.splice(0)) buffers.release();
   }
 
@@ -69,6 +72,7 @@ export class VpSynic {
   setSint(source: number, value: bigint): boolean {
     if ((value & Abi.Sint.VECTOR) < Abi.LOWEST_VECTOR && (value & Abi.Sint.MASKED) === 0n) return false;
     this.sints[source] = value;
+    this.findAutoEoi();
     return true;
   }
 
@@ -89,9 +93,12 @@ export class VpSynic {
   }
   /** An interrupt with this vector is at its end as soon as it is accepted. */
   endsByItself(vector: number): boolean {
-    const wanted = BigInt(vector) | Abi.Sint.AUTO_EOI;
-    for (const sint of this.sints) if ((sint & (Abi.Sint.VECTOR | Abi.Sint.AUTO_EOI | Abi.Sint.MASKED)) === wanted) return true;
-    return false;
+    return this.autoEoi.has(vector);
+  }
+  private findAutoEoi(): void {
+    this.autoEoi.clear();
+    for (const sint of this.sints)
+      if ((sint & (Abi.Sint.AUTO_EOI | Abi.Sint.MASKED)) === Abi.Sint.AUTO_EOI) this.autoEoi.add(Number(sint & Abi.Sint.VECTOR));
   }
 
   /** Interrupts as the source says; a masked or polled one doesn't, and its interrupt is lost. */
@@ -150,13 +157,14 @@ export class VpSynic {
   }
   /** An interrupt with this vector is at its end. */
   endOfInterrupt(vector: number): void {
-    this.sints.forEach((sint, source) => {
-      if (Number(sint & Abi.Sint.VECTOR) === vector) this.deliver(source);
-    });
+    for (let source = 0; source < Abi.SOURCES; source++) if (this.waitsForEnd(source, vector)) this.deliver(source);
   }
   /** Whether a queued message waits for the end of an interrupt with this vector. */
   waitsFor(vector: number): boolean {
-    return this.queues.some(({ length }, source) => length > 0 && Number(this.sint(source) & Abi.Sint.VECTOR) === vector);
+    return this.queues.some((_, source) => this.waitsForEnd(source, vector));
+  }
+  private waitsForEnd(source: number, vector: number): boolean {
+    return this.queued(source).length > 0 && Number(this.sint(source) & Abi.Sint.VECTOR) === vector;
   }
   /** How many messages wait for their slots. */
   get waiting(): number {
