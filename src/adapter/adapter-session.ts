@@ -225,7 +225,7 @@ export class AdapterSession {
   launch(raw: Parameters): void {
     const before = this.group;
     // The new run begins with what the one before has left on its disks.
-    if (!this.terminated) this.writeBack();
+    this.writeBack();
     const group = this.load(raw, before);
     this.journal.begin(group);
     // From here on nothing fails any more: the run before is over.
@@ -421,11 +421,15 @@ export class AdapterSession {
     if (this.group && this.configured) this.event('hyperscope/exitProfile', profilesOf(this.group));
   }
 
-  private writeBack(): void {
+  /** Writes what the guests wrote to disks into the images that are to keep it; when the session is over, that was done. */
+  writeBack(): void {
+    if (this.terminated) return;
     for (const problem of this.group?.writeBack(this.options.files) ?? []) this.output(`${problem}\n`, 'important');
   }
 
-  terminate(): void {
+  /** Ends the session. `isKept`: what is on the disks was written back already. */
+  terminate(isKept = false): void {
+    if (!isKept) this.writeBack();
     if (this.terminated) return;
     this.terminated = true;
     this.progress.end();
@@ -434,7 +438,6 @@ export class AdapterSession {
       session.halt();
       partition.devices.network?.disconnect();
     }
-    this.writeBack();
     this.tellProfile();
     this.event('terminated');
   }

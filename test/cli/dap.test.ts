@@ -8,6 +8,7 @@ class EchoSession implements DapSession {
   slices = 0;
   running = false;
   isWaiting = false;
+  ends = 0;
   /** Something came from outside. */
   wake = () => {};
   private listener: (message: unknown) => void = () => {};
@@ -22,6 +23,9 @@ class EchoSession implements DapSession {
   }
   onWork(listener: () => void): void {
     this.wake = listener;
+  }
+  terminate(): void {
+    this.ends++;
   }
   slice(): boolean {
     if (this.running) this.slices++;
@@ -55,6 +59,14 @@ test('messages are answered while the guest runs in slices, and the guest stops 
   const stopped = session.slices;
   await turns(20);
   expect(session.slices).toBe(stopped);
+});
+
+test('a client that goes without a word ends its session, once', async () => {
+  const { input, session, done } = connect();
+  input.end();
+  await done;
+  await turns(5);
+  expect(session.ends).toBe(1);
 });
 
 test('a session that had nothing to do is run again when something comes from outside', async () => {

@@ -37,7 +37,11 @@ const restart: RequestHandler = (adapter, parameters) => {
   return { after: () => adapter.restarted() };
 };
 
-const terminate: RequestHandler = (adapter) => ({ after: () => adapter.terminate() });
+const terminate: RequestHandler = (adapter) => {
+  // Before the response: a client may end the adapter's process as soon as it has that.
+  adapter.writeBack();
+  return { after: () => adapter.terminate(true) };
+};
 
 const cancel: RequestHandler = (adapter, { requestId, progressId }) => {
   adapter.cancel(requestId, progressId);
