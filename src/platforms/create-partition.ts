@@ -74,8 +74,9 @@ export function createPartition(
   } = configuration;
   const makePlatform = PLATFORMS[platform];
   if (makePlatform === undefined) {
-    const built = Object.keys(PLATFORMS).join(' or ');
-    throw new ConfigurationError(`Platform ${platform} comes with a later version; choose ${built}.`);
+    const built = Object.keys(PLATFORMS);
+    const choice = `${built.slice(0, -1).join(', ')} or ${built.at(-1)}`;
+    throw new ConfigurationError(`Platform ${platform} comes with a later version; choose ${choice}.`);
   }
   const map = memoryMap(bytes);
   const model = configuration.cpu === undefined ? cpuModel(vendor) : processorOf(configuration.cpu, vendor);

@@ -235,7 +235,7 @@ quit:
   test.each([
     [['run'], 'run needs the path of a program'],
     [['run', 'missing.asm'], "missing.asm can't be read: there is no such file or folder."],
-    [['run', 'hello.asm', '--platform', 'hyperv'], 'Platform hyperv comes with a later version; choose bare or kvm.'],
+    [['run', 'hello.asm', '--platform', 'nitro'], 'Platform nitro comes with a later version; choose bare, kvm or hyperv.'],
     [['run', 'hello.asm', '--memory', '8000M'], 'A partition can have 1M to 3584M of memory; 8000M was asked for.'],
     [['run', 'hello.asm', '--vcpus', '99'], 'A partition can have 1 to 64 vCPUs; 99 were asked for.'],
     [['fly'], 'There is no command "fly"; `hyperscope help` lists them.'],

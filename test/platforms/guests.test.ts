@@ -381,14 +381,11 @@ describe('an exception without a handler', () => {
   });
 });
 
-test.each(['hyperv', 'xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const)(
-  'platform %s is refused with one sentence',
-  (platform) => {
-    expect(() => guest('bits 64\nhlt\n', { platform })).toThrow(
-      `Platform ${platform} comes with a later version; choose bare or kvm.`,
-    );
-  },
-);
+test.each(['xen-pv', 'xen-pvh', 'xen-hvm', 'nitro'] as const)('platform %s is refused with one sentence', (platform) => {
+  expect(() => guest('bits 64\nhlt\n', { platform })).toThrow(
+    `Platform ${platform} comes with a later version; choose bare, kvm or hyperv.`,
+  );
+});
 
 test.each([
   [{ memory: 100 }, 'whole MiB'],
