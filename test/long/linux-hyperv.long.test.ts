@@ -167,7 +167,11 @@ describe.skipIf(reason)('Linux as a child of Hyper-V', () => {
     const find = (node: InspectNode | undefined, name: string) => node?.children?.find((child) => child.name === name);
     const kvp = ['platform', 'integration', 'kvp'].reduce<InspectNode | undefined>(find, partition.inspect());
     const pairs = Object.fromEntries(find(kvp, 'auto')?.children?.map(({ name, value }) => [name, value]) ?? []);
-    expect(pairs).toMatchObject({ OSName: 'Tiny', OSBuildNumber: expect.stringMatching(/^6\.1\.0/), ProcessorArchitecture: 'x86_64' });
+    expect(pairs).toMatchObject({
+      OSName: 'Tiny',
+      OSBuildNumber: expect.stringMatching(/^6\.1\.0/),
+      ProcessorArchitecture: 'x86_64',
+    });
     expect(find(find(kvp, 'external'), 'role')?.value).toBe('web');
   });
 
