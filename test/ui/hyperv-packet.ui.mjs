@@ -35,6 +35,15 @@ test('a packet is followed from the guest through SignalEvent, VMBus and netvsp,
   await page.keyboard.press('F5');
   await at(callLine);
 
+  // The packet waits in its ring, with what it is.
+  await page.locator('.panel .composite-bar .action-item', { hasText: 'VMBus Channels' }).click();
+  const view = page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  const ring = view.locator('section[aria-label="Guest to Host"]');
+  await expect.poll(() => ring.textContent()).toMatch(/1 packets? waits?[\s\S]*SEND_RNDIS_PKT/);
+  expect(await view.locator('#channels option:checked').textContent()).toMatch(/netvsp \(open\)/);
+  await window.screenshot('22-vmbus-channels');
+  await window.focusEditor();
+
   /** The frames that the walk came through, by their names. */
   const seen = new Set();
   let shots = 0;
@@ -76,6 +85,7 @@ test('a packet is followed from the guest through SignalEvent, VMBus and netvsp,
   ].filter((name) => ![...seen].some((frame) => frame.startsWith(name)));
   expect(missing).toEqual([]);
   // The answer of the network comes behind it.
+  await page.locator('.panel .composite-bar .action-item', { hasText: 'Debug Console' }).click();
   await page.keyboard.press('F5');
   await page.locator('.debug-console, .repl', { hasText: '10.0.2.2 is at 52:55:0a:00:02:02' }).first().waitFor();
 }, 240_000);
