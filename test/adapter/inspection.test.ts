@@ -162,7 +162,7 @@ describe('errors help', () => {
     [{ program: '/no/such/file.asm' }, /\/no\/such\/file\.asm/],
     [{ program: hello, platfrom: 'kvm' }, /did you mean "platform"/],
     [{ program: hello, memory: 'lots' }, /"memory" must be a size/],
-    [{ program: hello, platform: 'hyperv' }, /comes with a later version/],
+    [{ program: hello, platform: 'nitro' }, /comes with a later version/],
     [{}, /names no "program"/],
   ])('launching with %j is refused with a sentence', (configuration, sentence) => {
     const client = new Client();

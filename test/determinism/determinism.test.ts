@@ -3,7 +3,10 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { nodeFiles } from '../../src/cli/node-files.ts';
 import type { GuestPartition } from '../../src/hypervisor/partition/guest-partition.ts';
+import { PRIVILEGES } from '../../src/hypervisor/privileges/privileges.ts';
+import type { PartitionConfiguration } from '../../src/platforms/configuration.ts';
 import { createPartition } from '../../src/platforms/create-partition.ts';
+import { networkPlan } from '../../src/platforms/network.ts';
 import { loadProgram } from '../../src/programs/load-program.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -14,10 +17,17 @@ const samples = readdirSync(path.join(root, 'samples'), { recursive: true, encod
 const STRETCH = 7000;
 const STRETCHES = 12;
 
-function start(file: string, platform: 'bare' | 'kvm'): GuestPartition {
+/** What a sample of Hyper-V is there for: its network, or its child. */
+const NEEDS: Readonly<Record<string, Partial<PartitionConfiguration>>> = {
+  'hyperv/vmbus.asm': { network: networkPlan({ net: 'user' }) },
+  'hyperv/parent.asm': { privileges: PRIVILEGES.map(({ name }) => name) },
+};
+
+function start(file: string, platform: 'bare' | 'kvm' | 'hyperv'): GuestPartition {
   const full = path.join(root, 'samples', file);
   const program = loadProgram(nodeFiles.read(full), full, {}, nodeFiles);
-  return createPartition({ platform, vendor: 'intel', memory: 2 << 20, vcpus: 1 }, program);
+  const needs = platform === 'hyperv' ? NEEDS[file.replaceAll(path.sep, '/')] : {};
+  return createPartition({ platform, vendor: 'intel', memory: 2 << 20, vcpus: 1, ...needs }, program);
 }
 
 /** State hashes on the way, one per stretch, the console's text, and the exits. */
@@ -41,7 +51,7 @@ function observe(partition: GuestPartition, slice: number) {
 }
 
 describe.each(samples)('%s', (file) => {
-  test.each(['bare', 'kvm'] as const)(
+  test.each(['bare', 'kvm', 'hyperv'] as const)(
     'does the same again on %s, stopped every 1, 7 and 1,000 instructions or not at all',
     (platform) => {
       const whole = observe(start(file, platform), STRETCH);
