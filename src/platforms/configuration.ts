@@ -130,8 +130,13 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
     throw new ConfigurationError(
       `A screen is one of Hyper-V's, which platform ${platform} has not; use platform hyperv, or leave it out.`,
     );
+  if (configuration.ioeventfd && platform !== 'kvm')
+    throw new ConfigurationError(
+      `Doorbells of virtio end in KVM's kernel part, which platform ${platform} has not; use platform kvm, or leave ioeventfd out.`,
+    );
   checkDisks(configuration);
   checkVirtio(configuration);
+  checkRoot(configuration);
   const room = ADDRESSABLE - vcpus * VCPU_SIZE;
   if (memory > room)
     throw new ConfigurationError(
@@ -141,13 +146,25 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
 
 function checkDisks({ disks = [], platform, machine }: PartitionConfiguration): void {
   if (disks.length > 0 && platform === 'bare')
-    throw new ConfigurationError('Disks are virtio devices, which platform bare has not; use platform kvm, or leave them out.');
+    throw new ConfigurationError(
+      'Disks are devices of a hypervisor, which platform bare has not; use platform kvm or hyperv, or leave them out.',
+    );
   if (platform === 'hyperv') checkLuns(disks);
   else if (disks.length > MOST_DISKS && machine !== 'pc')
     throw new ConfigurationError(`A partition can have ${MOST_DISKS} disks; ${disks.length} were asked for.`);
   for (const disk of disks) checkDisk(disk);
   const problem = whyNoWriteBack(disks);
   if (problem !== undefined) throw new ConfigurationError(problem);
+}
+
+/** The root of Hyper-V is the one that serves others: it is offered no devices itself. */
+function checkRoot(configuration: PartitionConfiguration): void {
+  const { platform, disks = [], network, screen } = configuration;
+  if (platform !== 'hyperv' || !grantOf(configuration).privileges.has('create-partitions')) return;
+  if (disks.length > 0 || network || screen)
+    throw new ConfigurationError(
+      'A partition of hyperv that may make others has its devices from nobody; leave disks, network and screen out, or the privilege create-partitions.',
+    );
 }
 
 /** On Hyper-V disks are the logical units of one SCSI controller. */
@@ -165,8 +182,8 @@ function checkLuns(disks: readonly PartitionDisk[]): void {
 
 function checkVirtio(configuration: PartitionConfiguration): void {
   const { platform, virtio = {}, disks = [], network, vsockPorts, machine = 'microvm' } = configuration;
-  // On Hyper-V disks and network cards are no virtio devices.
-  const isVirtio = platform !== 'hyperv';
+  // On Hyper-V disks and network cards are no virtio devices; what a bare machine can't have of them is said by itself.
+  const isVirtio = platform === 'kvm';
   const wanted = { ...virtio, disks: isVirtio ? disks : [], network: isVirtio && network !== undefined };
   const problem = whyNoVirtio(wanted, platform, machine) ?? (vsockPorts && whyNoPorts(vsockPorts, virtio.vsock));
   if (problem !== undefined) throw new ConfigurationError(problem);

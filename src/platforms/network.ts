@@ -106,7 +106,7 @@ export function networkOf(
 export function checkNetwork(plan: PartitionNetworkPlan, platform: string): void {
   if (platform === 'bare')
     throw new ConfigurationError(
-      'A network card is a virtio device, which platform bare has not; use platform kvm, or leave it out.',
+      'A network card is a device of a hypervisor, which platform bare has not; use platform kvm or hyperv, or leave it out.',
     );
   const { forwards, guestForwards, hosts, files } = plan.user;
   const served = files?.size ?? 0;
