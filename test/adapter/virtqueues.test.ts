@@ -156,6 +156,8 @@ describe('the console', () => {
     client.ask('configurationDone');
     client.run();
     for (const text of ['virtqueues', 'virtqueue virtio-blk'])
-      expect(command(client, text)).toBe('This guest has no virtio devices; give it a disk to have some.');
+      expect(command(client, text)).toBe(
+        'This guest has no virtio devices; on platform kvm a disk gives it some, and on hyperv devices are on the VMBus (vmbus).',
+      );
   });
 });

@@ -47,7 +47,7 @@ test('a packet is followed from the guest through SignalEvent, VMBus and netvsp,
   /** The frames that the walk came through, by their names. */
   const seen = new Set();
   let shots = 0;
-  const callStack = () => page.locator('.debug-call-stack').innerText();
+  const callStack = () => page.locator('.debug-call-stack').textContent();
   const isBack = async () => (await window.frames())[0]?.startsWith('put_packet') === true;
   await page.keyboard.press('F11');
   await window.frame('VM exit: VMCALL, reason 18').waitFor();

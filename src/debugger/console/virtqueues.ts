@@ -21,7 +21,8 @@ function virtqueues({ partition }: ConsoleSession, rest: string): string {
   return columns(devices.flatMap(deviceRows)).join('\n');
 }
 
-const noDevices = () => 'This guest has no virtio devices; give it a disk to have some.';
+const noDevices = () =>
+  'This guest has no virtio devices; on platform kvm a disk gives it some, and on hyperv devices are on the VMBus (vmbus).';
 
 function deviceRows({ name, status, statusNames, needsReset, queues }: VirtioDeviceView): string[][] {
   const state = `status ${status} ${statusNames.join(', ') || 'reset'}`;

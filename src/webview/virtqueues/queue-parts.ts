@@ -44,7 +44,7 @@ export function queueParts(message: QueuesMessage, unfolded: ReadonlySet<number>
 
 function emptyText({ partitions }: QueuesMessage): string {
   return partitions.every(({ devices }) => devices.length === 0)
-    ? 'This guest has no virtio devices. Give it a disk to have some: "disk": ["disk.img"] in launch.json.'
+    ? 'This guest has no virtio devices. On platform kvm a disk gives it some: "disk": ["disk.img"] in launch.json. On hyperv devices are in the view VMBus Channels.'
     : 'That queue is no longer there.';
 }
 
