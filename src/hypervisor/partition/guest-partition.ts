@@ -282,13 +282,14 @@ export class GuestPartition implements HostedPartition, Machine {
     const turnEnds = this.turns.endOf(vcpu, this.ticks);
     let limit = budget < LONGEST_RUN ? budget : LONGEST_RUN;
     if (this.vcpus.length > 1) limit = smaller(limit, turnEnds - this.ticks);
-    if (this.timers.next !== undefined) limit = smaller(limit, this.timers.next - this.ticks);
     if (until !== undefined) limit = smaller(limit, until - this.ticks);
     if (this.input.next !== undefined && this.input.next.icount > icount) limit = smaller(limit, this.input.next.icount - icount);
     this.enter(vcpu);
     vcpu.endWait();
     this.dirtyLog.vcpu = vcpu.index;
     this.server.prepareEntry?.(processor);
+    // The platform may have set one for this vCPU.
+    if (this.timers.next !== undefined) limit = smaller(limit, this.timers.next - this.ticks);
     const failure = this.failedEntry(vcpu);
     if (failure) return this.leave(vcpu, failure, request);
     const result = processor.run(Number(limit < 1n ? 1n : limit));
