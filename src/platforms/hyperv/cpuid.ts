@@ -80,7 +80,7 @@ const FEATURES_BY_PRIVILEGE: readonly (readonly [privilege: number, ...features:
   [Privilege.ACCESS_GUEST_IDLE, Feature.GUEST_IDLE],
   [Privilege.ACCESS_FREQUENCIES, Feature.FREQUENCY_MSRS],
   [Privilege.ACCESS_SYNIC, Feature.SINT_POLLING],
-  [Privilege.ACCESS_SYNTHETIC_TIMERS, Feature.DIRECT_SYNTHETIC_TIMERS],
+  [Privilege.ACCESS_SYNTHETIC_TIMERS, Feature.DIRECT_SYNTHETIC_TIMERS, Feature.UNHALTED_TIMER],
 ];
 
 function features(source: CpuidSource): LeafValues {

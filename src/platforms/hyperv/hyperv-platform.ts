@@ -223,6 +223,7 @@ export class HypervPlatform implements Platform, Hyperv {
     context.served(`${this.frame.component} ${context.exit.reason}`, 'hypervisor');
     this.lastServed[context.vcpu] = context;
     this.own.assists.takeSkippedEoi(context.vcpu);
+    this.own.unhaltedTimers.afterExit(context.vcpu);
   }
 
   stateProblem(processor: Processor): string | undefined {
@@ -237,6 +238,7 @@ export class HypervPlatform implements Platform, Hyperv {
     const apic = this.apic(index);
     // Where a run is cut into slices must make no difference: only an interrupt that waits needs to know.
     if (this.own.assists.isOffered(index) && apic.highestRequest >= 0) this.own.assists.takeSkippedEoi(index);
+    this.own.unhaltedTimers.beforeEntry(processor);
     const served = this.lastServed[index];
     this.lastServed[index] = undefined;
     injectInterrupt(this.injection, apic, processor, served);

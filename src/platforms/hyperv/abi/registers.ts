@@ -81,6 +81,7 @@ export const SYNTHETIC_MSRS: ReadonlyMap<number, number> = new Map([
   ...range(0xa_0000, 0x4000_0090, 16),
   ...range(0xa_0010, 0x4000_0080, 5),
   ...range(0xb_0000, 0x4000_00b0, 8),
+  ...range(0xb_0100, 0x4000_0114, 2),
 ]);
 
 /** General registers in the order of their numbers, which is that of their encodings. */
@@ -104,6 +105,8 @@ const MSR_NAMES = new Map([
   [0x9_0004, 'TIME_REF_COUNT'],
   [0x9_0013, 'VP_ASSIST_PAGE'],
   [0x9_0017, 'REFERENCE_TSC'],
+  [0xb_0100, 'STIME_UNHALTED_TIMER_CONFIG'],
+  [0xb_0101, 'STIME_UNHALTED_TIMER_COUNT'],
 ]);
 const ALONE = new Map<number, string>(Object.entries(HvRegister).map(([name, number]) => [number, name]));
 

@@ -3,5 +3,8 @@
 /** HV_REFERENCE_TSC_PAGE. */
 export const ReferenceTscPage = { SEQUENCE: 0, SCALE: 8, OFFSET: 16, SIZE: 24 } as const;
 
-/** HV_VP_ASSIST_PAGE, as far as it is served: its first word, whose bit 0 says that no EOI is required. */
-export const VpAssistPage = { APIC_ASSIST: 0 } as const;
+/**
+ * HV_VP_ASSIST_PAGE, as far as it is served: its first word, whose bit 0 says that no EOI is required, and the byte that says that the
+ * unhalted timer has expired.
+ */
+export const VpAssistPage = { APIC_ASSIST: 0, UNHALTED_TIMER_EXPIRED: 56 } as const;

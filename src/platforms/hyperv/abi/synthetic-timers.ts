@@ -18,3 +18,6 @@ export const STIMER_CONFIG_BITS = 0xf_1fffn;
 
 /** Payload of the message of an expired timer: number, expiration and delivery time in units of 100 ns. */
 export const TimerPayload = { INDEX: 0, EXPIRATION: 8, DELIVERY: 16, SIZE: 24 } as const;
+
+/** HV_X64_MSR_STIME_UNHALTED_TIMER_CONFIG (TLFS, "Synthetic time-unhalted timer"). */
+export const UnhaltedTimerConfig = { VECTOR: 0xffn, ENABLED: 1n << 8n, DEFINED: 0x1ffn } as const;

@@ -6,6 +6,7 @@ import type { MsrGroup } from './msr-group.ts';
 import { Power } from './power.ts';
 import { Reenlightenment } from './reenlightenment.ts';
 import { ReferenceTime } from './reference-time.ts';
+import { UnhaltedTimers } from './unhalted-timer.ts';
 import { VpAssistPages } from './vp-assist.ts';
 import { VpState } from './vp-state.ts';
 
@@ -14,6 +15,7 @@ export interface UsualMsrs {
   readonly hypercallPage: HypercallPage;
   readonly time: ReferenceTime;
   readonly assists: VpAssistPages;
+  readonly unhaltedTimers: UnhaltedTimers;
   readonly groups: readonly MsrGroup[];
 }
 
@@ -21,6 +23,7 @@ export function usualMsrs(hyperv: Hyperv): UsualMsrs {
   const hypercallPage = new HypercallPage(hyperv);
   const time = new ReferenceTime(hyperv);
   const assists = new VpAssistPages(hyperv);
+  const unhaltedTimers = new UnhaltedTimers(hyperv, assists);
   const others = [new VpState(), new ApicAccess(hyperv), new Power(hyperv), new Reenlightenment(), new CrashMsrs(hyperv)];
-  return { hypercallPage, time, assists, groups: [hypercallPage, time, assists, ...others] };
+  return { hypercallPage, time, assists, unhaltedTimers, groups: [hypercallPage, time, assists, unhaltedTimers, ...others] };
 }

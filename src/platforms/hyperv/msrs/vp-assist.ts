@@ -71,6 +71,13 @@ export class VpAssistPages implements MsrGroup {
     takeSkippedEoi(this.hyperv.apic(index), assist.word);
   }
 
+  /** The unhalted timer of a virtual processor has expired. Its guest takes the mark away. */
+  markUnhaltedTimer(index: number): void {
+    const assist = this.assists[index];
+    if (assist && (assist.control & PAGE_ENABLED) !== 0n)
+      assist.page.write(VpAssistPage.UNHALTED_TIMER_EXPIRED, Uint8Array.of(1));
+  }
+
   inspect(): readonly InspectNode[] {
     return this.assists.map(({ page: { gpa }, control }, index) => ({
       name: `VP assist page of VP ${index}`,

@@ -1,6 +1,4 @@
-import type { Clock } from '../../../devices/device.ts';
 import { Delivery } from '../../../devices/local-apic/registers.ts';
-import type { Machine } from '../../../hypervisor/partition/platform.ts';
 import { STIMER_COUNT } from '../abi/msrs.ts';
 import { HvStatus } from '../abi/status.ts';
 import { ANY_VP, BUFFERS_PER_PORT, EVENT_FLAGS, LONGEST_PAYLOAD, SOURCES } from '../abi/synic.ts';
@@ -11,6 +9,7 @@ import { MessageBuffers } from './message-queue.ts';
 import type { Synic, SynicMessage } from './synic.ts';
 import { SynicMsrs } from './synic-msrs.ts';
 import { SyntheticTimer } from './synthetic-timer.ts';
+import { timerClock } from './timer-clock.ts';
 import { TimerMsrs } from './timer-msrs.ts';
 import { VpSynic } from './vp-synic.ts';
 
@@ -38,7 +37,7 @@ export class PartitionSynic implements Synic {
           },
         }),
     );
-    const clock = clockOf(machine);
+    const clock = timerClock(machine);
     const timers = this.vps.map((vp, vcpu) =>
       Array.from(
         { length: STIMER_COUNT },
@@ -100,14 +99,4 @@ export class PartitionSynic implements Synic {
   private hasRoom(vcpu: number, source: number): void {
     for (const listener of this.roomListeners) listener(vcpu, source);
   }
-}
-
-/** The machine's clock for a partition that may arm timers; for another one nothing ever comes of them. */
-function clockOf({ clock, door }: Machine): Clock {
-  return {
-    now: () => clock.now(),
-    cancel: (handle) => clock.cancel(handle),
-    schedule: (when, callback) =>
-      door.ask('timers', () => `a synthetic timer for ${when}`) ? clock.schedule(when, callback) : 0,
-  };
 }
