@@ -124,7 +124,7 @@ const PRIVILEGE_HELP = `Usage: --privileges LIST
 What a guest may ask of the hypervisor, as names with commas between. Without the option it is what \`usual\` stands for.
 
 ${[
-  ['usual', 'all but create-partitions'],
+  ['usual', 'all but create-partitions and debugging'],
   ['none', 'nothing'],
   ...PRIVILEGES.map(({ name, grants }) => [name, grants]),
   ['-NAME', 'all that is said else, or what is usual, without this one'],

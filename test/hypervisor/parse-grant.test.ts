@@ -21,7 +21,7 @@ describe('a list of privileges', () => {
     [['-power', '-timers'], but('power', 'timers')],
     [['usual', '-power'], but('power')],
     [['-power', 'usual'], but('power')],
-    [['usual', 'create-partitions'], all],
+    [['usual', 'create-partitions', 'debugging'], all],
     [
       ['timers', 'power'],
       ['power', 'timers'],

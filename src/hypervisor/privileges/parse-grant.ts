@@ -16,7 +16,7 @@ export interface PrivilegeWord {
 
 /** Every word that {@link parsePrivileges} takes. */
 export const PRIVILEGE_WORDS: readonly PrivilegeWord[] = [
-  { word: 'usual', meaning: 'All but `create-partitions`: what a partition has unless it is said otherwise.' },
+  { word: 'usual', meaning: 'All but `create-partitions` and `debugging`: what a partition has unless it is said otherwise.' },
   { word: 'none', meaning: 'Nothing; the same as an empty list.' },
   ...PRIVILEGES.map(({ name, grants }) => ({ word: name, meaning: `It may ${grants}.` })),
   ...PRIVILEGES.map(({ name, grants }) => ({ word: `-${name}`, meaning: `It may not ${grants}.` })),

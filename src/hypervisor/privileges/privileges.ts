@@ -12,13 +12,16 @@ export const PRIVILEGES = [
   { name: 'start-vcpus', grants: 'start and reset its vCPUs with INIT and start-up messages' },
   { name: 'hypercalls', grants: 'call the hypervisor' },
   { name: 'create-partitions', grants: 'have partitions made' },
+  { name: 'debugging', grants: 'exchange data with a debugger through the hypervisor' },
 ] as const;
 
 export type PrivilegeName = (typeof PRIVILEGES)[number]['name'];
 
-/** All but making other partitions: what a guest has unless it is said otherwise. */
+const UNUSUAL: ReadonlySet<string> = new Set(['create-partitions', 'debugging']);
+
+/** All but making other partitions and talking to a debugger: what a guest has unless it is said otherwise. */
 export const USUAL_PRIVILEGES: ReadonlySet<PrivilegeName> = new Set(
-  PRIVILEGES.map(({ name }) => name).filter((name) => name !== 'create-partitions'),
+  PRIVILEGES.map(({ name }) => name).filter((name) => !UNUSUAL.has(name)),
 );
 
 /** I/O ports from the first to the last. */
