@@ -10,6 +10,7 @@ import {
   SIGNATURE,
   STACK_INTERFACE,
   STACK_SIGNATURE,
+  StackProperty,
 } from './abi/cpuid.ts';
 import { Privilege } from './abi/privileges.ts';
 import { type Hyperv, hasPrivilege } from './hyperv.ts';
@@ -58,6 +59,8 @@ export function hypervisorLeaf(source: CpuidSource, leaf: number): LeafValues | 
       return { eax: Leaf.STACK_PROPERTIES, ...STACK_SIGNATURE };
     case Leaf.STACK_INTERFACE:
       return { ...ZEROS, eax: STACK_INTERFACE };
+    case Leaf.STACK_PROPERTIES:
+      return hasPrivilege(source, Privilege.DEBUGGING) ? { ...ZEROS, eax: bitsOf(StackProperty.DEBUG_DEVICE) } : ZEROS;
     default:
       return isOwn(leaf) ? ZEROS : undefined;
   }
@@ -81,6 +84,7 @@ const FEATURES_BY_PRIVILEGE: readonly (readonly [privilege: number, ...features:
   [Privilege.ACCESS_FREQUENCIES, Feature.FREQUENCY_MSRS],
   [Privilege.ACCESS_SYNIC, Feature.SINT_POLLING],
   [Privilege.ACCESS_SYNTHETIC_TIMERS, Feature.DIRECT_SYNTHETIC_TIMERS, Feature.UNHALTED_TIMER],
+  [Privilege.DEBUGGING, Feature.GUEST_DEBUGGING, Feature.DEBUG_MSRS],
 ];
 
 function features(source: CpuidSource): LeafValues {

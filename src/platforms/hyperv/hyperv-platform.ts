@@ -19,6 +19,7 @@ import { problemOfState } from './hypercalls/state-registers.ts';
 import { type GuestParent, type Hyperv, hypervisorFrame } from './hyperv.ts';
 import { type UsualMsrs, usualMsrs } from './msrs/msr-groups.ts';
 import { PartitionMsrs } from './msrs/partition-msrs.ts';
+import type { DebuggerLine } from './msrs/synthetic-debugger.ts';
 import { Overlays } from './overlay/overlays.ts';
 import { ChildPartitions, type MakeRunning } from './partitions/children.ts';
 import { withIntercepts } from './partitions/derived-intercepts.ts';
@@ -154,6 +155,9 @@ export class HypervPlatform implements Platform, Hyperv {
   }
   get showsInvariantTsc(): boolean {
     return this.own.time.showsInvariantTsc;
+  }
+  get debugger(): DebuggerLine {
+    return this.own.debugger;
   }
   get guestOsId(): bigint {
     return this.own.hypercallPage.guestOsId;

@@ -3,6 +3,7 @@ import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { Machine } from '../../hypervisor/partition/platform.ts';
 import type { ExitDetail, ExitPlace } from '../../processor/exit.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
+import type { DebuggerLine } from './msrs/synthetic-debugger.ts';
 import type { SyntheticMsrs } from './msrs/synthetic-msrs.ts';
 import type { Overlays } from './overlay/overlays.ts';
 import type { ChildPartition } from './partitions/child-partition.ts';
@@ -36,6 +37,8 @@ export interface Hyperv {
   readonly msrs: SyntheticMsrs;
   /** Pages of the hypervisor's own that the guest sees among its memory. */
   readonly overlays: Overlays;
+  /** Where the guest's packets for a debugger go. */
+  readonly debugger: DebuggerLine;
   readonly synic: Synic;
   readonly connections: Connections;
   /** Where others post messages and signal events to the partition. */

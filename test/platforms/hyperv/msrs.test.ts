@@ -46,10 +46,13 @@ describe('synthetic MSRs', () => {
   });
 
   test('say in the journal why an access is refused', () => {
-    const { records } = runMsrs([read(Msr.SYNDBG_STATUS), write(Msr.VP_INDEX, 1n), read(0x4000_00aa)].join(''));
+    const { records } = runMsrs(
+      [read(Msr.TSC_INVARIANT_CONTROL), read(Msr.SYNDBG_STATUS), write(Msr.VP_INDEX, 1n), read(0x4000_00aa)].join(''),
+    );
     const results = records.filter(({ reason }) => reason.startsWith('msr')).map(({ result }) => result);
     expect(results).toEqual([
-      '#GP(0): HV_X64_MSR_SYNDBG_STATUS takes the privilege Debugging',
+      '#GP(0): HV_X64_MSR_TSC_INVARIANT_CONTROL takes the privilege AccessTscInvariantControls',
+      'refused: it needs the privilege debugging, to exchange data with a debugger through the hypervisor',
       '#GP(0): HV_X64_MSR_VP_INDEX cannot be written',
       '#GP(0): there is no such MSR',
     ]);

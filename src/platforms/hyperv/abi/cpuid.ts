@@ -122,6 +122,9 @@ export const HardwareFeature = {
   ACPI_WATCHDOG: 24,
 } as const;
 
+/** Bits of EAX of the leaf on properties of the virtualization stack. */
+export const StackProperty = { PORTABLE: 0, DEBUG_DEVICE: 1 } as const;
+
 /** A register with these bits set. */
 export function bitsOf(...bits: readonly number[]): number {
   return bits.reduce((value, bit) => (value | (1 << bit)) >>> 0, 0);

@@ -212,13 +212,21 @@ export const HYPERCALL_REFERENCE: readonly HypercallRow[] = [
   unserved(0x66, 'SetEventLogGroupSources', 'event log of the hypervisor', CPUS),
   unserved(0x67, 'ReleaseEventLogBuffer', 'event log of the hypervisor', CPUS),
   unserved(0x68, 'FlushEventLogBuffer', 'event log of the hypervisor', CPUS),
-  row(0x69, 'PostDebugData', "sends to the hypervisor's debugger", { privilege: DEBUG, input: 'count:4 options:4 data:4080' }),
+  row(0x69, 'PostDebugData', "sends to the hypervisor's debugger", {
+    privilege: DEBUG,
+    input: 'count:4 options:4 data:4088',
+    output: 'pending:4',
+  }),
   row(0x6a, 'RetrieveDebugData', "takes what the hypervisor's debugger sent", {
     privilege: DEBUG,
     input: 'count:4 options:4 timeout:8',
     output: 'retrieved:4 remaining:4',
   }),
-  row(0x6b, 'ResetDebugSession', 'forgets data of the debugger that waits', { privilege: DEBUG, input: 'options:4 :4' }),
+  row(0x6b, 'ResetDebugSession', 'forgets data of the debugger that waits, and asks where it is', {
+    privilege: DEBUG,
+    input: 'options:4 :4',
+    output: 'hostAddress:4 targetAddress:4 hostPort:2 targetPort:2 hostMac:6 targetMac:6',
+  }),
   unserved(0x6c, 'MapStatsPage', 'shows statistics', Privilege.ACCESS_STATISTICS),
   unserved(0x6d, 'UnmapStatsPage', 'hides statistics', Privilege.ACCESS_STATISTICS),
   row(0x6e, 'MapSparseGpaPages', 'gives a partition pages of its parent, each to a place of its own', {

@@ -66,7 +66,7 @@ const ROWS: readonly (readonly [bit: number, name: string, grant?: PrivilegeName
   [Privilege.CREATE_PORT, 'CreatePort', 'create-partitions'],
   [Privilege.CONNECT_PORT, 'ConnectPort', 'create-partitions'],
   [Privilege.ACCESS_STATISTICS, 'AccessStats', 'hypercalls'],
-  [Privilege.DEBUGGING, 'Debugging'],
+  [Privilege.DEBUGGING, 'Debugging', 'debugging'],
   [Privilege.CPU_MANAGEMENT, 'CpuManagement', 'create-partitions'],
   [Privilege.CONFIGURE_PROFILER, 'ConfigureProfiler'],
   [Privilege.ACCESS_VSM, 'AccessVSM'],
@@ -94,11 +94,12 @@ export function grantOf(bit: number): PrivilegeName | undefined {
 }
 
 /**
- * The mask of a partition by what its user grants it: a child's usual one, or the parent's for who may make partitions, without what was
- * taken away. Whoever may not call the hypervisor can't start a virtual processor by a call either.
+ * The mask of a partition by what its user grants it: a child's usual one, or the parent's for who may make partitions, with a debugger where
+ * it may have one, without what was taken away. Whoever may not call the hypervisor can't start a virtual processor by a call either.
  */
 export function privilegesOf(grant: ReadonlySet<PrivilegeName>): bigint {
-  const whole = grant.has('create-partitions') ? PARENT_PRIVILEGES : CHILD_PRIVILEGES;
+  const usual = grant.has('create-partitions') ? PARENT_PRIVILEGES : CHILD_PRIVILEGES;
+  const whole = usual | privilegeMask(Privilege.DEBUGGING);
   const isTaken = (bit: number) => {
     const needed = grantOf(bit);
     const isCall = bit >= 32;

@@ -6,6 +6,7 @@ import type { MsrGroup } from './msr-group.ts';
 import { Power } from './power.ts';
 import { Reenlightenment } from './reenlightenment.ts';
 import { ReferenceTime } from './reference-time.ts';
+import { SyntheticDebugger } from './synthetic-debugger.ts';
 import { UnhaltedTimers } from './unhalted-timer.ts';
 import { VpAssistPages } from './vp-assist.ts';
 import { VpState } from './vp-state.ts';
@@ -16,6 +17,7 @@ export interface UsualMsrs {
   readonly time: ReferenceTime;
   readonly assists: VpAssistPages;
   readonly unhaltedTimers: UnhaltedTimers;
+  readonly debugger: SyntheticDebugger;
   readonly groups: readonly MsrGroup[];
 }
 
@@ -24,6 +26,8 @@ export function usualMsrs(hyperv: Hyperv): UsualMsrs {
   const time = new ReferenceTime(hyperv);
   const assists = new VpAssistPages(hyperv);
   const unhaltedTimers = new UnhaltedTimers(hyperv, assists);
+  const debugging = new SyntheticDebugger(hyperv);
+  const named = { hypercallPage, time, assists, unhaltedTimers, debugger: debugging };
   const others = [new VpState(), new ApicAccess(hyperv), new Power(hyperv), new Reenlightenment(), new CrashMsrs(hyperv)];
-  return { hypercallPage, time, assists, unhaltedTimers, groups: [hypercallPage, time, assists, unhaltedTimers, ...others] };
+  return { ...named, groups: [...Object.values(named), ...others] };
 }

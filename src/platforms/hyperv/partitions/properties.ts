@@ -1,6 +1,5 @@
 import { hex } from '../../../x86/address.ts';
 import { Property } from '../abi/intercepts.ts';
-import { PARENT_PRIVILEGES } from '../abi/privileges.ts';
 import { HvStatus } from '../abi/status.ts';
 import type { Hyperv } from '../hyperv.ts';
 import type { ChildPartition } from './child-partition.ts';
@@ -59,7 +58,7 @@ export function setProperty(parent: Hyperv, child: ChildPartition, code: number,
     );
   if (value > (row.most ?? ANY)) return refused(HvStatus.PROPERTY_VALUE_OUT_OF_RANGE, `${hex(value)} is out of its range`);
   if (code === Property.PRIVILEGES) {
-    const beyond = value & ~(parent.privileges & PARENT_PRIVILEGES);
+    const beyond = value & ~parent.privileges;
     if (beyond !== 0n) return refused(HvStatus.ACCESS_DENIED, `its parent itself lacks the privileges ${hex(beyond)}`);
     child.privileges = value;
   } else if (code === Property.SUSPEND && child.running) child.running.hyperv.suspension.isWhole = value !== 0n;

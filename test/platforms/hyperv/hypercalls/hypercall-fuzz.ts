@@ -79,7 +79,7 @@ export class HypercallFuzzer {
     this.random = new Random(seed);
     const host = new Host();
     const source = sourceOf(mode, vendor === 'intel' ? 'vmcall' : 'vmmcall');
-    const privileges = [...USUAL_PRIVILEGES, 'create-partitions'] as const;
+    const privileges = [...USUAL_PRIVILEGES, 'create-partitions', 'debugging'] as const;
     const configuration = { platform: 'hyperv', vendor, memory: MEMORY, vcpus: 2, exitsKept: 16, privileges } as const;
     this.partition = guest(source, configuration, host);
     this.neighbour = guest(source, { ...configuration, privileges: undefined }, host);
