@@ -58,7 +58,7 @@ describe('what a partition may not do', () => {
   test('is in the tree of partitions, with what it may do', () => {
     const client = ended({ privileges: ['-hypercalls'], ports: ['0x3f8..0x3ff', '0x604'], timeShare: 40 });
     const front = rights(client, 0);
-    expect(front.privileges).toMatchObject({ name: 'privileges', value: '7 of 9' });
+    expect(front.privileges).toMatchObject({ name: 'privileges', value: '7 of 10' });
     expect(['hypercalls', 'power', 'I/O ports', 'time share'].map(front.value)).toEqual([
       'no',
       'yes',

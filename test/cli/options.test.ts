@@ -102,7 +102,7 @@ describe('the options of run', () => {
     [['a', '--exits-kept', 'all'], '--exits-kept takes a whole number, not "all".'],
     [['a', '--privileges', '-power'], 'A value of --privileges that begins with "-" needs an equals sign: --privileges=-…'],
     [['a', '--privileges', 'usual,-hypercal'], '--privileges has "hypercal", which is no privilege; did you mean "hypercalls"?'],
-    [['a', '--privileges', 'fly'], /^--privileges has "fly", which is no privilege; there are serial-console, .*partitions\.$/],
+    [['a', '--privileges', 'fly'], /^--privileges has "fly", which is no privilege; there are serial-console, .*debugging\.$/],
     [['a', '--ports', '0x3ff..0x3f8'], '--ports has "0x3ff..0x3f8", which is neither a port from 0 to 0xffff nor a range'],
     [['a', '--vcpus', 'two'], '--vcpus takes a whole number, not "two".'],
     [['a', '--load-address', 'top'], '--load-address takes an address such as 0x100000'],
