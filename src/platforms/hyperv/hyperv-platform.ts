@@ -227,7 +227,6 @@ export class HypervPlatform implements Platform, Hyperv {
     context.served(`${this.frame.component} ${context.exit.reason}`, 'hypervisor');
     this.lastServed[context.vcpu] = context;
     this.own.assists.takeSkippedEoi(context.vcpu);
-    this.own.unhaltedTimers.afterExit(context.vcpu);
   }
 
   stateProblem(processor: Processor): string | undefined {

@@ -147,6 +147,41 @@ test('is the same in slices of any size, on several virtual processors', () => {
   expect(count).toBeLessThan(30);
 });
 
+test.each([[[]], [['-hlt']]])('is the same in slices of any size where the guest halts between (%j)', (intercepts) => {
+  // Woken every 30 µs, runs a little, and says what time it is in the end.
+  const code = `${SETUP}
+    mov ecx, 0x60
+    lea rax, [rel on_alarm]
+    call gate
+    ${write(COUNT, 77n)}${write(CONFIG, ENABLED | NMI)}
+    ${write(Msr.STIMER0_COUNT, 300n)}
+    ${write(Msr.STIMER0_CONFIG, (1n << 12n) | (0x60n << 4n) | 3n)}
+    mov r12d, 100
+  again:
+    sti
+    hlt
+    cli
+    ${spin(500, 'busy')}
+    dec r12d
+    jnz again
+    ${SHOW}${read(Msr.TIME_REF_COUNT)}`;
+  const handlers = `${HANDLERS}
+    on_alarm:
+      call end
+      iretq
+  `;
+  const outcomes = [1_000_000, 977, 13].map((slice) => {
+    const { text, hash, instructions } = runToEnd(guest(withMsrs(code, handlers), { platform: 'hyperv', intercepts }), slice);
+    return { text, hash, instructions };
+  });
+  expect(outcomes[1]).toEqual(outcomes[0]);
+  expect(outcomes[2]).toEqual(outcomes[0]);
+  // About 102,000 instructions in about 3 ms.
+  const [count, , time] = outcomes[0]?.text.split('\n').slice(-4) ?? [];
+  expect(Number(`0x${count}`)).toBe(13);
+  expect(Number(`0x${time}`)).toBeGreaterThan(29_000);
+});
+
 test('is shown', () => {
   const code = `${SETUP}${write(COUNT, 1000n)}${write(CONFIG, ENABLED | NMI)}hang:\njmp hang\n`;
   const partition = guest(withMsrs(code, HANDLERS), { platform: 'hyperv' });

@@ -24,7 +24,7 @@ interface UnhaltedTimer {
   count: bigint;
   /** Run time of the virtual processor, in ticks, at which it expires next; undefined while it doesn't run. */
   due: bigint | undefined;
-  /** Ends the stretch of guest code in which that is; set while the virtual processor is in its guest. */
+  /** Ends the stretch of guest code in which that is. */
   readonly alarm: DeviceTimer;
 }
 
@@ -87,12 +87,6 @@ export class UnhaltedTimers implements MsrGroup {
     const looks = (now / LOOK_INTERVAL + 1n) * LOOK_INTERVAL;
     const when = expires < looks ? expires : looks;
     if (when !== timer.alarm.when) timer.alarm.set(when);
-  }
-
-  /** It has left its guest, perhaps to halt. */
-  afterExit(index: number): void {
-    const alarm = this.timers[index]?.alarm;
-    if (alarm?.when !== undefined) alarm.set(undefined);
   }
 
   /** The alarm of a virtual processor that hasn't run for long enough is set again where it goes on. */
