@@ -449,6 +449,8 @@ receive_packet:
     lea rsi, [rbp + rax + 8]
     cmp word [rsi + 12], 0x0608         ; ARP
     jne .another
+    cmp word [rsi + 20], 0x0200         ; an answer: others on a switch may ask, too
+    jne .another
     add rsi, 22                         ; its sender
     push rsi
     say "10.0.2.2 is at "

@@ -57,14 +57,19 @@ test('two child partitions talk over the virtual switch', () => {
   const host = new Host();
   const bridge = makeSwitch();
   const order = '    call send_packet\n    call receive_packet\n';
-  const changed = (to: string) => {
-    if (!SOURCE.includes(order)) throw new Error('the sample has changed');
-    return SOURCE.replace(order, to);
-  };
-  // One waits for a frame and sends its own then; the other one gives it time to be ready.
+  const changed = (...changes: readonly (readonly [from: string, to: string])[]) =>
+    changes.reduce((text, [from, to]) => {
+      if (!text.includes(from)) throw new Error(`the sample has no "${from}" any more`);
+      return text.replace(from, to);
+    }, SOURCE);
+  // One waits for a question and sends an answer then; the other one gives it time to be ready, and asks.
   const sources = [
-    changed('    call receive_packet\n    call send_packet\n    mov ecx, 2000000\n.last: loop .last\n'),
-    changed(`    mov ecx, 3000000\n.wait: loop .wait\n${order}`),
+    changed(
+      [order, '    call receive_packet\n    call send_packet\n    mov ecx, 2000000\n.last: loop .last\n'],
+      ['cmp word [rsi + 20], 0x0200', 'cmp word [rsi + 20], 0x0100'],
+      ['    db 0, 1\nsender', '    db 0, 2\nsender'],
+    ),
+    changed([order, `    mov ecx, 3000000\n.wait: loop .wait\n${order}`]),
   ];
   const texts = sources.map(() => '');
   const partitions = sources.map((source, index) => {
