@@ -40,6 +40,10 @@ describe('a breakpoint on a hypercall', () => {
     expect(parseExitPattern('hypercall:Message', 'hyperv')).toBe(
       'The platform hyperv has no hypercall "Message"; it has HvCallPostMessage, HvCallPostMessageDirect.',
     );
+    expect(parseExitPattern('hypercall:0x10000', 'hyperv')).toBe(
+      'A hypercall of hyperv has a code of 16 bits; "0x10000" is none.',
+    );
+    expect(parseExitPattern('hypercall:0x10000', 'kvm')).toMatchObject({ hypercall: 0x10000n });
     expect(parseExitPattern('hypercall:nothing', 'hyperv')).toMatch(/it has HvCallSwitchVirtualAddressSpace, .* and \d+ more\.$/);
   });
 

@@ -38,6 +38,8 @@ export function hypercallsOf(platform: string): readonly NamedCall[] {
   return CALLS[platform] ?? [];
 }
 
+/** Hyper-V's hypercalls are numbered by 16 bits of their control word. */
+const LARGEST_CODE = 0xffffn;
 /** Names that a message lists; of more it shows those that are like the one that was asked for. */
 const MOST_NAMES = 12;
 
@@ -64,6 +66,8 @@ export function parseExitPattern(text: string, platform: string): ExitPattern | 
   if (word === '*' || word === '') return { reason: 'hypercall' };
   const number = parseAddress(word);
   const numberIn = platform === 'hyperv' ? 'control word' : 'rax';
+  if (number !== undefined && numberIn === 'control word' && number > LARGEST_CODE)
+    return `A hypercall of ${platform} has a code of 16 bits; "${word}" is none.`;
   if (number !== undefined) return { reason: 'hypercall', hypercall: number, numberIn };
   const known = hypercallsOf(platform);
   const plain = (name: string) => name.toLowerCase().replace(/^(?:kvm_hc_|hvcall)/, '');
