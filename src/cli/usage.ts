@@ -59,7 +59,7 @@ sector, a disk image or a flat binary.
   --exits-filter FILTER   which exits are written there, such as 'reason=io !port=0x3f8'
   --exits-kept N          how many exits are kept in memory, where \`monitor exits\` of gdbserver finds them (default 4096)
   --test-device           add QEMU's pc-testdev, for guests that test the machine
-  --ioeventfd             doorbells of virtio end in KVM's kernel part, instead of being exits to the VMM
+  --ioeventfd             on kvm: doorbells of virtio end in its kernel part, instead of being exits to the VMM
   --intercept NAME        let the guest leave for more, such as rdtsc, monitor-trap or cr3-write (again for each)
   --crash-report FILE     when the guest crashes, write what led there as Markdown
   --stats                 print one JSON object on stderr at the end
