@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Random } from '../../../support/random.ts';
 import { fuzzMessages, fuzzRings } from './vmbus-fuzz.ts';
 
-/** The same with more than 100,000 of each: test/long/vmbus.long.test.ts. */
+/** The same with more than 100,000 of each: test/long/hyperv-vmbus.long.test.ts. */
 test('damaged rings make a channel neither throw nor hang', () => {
   const { served, refused, reasons } = fuzzRings(new Random(1), 5000);
   expect(served).toBeGreaterThan(500);
