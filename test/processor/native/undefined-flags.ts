@@ -26,8 +26,11 @@ export function faultPriorityVaries(mnemonic: string): boolean {
   return /^(call|retf?[dqw]?|iret[dqw]?|jmp|cmps[bwdq])$/.test(mnemonic);
 }
 
+/** Where AMD's own processors differ: of family 25, some clear these flags with BSF and BSR, and others keep them. */
+const VARIES = /^(bsf|bsr)$/;
+
 /** Flags not to be compared for a mnemonic on a host of a vendor. */
 export function incomparableFlags(mnemonic: string, hostVendor: 'intel' | 'amd'): number {
-  if (hostVendor === 'amd') return 0;
+  if (hostVendor === 'amd' && !VARIES.test(mnemonic)) return 0;
   return UNDEFINED.reduce((flags, [pattern, bits]) => (pattern.test(mnemonic) ? flags | bits : flags), 0);
 }
