@@ -2,6 +2,7 @@ import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
+import { giveCpuid } from '../../register-values.ts';
 import { hypervisorLeaf, INVARIANT_TSC, LEAF_1_ECX, POWER_LEAF } from '../cpuid.ts';
 import { type ExitOf, type Hyperv, hypervisorFrame } from '../hyperv.ts';
 
@@ -21,10 +22,7 @@ function* virtualize(hyperv: Hyperv, context: CpuidContext): Handler {
   yield stage('hyperv-cpuid.lookup', { leaf, source: own ? 'hypervisor leaf' : 'processor leaf' });
   const { state } = processor;
   if (own) {
-    state.setGpr32(0, own.eax);
-    state.setGpr32(3, own.ebx);
-    state.setGpr32(1, own.ecx);
-    state.setGpr32(2, own.edx);
+    giveCpuid(processor, own);
     context.skip();
   } else {
     processor.performNatively();

@@ -3,17 +3,11 @@ import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
 import type { Processor } from '../../../processor/processor.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
+import { type CpuidValues, giveCpuid } from '../../register-values.ts';
 import * as Cpuid from '../abi/cpuid.ts';
 import { CpuidFlag } from '../abi/flags.ts';
 import type { KvmCpuidEntry } from '../api/registers.ts';
 import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
-
-interface Registers {
-  readonly eax: number;
-  readonly ebx: number;
-  readonly ecx: number;
-  readonly edx: number;
-}
 
 const EMULATE = kernelFrame('kvm_emulate_cpuid');
 
@@ -41,10 +35,7 @@ function* emulateCpuid(kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handler
   yield stage('kvm-cpuid.lookup', { leaf, source: cpuid ? 'KVM_SET_CPUID2' : own ? 'hypervisor leaf' : 'processor leaf' });
   const { state } = processor;
   if (own) {
-    state.setGpr32(0, own.eax);
-    state.setGpr32(3, own.ebx);
-    state.setGpr32(1, own.ecx);
-    state.setGpr32(2, own.edx);
+    giveCpuid(processor, own);
     context.skip();
   } else {
     processor.performNatively();
@@ -58,7 +49,7 @@ function* emulateCpuid(kvm: Kvm, context: ExitContext<ExitOf<'cpuid'>>): Handler
 const fourRegisters: ResultFormat = (...values) => values.map((value) => hex(value)).join(' ');
 
 /** What the VMM has set for a leaf (`kvm_find_cpuid_entry_index`), with the bits that follow the processor's state; zeros for others. */
-function entryOf(entries: readonly KvmCpuidEntry[], leaf: number, subleaf: number, { state }: Processor): Registers {
+function entryOf(entries: readonly KvmCpuidEntry[], leaf: number, subleaf: number, { state }: Processor): CpuidValues {
   const found = entries.find(
     (entry) =>
       entry.function >>> 0 === leaf && ((entry.flags & CpuidFlag.SIGNIFICANT_INDEX) === 0 || entry.index >>> 0 === subleaf),
@@ -75,7 +66,7 @@ function withBit(value: number, bit: number, isSet: boolean): number {
 }
 
 /** KVM's own leaves; undefined for a leaf of the processor. */
-export function hypervisorLeaf(leaf: number): Registers | undefined {
+export function hypervisorLeaf(leaf: number): CpuidValues | undefined {
   switch (leaf) {
     case Cpuid.SIGNATURE_LEAF:
       return { eax: Cpuid.TIMING_LEAF, ...Cpuid.SIGNATURE };
