@@ -156,7 +156,7 @@ test.each<[Partial<PartitionConfiguration>, string]>([
   [{ virtio: { channels: ['a b'] } }, 'A channel can\'t have the name "a b"'],
   [{ virtio: { channels: ['a', 'a'] } }, 'Two channels have the name "a"'],
   [{ disks: Array.from({ length: 7 }, () => disk()) }, 'A partition can have 6 disks; 7 were asked for.'],
-  [{ platform: 'bare' }, 'use platform kvm, or leave them out'],
+  [{ platform: 'bare' }, 'use platform kvm or hyperv, or leave them out'],
 ])('a configuration that can not be is refused', (configuration, message) => {
   expect(() => withDisk(configuration)).toThrow(ConfigurationError);
   expect(() => withDisk(configuration)).toThrow(message);
