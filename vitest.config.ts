@@ -6,5 +6,7 @@ export default defineConfig({
     exclude: ['test/long/**', 'test/vscode/**', '**/node_modules/**'],
     testTimeout: 120_000,
     pool: 'forks',
+    // Left alone, vitest keeps a core for itself, which is half of a machine with two.
+    maxWorkers: '100%',
   },
 });
