@@ -241,6 +241,9 @@ export interface ExitPlace {
 /** A VM exit as the processor hands it to the hypervisor. */
 export type VmExit = ExitPlace & ExitDetail;
 
+/** An exit of one reason. */
+export type ExitOf<Reason extends ExitDetail['reason']> = ExitPlace & Extract<ExitDetail, { readonly reason: Reason }>;
+
 /** An access that touched a watched range. It is reported before the instruction that makes it has any effect. */
 export interface WatchHit {
   readonly watch: number;

@@ -78,7 +78,7 @@ describe('single steps', () => {
     const ids: string[] = [];
     let stop = partition.run(request);
     for (; stop.kind === 'stage'; stop = partition.run(request)) ids.push(vcpu.activity?.frames.at(-1)?.stage?.id ?? '');
-    expect(ids).toEqual(['kvm-io.exit', 'kvm-io.route', 'kvm-io.vmm', 'kvm-io.device-write', 'kvm-io.complete']);
+    expect(ids).toEqual(['kvm-io.exit', 'kvm-io.route', 'kvm-io.vmm', 'port-device.write', 'kvm-io.complete']);
     expect(stop).toEqual({ kind: 'entry', vcpu: 0 });
     expect([vcpu.processor.state.rip, text()]).toEqual([At.OUT, 'x']);
     expect(partition.run({ instructions: 1 })).toEqual({ kind: 'budget' });

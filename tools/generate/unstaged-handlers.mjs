@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 /** Folders, each with one as deep for what is made of it, so that relative imports mean the same. */
 const HANDLERS = [
+  { source: 'src/platforms/exits/handlers', target: 'src/platforms/exits/generated', servesExits: true },
   { source: 'src/platforms/kvm/handlers', target: 'src/platforms/kvm/generated', servesExits: true },
   { source: 'src/platforms/hyperv/handlers', target: 'src/platforms/hyperv/generated', servesExits: true },
   { source: 'src/platforms/hyperv/hypercalls/handlers', target: 'src/platforms/hyperv/hypercalls/generated', servesExits: false },

@@ -1,7 +1,6 @@
 import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { Machine } from '../../hypervisor/partition/platform.ts';
-import type { ExitDetail, ExitPlace } from '../../processor/exit.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
 import type { DebuggerLine } from './msrs/synthetic-debugger.ts';
 import type { SyntheticMsrs } from './msrs/synthetic-msrs.ts';
@@ -12,9 +11,6 @@ import type { VpSuspension } from './partitions/suspension.ts';
 import type { Connections } from './synic/connections.ts';
 import type { Ports } from './synic/ports.ts';
 import type { Synic } from './synic/synic.ts';
-
-/** An exit of one reason. */
-export type ExitOf<Reason extends ExitDetail['reason']> = ExitPlace & Extract<ExitDetail, { readonly reason: Reason }>;
 
 /** The guest that has made a partition, and what it knows of it. */
 export interface GuestParent {

@@ -2,15 +2,11 @@ import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { Machine } from '../../hypervisor/partition/platform.ts';
 import type { PartitionEnd } from '../../hypervisor/partition/run.ts';
-import type { ExitDetail, ExitPlace, VmExit } from '../../processor/exit.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
 import type { KvmCpuidEntry } from './api/registers.ts';
 import type { RunExit } from './api/run.ts';
 import { type AsyncPageFaults, freshAsyncPageFaults } from './paravirtual/async-pf.ts';
 import type { VirtualMachine } from './vm/virtual-machine.ts';
-
-/** An exit of one reason. */
-export type ExitOf<Reason extends ExitDetail['reason']> = ExitPlace & Extract<ExitDetail, { readonly reason: Reason }>;
 
 /** What KVM keeps of one vCPU: values of its paravirtual MSRs, as the guest wrote them. */
 export interface VcpuState {
@@ -64,11 +60,6 @@ export function freshVcpu(): VcpuState {
     cpuid: undefined,
     served: undefined,
   };
-}
-
-/** An exit behind a write, which the guest has done already. */
-export function isTrap(exit: VmExit): boolean {
-  return (exit.reason === 'cr' || exit.reason === 'msr-write') && exit.trap === true;
 }
 
 /** KVM_RUN comes back with something that no guest goes on from. A machine that is its own VMM ends with it. */

@@ -1,10 +1,11 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import { giveCpuid } from '../../register-values.ts';
 import { hypervisorLeaf, INVARIANT_TSC, LEAF_1_ECX, POWER_LEAF } from '../cpuid.ts';
-import { type ExitOf, type Hyperv, hypervisorFrame } from '../hyperv.ts';
+import { type Hyperv, hypervisorFrame } from '../hyperv.ts';
 
 type CpuidContext = ExitContext<ExitOf<'cpuid'>>;
 

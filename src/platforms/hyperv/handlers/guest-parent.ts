@@ -1,11 +1,11 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
-import type { VmExit } from '../../../processor/exit.ts';
+import type { ExitOf, VmExit } from '../../../processor/exit.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import { Access, InterceptMessageType, interceptMessageName } from '../abi/intercepts.ts';
 import { HvStatus, statusName } from '../abi/status.ts';
 import { hypervisorLeaf, LEAF_1_ECX, type LeafValues } from '../cpuid.ts';
-import { type ExitOf, type GuestParent, type Hyperv, hypervisorFrame } from '../hyperv.ts';
+import { type GuestParent, type Hyperv, hypervisorFrame } from '../hyperv.ts';
 import {
   cpuidMessage,
   exceptionMessage,

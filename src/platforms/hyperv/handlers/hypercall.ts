@@ -1,4 +1,5 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
@@ -10,7 +11,7 @@ import { giveOutput, prepareCall, ROUND_TICKS } from '../hypercalls/convention.t
 import { bareRequest, callRequest, namedArguments } from '../hypercalls/describe.ts';
 import { perform } from '../hypercalls/handlers/perform.ts';
 import { type CallRegisters, callRegisters, giveControl, giveResult, mayCall } from '../hypercalls/registers.ts';
-import { type ExitOf, type Hyperv, hypervisorFrame, parentFrame } from '../hyperv.ts';
+import { type Hyperv, hypervisorFrame, parentFrame } from '../hyperv.ts';
 import { tellOfParameters } from './guest-parent.ts';
 
 type HypercallContext = ExitContext<ExitOf<'hypercall'>>;

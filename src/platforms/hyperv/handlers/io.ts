@@ -1,8 +1,10 @@
 import { hexOfSize } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
-import { type ExitOf, type Hyperv, hypervisorFrame, parentFrame } from '../hyperv.ts';
+import { accessPort } from '../../exits/handlers/device-access.ts';
+import { type Hyperv, hypervisorFrame, parentFrame } from '../hyperv.ts';
 
 type IoContext = ExitContext<ExitOf<'io'>>;
 
@@ -34,18 +36,8 @@ function* dispatch(hyperv: Hyperv, context: IoContext, device: string | undefine
     yield stage('hyperv-io.unclaimed', { port, note: write ? 'nobody listens: dropped' : 'nobody answers: all ones' });
     return 0xffff_ffff >>> (32 - size * 8);
   }
-  return yield* inFrame(parentFrame('vmwp.exe', `${device} ${write ? 'write' : 'read'}`), access(hyperv, context, device));
-}
-
-function* access(hyperv: Hyperv, context: IoContext, device: string): Handler<number> {
-  const { port, size, write, value } = context.exit;
-  const { buses } = hyperv.machine;
-  if (write) {
-    yield stage('hyperv-io.device-write', { device, port, value: value >>> 0 });
-    yield* buses.writePortInStages(port, size, value);
-    return 0;
-  }
-  const answer = buses.readPort(port, size);
-  yield stage('hyperv-io.device-read', { device, port, value: answer });
-  return answer;
+  return yield* inFrame(
+    parentFrame('vmwp.exe', `${device} ${write ? 'write' : 'read'}`),
+    accessPort(hyperv.machine, context.exit, device),
+  );
 }

@@ -1,11 +1,12 @@
-import { hexOf, hexOfSize } from '../../../hypervisor/exits/describe.ts';
+import { hexOfSize } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
-import { type ExitOf, type Hyperv, hypervisorFrame, parentFrame } from '../hyperv.ts';
+import { accessMmio } from '../../exits/handlers/device-access.ts';
+import { type Hyperv, hypervisorFrame, parentFrame } from '../hyperv.ts';
 
 type MmioContext = ExitContext<ExitOf<'mmio'>>;
-type ApicContext = ExitContext<ExitOf<'apic'>>;
 
 /** An access to guest physical memory where no RAM is mapped: an intercept message to the parent, whose worker process emulates it. */
 export function* handleMmio(hyperv: Hyperv, context: MmioContext): Handler {
@@ -36,20 +37,10 @@ function* dispatch(hyperv: Hyperv, context: MmioContext, device: string): Handle
   const { gpa, size, write, value } = context.exit;
   context.record.to = 'parent';
   yield stage('hyperv-mmio.parent', { gpa, size, access: write ? 'write' : 'read', value });
-  return yield* inFrame(parentFrame('vmwp.exe', `${device} ${write ? 'write' : 'read'}`), access(hyperv, context, device));
-}
-
-function* access(hyperv: Hyperv, context: MmioContext, device: string): Handler<bigint> {
-  const { exit, processor } = context;
-  const { buses } = hyperv.machine;
-  if (exit.write) {
-    yield stage('hyperv-mmio.device-write', { device, gpa: exit.gpa, value: exit.value });
-    yield* buses.writeMmioInStages(processor.index, exit.gpa, exit.size, exit.value);
-    return 0n;
-  }
-  const answer = buses.readMmio(processor.index, exit.gpa, exit.size);
-  yield stage('hyperv-mmio.device-read', { device, gpa: exit.gpa, value: answer });
-  return answer;
+  return yield* inFrame(
+    parentFrame('vmwp.exe', `${device} ${write ? 'write' : 'read'}`),
+    accessMmio(hyperv.machine, context.exit, context.vcpu, device),
+  );
 }
 
 function* fetchFromHole(hyperv: Hyperv, context: MmioContext): Handler {
@@ -62,28 +53,4 @@ function* fetchFromHole(hyperv: Hyperv, context: MmioContext): Handler {
     status: 126,
     message: `The guest jumped to RIP ${hex(exit.rip)}, physical address ${hex(exit.gpa)}, where no memory is.`,
   });
-}
-
-/** An access to the local APIC's page (VMX reason 44; on AMD, a nested page fault). The APIC is in the hypervisor. */
-export function* handleApicAccess(hyperv: Hyperv, context: ApicContext): Handler {
-  const { gpa, size, write } = context.exit;
-  yield stage('hyperv-apic.exit', { offset: Number(gpa & 0xfffn), size, access: write ? 'write' : 'read' });
-  yield* inFrame(hypervisorFrame(hyperv, write ? 'write local APIC' : 'read local APIC'), accessApic(hyperv, context));
-}
-
-function* accessApic(hyperv: Hyperv, context: ApicContext): Handler {
-  const { exit, processor } = context;
-  const apic = hyperv.apic(context.vcpu);
-  const offset = Number(exit.gpa & 0xfffn);
-  if (exit.write) {
-    yield stage('hyperv-apic.write', { offset, value: exit.value });
-    apic.writeMmio(exit.gpa, exit.size, exit.value);
-    processor.completeAccess(0n);
-    context.result('ok');
-    return;
-  }
-  const value = apic.readMmio(exit.gpa, exit.size);
-  processor.completeAccess(value);
-  context.resultOf(hexOf, value);
-  yield stage('hyperv-apic.read', { offset, value });
 }

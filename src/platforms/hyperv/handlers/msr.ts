@@ -1,5 +1,6 @@
 import { hexOf } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import {
@@ -12,7 +13,7 @@ import {
 } from '../../local-apic-msrs.ts';
 import { giveMsr } from '../../register-values.ts';
 import { syntheticMsr } from '../abi/msrs.ts';
-import { type ExitOf, type Hyperv, hypervisorFrame } from '../hyperv.ts';
+import { type Hyperv, hypervisorFrame } from '../hyperv.ts';
 
 type ReadContext = ExitContext<ExitOf<'msr-read'>>;
 type WriteContext = ExitContext<ExitOf<'msr-write'>>;

@@ -1,10 +1,10 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { forbiddenAccessEnd } from '../../../hypervisor/partition/ends.ts';
 import { describeResolution, resolveViolation } from '../../../hypervisor/second-level/resolve.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
-import { hex } from '../../../x86/address.ts';
-import { type ExitOf, type Hyperv, hypervisorFrame, parentFrame } from '../hyperv.ts';
+import { type Hyperv, hypervisorFrame, parentFrame } from '../hyperv.ts';
 import { refusedOverlay } from '../overlay/refused-write.ts';
 
 type ViolationContext = ExitContext<ExitOf<'second-level-violation'>>;
@@ -57,12 +57,4 @@ function* giveUp(hyperv: Hyperv, context: ViolationContext | MisconfigurationCon
   context.result('forbidden');
   yield stage('hyperv-second-level.give-up', { gpa: exit.gpa, why: end.message });
   hyperv.machine.finish(end);
-}
-
-/** The page-modification log is full: its addresses go into the dirty bitmap. */
-export function* handleFullLog(hyperv: Hyperv, context: ExitContext<ExitOf<'dirty-log'>>): Handler {
-  yield stage('hyperv-second-level.log-full', { gpa: context.exit.gpa });
-  const count = hyperv.machine.dirtyLog.drain(context.vcpu);
-  context.result(`${count} pages logged, then ${hex(context.exit.gpa)}`);
-  yield stage('hyperv-second-level.log-drained', { count });
 }

@@ -1,7 +1,8 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
-import { type ExitOf, type Hyperv, hypervisorFrame } from '../hyperv.ts';
+import { type Hyperv, hypervisorFrame } from '../hyperv.ts';
 
 type TakenContext = ExitContext<ExitOf<'mmio'> | ExitOf<'second-level-violation'>>;
 

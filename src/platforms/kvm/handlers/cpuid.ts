@@ -1,5 +1,6 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import type { Processor } from '../../../processor/processor.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
@@ -7,7 +8,7 @@ import { type CpuidValues, giveCpuid } from '../../register-values.ts';
 import * as Cpuid from '../abi/cpuid.ts';
 import { CpuidFlag } from '../abi/flags.ts';
 import type { KvmCpuidEntry } from '../api/registers.ts';
-import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
+import { type Kvm, kernelFrame } from '../kvm.ts';
 
 const EMULATE = kernelFrame('kvm_emulate_cpuid');
 

@@ -1,6 +1,7 @@
 import { Delivery } from '../../../devices/local-apic/registers.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { ResultFormat } from '../../../hypervisor/journal/exit-entry.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import type { Processor } from '../../../processor/processor.ts';
 import { ACTIVITY } from '../../../processor/state/layout.ts';
 import { type Handler, inFrame, type StageValue, stage } from '../../../stages/stage.ts';
@@ -17,7 +18,7 @@ import {
   returnCodeName,
 } from '../abi/hypercalls.ts';
 import { KvmExit } from '../abi/kvm-run.ts';
-import { type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
+import { type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
 import { guestTsc } from '../paravirtual/clock.ts';
 import type { UserSpace } from '../vm/virtual-machine.ts';
 

@@ -1,7 +1,8 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import type { IoEvent } from '../api/vm.ts';
-import { type ExitOf, kernelFrame } from '../kvm.ts';
+import { kernelFrame } from '../kvm.ts';
 
 type WriteContext = ExitContext<ExitOf<'io'>> | ExitContext<ExitOf<'mmio'>>;
 

@@ -1,10 +1,12 @@
 import { hexOfSize } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
+import { accessPort } from '../../exits/handlers/device-access.ts';
 import { leBytes } from '../../register-values.ts';
 import { IO_DIRECTION, KvmExit } from '../abi/kvm-run.ts';
-import { deviceFrame, type ExitOf, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
+import { deviceFrame, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
 import type { UserSpace } from '../vm/virtual-machine.ts';
 import { signalEvent } from './io-event.ts';
 
@@ -39,7 +41,7 @@ function* emulatePio(kvm: Kvm, context: IoContext): Handler {
     return;
   }
   const value = inKernel
-    ? yield* inFrame(deviceFrame(device, exit.write ? 'write' : 'read', true), access(kvm, context, device))
+    ? yield* inFrame(deviceFrame(device, exit.write ? 'write' : 'read', true), accessPort(kvm.machine, context.exit, device))
     : yield* inFrame(vmmFrame('KVM_EXIT_IO'), exitToVmm(kvm, context, device));
   processor.completeAccess(BigInt(value));
   if (exit.write) context.result('ok');
@@ -68,23 +70,5 @@ function* exitToVmm(kvm: Kvm, context: IoContext, device: string | undefined): H
     yield stage('kvm-io.unclaimed', { port, note: write ? 'nobody listens: dropped' : 'nobody answers: all ones' });
     return 0xffff_ffff >>> (32 - size * 8);
   }
-  return yield* inFrame(deviceFrame(device, write ? 'write' : 'read', false), access(kvm, context, device));
-}
-
-function* access(kvm: Kvm, context: IoContext, device: string): Handler<number> {
-  const { port, size, write, value } = context.exit;
-  const { buses } = kvm.machine;
-  if (write) {
-    yield stage('kvm-io.device-write', { device, port, value: value >>> 0, text: printable(value) });
-    yield* buses.writePortInStages(port, size, value);
-    return 0;
-  }
-  const answer = buses.readPort(port, size);
-  yield stage('kvm-io.device-read', { device, port, value: answer });
-  return answer;
-}
-
-/** The character that a byte is, for consoles. */
-function printable(value: number): string {
-  return value >= 0x20 && value < 0x7f ? `'${String.fromCharCode(value)}'` : '';
+  return yield* inFrame(deviceFrame(device, write ? 'write' : 'read', false), accessPort(kvm.machine, context.exit, device));
 }

@@ -1,11 +1,13 @@
 import { hexOfSize } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
+import { accessMmio } from '../../exits/handlers/device-access.ts';
 import { leBytes, littleEndian } from '../../register-values.ts';
 import { MemoryFlag } from '../abi/flags.ts';
 import { InternalError, KvmExit } from '../abi/kvm-run.ts';
-import { deviceFrame, type ExitOf, giveUp, ioThreadFrame, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
+import { deviceFrame, giveUp, ioThreadFrame, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
 import type { UserSpace } from '../vm/virtual-machine.ts';
 import { signalEvent } from './io-event.ts';
 
@@ -56,7 +58,10 @@ function* emulate(kvm: Kvm, context: MmioContext): Handler {
     return;
   }
   const value = inKernel
-    ? yield* inFrame(deviceFrame(device, exit.write ? 'write' : 'read', true), access(kvm, context, device))
+    ? yield* inFrame(
+        deviceFrame(device, exit.write ? 'write' : 'read', true),
+        accessMmio(kvm.machine, context.exit, context.vcpu, device),
+      )
     : yield* inFrame(vmmFrame('KVM_EXIT_MMIO'), exitToVmm(kvm, context, device));
   processor.completeAccess(value);
   if (exit.write) context.result('ok');
@@ -84,7 +89,7 @@ function* ringDoorbell(kvm: Kvm, context: MmioContext, device: string): Handler 
 
 function* wakeThread(kvm: Kvm, context: MmioContext, device: string): Handler {
   yield stage('kvm-mmio.signal', { by: 1, wakes: 'the VMM’s I/O thread' });
-  yield* inFrame(ioThreadFrame(device), access(kvm, context, device));
+  yield* inFrame(ioThreadFrame(device), accessMmio(kvm.machine, context.exit, context.vcpu, device));
 }
 
 /** KVM_RUN returns to a VMM, which is to fill in what is read. */
@@ -102,20 +107,10 @@ function* exitToVmm(kvm: Kvm, context: MmioContext, device: string | undefined):
   context.record.to = 'device';
   yield stage('kvm-mmio.vmm', { exit_reason: KvmExit.MMIO, phys_addr: gpa, len: size, is_write: write, data: value });
   const name = device ?? 'no device';
-  return yield* inFrame(deviceFrame(name, write ? 'write' : 'read', false), access(kvm, context, name));
-}
-
-function* access(kvm: Kvm, context: MmioContext, device: string): Handler<bigint> {
-  const { exit, processor } = context;
-  const { buses } = kvm.machine;
-  if (exit.write) {
-    yield stage('kvm-mmio.device-write', { device, gpa: exit.gpa, value: exit.value });
-    yield* buses.writeMmioInStages(processor.index, exit.gpa, exit.size, exit.value);
-    return 0n;
-  }
-  const answer = buses.readMmio(processor.index, exit.gpa, exit.size);
-  yield stage('kvm-mmio.device-read', { device, gpa: exit.gpa, value: answer });
-  return answer;
+  return yield* inFrame(
+    deviceFrame(name, write ? 'write' : 'read', false),
+    accessMmio(kvm.machine, context.exit, context.vcpu, name),
+  );
 }
 
 /** The emulator can't run code from where no memory is: KVM gives up on the virtual machine. */

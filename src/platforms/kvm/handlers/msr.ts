@@ -1,5 +1,6 @@
 import { hexOf } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import {
@@ -13,7 +14,7 @@ import {
 import { giveMsr } from '../../register-values.ts';
 import { MsrExitReason } from '../abi/flags.ts';
 import { KvmExit } from '../abi/kvm-run.ts';
-import { type ExitOf, type Kvm, kernelFrame } from '../kvm.ts';
+import { type Kvm, kernelFrame } from '../kvm.ts';
 import { updateSystemTime } from '../paravirtual/clock.ts';
 import { isKvmMsr, readKvmMsr, writeKvmMsr } from '../paravirtual/msrs.ts';
 

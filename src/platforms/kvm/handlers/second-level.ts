@@ -1,11 +1,12 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { forbiddenAccessEnd } from '../../../hypervisor/partition/ends.ts';
 import { describeResolution, resolveViolation } from '../../../hypervisor/second-level/resolve.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { hex } from '../../../x86/address.ts';
 import { InternalError, KvmExit } from '../abi/kvm-run.ts';
 import type { RunExit } from '../api/run.ts';
-import { type ExitOf, giveUp as giveUpOn, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
+import { giveUp as giveUpOn, type Kvm, kernelFrame, vmmFrame } from '../kvm.ts';
 import { canFaultAsynchronously, faultAsynchronously, PAGE_READ_TICKS, waitForPage } from '../paravirtual/async-pf.ts';
 
 type ViolationContext = ExitContext<ExitOf<'second-level-violation'>>;
@@ -82,12 +83,4 @@ function exitOf({ reason, gpa }: ViolationContext['exit'] | MisconfigurationCont
   if (reason === 'second-level-misconfiguration')
     return { reason: KvmExit.INTERNAL_ERROR, suberror: InternalError.UNEXPECTED_EXIT, data: [] };
   return { reason: KvmExit.MEMORY_FAULT, flags: 0n, gpa: gpa & ~0xfffn, size: 0x1000n };
-}
-
-/** The page-modification log is full: its addresses go into the dirty bitmap. */
-export function* handleFullLog(kvm: Kvm, context: ExitContext<ExitOf<'dirty-log'>>): Handler {
-  yield stage('kvm-second-level.log-full', { gpa: context.exit.gpa });
-  const count = kvm.machine.dirtyLog.drain(context.vcpu);
-  context.result(`${count} pages logged, then ${hex(context.exit.gpa)}`);
-  yield stage('kvm-second-level.log-drained', { count });
 }

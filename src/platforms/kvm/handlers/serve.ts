@@ -1,30 +1,25 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { VmExit } from '../../../processor/exit.ts';
 import type { Handler } from '../../../stages/stage.ts';
-import { isTrap, type Kvm } from '../kvm.ts';
-import { handleApicAccess } from './apic.ts';
-import { handleControlRegister } from './control-register.ts';
+import { handleControlRegister } from '../../exits/handlers/control-register.ts';
+import { handleApicAccess } from '../../exits/handlers/local-apic-page.ts';
+import { goOn, servePlain } from '../../exits/handlers/plain.ts';
+import { handleFullLog, handlePreemptionTimer } from '../../exits/handlers/processor-services.ts';
+import { isPlain, isTrap } from '../../exits/plain-exits.ts';
+import { type Kvm, kernelFrame } from '../kvm.ts';
 import { handleCpuid } from './cpuid.ts';
+import { handleFailedEntry, unexpectedExit } from './give-up.ts';
 import { handleHalt } from './halt.ts';
 import { handleHypercall } from './hypercall.ts';
 import { handleInterruptWindow, handleTprBelowThreshold } from './interrupt-window.ts';
 import { handleIo } from './io.ts';
 import { handleMmio } from './mmio.ts';
 import { handleRdmsr, handleWrmsr } from './msr.ts';
-import { handleFullLog, handleMisconfiguration, handleViolation } from './second-level.ts';
-import {
-  goOn,
-  handleFailedEntry,
-  handlePreemptionTimer,
-  performAsHardware,
-  refuseInstruction,
-  treatAsNop,
-  unexpectedExit,
-} from './simple.ts';
+import { handleMisconfiguration, handleViolation } from './second-level.ts';
 import { handleTripleFault } from './triple-fault.ts';
 
-/** Instructions that only leave where somebody wants to see them. */
-const GUESTS_OWN: ReadonlySet<string> = new Set(['rdrand', 'rdseed', 'iret', 'int', 'icebp']);
+const READ_APIC = kernelFrame('apic_mmio_read');
+const WRITE_APIC = kernelFrame('apic_mmio_write');
 
 /** The handler of an exit, by its reason. */
 export function serve(kvm: Kvm, context: ExitContext): Handler {
@@ -40,13 +35,13 @@ export function serve(kvm: Kvm, context: ExitContext): Handler {
     case 'mmio':
       return handleMmio(kvm, of(exit));
     case 'apic':
-      return handleApicAccess(kvm, of(exit));
+      return handleApicAccess(kvm.apic(context.vcpu), exit.write ? WRITE_APIC : READ_APIC, of(exit));
     case 'second-level-violation':
       return handleViolation(kvm, of(exit));
     case 'second-level-misconfiguration':
       return handleMisconfiguration(kvm, of(exit));
     case 'dirty-log':
-      return handleFullLog(kvm, of(exit));
+      return handleFullLog(kvm.machine, of(exit));
     case 'msr-read':
       return handleRdmsr(kvm, of(exit));
     case 'msr-write':
@@ -60,33 +55,14 @@ export function serve(kvm: Kvm, context: ExitContext): Handler {
     case 'triple-fault':
       return handleTripleFault(kvm, of(exit));
     case 'cr':
-      // kvm-amd keeps no shadow of CR4: the guest's reads leave too.
-      return exit.access === 'mov-from' || exit.access === 'smsw' ? performAsHardware(context) : handleControlRegister(of(exit));
-    case 'dr':
-    case 'rdpmc':
-    case 'xsetbv':
-    case 'wbinvd':
-    case 'invlpg':
-    case 'pause':
-    case 'task-switch':
-    case 'rdtsc':
-    case 'descriptor-table':
-      return performAsHardware(context);
+      return isPlain(exit) ? servePlain(context) : handleControlRegister(kernelFrame(`kvm_set_cr${exit.register}`), of(exit));
     case 'tpr':
       return handleTprBelowThreshold(kvm, context);
     case 'preemption-timer':
-      return handlePreemptionTimer(kvm, context);
-    case 'monitor-trap':
-      return goOn(context);
+      return handlePreemptionTimer(kvm.machine, context);
     case 'vm-entry-failure':
       return handleFailedEntry(kvm, of(exit));
-    case 'monitor':
-    case 'mwait':
-      return treatAsNop(context);
-    case 'vmx':
-    case 'svm':
-      return GUESTS_OWN.has(exit.instruction) ? performAsHardware(context) : refuseInstruction(context);
     default:
-      return unexpectedExit(kvm, context);
+      return isPlain(exit) ? servePlain(context) : unexpectedExit(kvm, context);
   }
 }

@@ -1,9 +1,10 @@
 import { describeFault } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import { tripleFaultEnd } from '../../../hypervisor/partition/ends.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { KvmExit } from '../abi/kvm-run.ts';
-import { type ExitOf, giveUp, type Kvm, vmmFrame } from '../kvm.ts';
+import { giveUp, type Kvm, vmmFrame } from '../kvm.ts';
 
 /** Triple fault (VMX reason 2, SVM 0x7F): KVM_RUN returns with KVM_EXIT_SHUTDOWN, and the VMM ends the machine. */
 export function* handleTripleFault(kvm: Kvm, context: ExitContext<ExitOf<'triple-fault'>>): Handler {

@@ -1,12 +1,13 @@
 import { Delivery } from '../../../devices/local-apic/registers.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
 import type { Processor } from '../../../processor/processor.ts';
 import { Flag } from '../../../processor/state/cpu-state.ts';
 import { INTERRUPTIBILITY } from '../../../processor/state/layout.ts';
 import { isRam, readWord, writeBytes } from '../../guest-memory.ts';
 import { AsyncPf, AsyncPfArea, PAGE_NOT_PRESENT } from '../abi/msrs.ts';
-import type { ExitOf, Kvm } from '../kvm.ts';
+import type { Kvm } from '../kvm.ts';
 
 /** Guest time in which the host's disk gives a page. */
 export const PAGE_READ_TICKS = 100_000n;
