@@ -243,7 +243,10 @@ export const HYPERCALL_REFERENCE: readonly HypercallRow[] = [
     input: 'partition:8 device:8 entrySource:4 :4 entryAddress:4 entryData:4 :8 vector:4 targetFlags:4 processorMask:8',
     variable: true,
   }),
-  unserved(0x8b, 'NotifyPortRingEmpty', "says that a port's ring is empty", CPUS),
+  row(0x8b, 'NotifyPortRingEmpty', "says that the vCPU has emptied a source's event ring", {
+    privilege: Privilege.CREATE_PORT,
+    input: 'source:4 :4',
+  }),
   unserved(0x8d, 'ScrubPartition', 'resets a partition for another use', CREATE),
   unserved(0x90, 'ModifySparseGpaPageHostVisibility', 'shares pages of an isolated partition', CREATE),
   row(0x91, 'RegisterInterceptResult', 'what an intercept gives from now on', {

@@ -5,7 +5,7 @@ export const SOURCES = 16;
 
 export const SYNIC_VERSION = 1n;
 
-/** Bit 0 of SCONTROL; as `PAGE_ENABLED` of SIEFP and SIMP. */
+/** Bit 0 of SCONTROL; as `PAGE_ENABLED` of SIEFP, SIMP and SIRBP. */
 export const ENABLED = 1n;
 
 /** Fields of a SINT register. */
@@ -33,9 +33,16 @@ export const MESSAGE_PENDING = 1;
 
 /** Of the types of messages that the hypervisor itself sends; those that guests send have it clear. */
 export const HYPERVISOR_TYPES = 0x8000_0000;
-export const MessageType = { NONE: 0, TIMER_EXPIRED: 0x8000_0010 } as const;
+export const MessageType = { NONE: 0, TIMER_EXPIRED: 0x8000_0010, SINT_INTERCEPT: 0x8000_0061 } as const;
 
 export const EVENT_FLAGS = SLOT_SIZE * 8;
+
+/**
+ * Offsets in the ring of a source, 256 bytes of the event ring page (Linux, hv_synic_event_ring): a byte that says that the reader needs no
+ * interrupt, one that says that more waits than there was room for, and numbers of ports, each of 32 bits and 0 where there is none.
+ */
+export const Ring = { SIGNAL_MASKED: 0, FULL: 1, ENTRIES: 4 } as const;
+export const RING_ENTRIES = 63;
 
 /** A port or a message for whichever virtual processor takes it. */
 export const ANY_VP = 0xffff_ffff;

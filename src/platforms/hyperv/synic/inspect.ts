@@ -18,6 +18,7 @@ export function inspectSynic(vcpu: number, synic: VpSynic, timers: readonly Synt
       { name: 'SCONTROL', value: hex(synic.scontrol), detail: synic.enabled ? 'on' : 'off', set: set(Msr.SCONTROL) },
       { ...pageNode('SIMP', synic.simp, 'message page'), set: set(Msr.SIMP) },
       { ...pageNode('SIEFP', synic.siefp, 'event flags page'), set: set(Msr.SIEFP) },
+      { ...pageNode('SIRBP', synic.sirbp, 'event ring page'), set: set(Msr.SIRBP) },
       ...sources.map((source) => sourceNode(synic, source)),
       ...timers.map((timer) => timerNode(timer, now)),
     ],
@@ -62,6 +63,7 @@ function sourceNode(synic: VpSynic, source: number): InspectNode {
         detail: `${flags.length} of ${EVENT_FLAGS}`,
         ...placeIn(synic.siefp, source),
       },
+      ...ringNode(synic, source),
     ],
   };
 }
@@ -86,6 +88,22 @@ function slotNode(synic: VpSynic, source: number): InspectNode {
     detail: type === 0 ? undefined : `${payloadSize} bytes from ${hex(sender)}${pending}`,
     ...placeIn(synic.simp, source),
   };
+}
+
+/** The ports in a source's event ring, where the page is on. */
+function ringNode(synic: VpSynic, source: number): readonly InspectNode[] {
+  const ring = synic.ring(source);
+  if (!ring || (synic.sirbp & PAGE_ENABLED) === 0n) return [];
+  const { ports, waits, isSignalMasked } = ring;
+  const parts = [isSignalMasked ? 'signal masked' : undefined, waits > 0 ? `full, ${waits} ports wait` : undefined];
+  return [
+    {
+      name: 'event ring',
+      value: ports.length === 0 ? 'empty' : `port ${ports.join(', ')}`,
+      detail: parts.filter(Boolean).join(', ') || undefined,
+      ...placeIn(synic.sirbp, source),
+    },
+  ];
 }
 
 /** Where a source's part of a page lies, if the page is on. */
@@ -135,5 +153,6 @@ function describeTimer(timer: SyntheticTimer): string {
 
 /** `HvMessageTimerExpired`; the number of a type that a guest has chosen. */
 function nameOfType(type: number): string {
+  if (type === MessageType.SINT_INTERCEPT) return 'HvMessageTypeSynicSintIntercept';
   return type === MessageType.TIMER_EXPIRED ? 'HvMessageTimerExpired' : interceptMessageName(type);
 }

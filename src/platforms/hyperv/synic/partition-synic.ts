@@ -22,7 +22,7 @@ export class PartitionSynic implements Synic {
   private readonly ownBuffers: readonly (readonly MessageBuffers[])[];
   private readonly roomListeners: ((vcpu: number, source: number) => void)[] = [];
 
-  constructor(hyperv: Pick<Hyperv, 'machine' | 'vendor' | 'overlays' | 'referenceTime'>) {
+  constructor(hyperv: Pick<Hyperv, 'machine' | 'vendor' | 'partitionId' | 'overlays' | 'referenceTime'>) {
     const { machine, overlays } = hyperv;
     const { localApics } = machine.devices;
     this.vps = localApics.map(
@@ -30,6 +30,8 @@ export class PartitionSynic implements Synic {
         new VpSynic({
           messages: overlays.make(`message page of vCPU ${vcpu}`, { writable: true }),
           events: overlays.make(`event flags page of vCPU ${vcpu}`, { writable: true }),
+          rings: overlays.make(`event ring page of vCPU ${vcpu}`, { writable: true }),
+          partitionId: hyperv.partitionId,
           interrupt: (vector) => {
             apic.accept(Delivery.FIXED, vector, false);
             // It may come from another partition.
@@ -86,6 +88,23 @@ export class PartitionSynic implements Synic {
     const index = vcpu === ANY_VP ? this.vps.findIndex((vp) => vp.takesEvents && !vp.isMasked(source)) : vcpu;
     const vp = this.vps[index];
     return vp ? vp.signal(source, flag) : HvStatus.INVALID_VP_INDEX;
+  }
+
+  tell(vcpu: number, source: number, port: number): number {
+    if (source >= SOURCES) return HvStatus.INVALID_PARAMETER;
+    if (vcpu !== ANY_VP) return this.vps[vcpu]?.tell(source, port) ?? HvStatus.INVALID_VP_INDEX;
+    const vp = this.vps.find((each) => each.takesPorts && !each.isMasked(source));
+    return vp ? vp.tell(source, port) : HvStatus.INVALID_SYNIC_STATE;
+  }
+  ringEmptied(vcpu: number, source: number): number {
+    if (source >= SOURCES) return HvStatus.INVALID_PARAMETER;
+    return this.vps[vcpu]?.ringEmptied(source) ?? HvStatus.INVALID_VP_INDEX;
+  }
+  waitsForRing(vcpu: number, source: number): number {
+    return this.vps[vcpu]?.ring(source)?.waits ?? 0;
+  }
+  forgetPort(port: number): void {
+    for (const vp of this.vps) vp.forgetPort(port);
   }
 
   /** Interrupts as a source says, with neither a message nor an event. */

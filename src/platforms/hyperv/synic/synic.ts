@@ -23,6 +23,17 @@ export interface Synic {
    * source is masked.
    */
   signal(vcpu: number, source: number, flag: number): number;
+  /**
+   * Writes the number of a port into the event ring of an interrupt source of a vCPU, and remembers it where there is no room. Gives a
+   * status: INVALID_SYNIC_STATE where the ring's page is off or the source is masked.
+   */
+  tell(vcpu: number, source: number, port: number): number;
+  /** A vCPU has emptied that ring: ports that had no room go in. Gives a status, as `tell` does. */
+  ringEmptied(vcpu: number, source: number): number;
+  /** How many ports wait for room there. */
+  waitsForRing(vcpu: number, source: number): number;
+  /** A port is there no more: it waits for no ring. */
+  forgetPort(port: number): void;
   /** Takes back the messages in these buffers that are still queued. */
   withdraw(buffers: MessageBuffers): void;
   /** Calls back when a message without a port has left the queue of a source: who was told INSUFFICIENT_BUFFERS may try again. */

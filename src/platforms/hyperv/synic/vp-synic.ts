@@ -2,14 +2,18 @@ import { PAGE_ADDRESS, PAGE_ENABLED } from '../abi/msrs.ts';
 import { HvStatus } from '../abi/status.ts';
 import * as Abi from '../abi/synic.ts';
 import type { OverlayPage } from '../overlay/overlays.ts';
-import type { MessageBuffers, QueuedMessage } from './message-queue.ts';
+import { EventRing } from './event-ring.ts';
+import { MessageBuffers, type QueuedMessage } from './message-queue.ts';
 import type { SynicMessage } from './synic.ts';
 
 /** What a virtual processor's SynIC is given. */
 export interface VpSynicWorld {
-  /** The message page (SIM) and the event flags page (SIEF). */
+  /** The message page (SIM), the event flags page (SIEF) and the event ring page (SIRB). */
   readonly messages: OverlayPage;
   readonly events: OverlayPage;
+  readonly rings: OverlayPage;
+  /** The partition, as the sender of what its own SynIC tells it. */
+  readonly partitionId: bigint;
   /** An edge-triggered interrupt for the virtual processor's local APIC, which may be off. */
   interrupt(vector: number): void;
 }
@@ -28,13 +32,17 @@ export class VpSynic {
   scontrol = 0n;
   private siefpValue = 0n;
   private simpValue = 0n;
-  sirbp = 0n;
+  private sirbpValue = 0n;
   private readonly sints = new BigUint64Array(Abi.SOURCES);
   /** Vectors of sources with AutoEOI that aren't masked: each interrupt asks. */
   private readonly autoEoi = new Set<number>();
   private readonly queues: QueuedMessage[][] = Array.from({ length: Abi.SOURCES }, () => []);
+  private readonly eventRings: readonly EventRing[];
+  /** For the messages of sources whose interrupts are intercepts: one each, since one more would say no more. */
+  private readonly intercepts = Array.from({ length: Abi.SOURCES }, () => new MessageBuffers(1));
 
   constructor(private readonly world: VpSynicWorld) {
+    this.eventRings = Array.from({ length: Abi.SOURCES }, (_, source) => new EventRing(world.rings, source));
     this.reset();
   }
 
@@ -42,7 +50,8 @@ export class VpSynic {
     this.scontrol = 0n;
     this.siefpValue = 0n;
     this.simpValue = 0n;
-    this.sirbp = 0n;
+    this.sirbpValue = 0n;
+    for (const ring of this.eventRings) ring.restart();
     this.sints.fill(Abi.SINT_AT_RESET);
     this.autoEoi.clear();
     for (const queue of this.queues) for (const { buffers } of queue.splice(0)) buffers.release();
@@ -63,6 +72,16 @@ export class VpSynic {
   set simp(value: bigint) {
     this.simpValue = value;
     place(this.world.messages, value);
+  }
+  get sirbp(): bigint {
+    return this.sirbpValue;
+  }
+  set sirbp(value: bigint) {
+    const wasOff = (this.sirbpValue & PAGE_ENABLED) === 0n;
+    this.sirbpValue = value;
+    place(this.world.rings, value);
+    // Its reader begins at the first entry.
+    if (wasOff) for (const ring of this.eventRings) ring.restart();
   }
 
   sint(source: number): bigint {
@@ -87,6 +106,10 @@ export class VpSynic {
   get takesEvents(): boolean {
     return this.enabled && (this.siefpValue & PAGE_ENABLED) !== 0n;
   }
+  /** Numbers of ports can be directed to it. */
+  get takesPorts(): boolean {
+    return this.enabled && (this.sirbpValue & PAGE_ENABLED) !== 0n;
+  }
   /** A masked source that is polled counts as one that isn't masked. */
   isMasked(source: number): boolean {
     return (this.sint(source) & (Abi.Sint.MASKED | Abi.Sint.POLLING)) === Abi.Sint.MASKED;
@@ -104,7 +127,19 @@ export class VpSynic {
   /** Interrupts as the source says; a masked or polled one doesn't, and its interrupt is lost. */
   interrupt(source: number): void {
     const sint = this.sint(source);
-    if ((sint & (Abi.Sint.MASKED | Abi.Sint.POLLING)) === 0n) this.world.interrupt(Number(sint & Abi.Sint.VECTOR));
+    if ((sint & (Abi.Sint.MASKED | Abi.Sint.POLLING)) !== 0n) return;
+    // Source 0 is where intercepts arrive.
+    if ((sint & Abi.Sint.AS_INTERCEPT) !== 0n && source !== 0) this.interceptSource(source);
+    else this.world.interrupt(Number(sint & Abi.Sint.VECTOR));
+  }
+
+  /** A message at source 0 instead of an interrupt, with the number of the source (Linux, hv_notification_message_payload). */
+  private interceptSource(source: number): void {
+    const buffers = this.intercepts[source];
+    if (!buffers || !this.takesMessages || !buffers.take()) return;
+    const type = Abi.MessageType.SINT_INTERCEPT;
+    const message = { type, sender: this.world.partitionId, payload: Uint8Array.of(source, 0, 0, 0) };
+    this.enqueue(0, { type, message: () => message, buffers });
   }
 
   // --- messages ------------------------------------------------------------------------------------------------------
@@ -208,6 +243,34 @@ export class VpSynic {
     return Array.from({ length: Abi.EVENT_FLAGS }, (_, flag) => flag).filter(
       (flag) => ((bytes[flag >> 3] ?? 0) >> (flag & 7)) & 1,
     );
+  }
+
+  // --- event rings ---------------------------------------------------------------------------------------------------
+
+  /** Writes the number of a port into a source's ring, or remembers it until there is room. Gives a status. */
+  tell(source: number, port: number): number {
+    const ring = this.eventRings[source];
+    if (!ring || !this.takesPorts || this.isMasked(source)) return HvStatus.INVALID_SYNIC_STATE;
+    if (ring.tell(port)) this.interrupt(source);
+    return HvStatus.SUCCESS;
+  }
+
+  /** The guest has emptied a source's ring: what waits goes in. Gives a status. */
+  ringEmptied(source: number): number {
+    const ring = this.eventRings[source];
+    if (!ring || !this.takesPorts) return HvStatus.INVALID_SYNIC_STATE;
+    if (ring.refill()) this.interrupt(source);
+    return HvStatus.SUCCESS;
+  }
+
+  /** A port is there no more. */
+  forgetPort(port: number): void {
+    for (const ring of this.eventRings) ring.forget(port);
+  }
+
+  /** A source's ring. */
+  ring(source: number): EventRing | undefined {
+    return this.eventRings[source];
   }
 }
 

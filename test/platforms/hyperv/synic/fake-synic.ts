@@ -5,6 +5,9 @@ import { VpSynic } from '../../../../src/platforms/hyperv/synic/vp-synic.ts';
 const PAGE = 4096;
 export const MESSAGES = 0x1000n;
 export const EVENTS = 0x2000n;
+export const RINGS = 0x3000n;
+/** The partition that it is of. */
+export const PARTITION = 9n;
 /** Of source 2. */
 export const VECTOR = 0x50n;
 
@@ -37,10 +40,25 @@ export function synic(set: { scontrol?: bigint; sint2?: bigint } = {}) {
   const interrupts: number[] = [];
   const messages = overlay('messages');
   const events = overlay('events');
-  const vp = new VpSynic({ messages, events, interrupt: (vector) => interrupts.push(vector) });
+  const rings = overlay('rings');
+  const vp = new VpSynic({
+    messages,
+    events,
+    rings,
+    partitionId: PARTITION,
+    interrupt: (vector) => interrupts.push(vector),
+  });
   vp.simp = MESSAGES | ENABLED;
   vp.siefp = EVENTS | ENABLED;
   vp.scontrol = set.scontrol ?? ENABLED;
   vp.setSint(2, set.sint2 ?? VECTOR);
-  return { vp, interrupts, messages, events, slot: messages.bytes.subarray(512, 768), flags: events.bytes.subarray(512, 768) };
+  return {
+    vp,
+    interrupts,
+    messages,
+    events,
+    rings,
+    slot: messages.bytes.subarray(512, 768),
+    flags: events.bytes.subarray(512, 768),
+  };
 }

@@ -35,6 +35,7 @@ test('a debugger sees registers, slots, queues, event flags and timers of a SynI
     '  SCONTROL: 0x1 | on',
     '  SIMP: 0x1001 | message page at 0x1000',
     '  SIEFP: 0x2001 | event flags page at 0x2000',
+    '  SIRBP: 0x0 | no event ring page',
     '  SINT2: 0x20050 | vector 0x50, AutoEOI',
     '    message slot: message type 0x1 | 8 bytes from 0x7, more pending',
     '    queue: 1',

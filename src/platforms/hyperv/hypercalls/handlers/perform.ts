@@ -32,6 +32,7 @@ import { initializePartition } from './initialize-partition.ts';
 import { installIntercept } from './install-intercept.ts';
 import { mapGpaPages } from './map-gpa-pages.ts';
 import { notifyLongSpinWait } from './notify-long-spin-wait.ts';
+import { notifyPortRingEmpty } from './notify-port-ring-empty.ts';
 import { outputDebugCharacter } from './output-debug-character.ts';
 import { postMessage } from './post-message.ts';
 import { queryCapabilities } from './query-capabilities.ts';
@@ -131,6 +132,8 @@ export function* perform(hyperv: Hyperv, call: HypercallCall): Handler<number> {
     case CallCode.REGISTER_INTERCEPT_RESULT:
     case CallCode.UNREGISTER_INTERCEPT_RESULT:
       return yield* registerInterceptResult(hyperv, call);
+    case CallCode.NOTIFY_PORT_RING_EMPTY:
+      return yield* notifyPortRingEmpty(hyperv, call);
     case CallCode.ASSERT_VIRTUAL_INTERRUPT:
       return yield* assertVirtualInterrupt(hyperv, call);
     case CallCode.CREATE_PORT:
