@@ -25,6 +25,7 @@ import { ChildPartitions, type MakeRunning } from './partitions/children.ts';
 import { withIntercepts } from './partitions/derived-intercepts.ts';
 import { VpSuspension } from './partitions/suspension.ts';
 import { Connections } from './synic/connections.ts';
+import { Doorbells } from './synic/doorbells.ts';
 import { PartitionSynic } from './synic/partition-synic.ts';
 import { Ports } from './synic/ports.ts';
 import { HypervTestDevice } from './test-device.ts';
@@ -76,6 +77,7 @@ export class HypervPlatform implements Platform, Hyperv {
   private readonly own: UsualMsrs;
   readonly synic: PartitionSynic;
   readonly connections = new Connections();
+  readonly doorbells: Doorbells;
   readonly ports = new Ports();
   /** The parent partition's end of the bus that its devices are on. */
   readonly vmbus: VmbusServer;
@@ -99,6 +101,7 @@ export class HypervPlatform implements Platform, Hyperv {
   ) {
     const { partitionId, startSeconds, intercepts = [], privileges, parent, makesChildren, vsps, testDevice = false } = options;
     this.parent = parent;
+    this.doorbells = new Doorbells(parent?.child.pages);
     this.partitionId = partitionId;
     this.startSeconds = startSeconds;
     this.privileges = privileges ?? privilegesOf(machine.door.grant.privileges);
@@ -265,6 +268,7 @@ export class HypervPlatform implements Platform, Hyperv {
         },
         this.overlays.inspect(),
         this.ports.inspect(),
+        ...(this.doorbells.canBe ? [this.doorbells.inspect()] : []),
         ...(this.testDevice ? [this.testDevice.inspect()] : []),
         this.integration.inspect(),
         this.children.inspect(),

@@ -9,6 +9,7 @@ import type { ChildPartition } from './partitions/child-partition.ts';
 import type { ChildPartitions } from './partitions/children.ts';
 import type { VpSuspension } from './partitions/suspension.ts';
 import type { Connections } from './synic/connections.ts';
+import type { Doorbells } from './synic/doorbells.ts';
 import type { Ports } from './synic/ports.ts';
 import type { Synic } from './synic/synic.ts';
 
@@ -37,6 +38,8 @@ export interface Hyperv {
   readonly debugger: DebuggerLine;
   readonly synic: Synic;
   readonly connections: Connections;
+  /** Writes of the partition that tell its parent of a port. */
+  readonly doorbells: Doorbells;
   /** Where others post messages and signal events to the partition. */
   readonly ports: Ports;
   /** Who the guest says that it is (abi/guest-os-id.ts); 0 until it does. */

@@ -191,7 +191,8 @@ export const HYPERCALL_REFERENCE: readonly HypercallRow[] = [
   }),
   row(0x5b, 'DisconnectPort', 'takes a connection from a partition', {
     privilege: Privilege.CONNECT_PORT,
-    input: 'partition:8 connection:4 :4',
+    // Bit 0 of the flags: it leads to a doorbell (Linux, hv_input_disconnect_port).
+    input: 'partition:8 connection:4 flags:4',
   }),
   row(0x5c, 'PostMessage', 'posts a message to a connection', {
     privilege: Privilege.POST_MESSAGES,

@@ -53,6 +53,11 @@ export const BUFFERS_PER_PORT = 16;
 /** Types of ports (HV_PORT_TYPE). */
 export const PortType = { MESSAGE: 1, EVENT: 2, MONITOR: 3, DOORBELL: 4 } as const;
 
+/** Flags of a connection to a doorbell (HV_DOORBELL_FLAG_*): the size of the writes that ring it, and whether they may have any value. */
+export const DoorbellFlag = { SIZE: 7n, ANY_VALUE: 0x8000_0000n } as const;
+/** Bytes of a write by the flags' size; 0: any number. */
+export const DOORBELL_SIZES = [0, 1, 2, 4, 8] as const;
+
 /** Numbers of ports and connections have 24 bits; the others must be 0. */
 export const ID_BITS = 24;
 

@@ -9,6 +9,7 @@ import { isPlain, isTrap } from '../../exits/plain-exits.ts';
 import { type Hyperv, hypervisorFrame } from '../hyperv.ts';
 import { concernsParent } from '../partitions/concerns-parent.ts';
 import { handleCpuid } from './cpuid.ts';
+import { handleDoorbell } from './doorbell.ts';
 import { handleFailedEntry, handleTripleFault, unexpectedExit } from './give-up.ts';
 import { tellParent } from './guest-parent.ts';
 import { handleHypercall } from './hypercall.ts';
@@ -24,6 +25,10 @@ export function serve(hyperv: Hyperv, context: ExitContext): Handler {
   const { exit } = context;
   if (isTrap(exit)) return goOn(context);
   const { parent } = hyperv;
+  if (parent && exit.reason === 'mmio' && exit.write) {
+    const doorbell = hyperv.doorbells.find(exit.gpa, exit.size, exit.value);
+    if (doorbell) return handleDoorbell(hyperv, parent, context as ExitContext<typeof exit>, doorbell);
+  }
   if (parent && concernsParent(parent, exit)) return tellParent(hyperv, parent, context);
   /** The same context, known to be for an exit of this reason. */
   const of = <Exit extends VmExit>(_narrow: Exit) => context as ExitContext<Exit>;

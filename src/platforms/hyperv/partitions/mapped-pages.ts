@@ -28,6 +28,10 @@ export class MappedPages {
   private readonly sources = new Map<bigint, bigint>();
   /** The child's page number by the parent's. */
   private readonly targets = new Map<bigint, bigint>();
+  /** What the child may do with a page: map flags, by its number. */
+  private readonly flags = new Map<bigint, number>();
+  /** Numbers of the child's pages that are as if nothing were mapped there. */
+  private readonly hidden = new Set<bigint>();
   /** Changes when a page is mapped or unmapped. */
   version = 0;
   /** Second-level tables that were paid for, by what they map. */
@@ -70,8 +74,26 @@ export class MappedPages {
       this.unmap(page);
       this.move(page, source, maps);
     }
-    this.allow(gpa, flags, maps.own);
+    this.flags.set(page, flags);
+    if (this.hidden.has(page)) maps.own.takeAway(gpa, BigInt(PAGE));
+    else this.allow(gpa, flags, maps.own);
     return undefined;
+  }
+
+  /** Has accesses of the child to a page leave as if nothing were mapped there. What is mapped stays, and its parent reaches it. */
+  hide(page: bigint): void {
+    this.hidden.add(page);
+    if (this.sources.has(page)) this.maps?.own.takeAway(page << PAGE_BITS, BigInt(PAGE));
+  }
+
+  /** Undoes {@link hide}. */
+  show(page: bigint): void {
+    this.hidden.delete(page);
+    const { maps } = this;
+    if (!maps || !this.sources.has(page)) return;
+    const gpa = page << PAGE_BITS;
+    maps.own.deflate(gpa, BigInt(PAGE));
+    this.allow(gpa, this.flags.get(page) ?? 0, maps.own);
   }
 
   private problemOfSource(source: bigint): string | undefined {
@@ -134,6 +156,7 @@ export class MappedPages {
     maps.parents.deflate(home, BigInt(PAGE));
     maps.parents.memory.write(home, contents);
     this.sources.delete(page);
+    this.flags.delete(page);
     this.targets.delete(source);
     this.version++;
   }
@@ -156,6 +179,7 @@ export class MappedPages {
     for (const source of this.sources.values()) memory.setLent(source << PAGE_BITS, undefined);
     this.sources.clear();
     this.targets.clear();
+    this.flags.clear();
     this.tables.clear();
   }
 }

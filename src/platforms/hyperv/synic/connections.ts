@@ -7,8 +7,14 @@ export interface PostedMessage {
   readonly payload: Uint8Array;
 }
 
+/** What every connection may have. */
+export interface Connection {
+  /** It was disconnected, or its partition is there no more. */
+  disconnected?(): void;
+}
+
 /** What is at the other end of a connection for messages: a port of another partition, or of the parent's virtualization stack. */
-export interface MessageTarget {
+export interface MessageTarget extends Connection {
   readonly kind: 'message';
   /** Who of the parent partition takes it, for the journal: `vmbusr.sys`. Missing where the hypervisor does. */
   readonly server?: string;
@@ -18,7 +24,7 @@ export interface MessageTarget {
 }
 
 /** The same for events (HvCallSignalEvent). */
-export interface EventTarget {
+export interface EventTarget extends Connection {
   readonly kind: 'event';
   /** Who of the parent partition takes it, for the journal: `vmswitch.sys netvsp`. Missing where the hypervisor does. */
   readonly server?: string;
@@ -27,7 +33,12 @@ export interface EventTarget {
   signalInStages(flag: number): Handler<number>;
 }
 
-export type ConnectionTarget = MessageTarget | EventTarget;
+/** What nobody can post or signal to: writes of the partition are its use. */
+export interface PassiveTarget extends Connection {
+  readonly kind: 'doorbell' | 'monitor';
+}
+
+export type ConnectionTarget = MessageTarget | EventTarget | PassiveTarget;
 
 /** Connections that a guest can make; what is offered over the VMBus needs far fewer. */
 const MOST_CONNECTIONS = 4096;
@@ -49,12 +60,15 @@ export class Connections {
     return this.targets.size >= MOST_CONNECTIONS;
   }
   disconnect(id: number): boolean {
-    return this.targets.delete(id);
+    const target = this.targets.get(id);
+    this.targets.delete(id);
+    target?.disconnected?.();
+    return target !== undefined;
   }
   get all(): ReadonlyMap<number, ConnectionTarget> {
     return this.targets;
   }
   clear(): void {
-    this.targets.clear();
+    for (const id of [...this.targets.keys()]) this.disconnect(id);
   }
 }

@@ -5,8 +5,12 @@ import { HvStatus } from '../abi/status.ts';
 import { ANY_VP, BUFFERS_PER_PORT } from '../abi/synic.ts';
 import { type Hyperv, hypervisorFrame } from '../hyperv.ts';
 import type { EventTarget, MessageTarget, PostedMessage } from './connections.ts';
-import { deliverMessage as deliverMessageAtOnce, setFlag as setFlagAtOnce } from './generated/deliver.ts';
-import { deliverMessage, setFlag } from './handlers/deliver.ts';
+import {
+  deliverMessage as deliverMessageAtOnce,
+  setFlag as setFlagAtOnce,
+  tellOfPort as tellOfPortAtOnce,
+} from './generated/deliver.ts';
+import { deliverMessage, setFlag, tellOfPort } from './handlers/deliver.ts';
 import { MessageBuffers } from './message-queue.ts';
 import type { PortInformation } from './port-information.ts';
 
@@ -18,8 +22,10 @@ export type PortInformationOf<Kind extends PortInformation['kind']> = Extract<Po
 
 /** What ports of all kinds have. */
 abstract class BasePort<Kind extends PortInformation['kind']> {
-  /** It was deleted: its connections, while they remain, are useless. */
+  /** It was deleted: its connection, while it remains, is useless. */
   isDeleted = false;
+  /** A port has one connection at most. */
+  isConnected = false;
 
   constructor(
     readonly owner: PortOwner,
@@ -32,6 +38,10 @@ abstract class BasePort<Kind extends PortInformation['kind']> {
 
   delete(): void {
     this.isDeleted = true;
+  }
+
+  disconnected(): void {
+    this.isConnected = false;
   }
 
   get place(): string {
@@ -91,14 +101,42 @@ export class EventPort extends BasePort<'event'> implements EventTarget {
   }
 }
 
-/** A port that the hypervisor signals by a monitor page, or by a guest's write to an address. Nobody can post or signal there by a call. */
-export class PassivePort extends BasePort<'monitor' | 'doorbell'> {
-  get kind(): 'monitor' | 'doorbell' {
-    return this.information.kind;
+/** A port whose partition is told of a write of another one, by the port's number in an event ring. */
+export class DoorbellPort extends BasePort<'doorbell'> {
+  readonly kind = 'doorbell';
+  /** How often it was rung. */
+  rings = 0n;
+
+  /** It waits for no ring any more. */
+  override delete(): void {
+    super.delete();
+    this.owner.synic.forgetPort(this.id);
+  }
+
+  /** Tells of itself; gives a status. */
+  take(): number {
+    if (this.isDeleted) return HvStatus.INVALID_PORT_ID;
+    const { vp, source } = this.information;
+    const status = this.owner.synic.tell(vp, source, this.id);
+    if (status === HvStatus.SUCCESS) this.rings++;
+    return status;
+  }
+
+  ring(): number {
+    return tellOfPortAtOnce(this);
+  }
+  *ringInStages(): Handler<number> {
+    const frame = hypervisorFrame(this.owner, `doorbell port ${this.id} of partition ${this.owner.partitionId}`);
+    return yield* inFrame(frame, tellOfPort(this));
   }
 }
 
-export type Port = MessagePort | EventPort | PassivePort;
+/** A port that the hypervisor signals by a monitor page. Nobody can post or signal there by a call. */
+export class MonitorPort extends BasePort<'monitor'> {
+  readonly kind = 'monitor';
+}
+
+export type Port = MessagePort | EventPort | DoorbellPort | MonitorPort;
 
 /** Makes a port of what is asked for. */
 export function makePort(owner: PortOwner, id: number, information: PortInformation, connectionPartition: bigint): Port {
@@ -107,8 +145,10 @@ export function makePort(owner: PortOwner, id: number, information: PortInformat
       return new MessagePort(owner, id, information, connectionPartition);
     case 'event':
       return new EventPort(owner, id, information, connectionPartition);
-    default:
-      return new PassivePort(owner, id, information, connectionPartition);
+    case 'doorbell':
+      return new DoorbellPort(owner, id, information, connectionPartition);
+    case 'monitor':
+      return new MonitorPort(owner, id, information, connectionPartition);
   }
 }
 
@@ -143,11 +183,20 @@ export class Ports {
 
   inspect(): InspectNode {
     const children = [...this.members.values()].map((port): InspectNode => {
-      const detail = port instanceof MessagePort ? `${port.posts} messages, ${port.buffers.free} buffers free` : undefined;
-      return { name: `port ${port.id}`, value: port.kind, detail: [port.place, detail].filter(Boolean).join(', ') };
+      const isConnected = port.isConnected ? undefined : 'not connected';
+      return {
+        name: `port ${port.id}`,
+        value: port.kind,
+        detail: [port.place, usesOf(port), isConnected].filter(Boolean).join(', '),
+      };
     });
     return { name: 'ports', value: `${children.length}`, children };
   }
+}
+
+function usesOf(port: Port): string | undefined {
+  if (port instanceof MessagePort) return `${port.posts} messages, ${port.buffers.free} buffers free`;
+  return port instanceof DoorbellPort ? `rung ${port.rings} times` : undefined;
 }
 
 function describePlace(information: PortInformation): string {

@@ -4,7 +4,10 @@ import { HvStatus } from '../../abi/status.ts';
 import { ID_BITS } from '../../abi/synic.ts';
 import type { Hyperv } from '../../hyperv.ts';
 import { targetPartition } from '../../partitions/target.ts';
-import { PassivePort, type Port } from '../../synic/ports.ts';
+import { describeMatch, doorbellMatch } from '../../synic/connection-information.ts';
+import type { ConnectionTarget } from '../../synic/connections.ts';
+import { Doorbell } from '../../synic/doorbells.ts';
+import type { DoorbellPort, Port } from '../../synic/ports.ts';
 import type { HypercallCall } from '../call.ts';
 import { nameOf, noPort } from '../port-problems.ts';
 
@@ -42,11 +45,41 @@ function connect(call: HypercallCall, from: Hyperv, id: number, port: Port): num
       HvStatus.INVALID_PARAMETER,
       `port ${port.id} is for ${port.kind}s, the connection for ${kind ?? 'something unknown'}s`,
     );
-  if (port instanceof PassivePort)
-    return call.fail(HvStatus.FEATURE_UNAVAILABLE, `connections to ports for ${port.kind}s are not served here`);
   if (id >> ID_BITS !== 0)
     return call.fail(HvStatus.INVALID_CONNECTION_ID, `${hex(id)} is no number of a connection: it has more than 24 bits`);
+  if (from.connections.get(id)) return call.fail(HvStatus.INVALID_CONNECTION_ID, `connection ${id} exists already`);
+  if (port.isConnected) return call.fail(HvStatus.INVALID_PORT_ID, `port ${port.id} is connected already`);
   if (from.connections.isFull) return call.fail(HvStatus.INSUFFICIENT_MEMORY, 'the partition has too many connections');
-  if (!from.connections.connect(id, port)) return call.fail(HvStatus.INVALID_CONNECTION_ID, `connection ${id} exists already`);
+  const target = targetOf(call, from, port);
+  if (typeof target === 'number') return target;
+  from.connections.connect(id, target);
+  port.isConnected = true;
   return HvStatus.SUCCESS;
+}
+
+/** What the connection leads to; a status where there can be none. */
+function targetOf(call: HypercallCall, from: Hyperv, port: Port): ConnectionTarget | number {
+  switch (port.kind) {
+    case 'doorbell':
+      return doorbellTo(call, from, port);
+    case 'monitor':
+      return call.fail(HvStatus.FEATURE_UNAVAILABLE, 'connections to monitor pages are not served here');
+    default:
+      return port;
+  }
+}
+
+function doorbellTo(call: HypercallCall, from: Hyperv, port: DoorbellPort): Doorbell | number {
+  const match = doorbellMatch(call.block('connectionInformation'));
+  if (typeof match === 'string') return call.fail(HvStatus.INVALID_PARAMETER, match);
+  if (!from.doorbells.canBe)
+    return call.fail(HvStatus.INVALID_PARTITION_ID, `partition ${from.partitionId} is no child: it has no doorbells to ring`);
+  const page = from.overlays.at(match.gpa);
+  if (page) return call.fail(HvStatus.INVALID_PARAMETER, `the ${page.name} of the partition lies at ${hex(match.gpa)}`);
+  const rival = from.doorbells.rivalOf(match);
+  if (rival)
+    return call.fail(HvStatus.INVALID_PARAMETER, `port ${rival.port.id} has a doorbell there for ${describeMatch(rival.match)}`);
+  const doorbell = new Doorbell(port, match, from.doorbells);
+  from.doorbells.add(doorbell);
+  return doorbell;
 }

@@ -23,6 +23,11 @@ export function* createPort(hyperv: Hyperv, call: HypercallCall): Handler<number
   if (call.number('portVtl') !== 0 || call.number('minimumConnectionVtl') !== 0)
     return call.fail(HvStatus.INVALID_VTL_STATE, 'there are no trust levels above 0');
   if (typeof information === 'string') return call.fail(HvStatus.INVALID_PARAMETER, information);
+  if (information.kind === 'doorbell') {
+    if (!owner.children.canBe)
+      return call.fail(HvStatus.ACCESS_DENIED, 'only a partition that can make others has ports for doorbells');
+    if (id === 0) return call.fail(HvStatus.INVALID_PORT_ID, 'port 0 could not be told of: 0 is an empty entry of an event ring');
+  }
   if (!hasTarget(information, owner.machine.processors.length))
     return call.fail(HvStatus.INVALID_VP_INDEX, `partition ${owner.partitionId} has no such vCPU`);
   if (id >> ID_BITS !== 0)
