@@ -107,7 +107,7 @@ test.skipIf(!hasIasl)('a child of Hyper-V has the VMBus, and memory for its devi
   expect(`${stdout}${stderr}`).not.toMatch(/error|warning|invalid|incorrect/i);
   const source = readFileSync(path.join(folder, 'vmbus-DSDT.dsl'), 'latin1');
   expect(source).toMatch(
-    /Device \(VMOD\).*"ACPI0004".*DWordMemory.*0xF0000000,.*0xF7FFFFFF,.*Device \(VMBS\).*"VMBus".*_STA, 0x0F.*\{5\}/s,
+    /Device \(VMOD\).*"ACPI0004".*DWordMemory.*0xF0000000,.*0xF7FFFFFF,.*QWordMemory.*0x0000000FE0000000,.*0x0000000FFFFFFFFF,.*Device \(VMBS\).*"VMBus".*_STA, 0x0F.*\{5\}/s,
   );
 });
 

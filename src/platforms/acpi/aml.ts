@@ -50,6 +50,7 @@ export function resources(...descriptors: readonly Aml[]): Aml {
 const END_TAG = [0x79, 0];
 const little16 = (value: number): Aml => [value & 0xff, (value >>> 8) & 0xff];
 const little32 = (value: number): Aml => [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff);
+const little64 = (value: bigint): Aml => [...new Uint8Array(BigUint64Array.of(value).buffer)];
 
 /** A 32-bit memory range that is read and written (6.4.3.4). */
 export const memory32 = (base: number, length: number): Aml => [0x86, 9, 0, 1, ...little32(base), ...little32(length)];
@@ -71,6 +72,11 @@ export const portRange = (first: number, last: number): Aml => [0x88, ...range16
 export const memoryRange = (first: number, last: number): Aml => {
   const fields = [0, first, last, 0, last - first + 1].flatMap(little32);
   return [0x87, ...little16(3 + fields.length), Space.MEMORY, FIXED, 1, ...fields];
+};
+/** The same above 4 GiB (6.4.3.5.1). */
+export const highMemoryRange = (first: bigint, last: bigint): Aml => {
+  const fields = [0n, first, last, 0n, last - first + 1n].flatMap(little64);
+  return [0x8a, ...little16(3 + fields.length), Space.MEMORY, FIXED, 1, ...fields];
 };
 function range16(space: number, flags: number, first: number, last: number): Aml {
   const fields = [0, first, last, 0, last - first + 1].flatMap(little16);
