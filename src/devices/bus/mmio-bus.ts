@@ -18,8 +18,8 @@ type Size = 1 | 2 | 4 | 8;
  */
 export class MmioBus {
   private readonly ranges: { readonly base: bigint; readonly end: bigint; readonly device: NamedMmioDevice }[] = [];
-  /** Asked where no device has a place of its own. */
-  movable: MmioDecoder | undefined;
+  /** Asked where no device has a place of its own, one after the other. */
+  private readonly decoders: MmioDecoder[] = [];
 
   /** Throws a sentence that names both devices when ranges overlap. */
   attach(device: NamedMmioDevice): void {
@@ -34,8 +34,19 @@ export class MmioBus {
     }
   }
 
+  /** Devices that the guest moves. Where two of them answer at an address, the first that was attached does. */
+  attachMovable(decoder: MmioDecoder): void {
+    this.decoders.push(decoder);
+  }
+
   find(gpa: bigint): NamedMmioDevice | undefined {
-    return this.ranges.find((range) => gpa >= range.base && gpa < range.end)?.device ?? this.movable?.find(gpa);
+    const fixed = this.ranges.find((range) => gpa >= range.base && gpa < range.end);
+    if (fixed) return fixed.device;
+    for (const decoder of this.decoders) {
+      const device = decoder.find(gpa);
+      if (device) return device;
+    }
+    return undefined;
   }
 
   read(gpa: bigint, size: Size): bigint {

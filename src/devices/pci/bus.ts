@@ -1,11 +1,11 @@
-import type { Handler } from '../../stages/stage.ts';
 import { hex } from '../../x86/address.ts';
 import type { NamedMmioDevice } from '../bus/mmio-bus.ts';
 import type { Device, InterruptLine } from '../device.ts';
 import type { InspectNode } from '../inspect.ts';
 import { requireVersion } from '../state.ts';
+import { BarDecoder } from './bar-decoder.ts';
 import type { BarKind } from './configuration-space.ts';
-import type { BarRegion, PciFunction } from './function.ts';
+import type { PciFunction } from './function.ts';
 import { inspectFunction, placeName, registerName } from './inspect.ts';
 import { SLOTS } from './registers.ts';
 
@@ -30,12 +30,6 @@ export const LINES = 8;
 /** The line that a pin (1 is INTA) of a slot leads to: neighbours have different ones. */
 export const lineOf = (slot: number, pin: number): number => (slot + pin - 1) % LINES;
 
-interface Decoded {
-  readonly base: bigint;
-  readonly end: bigint;
-  readonly device: NamedMmioDevice;
-}
-
 /**
  * Bus 0: one function in each slot. It finds functions by their slots, and memory BARs by the addresses that the guest gave them: where
  * two overlap, the lower slot and then the lower BAR answers.
@@ -43,10 +37,7 @@ interface Decoded {
 export class PciBus implements Device<PciBusState> {
   readonly name = 'pci';
   private readonly slots: PciFunction[] = [];
-  private decoded: readonly Decoded[] = [];
-  /** What was found last, since an access asks several times; none while places overlap, where the order counts. */
-  private last: Decoded | undefined;
-  private hasOverlaps = false;
+  private readonly decoder = new BarDecoder();
   private nextAddress: bigint;
 
   constructor(private readonly world: PciBusWorld) {
@@ -65,7 +56,7 @@ export class PciBus implements Device<PciBusState> {
     const { configuration } = device;
     const line = lineOf(slot, 1);
     configuration.connect({
-      decodingChanged: () => this.decode(),
+      decodingChanged: () => this.decoder.decode(this.slots),
       interruptChanged: () => this.driveLine(line),
     });
     const bars = new Map(configuration.bars.map((bar) => [bar.index, this.takeAddress(bar, device)]));
@@ -94,26 +85,9 @@ export class PciBus implements Device<PciBusState> {
     return this.slots.some(({ configuration }, slot) => configuration.drivesPin && isOne(lineOf(slot, 1)));
   }
 
-  private decode(): void {
-    this.decoded = this.slots.flatMap(({ configuration, regions }) =>
-      configuration.decodesMemory
-        ? configuration.bars.flatMap((bar) => {
-            const start = configuration.barAddress(bar);
-            return regions.filter((region) => region.bar === bar.index).map((region) => decodedAt(start, region));
-          })
-        : [],
-    );
-    const sorted = [...this.decoded].sort((a, b) => (a.base < b.base ? -1 : 1));
-    this.hasOverlaps = sorted.some(({ end }, index) => end > (sorted[index + 1]?.base ?? end));
-    this.last = undefined;
-  }
-
   /** Who answers at a guest physical address, where nothing that can't move does. */
   find(gpa: bigint): NamedMmioDevice | undefined {
-    if (this.last && isWithin(gpa, this.last)) return this.last.device;
-    const found = this.decoded.find((place) => isWithin(gpa, place));
-    if (!this.hasOverlaps) this.last = found;
-    return found?.device;
+    return this.decoder.find(gpa);
   }
 
   /** Registers of a function: `target` is bus, slot and function as an address has them, 8, 5 and 3 bits. Ones where none is. */
@@ -147,26 +121,4 @@ export class PciBus implements Device<PciBusState> {
     const { slots } = this;
     return { name: this.name, value: 'bus 0', detail: `${slots.length} functions`, children: slots.map(inspectFunction) };
   }
-}
-
-function isWithin(gpa: bigint, { base, end }: Decoded): boolean {
-  return gpa >= base && gpa < end;
-}
-
-function decodedAt(start: bigint, region: BarRegion): Decoded {
-  const base = start + BigInt(region.offset);
-  const length = BigInt(region.length);
-  const device: NamedMmioDevice = {
-    name: region.name,
-    mmio: [{ base, length }],
-    isDoorbell: () => region.isDoorbell ?? false,
-    readMmio: (gpa, size) => region.read(Number(gpa - base), size),
-    writeMmio: (gpa, size, value) => region.write(Number(gpa - base), size, value),
-    *writeMmioInStages(gpa, size, value): Handler {
-      const offset = Number(gpa - base);
-      if (region.writeInStages) yield* region.writeInStages(offset, size, value);
-      else region.write(offset, size, value);
-    },
-  };
-  return { base, end: base + length, device };
 }

@@ -35,7 +35,7 @@ export class PcPci {
     const ecam = new Ecam(this.bus);
     ports.attach(configuration);
     mmio.attach(ecam);
-    mmio.movable = this.bus;
+    mmio.attachMovable(this.bus);
     this.devices = [this.bus, configuration, ecam, bridge, ...functions];
   }
 }

@@ -31,7 +31,7 @@ export class PciMachine {
     this.bus.add(this.bridge);
     this.ports.attach(new ConfigurationPorts(this.bus));
     this.mmio.attach(new Ecam(this.bus));
-    this.mmio.movable = this.bus;
+    this.mmio.attachMovable(this.bus);
   }
 
   select(slot: number, offset: number): void {
