@@ -15,6 +15,7 @@ import { IoApic } from '../io-apic/device.ts';
 import { ApicBus, type MessageRules } from '../local-apic/apic-bus.ts';
 import { LocalApic, type LocalApicWorld } from '../local-apic/device.ts';
 import type { NetworkDevice } from '../network-port.ts';
+import type { AssignedFunction } from '../pci/assigned.ts';
 import type { PciBus } from '../pci/bus.ts';
 import { PcPci } from '../pci/pc-pci.ts';
 import { VideoFunction } from '../pci/video-function.ts';
@@ -27,6 +28,7 @@ import { SystemControl } from '../system-control/device.ts';
 import { TestDevice } from '../test-device/device.ts';
 import { Uart16550 } from '../uart16550/device.ts';
 import { COM1 } from '../uart16550/registers.ts';
+import { type AssignableName, makeAssigned } from '../virtio/assignable.ts';
 import type { VirtioBalloonWorld } from '../virtio/balloon/device.ts';
 import type { VirtioConsole } from '../virtio/console/device.ts';
 import { type VirtioConfiguration, VirtioParts } from '../virtio/machine-devices.ts';
@@ -59,6 +61,8 @@ export interface PcWorld {
   readonly hasPci?: boolean;
   /** Hyper-V's display adapter is on the PCI bus. */
   readonly hasVideoFunction?: boolean;
+  /** Functions that the guest has by itself, on no bus of the machine, and what they reach. */
+  readonly assigned?: { readonly names: readonly AssignableName[]; readonly dma: DmaMemory };
   /** The machine has a firmware configuration device. */
   readonly firmware?: FwCfgWorld;
   /** What its network card is plugged into, and the card's address; no card when missing. */
@@ -97,6 +101,8 @@ export class PcDevices {
   readonly network: NetworkDevice | undefined;
   /** Where the machine has one. */
   readonly scsi: ScsiController | undefined;
+  /** Functions that whoever passes them to the guest gives a place. */
+  readonly assigned: readonly AssignedFunction[];
   private readonly virtio: VirtioParts | undefined;
   private readonly all: readonly Device[];
 
@@ -159,6 +165,8 @@ export class PcDevices {
       this.ports.attach(device);
       this.mmio.attach(device);
     }
+    this.assigned = world.assigned ? makeAssigned(world.assigned.names, world.assigned.dma) : [];
+    for (const assigned of this.assigned) this.mmio.attachMovable(assigned);
     const firmware = world.firmware ? [new FwCfg(world.firmware)] : [];
     for (const device of firmware) this.ports.attach(device);
     this.all = [
@@ -176,6 +184,7 @@ export class PcDevices {
       ...testDevices,
       ...virtioDevices,
       ...(pci?.devices ?? []),
+      ...this.assigned.map(({ device }) => device),
       ...firmware,
       ...(this.scsi ? [this.scsi] : []),
       ...(this.network ? [this.network] : []),

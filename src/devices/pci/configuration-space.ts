@@ -151,6 +151,16 @@ export class ConfigurationSpace {
     return is64 ? low | (BigInt(this.view.getUint32(at + BAR_LENGTH, true)) << 32n) : low;
   }
 
+  /** What its BARs would read after ones were written to them (6.2.5.1): six words. */
+  probedBars(): readonly number[] {
+    const masks = new DataView(this.writable.buffer);
+    return Array.from({ length: BARS }, (_, index) => {
+      const at = Config.BARS + BAR_LENGTH * index;
+      const mask = masks.getUint32(at, true);
+      return (mask | (this.view.getUint32(at, true) & ~mask)) >>> 0;
+    });
+  }
+
   /** The function wants an interrupt by its pin, or doesn't any more. */
   raise(isRaised: boolean): void {
     if (isRaised === this.isRaised) return;

@@ -6,6 +6,7 @@ import { DELIVERY_NAMES, Delivery } from '../../devices/local-apic/registers.ts'
 import type { NetworkDevice } from '../../devices/network-port.ts';
 import { PcDevices } from '../../devices/pc/pc.ts';
 import type { ScsiDiskDescription } from '../../devices/scsi/controller.ts';
+import type { AssignableName } from '../../devices/virtio/assignable.ts';
 import type { VirtioBalloonWorld } from '../../devices/virtio/balloon/device.ts';
 import type { VirtioConfiguration } from '../../devices/virtio/machine-devices.ts';
 import type { Processor } from '../../processor/processor.ts';
@@ -48,6 +49,8 @@ export interface DeviceConfiguration {
   readonly hasPci?: boolean;
   /** Hyper-V's display adapter is on the PCI bus. */
   readonly hasVideoFunction?: boolean;
+  /** Functions of the host's that the guest has by itself. */
+  readonly assigned?: readonly AssignableName[];
   /** What the machine tells its firmware; it has no firmware configuration device when missing. */
   readonly firmware?: FirmwareItems;
   readonly network?: NetworkConfiguration;
@@ -66,6 +69,7 @@ export function wireDevices(configuration: DeviceConfiguration, host: DeviceHost
   return new PcDevices({
     ...configuration,
     virtio: configuration.virtio && { ...configuration.virtio, dma: memory, balloonWorld: host.balloon },
+    assigned: configuration.assigned && { names: configuration.assigned, dma: memory },
     firmware: configuration.firmware && { items: configuration.firmware, dma: memory },
     // The network's time is not the guest's to be refused.
     network: configuration.network && { mac: configuration.network.mac, port: configuration.network.make(clock) },

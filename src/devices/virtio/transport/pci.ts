@@ -40,6 +40,8 @@ export interface VirtioPciWorld {
   /** A message to the local APICs. */
   readonly send: (message: MessageSignal) => void;
   readonly offersPacked?: boolean;
+  /** It has no interrupt pin: where only messages lead anywhere. */
+  readonly hasNoPin?: boolean;
   /** What the device is called in a machine that has several of its kind. */
   readonly name?: string;
 }
@@ -66,7 +68,7 @@ export class VirtioPci implements Device<VirtioPciState>, PciFunction {
       classCode: CLASS_CODES[model.id] ?? OTHER_CLASS,
       subsystemVendor: VENDOR,
       subsystem: SUBSYSTEM,
-      interruptPin: 1,
+      interruptPin: world.hasNoPin ? undefined : 1,
       bars: [MSIX_BAR, STRUCTURES_BAR],
     });
     this.interrupts = new PciInterrupts({
@@ -113,6 +115,14 @@ export class VirtioPci implements Device<VirtioPciState>, PciFunction {
       }),
       region('notify', Place.NOTIFY, { read: () => 0n, write: notify, writeInStages: notifyInStages, isDoorbell: true }),
     ];
+  }
+
+  /** A function level reset: what a driver has set up is forgotten; the device behind it goes on. */
+  resetFunction(): void {
+    this.session.writeStatus(0);
+    this.common.disconnect();
+    this.interrupts.reset();
+    this.configuration.reset();
   }
 
   reset(): void {
