@@ -1,4 +1,5 @@
 import type { LocalApic } from './device.ts';
+import { lowestPriority } from './lowest-priority.ts';
 import { Delivery } from './registers.ts';
 
 /** An interrupt message on its way to local APICs: from an ICR, a redirection entry or an MSI. */
@@ -59,9 +60,7 @@ export class ApicBus {
 
   private deliverTo(targets: LocalApic[], message: InterruptMessage): number {
     if (message.mode === Delivery.LOWEST) {
-      const chosen = targets
-        .filter((apic) => apic.softwareEnabled)
-        .reduce<LocalApic | undefined>((best, apic) => (best === undefined || apic.ppr < best.ppr ? apic : best), undefined);
+      const chosen = lowestPriority(targets);
       chosen?.accept(Delivery.FIXED, message.vector, message.level);
       return chosen ? 1 : 0;
     }

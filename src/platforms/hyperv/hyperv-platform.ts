@@ -17,6 +17,7 @@ import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';
 import { problemOfState } from './hypercalls/state-registers.ts';
 import { type GuestParent, type Hyperv, hypervisorFrame } from './hyperv.ts';
+import { DeviceInterrupts } from './interrupts/device-interrupts.ts';
 import { type UsualMsrs, usualMsrs } from './msrs/msr-groups.ts';
 import { PartitionMsrs } from './msrs/partition-msrs.ts';
 import type { DebuggerLine } from './msrs/synthetic-debugger.ts';
@@ -46,7 +47,7 @@ export interface HypervOptions {
   /** The machine has the device for guests that test the SynIC. */
   readonly testDevice?: boolean;
   /** Makes the services of the parent partition whose devices the guest is offered over the VMBus. */
-  readonly vsps?: (machine: Machine) => readonly Vsp[];
+  readonly vsps?: (machine: Machine, interrupts: DeviceInterrupts) => readonly Vsp[];
   /** The guest that has made it by hypercalls. */
   readonly parent?: GuestParent;
   /** How it makes partitions itself; it can't when missing. */
@@ -79,6 +80,7 @@ export class HypervPlatform implements Platform, Hyperv {
   readonly connections = new Connections();
   readonly doorbells: Doorbells;
   readonly ports = new Ports();
+  readonly deviceInterrupts: DeviceInterrupts;
   /** The parent partition's end of the bus that its devices are on. */
   readonly vmbus: VmbusServer;
   private readonly integration: IntegrationServices;
@@ -108,6 +110,7 @@ export class HypervPlatform implements Platform, Hyperv {
     this.changes = intercepts;
     this.hasApicv = vendor === 'intel' && this.intercepts().on.has('virtual-interrupts');
     this.injection = { vendor, hasApicv: this.hasApicv, hasIrqchip: true };
+    this.deviceInterrupts = new DeviceInterrupts(() => machine.devices.localApics);
     this.overlays = new Overlays(machine.secondLevel);
     const { host, make = MAKES_NONE, idOffset = 0n } = makesChildren ?? {};
     this.children = new ChildPartitions(this, host, make, idOffset);
@@ -124,7 +127,7 @@ export class HypervPlatform implements Platform, Hyperv {
         connections: this.connections,
         vcpus: machine.processors.length,
       },
-      [...this.integration.vsps, this.keyboard, ...(vsps?.(machine) ?? [])],
+      [...this.integration.vsps, this.keyboard, ...(vsps?.(machine, this.deviceInterrupts) ?? [])],
     );
     this.testDevice = testDevice ? new HypervTestDevice(this) : undefined;
     if (this.testDevice) machine.devices.ports.attach(this.testDevice);
@@ -184,6 +187,7 @@ export class HypervPlatform implements Platform, Hyperv {
     if (index === 0) {
       this.overlays.reset();
       this.connections.clear();
+      this.deviceInterrupts.reset();
       // Who is a guest's child, or the root, has its devices from nobody here.
       if (!this.parent && !this.children.canBe) this.vmbus.reset();
       this.children.forgetAll();
@@ -269,6 +273,7 @@ export class HypervPlatform implements Platform, Hyperv {
         this.overlays.inspect(),
         this.ports.inspect(),
         ...(this.doorbells.canBe ? [this.doorbells.inspect()] : []),
+        this.deviceInterrupts.inspect(),
         ...(this.testDevice ? [this.testDevice.inspect()] : []),
         this.integration.inspect(),
         this.children.inspect(),

@@ -2,6 +2,7 @@ import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { Machine } from '../../hypervisor/partition/platform.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
+import type { DeviceInterrupts } from './interrupts/device-interrupts.ts';
 import type { DebuggerLine } from './msrs/synthetic-debugger.ts';
 import type { SyntheticMsrs } from './msrs/synthetic-msrs.ts';
 import type { Overlays } from './overlay/overlays.ts';
@@ -40,6 +41,8 @@ export interface Hyperv {
   readonly connections: Connections;
   /** Writes of the partition that tell its parent of a port. */
   readonly doorbells: Doorbells;
+  /** Interrupts of devices that are assigned to the partition. */
+  readonly deviceInterrupts: DeviceInterrupts;
   /** Where others post messages and signal events to the partition. */
   readonly ports: Ports;
   /** Who the guest says that it is (abi/guest-os-id.ts); 0 until it does. */

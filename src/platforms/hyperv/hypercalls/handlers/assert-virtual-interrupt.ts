@@ -1,4 +1,4 @@
-import type { LocalApic } from '../../../../devices/local-apic/device.ts';
+import { lowestPriority } from '../../../../devices/local-apic/lowest-priority.ts';
 import { Delivery } from '../../../../devices/local-apic/registers.ts';
 import { type Handler, stage } from '../../../../stages/stage.ts';
 import { hex } from '../../../../x86/address.ts';
@@ -23,7 +23,8 @@ export function* assertVirtualInterrupt(hyperv: Hyperv, call: HypercallCall): Ha
   if (problem !== undefined) return call.fail(HvStatus.INVALID_PARAMETER, problem);
   const logical = (call.number('controlFlags') & Control.LOGICAL) !== 0;
   const named = target.found.machine.devices.localApics.filter((apic) => apic.matches(Number(destination), logical));
-  const apics = mode === Delivery.LOWEST ? lowest(named) : named;
+  const chosen = mode === Delivery.LOWEST ? lowestPriority(named) : undefined;
+  const apics = mode !== Delivery.LOWEST ? named : chosen ? [chosen] : [];
   yield stage('hyperv-call-assert.deliver', { mode, vector, count: apics.length });
   if (apics.length === 0) return call.fail(HvStatus.INVALID_PARAMETER, `nobody has APIC id ${hex(destination)}`);
   const level = (call.number('controlFlags') & Control.LEVEL) !== 0;
@@ -41,11 +42,4 @@ function problemOfInterrupt(call: HypercallCall, mode: number, vector: number, d
   const isVector = mode === Delivery.FIXED || mode === Delivery.LOWEST;
   if (vector > LAST_VECTOR || (isVector && vector < FIRST_VECTOR)) return `${hex(vector)} is no vector from 0x10 to 0xff`;
   return undefined;
-}
-
-/** The one with the lowest priority of those that are on. */
-function lowest(apics: readonly LocalApic[]): readonly LocalApic[] {
-  const [first, ...others] = apics.filter(({ softwareEnabled }) => softwareEnabled);
-  if (!first) return [];
-  return [others.reduce((best, apic) => (apic.ppr < best.ppr ? apic : best), first)];
 }

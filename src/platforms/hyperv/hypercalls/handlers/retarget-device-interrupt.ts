@@ -11,7 +11,7 @@ const MSI = 1;
 
 const Target = { MULTICAST: 1, SET: 2, ALL: 3 } as const;
 
-/** HvCallRetargetDeviceInterrupt: for devices of the virtual PCI bus, of which the parent offers none. */
+/** HvCallRetargetDeviceInterrupt: an interrupt of a device on the virtual PCI bus goes to other vCPUs, or with another vector. */
 export function* retargetDeviceInterrupt(hyperv: Hyperv, call: HypercallCall): Handler<number> {
   const vector = call.number('vector');
   const device = call.value('device');
@@ -24,8 +24,18 @@ export function* retargetDeviceInterrupt(hyperv: Hyperv, call: HypercallCall): H
     return call.fail(HvStatus.INVALID_PARAMETER, `${hex(vector)} is no vector from 0x10 to 0xff`);
   const set = retargetSet(target.found, call);
   if (typeof set === 'number') return set;
-  yield stage('hyperv-call-retarget.device', { device, vps: set.text, found: false });
-  return call.fail(HvStatus.INVALID_DEVICE_ID, `the partition has no device ${hex(device)} with interrupts of its own`);
+  const interrupts = target.found.deviceInterrupts;
+  yield stage('hyperv-call-retarget.device', { device, vps: set.text, found: interrupts.has(device) });
+  if (!interrupts.has(device))
+    return call.fail(HvStatus.INVALID_DEVICE_ID, `the partition has no device ${hex(device)} with interrupts of its own`);
+  if (set.vps.length === 0) return call.fail(HvStatus.INVALID_PARAMETER, 'the partition has none of the vCPUs that it names');
+  const address = call.value('entryAddress');
+  const data = call.number('entryData');
+  const isMulticast = (call.number('targetFlags') & Target.MULTICAST) !== 0;
+  yield stage('hyperv-call-retarget.entry', { address, data, vector, vps: set.text, multicast: isMulticast });
+  if (!interrupts.retarget(device, { address, data }, { vector, vps: set.vps, isMulticast }))
+    return call.fail(HvStatus.INVALID_PARAMETER, `device ${hex(device)} has no interrupt by ${hex(data)} to ${hex(address)}`);
+  return HvStatus.SUCCESS;
 }
 
 /** A mask; or, by its flag, a set: its format where the mask would be, the mask of banks and the banks in the variable part. */
