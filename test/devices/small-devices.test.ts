@@ -129,6 +129,20 @@ describe('the keyboard controller', () => {
     expect(controller.readPort(0x60)).toBe(3);
   });
 
+  test('interrupts anew for each byte of an answer', () => {
+    const line = new FakeLine();
+    const controller = new I8042({ line, reset: () => {} });
+    controller.writePort(0x64, 1, 0x60);
+    controller.writePort(0x60, 1, 0x41);
+    controller.writePort(0x60, 1, 0xf2);
+    const seen = [0xfa, 0xab, 0x83].map((byte, index) => {
+      expect(line).toMatchObject({ level: true, rises: index + 1 });
+      return controller.readPort(0x60) === byte;
+    });
+    expect(seen).toEqual([true, true, true]);
+    expect(line).toMatchObject({ level: false, rises: 3 });
+  });
+
   test('resets the machine on 0xFE', () => {
     let resets = 0;
     const controller = new I8042({ line: new FakeLine(), reset: () => resets++ });

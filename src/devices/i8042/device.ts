@@ -52,6 +52,8 @@ export class I8042 implements Device<I8042State>, PortDevice {
       return R.Status.SYSTEM | R.Status.UNLOCKED | full | (this.commandLast ? R.Status.COMMAND : 0);
     }
     const byte = this.output.shift() ?? 0;
+    // Each byte has an edge of its own, at which an edge-triggered pin looks.
+    this.world.line.set(false);
     this.update();
     return byte;
   }
