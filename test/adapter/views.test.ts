@@ -199,7 +199,7 @@ describe('records of exits', () => {
     expect(records.map(({ instructions }: { instructions: number }) => instructions)).toEqual([1, 6, 3, 6]);
     expect(records.map(({ subject }: { subject: string }) => subject).slice(0, 2)).toEqual([
       'vmcall KVM_HC_SCHED_YIELD',
-      'wrmsr 0x4b564d01',
+      'wrmsr 0x4b564d01 MSR_KVM_SYSTEM_TIME_NEW',
     ]);
     expect(records[0].meaning).toBe('yields to a vCPU that was preempted');
     expect(records[1].meaning).toMatch(/^MSR_KVM_SYSTEM_TIME_NEW: /);

@@ -192,6 +192,16 @@ describe('paravirtual MSRs', () => {
     expect(guest.processor.state.gpr(0)).toBe(0x3001n);
   });
 
+  test('have their names in the journal, beside those of the processor', () => {
+    const guest = machine('intel', [write(0x4b56_4d01, 0x3001n), read(0x4b56_4d01), read(0xc000_0082)]);
+    guest.partition.run({ instructions: 3 });
+    expect(guest.partition.journal.latest(3).map(({ request }) => request)).toEqual([
+      'wrmsr 0x4b564d01 MSR_KVM_SYSTEM_TIME_NEW, 0x3001',
+      'rdmsr 0x4b564d01 MSR_KVM_SYSTEM_TIME_NEW',
+      'rdmsr 0xc0000082 LSTAR',
+    ]);
+  });
+
   test('fill the wall clock', () => {
     const guest = machine('intel', [write(0x4b56_4d00, 0x4000n)]);
     guest.partition.run({ instructions: 1 });

@@ -1,18 +1,27 @@
 import type { VmExit } from '../../processor/exit.ts';
+import { msrName } from '../../processor/models/msr-table.ts';
 import type { EventInjection } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
-import type { ResultFormat } from '../journal/exit-entry.ts';
+import type { RequestFormat, ResultFormat } from '../journal/exit-entry.ts';
 
 /**
  * What the guest asked for with an exit, as one would write it: `out 0x3f8, 0x48`, `#PF(0x2), delivering interrupt 0x20`. For the
- * journal's `request`. `rax` has the number of a hypercall.
+ * journal's `request`. `rax` has the number of a hypercall; `nameOf` knows MSRs by name, which are the processor's without it.
  */
-export function describeRequest(exit: VmExit, rax: bigint): string {
-  const request = requestOf(exit, rax);
+export function describeRequest(exit: VmExit, rax: bigint, nameOf: NameOfMsr = msrName): string {
+  const request = requestOf(exit, rax, nameOf);
   return exit.during === undefined ? request : `${request}, delivering ${describeEvent(exit.during)}`;
 }
 
-function requestOf(exit: VmExit, rax: bigint): string {
+/** The name of an MSR; undefined for one that has none. */
+type NameOfMsr = (msr: number) => string | undefined;
+
+/** Describes requests on a platform that has MSRs of its own besides the processor's. */
+export function namingMsrs(nameOf: NameOfMsr): RequestFormat {
+  return (exit, rax) => describeRequest(exit, rax, (msr) => nameOf(msr) ?? msrName(msr));
+}
+
+function requestOf(exit: VmExit, rax: bigint, nameOf: NameOfMsr): string {
   switch (exit.reason) {
     case 'cpuid':
       return `cpuid ${hex(exit.leaf >>> 0)}.${hex(exit.subleaf >>> 0)}`;
@@ -29,9 +38,9 @@ function requestOf(exit: VmExit, rax: bigint): string {
         ? `write ${hex(exit.gpa)}, ${hex(exit.value, exit.size * 2)}`
         : `read ${hex(exit.gpa)} (${bytes(exit.size)})`;
     case 'msr-read':
-      return `rdmsr ${hex(exit.msr >>> 0)}`;
+      return `rdmsr ${describeMsr(exit.msr >>> 0, nameOf)}`;
     case 'msr-write':
-      return `wrmsr ${hex(exit.msr >>> 0)}, ${hex(exit.value)}`;
+      return `wrmsr ${describeMsr(exit.msr >>> 0, nameOf)}, ${hex(exit.value)}`;
     case 'hypercall':
       return `${exit.instruction} ${hex(rax)}`;
     case 'cr':
@@ -73,6 +82,12 @@ function requestOf(exit: VmExit, rax: bigint): string {
     default:
       return exit.reason;
   }
+}
+
+/** `0xc0000082 LSTAR`, or the number alone. */
+function describeMsr(msr: number, nameOf: NameOfMsr): string {
+  const name = nameOf(msr);
+  return name === undefined ? hex(msr) : `${hex(msr)} ${name}`;
 }
 
 const VECTOR_NAMES = [

@@ -1,7 +1,7 @@
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor } from '../../processor/processor.ts';
 import type { ServedBy } from '../../stages/stage.ts';
-import type { ExitEntry, ResultFormat } from '../journal/exit-entry.ts';
+import type { ExitEntry, RequestFormat, ResultFormat } from '../journal/exit-entry.ts';
 import { describeFault } from './describe.ts';
 
 const CR0_PE = 1n;
@@ -25,8 +25,8 @@ export class ExitContext<Exit extends VmExit = VmExit> {
     this.record.to = by;
   }
 
-  /** Says in the journal what was asked, where the platform knows more of it than the processor. */
-  asked(text: string): void {
+  /** Says in the journal what was asked, where the platform knows more of it than the processor: a text, or what makes it when it is read. */
+  asked(text: string | RequestFormat): void {
     this.record.asked = text;
   }
 

@@ -12,6 +12,9 @@ import { type ExitRecord, plainRecord } from './exit-journal.ts';
  */
 export type ResultFormat = (first: bigint, second: bigint, third: bigint, fourth: bigint) => string;
 
+/** Makes the text of a request out of the exit and RAX, which has the number of a hypercall. As {@link ResultFormat}, of the program. */
+export type RequestFormat = (exit: VmExit, rax: bigint) => string;
+
 /**
  * The record of an exit as the journal keeps it: most are never read, so their texts are made when they are. What they are made of
  * doesn't change any more.
@@ -23,7 +26,7 @@ export class ExitEntry implements ExitRecord {
   refused: string | undefined;
   stage: string | undefined;
   /** What was asked, in the platform's words where they say more than the exit's. */
-  asked: string | undefined;
+  asked: string | RequestFormat | undefined;
   /** What came of it: a text, or what makes it out of the values. */
   outcome: string | ResultFormat | undefined;
   first = 0n;
@@ -63,7 +66,8 @@ export class ExitEntry implements ExitRecord {
     return hex(svmExitInfo(exit, { addressSize: mode, segment: exit.reason === 'io' && exit.write ? 3 : 0 }).info1);
   }
   get request(): string {
-    return this.asked ?? describeRequest(this.exit, this.rax);
+    const { asked } = this;
+    return typeof asked === 'string' ? asked : (asked ?? describeRequest)(this.exit, this.rax);
   }
   get result(): string | undefined {
     if (this.refused !== undefined) return this.refused;

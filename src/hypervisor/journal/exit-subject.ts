@@ -1,4 +1,4 @@
-import { msrReference } from '../../processor/models/msr-table.ts';
+import { msrName } from '../../processor/models/msr-table.ts';
 import { hex } from '../../x86/address.ts';
 import type { ExitRecord } from './exit-journal.ts';
 
@@ -33,13 +33,12 @@ function argument({ request }: ExitRecord, pattern: RegExp): string | undefined 
   return pattern.exec(request)?.[1];
 }
 
-const msrNames = new Map(msrReference().map(({ index, name }) => [index, name]));
-
+/** Its index, and its name where the platform or the processor has one: `0x40000020 HV_X64_MSR_TIME_REF_COUNT`. */
 export const msrOf: OfRecord = (record) => {
   if (record.reason !== 'msr-read' && record.reason !== 'msr-write') return undefined;
-  const index = argument(record, /^(?:rd|wr)msr (0x[0-9a-f]+)/);
+  const [, index, ofPlatform] = /^(?:rd|wr)msr (0x[0-9a-f]+)(?: (\w+))?/.exec(record.request) ?? [];
   if (index === undefined) return undefined;
-  const name = msrNames.get(Number(index));
+  const name = ofPlatform ?? msrName(Number(index));
   return name === undefined ? index : `${index} ${name}`;
 };
 

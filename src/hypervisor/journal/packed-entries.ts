@@ -1,6 +1,6 @@
 import { EXIT_REASONS, type ExitPlace } from '../../processor/exit.ts';
 import type { ServedBy } from '../../stages/stage.ts';
-import { ExitEntry, type ResultFormat } from './exit-entry.ts';
+import { ExitEntry, type RequestFormat, type ResultFormat } from './exit-entry.ts';
 import { DETAIL_NUMBERS, DETAIL_WIDE, packDetail, unpackDetail } from './packed-exit.ts';
 
 /** Places of an entry's numbers: reason, mode, vendor and instruction length in one; partition; vCPU; detail. */
@@ -16,7 +16,7 @@ interface Constants {
   handler: string | undefined;
   to: ServedBy | undefined;
   stage: string | undefined;
-  asked: string | undefined;
+  asked: string | RequestFormat | undefined;
   outcome: string | ResultFormat | undefined;
   special: ExitPlace['special'];
 }

@@ -19,6 +19,13 @@ export function msrReference(vendor?: CpuModel['vendor']): readonly MsrReference
   return vendor === undefined ? all : all.filter(({ index }) => cpuModels[vendor].msr(index) !== undefined);
 }
 
+const names: ReadonlyMap<number, string> = new Map(all.map(({ index, name }) => [index, name]));
+
+/** The name of an MSR that the processor owns; undefined for another one. */
+export function msrName(index: number): string | undefined {
+  return names.get(index);
+}
+
 /** The value of an MSR that a vCPU's processor owns, for register views; undefined for another one. */
 export function readMsr({ state, model }: Pick<Processor, 'state' | 'model'>, index: number): bigint | undefined {
   const readTsc = () => BigInt.asUintN(64, state.ticks + state.get64(L.TSC_OFFSET));

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { facetByName } from '../../../src/hypervisor/journal/exit-facets.ts';
 import { MSR_REFERENCE, Msr } from '../../../src/platforms/hyperv/abi/msrs.ts';
 import { guest, runToEnd } from '../run-guest.ts';
 import { printed, read, runMsrs, withMsrs, write } from './msr-guest.ts';
@@ -55,6 +56,21 @@ describe('synthetic MSRs', () => {
       'refused: it needs the privilege debugging, to exchange data with a debugger through the hypervisor',
       '#GP(0): HV_X64_MSR_VP_INDEX cannot be written',
       '#GP(0): there is no such MSR',
+    ]);
+  });
+
+  test('have their names in the journal, beside those of the processor, and are counted by them', () => {
+    const { records } = runMsrs([write(Msr.GUEST_OS_ID, 1n), read(Msr.TIME_REF_COUNT), read(0x4000_00aa)].join(''));
+    const accesses = records.filter(({ reason }) => reason.startsWith('msr'));
+    expect(accesses.map(({ request }) => request)).toEqual([
+      'wrmsr 0x40000000 HV_X64_MSR_GUEST_OS_ID, 0x1',
+      'rdmsr 0x40000020 HV_X64_MSR_TIME_REF_COUNT',
+      'rdmsr 0x400000aa',
+    ]);
+    expect(accesses.map((record) => facetByName('msr')?.of(record))).toEqual([
+      '0x40000000 HV_X64_MSR_GUEST_OS_ID',
+      '0x40000020 HV_X64_MSR_TIME_REF_COUNT',
+      '0x400000aa',
     ]);
   });
 

@@ -1,7 +1,8 @@
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
+import type { ExitOf } from '../../../processor/exit.ts';
 import { type Handler, inFrame, stage } from '../../../stages/stage.ts';
 import { HvStatus, statusName } from '../abi/status.ts';
-import { type ExitOf, type GuestParent, type Hyperv, hypervisorFrame } from '../hyperv.ts';
+import { type GuestParent, type Hyperv, hypervisorFrame } from '../hyperv.ts';
 import { describeMatch } from '../synic/connection-information.ts';
 import type { Doorbell } from '../synic/doorbells.ts';
 import { handleMemoryIntercept } from './guest-parent.ts';

@@ -17,6 +17,7 @@ import {
   plainMessage,
 } from '../partitions/intercept-messages.ts';
 import { handleCpuid } from './cpuid.ts';
+import { nameRequest } from './msr.ts';
 
 /** Intercepts arrive at this interrupt source of the root's first virtual processor. */
 const INTERCEPT_SINT = 0;
@@ -143,6 +144,7 @@ export function* handleMsrIntercept(
   context: ExitContext<ExitOf<'msr-read'> | ExitOf<'msr-write'>>,
 ): Handler {
   const { exit } = context;
+  context.asked(nameRequest);
   yield stage('hyperv-guest-parent.msr', { msr: exit.msr >>> 0, access: exit.reason === 'msr-write' ? 'write' : 'read' });
   const message = msrMessage(context.processor, exit);
   yield* inFrame(hypervisorFrame(hyperv, 'MSR intercept'), tell(hyperv, parent, context, message));

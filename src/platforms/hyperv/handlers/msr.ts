@@ -1,4 +1,4 @@
-import { hexOf } from '../../../hypervisor/exits/describe.ts';
+import { hexOf, namingMsrs } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { ExitOf } from '../../../processor/exit.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
@@ -18,8 +18,12 @@ import { type Hyperv, hypervisorFrame } from '../hyperv.ts';
 type ReadContext = ExitContext<ExitOf<'msr-read'>>;
 type WriteContext = ExitContext<ExitOf<'msr-write'>>;
 
+/** The request of an access to an MSR, for the journal. */
+export const nameRequest = namingMsrs((msr) => syntheticMsr(msr)?.name);
+
 /** RDMSR (VMX reason 31, SVM 0x7C). */
 export function* handleRdmsr(hyperv: Hyperv, context: ReadContext): Handler {
+  context.asked(nameRequest);
   yield stage('hyperv-msr.read-exit', { msr: context.exit.msr >>> 0 });
   yield* inFrame(hypervisorFrame(hyperv, 'read MSR'), readMsr(hyperv, context));
 }
@@ -50,6 +54,7 @@ function* readMsr(hyperv: Hyperv, context: ReadContext): Handler {
 
 /** WRMSR (VMX reason 32, SVM 0x7C). */
 export function* handleWrmsr(hyperv: Hyperv, context: WriteContext): Handler {
+  context.asked(nameRequest);
   yield stage('hyperv-msr.write-exit', { msr: context.exit.msr >>> 0, value: context.exit.value });
   yield* inFrame(hypervisorFrame(hyperv, 'write MSR'), writeMsr(hyperv, context));
 }

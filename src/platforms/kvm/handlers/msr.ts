@@ -1,4 +1,4 @@
-import { hexOf } from '../../../hypervisor/exits/describe.ts';
+import { hexOf, namingMsrs } from '../../../hypervisor/exits/describe.ts';
 import type { ExitContext } from '../../../hypervisor/exits/exit-context.ts';
 import type { ExitOf } from '../../../processor/exit.ts';
 import { Vector } from '../../../processor/faults/guest-fault.ts';
@@ -14,14 +14,19 @@ import {
 import { giveMsr } from '../../register-values.ts';
 import { MsrExitReason } from '../abi/flags.ts';
 import { KvmExit } from '../abi/kvm-run.ts';
+import { MSR_REFERENCE } from '../abi/msrs.ts';
 import { type Kvm, kernelFrame } from '../kvm.ts';
 import { updateSystemTime } from '../paravirtual/clock.ts';
 import { isKvmMsr, readKvmMsr, writeKvmMsr } from '../paravirtual/msrs.ts';
 
 type MsrContext = ExitContext<ExitOf<'msr-read'>> | ExitContext<ExitOf<'msr-write'>>;
 
+const names = new Map(MSR_REFERENCE.map(({ index, name }) => [index, name]));
+const nameRequest = namingMsrs((msr) => names.get(msr));
+
 /** RDMSR (VMX reason 31, SVM 0x7C). */
 export function* handleRdmsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-read'>>): Handler {
+  context.asked(nameRequest);
   yield stage('kvm-msr.read-exit', { msr: context.exit.msr >>> 0 });
   yield* inFrame(kernelFrame('kvm_get_msr_common'), readMsr(kvm, context));
 }
@@ -59,6 +64,7 @@ function* readMsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-read'>>): Handler {
 
 /** WRMSR (VMX reason 32, SVM 0x7C). */
 export function* handleWrmsr(kvm: Kvm, context: ExitContext<ExitOf<'msr-write'>>): Handler {
+  context.asked(nameRequest);
   yield stage('kvm-msr.write-exit', { msr: context.exit.msr >>> 0, value: context.exit.value });
   yield* inFrame(kernelFrame('kvm_set_msr_common'), writeMsr(kvm, context));
 }
