@@ -29,6 +29,8 @@ export interface NetworkDevice extends Device, NetworkPort {
   readonly listensForInput: boolean;
   /** Something happened outside, as bytes that came through the partition's input door. */
   happened(event: Uint8Array): void;
-  /** Ends all that it has to do with the world outside. */
+  /** The guest has ended. What it shares with others goes on with one of them. */
+  guestEnded(): void;
+  /** Ends all that it has to do with the world outside, but for what goes on with others. */
   disconnect(): void;
 }

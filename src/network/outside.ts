@@ -37,6 +37,29 @@ export interface OutsideWorld {
 /** Opens a way outside; who has sockets gives it to those who make networks. */
 export type OpenOutside = (world: OutsideWorld) => OutsideConnection;
 
+/** A way outside that can be another partition's later: its flows and forwards stay. */
+export interface MovableOutside extends OutsideConnection {
+  /** Says who is told from now on of what happens. */
+  leadTo(happened: (event: OutsideEvent) => void): void;
+}
+
+/** Opens a way outside that can be led elsewhere. */
+export function openMovable(open: OpenOutside, { forwards, happened }: OutsideWorld): MovableOutside {
+  let told = happened;
+  const way = open({ forwards, happened: (event) => told(event) });
+  return {
+    open: (flow, kind, port) => way.open(flow, kind, port),
+    send: (flow, bytes) => way.send(flow, bytes),
+    finish: (flow) => way.finish(flow),
+    close: (flow) => way.close(flow),
+    setFlowing: (flow, isFlowing) => way.setFlowing(flow, isFlowing),
+    end: () => way.end(),
+    leadTo: (next) => {
+      told = next;
+    },
+  };
+}
+
 /** What happened outside. */
 export type OutsideEvent =
   /** A client is at the port of a forward, the one with this number. */

@@ -3,7 +3,7 @@ import { NETWORK_INPUT } from '../devices/pc/pc.ts';
 import { type Host, TURN } from '../hypervisor/host/host.ts';
 import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts';
 import type { NetworkConfiguration } from '../hypervisor/partition/wire-devices.ts';
-import { encodeEvent, type OpenOutside } from '../network/outside.ts';
+import { encodeEvent, type OpenOutside, type OutsideEvent, openMovable } from '../network/outside.ts';
 import { type Capture, PartitionNetwork } from '../network/partition-network.ts';
 import { VirtualSwitch } from '../network/switch/virtual-switch.ts';
 import type { Forward, GuestForward, UserNetworkOptions } from '../network/user/options.ts';
@@ -90,14 +90,12 @@ export function networkOf(
     mac: plan.mac ?? FIRST_MAC + id - 1,
     make: (clock) => {
       const user = kind === 'switch' ? undefined : plan.user;
-      const outside =
-        user &&
-        plan.openOutside?.({
-          forwards: user.forwards,
-          happened: (event) => partition().sendToDevice(NETWORK_INPUT, encodeEvent(event)),
-        });
+      const door = (event: OutsideEvent) => {
+        partition().sendToDevice(NETWORK_INPUT, encodeEvent(event));
+      };
+      const outside = user && plan.openOutside && openMovable(plan.openOutside, { forwards: user.forwards, happened: door });
       const plugged = kind === 'user' || plan.switch === undefined ? undefined : { to: plan.switch, time };
-      return new PartitionNetwork(clock, { user, outside, switch: plugged, capture }, `partition ${id}`);
+      return new PartitionNetwork(clock, { user, outside, door, switch: plugged, capture }, `partition ${id}`);
     },
   };
 }

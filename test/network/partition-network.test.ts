@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { encodeEvent } from '../../src/network/outside.ts';
+import { encodeEvent, NOWHERE, type OutsideEvent, type OutsideWorld, openMovable } from '../../src/network/outside.ts';
 import { buildArp, parseArp } from '../../src/network/packets/arp.ts';
 import { buildEthernet, EtherType, parseEthernet } from '../../src/network/packets/ethernet.ts';
 import { type NetworkParts, PartitionNetwork, type PartitionNetworkState } from '../../src/network/partition-network.ts';
@@ -75,6 +75,84 @@ test('a user network at a switch serves the others there, too', () => {
   first.network.transmit(question(1, GATEWAY + 20));
   clock.advance(1_000_000n);
   expect(second.got.length).toBe(1);
+});
+
+describe('the user network of a partition that has ended', () => {
+  /** Three at a switch, of which the first one brings a user network with a forward; `told`: who was told of what happened outside. */
+  function three() {
+    const bridge = new VirtualSwitch(100_000n);
+    const clocks = [new FakeClock(), new FakeClock(), new FakeClock()];
+    const told: string[] = [];
+    const way: { happened: OutsideWorld['happened']; ended: number } = { happened() {}, ended: 0 };
+    const options = { ...user, forwards: [parseForward('udp:9000:7')] };
+    const doorOf = (index: number) => (event: OutsideEvent) => {
+      told.push(`${index} ${event.kind}`);
+      cards[index]?.network.happened(encodeEvent(event));
+    };
+    const open = ({ happened }: OutsideWorld) => {
+      way.happened = happened;
+      return { ...NOWHERE, end: () => way.ended++ };
+    };
+    const cards = clocks.map((clock, index) => {
+      const parts = { switch: { to: bridge, time: timeOf(clock) }, door: doorOf(index) };
+      if (index > 0) return cardOn(parts, clock);
+      const outside = openMovable(open, { forwards: options.forwards, happened: doorOf(0) });
+      return cardOn({ ...parts, user: options, outside }, clock);
+    });
+    const pass = (ticks: bigint) => {
+      for (const clock of clocks) clock.advance(ticks);
+    };
+    return { cards, told, way, pass };
+  }
+
+  test('goes on with the next one at the switch, with what it knows, and then with the one after', () => {
+    const { cards, pass } = three();
+    const [first, second, third] = cards;
+    third?.network.transmit(question(3, GATEWAY + 22));
+    pass(1_000_000n);
+    const known = first?.network.save().user;
+    expect(known?.neighbours).toEqual([[GATEWAY + 22, 3]]);
+    first?.network.guestEnded();
+    expect(cards.map(({ network }) => network.save().user)).toEqual([undefined, undefined, undefined]);
+    pass(1_000_000n);
+    expect(cards.map(({ network }) => network.save().user)).toEqual([undefined, known, undefined]);
+    expect(second?.network.save().userAhead).toBe(-100_000n);
+    third?.got.splice(0);
+    third?.network.transmit(question(3, GATEWAY + 22));
+    pass(1_000_000n);
+    expect(third?.got.map(([, from, operation]) => [from, operation])).toEqual([[GATEWAY_MAC, 2]]);
+    second?.network.disconnect();
+    pass(1_000_000n);
+    third?.got.splice(0);
+    third?.network.transmit(question(3, GATEWAY + 22));
+    pass(1_000_000n);
+    expect(third?.got.map(([, from, operation]) => [from, operation])).toEqual([[GATEWAY_MAC, 2]]);
+  });
+
+  test('hears of what happens outside by the door of who has it, also while it is on its way, and ends with the last one', () => {
+    const { cards, told, way, pass } = three();
+    const [first, second, third] = cards;
+    way.happened({ kind: 'accepted', flow: 1, forward: 0 });
+    first?.network.guestEnded();
+    way.happened({ kind: 'data', flow: 1, bytes: Uint8Array.of(1) });
+    expect(told).toEqual(['0 accepted', '1 data']);
+    pass(1_000_000n);
+    // It asks for the guest's address, to give it the bytes.
+    expect(second?.got.map(([, from, operation]) => [from, operation])).toEqual([[GATEWAY_MAC, 1]]);
+    first?.network.disconnect();
+    second?.network.disconnect();
+    expect(way.ended).toBe(0);
+    third?.network.disconnect();
+    expect(way.ended).toBe(1);
+  });
+
+  test('stays where nobody else is', () => {
+    const alone = cardOn({ user });
+    alone.network.guestEnded();
+    expect(alone.network.save().user).toBeDefined();
+    alone.network.reset();
+    expect(alone.network.save()).toEqual(cardOn({ user }).network.save());
+  });
 });
 
 test('a network with a forward is open from the start, and its events come as bytes', () => {

@@ -131,6 +131,27 @@ describe('two guests at a switch', () => {
   });
 });
 
+test('a user network at a switch outlives the guest that brings it', () => {
+  const run = (slice: number) => {
+    const host = new Host();
+    const bridge = makeSwitch();
+    const ends = 'bits 64\nmov dx, 0x604\nmov ax, 0x2000\nout dx, ax';
+    const asksLater = SAMPLE.replace('talk:', 'talk:\n    mov ecx, 900000\n.work:\n    loop .work\n');
+    const [, asking] = [ends, asksLater].map((source, index) =>
+      withNetwork(planOf({ net: index === 0 ? 'switch+user' : 'switch' }, { switch: bridge }), {}, host, source),
+    );
+    let text = '';
+    asking?.onConsole((_source, bytes) => {
+      text += Buffer.from(bytes).toString('latin1');
+    });
+    for (let rest = 10_000; rest > 0 && asking?.end === undefined; rest--) host.run({ instructions: slice });
+    return { text, hash: asking?.stateHash(), icount: asking?.icount };
+  };
+  const outcome = run(1_000_000);
+  expect(outcome.text).toBe('10.0.2.2 is at 52:55:0a:00:02:02\n');
+  expect(run(7_001)).toEqual(outcome);
+});
+
 test('a frame wakes a guest that has nothing else to do, also when its sender has nothing left either', () => {
   const host = new Host();
   const bridge = makeSwitch();

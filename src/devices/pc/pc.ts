@@ -214,6 +214,10 @@ export class PcDevices {
   get isOpen(): boolean {
     return this.network?.isOpen === true || this.virtio?.host?.isOpen === true;
   }
+  /** The guest has ended; the machine stays to be looked at. */
+  guestEnded(): void {
+    this.network?.guestEnded();
+  }
   /** The machine is gone: all that leads outside ends. */
   disconnect(): void {
     this.network?.disconnect();

@@ -200,6 +200,7 @@ export class GuestPartition implements HostedPartition, Machine {
     if (this.ended) return;
     this.ended = end;
     this.server.ended?.();
+    this.devices.guestEnded();
   }
   intercept(vcpu: number, settings: InterceptSettings): void {
     const target = this.vcpus[vcpu];

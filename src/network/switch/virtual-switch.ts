@@ -1,4 +1,5 @@
 import type { InspectNode } from '../../devices/inspect.ts';
+import type { Gateway } from '../gateway.ts';
 import { formatMac, isGroupMac } from '../packets/addresses.ts';
 import { parseEthernet } from '../packets/ethernet.ts';
 
@@ -9,6 +10,8 @@ export interface SwitchClient {
   hostTime(): bigint;
   /** A frame arrives there at a time of the host, which is never one that the partition has come past. */
   arrive(frame: Uint8Array, hostTime: bigint): void;
+  /** Goes on with the user network of another one from a time of the host on, as of a frame's; false where it can't. */
+  adopt?(gateway: Gateway, hostTime: bigint): boolean;
 }
 
 /** Where a station was heard last. */
@@ -43,6 +46,12 @@ export class VirtualSwitch {
     const index = this.clients.indexOf(client);
     if (index >= 0) this.clients.splice(index, 1);
     for (const [mac, { client: where }] of this.stations) if (where === client) this.stations.delete(mac);
+  }
+
+  /** Gives the user network of a partition that has ended to the first of the others that can take it; false when there is none. */
+  passOn(from: SwitchClient, gateway: Gateway): boolean {
+    const arrival = from.hostTime() + this.latency;
+    return this.clients.some((client) => client !== from && client.adopt?.(gateway, arrival) === true);
   }
 
   private send(from: SwitchClient, frame: Uint8Array): void {
