@@ -1,7 +1,8 @@
 ; VSP and VSC over the VMBus: a driver for the synthetic network card. It finds the card among the devices that the parent partition offers,
 ; opens a channel to it, agrees on two protocols (NVSP, and RNDIS inside it), and asks the network who has 10.0.2.2.
 ;
-; Run it with a network: `hyperscope run samples/hyperv/vmbus.asm --platform hyperv --net user`.
+; Run it with a network: `hyperscope run samples/hyperv/vmbus.asm --platform hyperv --net user`. In the launch configuration *Hyper-V: two
+; partitions at a switch* another partition answers, answer.asm.
 ;
 ; What to look at: set a breakpoint at `send_packet`, then one at the doorbell (`call hypercall_page` in `put_packet`), and step into it. HvSignalEvent goes from the hypervisor to the
 ; VMBus driver of the parent partition, which takes the packet out of the channel's ring; the network VSP reads the frame from the pages that
@@ -81,8 +82,12 @@ _start:
     call find_card
     call open_channel
     call start_card
+%ifdef ANSWERS
+    call answer                         ; answer.asm, which is this driver, too
+%else
     call send_packet
     call receive_packet
+%endif
     jmp finish
 
 ; --- the VMBus ----------------------------------------------------------------------------------------------------------

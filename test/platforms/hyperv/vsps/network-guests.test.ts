@@ -12,6 +12,7 @@ import { loadProgram } from '../../../../src/programs/load-program.ts';
 import { runToEnd } from '../../run-guest.ts';
 
 const SAMPLE = path.resolve(import.meta.dirname, '../../../../samples/hyperv/vmbus.asm');
+const ANSWERING = path.resolve(path.dirname(SAMPLE), 'answer.asm');
 const SOURCE = readFileSync(SAMPLE, 'utf8');
 
 function plan(net: 'user' | 'switch', more: Partial<PartitionNetworkPlan> = {}): PartitionNetworkPlan {
@@ -21,10 +22,10 @@ function plan(net: 'user' | 'switch', more: Partial<PartitionNetworkPlan> = {}):
 }
 
 /** The sample's driver of a network card, as it is or changed. */
-function guest(configuration: Partial<PartitionConfiguration>, source = SOURCE, host?: Host): GuestPartition {
+function guest(configuration: Partial<PartitionConfiguration>, source = SOURCE, host?: Host, file = SAMPLE): GuestPartition {
   const bytes = new TextEncoder().encode(source);
-  const files = { ...nodeFiles, read: (file: string) => (file === SAMPLE ? bytes : nodeFiles.read(file)) };
-  const program = loadProgram(bytes, SAMPLE, {}, files);
+  const files = { ...nodeFiles, read: (path: string) => (path === file ? bytes : nodeFiles.read(path)) };
+  const program = loadProgram(bytes, file, {}, files);
   return createPartition({ platform: 'hyperv', vendor: 'intel', memory: 16 << 20, vcpus: 1, ...configuration }, program, host);
 }
 
@@ -53,27 +54,13 @@ test('without a network there is no card', () => {
   expect(runToEnd(guest({})).text).toContain('the parent partition offers no network card');
 });
 
-test('two child partitions talk over the virtual switch', () => {
+test.each(['intel', 'amd'] as const)('two child partitions talk over the virtual switch on %s', (vendor) => {
   const host = new Host();
   const bridge = makeSwitch();
-  const order = '    call send_packet\n    call receive_packet\n';
-  const changed = (...changes: readonly (readonly [from: string, to: string])[]) =>
-    changes.reduce((text, [from, to]) => {
-      if (!text.includes(from)) throw new Error(`the sample has no "${from}" any more`);
-      return text.replace(from, to);
-    }, SOURCE);
-  // One waits for a question and sends an answer then; the other one gives it time to be ready, and asks.
-  const sources = [
-    changed(
-      [order, '    call receive_packet\n    call send_packet\n    mov ecx, 2000000\n.last: loop .last\n'],
-      ['cmp word [rsi + 20], 0x0200', 'cmp word [rsi + 20], 0x0100'],
-      ['    db 0, 1\nsender', '    db 0, 2\nsender'],
-    ),
-    changed([order, `    mov ecx, 3000000\n.wait: loop .wait\n${order}`]),
-  ];
-  const texts = sources.map(() => '');
-  const partitions = sources.map((source, index) => {
-    const partition = guest({ network: plan('switch', { switch: bridge }) }, source, host);
+  const texts = ['', ''];
+  const partitions = [SAMPLE, ANSWERING].map((file, index) => {
+    const network = plan('switch', { switch: bridge });
+    const partition = guest({ vendor, network }, readFileSync(file, 'utf8'), host, file);
     partition.onConsole((_, bytes) => {
       texts[index] += new TextDecoder().decode(bytes);
     });
@@ -83,7 +70,7 @@ test('two child partitions talk over the virtual switch', () => {
     host.run({ instructions: 1_000_000 });
   expect(texts.map((text) => text.slice(text.indexOf('the card is')))).toEqual([
     'the card is 52:54:00:12:34:56\n10.0.2.2 is at 52:54:00:12:34:57\n',
-    'the card is 52:54:00:12:34:57\n10.0.2.2 is at 52:54:00:12:34:56\n',
+    'the card is 52:54:00:12:34:57\nasked by 52:54:00:12:34:56\n',
   ]);
 });
 
