@@ -27,7 +27,7 @@ import {
 } from './configuration.ts';
 import { connectPciInterrupts, initializeLikeBios } from './firmware.ts';
 import { HypervPlatform } from './hyperv/hyperv-platform.ts';
-import { hypervOptions } from './hyperv/options.ts';
+import { checkRoot, hypervOptions } from './hyperv/options.ts';
 import { itemsOfFirmware } from './items-of-firmware.ts';
 import { KvmPlatform } from './kvm/kvm-platform.ts';
 import { memoryMap } from './memory-map.ts';
@@ -59,6 +59,7 @@ export function createPartition(
 ): GuestPartition {
   checkConfiguration(configuration);
   if (configuration.network) checkNetwork(configuration.network, configuration.platform);
+  if (configuration.platform === 'hyperv') checkRoot(configuration, host);
   if (parent && !parent.door.ask('create-partitions', () => `to have a partition made of ${program.path}`))
     throw new ConfigurationError(`Partition ${parent.id} may not make partitions; give it the privilege create-partitions.`);
   const {

@@ -58,8 +58,6 @@ export interface HypervOptions {
 export interface ChildMaking {
   readonly host: Host;
   readonly make: MakeRunning;
-  /** Numbers of the hypervisor's partitions less those of the host's. */
-  readonly idOffset: bigint;
 }
 
 const MAKES_NONE: MakeRunning = () => {
@@ -112,8 +110,8 @@ export class HypervPlatform implements Platform, Hyperv {
     this.injection = { vendor, hasApicv: this.hasApicv, hasIrqchip: true };
     this.deviceInterrupts = new DeviceInterrupts(() => machine.devices.localApics);
     this.overlays = new Overlays(machine.secondLevel);
-    const { host, make = MAKES_NONE, idOffset = 0n } = makesChildren ?? {};
-    this.children = new ChildPartitions(this, host, make, idOffset);
+    const { host, make = MAKES_NONE } = makesChildren ?? {};
+    this.children = new ChildPartitions(this, host, make);
     this.suspension = new VpSuspension(machine);
     this.synic = new PartitionSynic(this);
     this.own = usualMsrs(this);

@@ -51,6 +51,21 @@ test('one of several guests that can not be is named', () => {
   expect(() => launchGuests({ partitions: members }, files)).toThrow(`Partition "two" can't be made: ${ofVirtio}`);
 });
 
+test('the root has number 1 wherever it stands, and there is one', () => {
+  const members = [{ name: 'one' }, { name: 'root', ...root }, { name: 'three' }].map((more) => {
+    return { program: 'guest.asm', memory: '16M', platform: 'hyperv', ...more };
+  });
+  const { guests } = launchGuests({ partitions: members }, files);
+  const numbers = guests.map(({ partition }) => {
+    return partition.inspect().children?.find(({ name }) => name === 'platform')?.detail;
+  });
+  expect(numbers).toEqual(['partition 2', 'partition 1', 'partition 3']);
+  const two = [...members, { ...members[1], name: 'another' }];
+  expect(() => launchGuests({ partitions: two }, files)).toThrow(
+    `Partition "another" can't be made: Partition 2 is Hyper-V's root, and there is only one`,
+  );
+});
+
 test('what the root has not a child has: disks, a network and a screen together', () => {
   const { first } = launch({ platform: 'hyperv', disk: ['disk.img'], net: 'user', screen: true });
   const names = first.partition.inspect().children?.find(({ name }) => name === 'platform')?.children;

@@ -27,8 +27,6 @@ export class ChildPartitions {
     /** Where they run; undefined for a partition that can't make any. */
     private readonly host: Host | undefined,
     private readonly makeRunning: MakeRunning,
-    /** Numbers of the hypervisor's partitions less those of the host's. */
-    private readonly idOffset: bigint,
   ) {}
 
   /** Whether the partition can make any. */
@@ -60,7 +58,7 @@ export class ChildPartitions {
     if (this.members.size >= MOST_CHILDREN)
       return refused(HvStatus.INSUFFICIENT_MEMORY, `a partition can have ${MOST_CHILDREN} children`);
     const hostId = this.host.nextId();
-    const child = new ChildPartition(BigInt(hostId) + this.idOffset, hostId, this.parent, flags, compatibilityVersion);
+    const child = new ChildPartition(BigInt(hostId), hostId, this.parent, flags, compatibilityVersion);
     this.members.set(child.id, child);
     return child;
   }
