@@ -1,10 +1,10 @@
 import { PartitionMemory, type RamRegion } from '../../processor/memory/partition-memory.ts';
+import { scrub } from '../../processor/memory/scrub.ts';
+import { VCPU_SIZE } from '../../processor/state/layout.ts';
 
 /** Memories that wait for the next partition: more, or larger ones, would only take room. */
 const MOST_FREE = 4;
 const LARGEST_FREE = 256 << 20;
-/** Scrubbing goes by pieces of this size: writing to one that was never used would make the system provide it. */
-const PIECE = 0x1_0000;
 const MIB = 1 << 20;
 
 /** What a host has for all partitions together. */
@@ -41,8 +41,8 @@ export class HostMemory {
   }
 
   /** Memory with nothing in it. Throws HostRefusal where there is no room, and a plain sentence for sizes that are not possible. */
-  take(ram: readonly RamRegion[], vcpuCount: number): PartitionMemory {
-    const bytes = PartitionMemory.bytesFor(ram, vcpuCount);
+  take(ram: readonly RamRegion[], vcpuCount: number, vcpuSize = VCPU_SIZE): PartitionMemory {
+    const bytes = PartitionMemory.bytesFor(ram, vcpuCount, vcpuSize);
     const { limits } = this;
     if (this.partitions >= limits.partitions)
       throw new HostRefusal(`The host has room for ${limits.partitions} partitions; destroy one first.`);
@@ -56,7 +56,7 @@ export class HostMemory {
       );
     const index = this.free.findIndex(({ buffer }) => buffer.byteLength === bytes);
     const [scrubbed] = index < 0 ? [] : this.free.splice(index, 1);
-    const memory = makeMemory(ram, vcpuCount, scrubbed);
+    const memory = makeMemory(() => new PartitionMemory(ram, vcpuCount, vcpuSize, scrubbed));
     this.used += bytes;
     this.partitions++;
     this.vcpus += vcpuCount;
@@ -66,7 +66,7 @@ export class HostMemory {
   /** Takes back a memory that nobody may use any more: all views of it end. Gives the bytes that were scrubbed. */
   giveBack({ wasm, bytes, vcpuCount }: PartitionMemory): number {
     const { length } = bytes;
-    scrub(bytes);
+    scrub(wasm);
     // Growing detaches the buffer, so whoever kept a view of it sees nothing of what comes.
     wasm.grow(0);
     this.used -= length;
@@ -78,21 +78,11 @@ export class HostMemory {
   }
 }
 
-function makeMemory(ram: readonly RamRegion[], vcpuCount: number, scrubbed: WebAssembly.Memory | undefined): PartitionMemory {
+function makeMemory(make: () => PartitionMemory): PartitionMemory {
   try {
-    return new PartitionMemory(ram, vcpuCount, scrubbed);
+    return make();
   } catch (error) {
     if (error instanceof RangeError) throw new HostRefusal('The system has no memory for another partition; destroy one first.');
     throw error;
-  }
-}
-
-function scrub(bytes: Uint8Array): void {
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  for (let start = 0; start < words.length; start += PIECE / 4) {
-    const end = Math.min(start + PIECE / 4, words.length);
-    let used = 0;
-    for (let index = start; index < end; index++) used |= words[index] ?? 0;
-    if (used !== 0) words.fill(0, start, end);
   }
 }

@@ -76,9 +76,9 @@ export class Host {
    * Memory for a partition, with nothing in it. Throws HostRefusal where the host has no room, and a plain sentence for sizes that are
    * not possible.
    */
-  takeMemory(ram: readonly RamRegion[], vcpuCount: number): PartitionMemory {
+  takeMemory(ram: readonly RamRegion[], vcpuCount: number, vcpuSize?: number): PartitionMemory {
     try {
-      return this.memory.take(ram, vcpuCount);
+      return this.memory.take(ram, vcpuCount, vcpuSize);
     } catch (error) {
       if (error instanceof HostRefusal) {
         const { message } = error;

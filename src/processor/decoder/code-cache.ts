@@ -3,7 +3,6 @@ import type { HandlerTable } from '../interpreter/handler-table.ts';
 import * as O from '../interpreter/operation.ts';
 import { type CodeHolder, type CodeRegistry, codeRegistry } from '../memory/code-registry.ts';
 import type { PartitionMemory } from '../memory/partition-memory.ts';
-import * as L from '../state/layout.ts';
 import { AccessExit } from '../system/context.ts';
 import { type RunBlock, type RunBlocks, viewHotCode } from '../translator/hot-code.ts';
 import type { RegionMode } from '../translator/region-builder.ts';
@@ -18,7 +17,8 @@ const MOST_CONTEXTS = 16;
 /** Two operations at the front of the area are for single, uncached instructions. */
 const SCRATCH = O.OPERATIONS;
 const FIRST = SCRATCH + 2 * O.OPERATION_SIZE;
-const END = L.VCPU_SIZE - O.OPERATION_SIZE * (2 * MAX_BLOCK + 2);
+/** Bytes that a block may take, at most. */
+const LONGEST_BLOCK = O.OPERATION_SIZE * (2 * MAX_BLOCK + 2);
 
 interface Block {
   readonly at: number;
@@ -222,7 +222,7 @@ export class CodeCache implements CodeHolder, RunBlocks {
   }
 
   private decodeBlock(start: bigint, gpa: bigint, key: string): Block {
-    if (this.next > END) this.dropBlocks();
+    if (this.next > this.memory.vcpuSize - LONGEST_BLOCK) this.dropBlocks();
     const { source } = this;
     const at = this.next;
     const inPage = 0x1000 - Number(gpa & 0xfffn);

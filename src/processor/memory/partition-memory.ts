@@ -18,8 +18,8 @@ export type PlacedRegion = RamRegion & { readonly offset: number };
  * Puts the regions behind the vCPUs' blocks, one after the other. Small holes keep their size, so that what lies in one large page of
  * guest physical memory lies together here too. The first 64 KiB stay empty: a stray zero offset of generated code meets nothing.
  */
-function placeRegions(ram: readonly RamRegion[], vcpuCount: number): readonly PlacedRegion[] {
-  let offset = PAGE + vcpuCount * VCPU_SIZE;
+function placeRegions(ram: readonly RamRegion[], vcpuBytes: number): readonly PlacedRegion[] {
+  let offset = PAGE + vcpuBytes;
   let end: bigint | undefined;
   return ram.map((region) => {
     const hole = end === undefined ? 0 : Number(region.gpa - end);
@@ -65,31 +65,32 @@ export class PartitionMemory {
   secondLevel: SecondLevel | undefined;
 
   /** Bytes that the memory of a partition takes in all. */
-  static bytesFor(ram: readonly RamRegion[], vcpuCount: number): number {
-    const last = placeRegions(ram, vcpuCount).at(-1);
-    const bytes = last ? last.offset + last.length : PAGE + vcpuCount * VCPU_SIZE;
+  static bytesFor(ram: readonly RamRegion[], vcpuCount: number, vcpuSize = VCPU_SIZE): number {
+    const last = placeRegions(ram, vcpuCount * vcpuSize).at(-1);
+    const bytes = last ? last.offset + last.length : PAGE + vcpuCount * vcpuSize;
     return Math.ceil(bytes / PAGE) * PAGE;
   }
 
   /**
-   * `used` is a memory of the right size with nothing but zeros, if there is one. Throws a plain sentence when the sizes are not
-   * possible (4 GiB in all, page-aligned regions).
+   * Each vCPU has `vcpuSize` bytes, a multiple of 64 KiB. `used` is a memory of the right size with nothing but zeros, if there is one.
+   * Throws a plain sentence when the sizes are not possible (4 GiB in all, page-aligned regions).
    */
   constructor(
     ram: readonly RamRegion[],
     readonly vcpuCount: number,
+    readonly vcpuSize = VCPU_SIZE,
     used?: WebAssembly.Memory,
   ) {
     for (const region of ram)
       if (region.length % GUEST_PAGE !== 0 || region.gpa % BigInt(GUEST_PAGE) !== 0n || region.length <= 0)
         throw new Error(`RAM at ${region.gpa.toString(16)} of ${region.length} bytes is not made of whole 4 KiB pages.`);
-    const pages = PartitionMemory.bytesFor(ram, vcpuCount) / PAGE;
+    const pages = PartitionMemory.bytesFor(ram, vcpuCount, vcpuSize) / PAGE;
     if (pages > 0xffff)
       throw new Error(`A partition's RAM and processors must fit into 4 GiB; ${pages * PAGE} bytes were asked for.`);
     this.wasm = used ?? new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.bytes = new Uint8Array(this.wasm.buffer);
     this.view = new DataView(this.wasm.buffer);
-    this.placed = placeRegions(ram, vcpuCount);
+    this.placed = placeRegions(ram, vcpuCount * vcpuSize);
     this.starts = this.placed.map(({ gpa }) => Number(gpa));
   }
 
@@ -108,7 +109,7 @@ export class PartitionMemory {
 
   /** Byte offset of a vCPU's state block in `wasm`. */
   vcpuBase(index: number): number {
-    return PAGE + index * VCPU_SIZE;
+    return PAGE + index * this.vcpuSize;
   }
 
   /** Byte offset in `wasm` of a guest physical address, and how many bytes of RAM follow it there; undefined in a hole. */

@@ -119,5 +119,6 @@ export const FPU_SCRATCH = 0x1400;
 export const FPU_END = 0x2000;
 /** Start of the vCPU's TLBs, jump cache and decoded code. */
 export const CACHES = 0x2000;
-/** Bytes that each vCPU takes in its partition's memory. */
+/** Bytes that each vCPU takes in its partition's memory, unless it is made to take less: for less decoded code. */
 export const VCPU_SIZE = 0x100_0000;
+export const SMALL_VCPU_SIZE = VCPU_SIZE / 2;

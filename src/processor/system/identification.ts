@@ -67,7 +67,7 @@ export function cpuidOf(context: SystemContext, leaf: number, subleaf: number): 
 }
 
 function indexOf({ memory, state }: SystemContext): number {
-  return (state.base - memory.vcpuBase(0)) / L.VCPU_SIZE;
+  return (state.base - memory.vcpuBase(0)) / memory.vcpuSize;
 }
 
 export const cpuid: SystemHelper = (context) => {

@@ -3,6 +3,7 @@ import { GuestPartition } from '../../../hypervisor/partition/guest-partition.ts
 import type { Machine } from '../../../hypervisor/partition/platform.ts';
 import { createProcessor } from '../../../processor/cpu.ts';
 import type { RamRegion } from '../../../processor/memory/partition-memory.ts';
+import { SMALL_VCPU_SIZE } from '../../../processor/state/layout.ts';
 import { waitForStartUp } from '../../apply-entry.ts';
 import { HypervPlatform } from '../hyperv-platform.ts';
 import type { ChildPartition, RunningChild } from './child-partition.ts';
@@ -29,7 +30,7 @@ export function makeRunningChild(host: Host, child: ChildPartition, vendor: 'int
   const { parent } = child;
   const model = parent.machine.processors[0]?.model;
   if (!model) throw new Error('a parent without processors');
-  const memory = host.takeMemory(addressSpace(child), MOST_VPS);
+  const memory = host.takeMemory(addressSpace(child), MOST_VPS, SMALL_VCPU_SIZE);
   const processors = Array.from({ length: MOST_VPS }, (_, index) => createProcessor({ index, memory, model }));
   const made: { platform?: HypervPlatform; machine?: Machine } = {};
   const partition = new GuestPartition({
