@@ -1,5 +1,6 @@
 ; Parent and child: this guest is the root partition. It makes another partition by hypercalls, gives it memory and a virtual processor, and
-; runs it. What the child may not do by itself arrives here as a message of the hypervisor, and this program answers it.
+; runs it. What the child may not do by itself arrives here as a message of the hypervisor, and this program answers it. A doorbell that the
+; child rings arrives as the number of a port.
 ;
 ; It takes the privilege to make partitions: "privileges": ["usual", "create-partitions"] in launch.json, or
 ;     hyperscope run samples/hyperv/parent.asm --platform hyperv --privileges usual,create-partitions
@@ -22,6 +23,9 @@ HvCallMapGpaPages           equ 0x4b
 HvCallInstallIntercept      equ 0x4d
 HvCallCreateVp              equ 0x4e
 HvCallSetVpRegisters        equ 0x51
+HvCallDeletePort            equ 0x58
+HvCallCreatePort            equ 0x95
+HvCallConnectPort           equ 0x96
 
 CREATE_EXO                  equ 1 << 8  ; the parent manages it whole: HLT is an intercept, too
 MAP_ALL                     equ 0xf     ; read, write, execute in the kernel and outside
@@ -35,6 +39,7 @@ ON_READ                     equ 1
 ON_WRITE                    equ 2
 ON_EXECUTE                  equ 4
 MESSAGE_UNMAPPED_GPA        equ 0x80000000
+MESSAGE_SINT                equ 0x80000061 ; an interrupt source that interrupts by a message
 MESSAGE_PORT                equ 0x80010000
 MESSAGE_MSR                 equ 0x80010001
 MESSAGE_CPUID               equ 0x80010002
@@ -70,6 +75,18 @@ CHILD_PORT                  equ 0x10    ; the child prints there, and only its p
 CHILD_MSR                   equ 0x1234
 CHILD_LEAF                  equ 0x40001000
 DEVICE_PAGE                 equ 0x200   ; page 0x200 of the child: nothing is there until the child touches it
+
+; A doorbell: what the child writes to, which port it rings, and the interrupt source whose event ring tells of the port.
+DOORBELL                    equ 0x201 << 12
+DOORBELL_PORT               equ 7
+DOORBELL_SINT               equ 5
+PORT_DOORBELL               equ 4       ; type of ports and connections
+SIZE_DWORD                  equ 3       ; it is rung by writes of 4 bytes
+ANY_VALUE                   equ 0x80000000
+ANY_VP                      equ 0xffffffff
+RING_SIZE                   equ 256     ; for each source: a byte that masks its interrupt, one that says full, and numbers of ports
+RING_PORTS                  equ 4
+RING_LENGTH                 equ 63
 
 ; call_of code: with the input at `input` and the output at `output`; stops the program where that fails.
 %macro call_of 1
@@ -141,6 +158,33 @@ _start:
     intercept INTERCEPT_PORT, ON_WRITE, CHILD_PORT
     intercept INTERCEPT_MSR, ON_READ, CHILD_MSR
 
+    ; The child can tell this partition of something without an intercept: it rings a doorbell, and goes on. The port is this partition's,
+    ; and its number comes in the event ring of its interrupt source.
+    mov r8, ring_page
+    or r8, ENABLE
+    wrmsr_of HV_X64_MSR_SIRBP, r8
+    wrmsr_of HV_X64_MSR_SINT0 + DOORBELL_SINT, INTERRUPT | SINT_AS_INTERCEPT
+    call clear_input
+    mov qword [input], HV_PARTITION_ID_SELF
+    mov dword [input + 8], DOORBELL_PORT
+    mov rax, [child_id]
+    mov [input + 16], rax               ; who may connect to it
+    mov dword [input + 24], PORT_DOORBELL
+    mov dword [input + 32], DOORBELL_SINT
+    mov dword [input + 36], ANY_VP
+    call_of HvCallCreatePort
+    call clear_input
+    mov rax, [child_id]
+    mov [input], rax
+    mov dword [input + 8], DOORBELL_PORT ; the connection may have the same number
+    mov qword [input + 16], HV_PARTITION_ID_SELF
+    mov dword [input + 24], DOORBELL_PORT
+    mov dword [input + 32], PORT_DOORBELL
+    mov qword [input + 40], DOORBELL
+    mov eax, SIZE_DWORD | ANY_VALUE
+    mov [input + 56], rax
+    call_of HvCallConnectPort
+
     ; It starts where this partition says: protected mode without paging, at `child`.
     call begin_registers
     register CS_, 0, FLAT_CODE
@@ -170,6 +214,9 @@ _start:
     mov qword [input + 8], 0
     call_of HvCallWithdrawMemory | REP_ONE * DEPOSIT
     call_of HvCallDeletePartition
+    mov qword [input], HV_PARTITION_ID_SELF
+    mov qword [input + 8], DOORBELL_PORT
+    call_of HvCallDeletePort
     say "the child is gone; its last word was 0x"
     mov eax, [child_word]               ; in the page that was mapped there
     call print_hex
@@ -198,6 +245,8 @@ intercepted:
     je .memory
     cmp eax, MESSAGE_HALT
     je .halt
+    cmp eax, MESSAGE_SINT
+    je .ring
     say "a message that nobody expects", 10
     jmp finish
 
@@ -238,6 +287,34 @@ intercepted:
     mov byte [is_done], 1
     jmp .taken
 
+    ; A doorbell: the child has gone on. Its ports are taken out of the ring in their order, until there is none; an entry that was taken is 0.
+.ring:
+    mov rdi, ring_page + DOORBELL_SINT * RING_SIZE
+.next_port:
+    mov ecx, [ring_next]
+    mov ebx, [rdi + RING_PORTS + rcx * 4]
+    test ebx, ebx
+    jz .unmask
+    mov dword [rdi + RING_PORTS + rcx * 4], 0
+    inc ecx
+    cmp ecx, RING_LENGTH
+    jne .has_next
+    xor ecx, ecx
+.has_next:
+    mov [ring_next], ecx
+    say "the child rings doorbell 0x"
+    mov eax, ebx
+    call print_hex
+    say 10
+    jmp .next_port
+    ; The hypervisor has masked further interrupts meanwhile. One port more may have come just before they are let in again.
+.unmask:
+    mov byte [rdi], 0
+    mfence
+    cmp dword [rdi + RING_PORTS + rcx * 4], 0
+    jne .next_port
+    jmp .taken
+
     ; The instruction was done here: the child goes on behind it.
 .behind:
     mov rdx, [rsi + MESSAGE_PAYLOAD + INTERCEPT_RIP]
@@ -263,9 +340,17 @@ intercepted:
     pop rcx
     pop rbx
     pop rax
+    btr qword [rsp + 16], 9             ; interrupts stay off: the next one comes at the HLT that waits for it
     iretq
 
 MESSAGE_NONE                equ 0
+
+clear_input:
+    mov rdi, input
+    xor eax, eax
+    mov ecx, 128 / 8
+    rep stosq
+    ret
 
 ; Maps page RBX of this partition at page RAX of the child.
 map_page:
@@ -319,6 +404,7 @@ failed:
 section .data
 child_id    dq 0
 is_done     db 0
+ring_next   dd 0
 
 ; What the child runs. It is a page of its own, since all of it is the child's.
 section .child progbits align=4096
@@ -342,6 +428,7 @@ child:
     mov [DEVICE_PAGE << 12], eax        ; there is no memory, until the parent gives some
     mov eax, [DEVICE_PAGE << 12]
     mov [child_word], eax
+    mov [DOORBELL], eax                 ; somebody hears it
     hlt
 
 align 16
@@ -361,6 +448,7 @@ alignb 4096
 input:      resb 4096
 output:     resb 4096
 spare_page: resb 4096
+ring_page:  resb 4096
 pool:       resb 4096 * DEPOSIT
 
 %include "hyperv.inc"

@@ -72,6 +72,22 @@ describe('a partition that a guest makes', () => {
     expect(top(client, CHILD).line).toBe(lineOf(FILE, 'mov eax, [DEVICE_PAGE << 12]'));
   });
 
+  test('rings a doorbell that is stepped into: to the port of its parent, which hears of it while the child goes on', () => {
+    const ring = 'mov [DOORBELL], eax';
+    const client = atLine(ring);
+    const names = new Set<string>();
+    move(client, CHILD, 'stepIn');
+    for (let steps = 0; top(client, CHILD).path !== FILE && steps < 20; steps++) {
+      names.add(top(client, CHILD).name);
+      move(client, CHILD, 'stepIn');
+    }
+    expect([...names].join('\n')).toMatch(/ring doorbell[\s\S]*doorbell port 7 of partition 1/);
+    expect(top(client, CHILD).line).toBe(lineOf(FILE, ring) + 1);
+    client.ask('setBreakpoints', { source: { path: FILE }, breakpoints: [{ line: lineOf(FILE, 'say "the child rings') }] });
+    expect(move(client, CHILD, 'continue')).toMatchObject({ threadId: 1, reason: 'breakpoint' });
+    expect(client.ask('evaluate', { expression: 'ebx', context: 'repl' }).result).toContain('7');
+  });
+
   test('is among the partitions that the Debug Console and the Partitions view show', () => {
     const client = atLine(CPUID);
     const partitions = () => client.ask('evaluate', { expression: 'partitions', context: 'repl' }).result as string;

@@ -20,6 +20,7 @@ export function* handleDoorbell(hyperv: Hyperv, parent: GuestParent, context: Wr
 }
 
 function* ring(context: WriteContext, { port }: Doorbell): Handler<number> {
+  yield stage('hyperv-doorbell.ring', { port: port.id, partition: port.owner.partitionId, deleted: port.isDeleted });
   const status = yield* port.ringInStages();
   if (status === HvStatus.SUCCESS) {
     context.processor.completeAccess(0n);

@@ -29,13 +29,16 @@ function run(vendor: 'intel' | 'amd', slice: number) {
 
 test.each(['intel', 'amd'] as const)('the sample makes a partition on %s, serves its intercepts and ends it', (vendor) => {
   const { text, exits, stop, events } = run(vendor, 100_000);
-  expect(text).toBe('made partition 0x2\nHello, child!\nthe child is gone; its last word was 0x600d\n');
+  expect(text).toBe(
+    'made partition 0x2\nHello, child!\nthe child rings doorbell 0x7\nthe child is gone; its last word was 0x600d\n',
+  );
   expect(stop).toMatchObject({ end: { kind: 'power-off', status: 0 } });
   expect([...new Set(exits)]).toEqual([
     'cpuid: HvMessageTypeX64CpuidIntercept to partition 1',
     'msr-read: HvMessageTypeX64MsrIntercept to partition 1',
     'io: HvMessageTypeX64IoPortIntercept to partition 1',
     'mmio: HvMessageTypeUnmappedGpa to partition 1',
+    'mmio: rings doorbell port 7 of partition 1',
     'hlt: HvMessageTypeX64Halt to partition 1',
   ]);
   expect(events).toEqual(['created', 'created', 'memory-scrubbed', 'destroyed', 'ended']);
