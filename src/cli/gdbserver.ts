@@ -80,6 +80,7 @@ export async function gdbserverCommand(args: readonly string[]): Promise<number>
       channels: virtio.channels,
       balloon: virtio.balloon,
       screen: options.configuration.screen,
+      assign: options.configuration.assign,
       vsock: virtio.vsock,
       shares: options.shares,
       loadAddress: options.loadAddress === undefined ? undefined : `0x${options.loadAddress.toString(16)}`,

@@ -1,4 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { ASSIGNABLE_NAMES } from '../devices/virtio/assignable.ts';
 import { type ExitFilter, ExitFilterError, parseExitFilter } from '../hypervisor/journal/exit-filter.ts';
 import { GrantError, parsePorts, parsePrivileges } from '../hypervisor/privileges/parse-grant.ts';
 import { parseMac } from '../network/packets/addresses.ts';
@@ -190,6 +191,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       channel: { type: 'string', multiple: true },
       balloon: { type: 'boolean', default: false },
       screen: { type: 'boolean', default: false },
+      assign: { type: 'string', multiple: true },
       vsock: { type: 'string' },
       'vsock-forward': { type: 'string', multiple: true },
       'vsock-guest-forward': { type: 'string', multiple: true },
@@ -260,6 +262,7 @@ export function parseRunOptions(args: readonly string[], command = 'run'): RunOp
       testDevice: values['test-device'],
       ioeventfd: values.ioeventfd,
       screen: values.screen,
+      assign: values.assign?.map((name) => oneOf(name, 'assign', ASSIGNABLE_NAMES)),
       intercepts: values.intercept,
       virtio: {
         channels: channels.map(([name]) => name),

@@ -41,6 +41,7 @@ sector, a disk image or a flat binary.
   --channel NAME[=FILE]   a named port of the virtio console; what the guest writes there goes to FILE, or to stderr
   --balloon               a virtio memory balloon, by which the guest reports pages that it doesn't use
   --screen                a screen for guests of hyperv; the editor shows what is on it
+  --assign rng            a device of the host's for a guest of hyperv, on a virtual PCI bus of its own; once for each
   --net NAME              a network card, on a network of this machine's user (user), or none (default)
   --forward tcp:N:M       port N of 127.0.0.1 leads to port M of the guest; udp: too; once for each
   --guest-forward tcp:N:M port N of 10.0.2.2, in the guest, leads to port M of 127.0.0.1; once for each

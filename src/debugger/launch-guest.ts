@@ -115,6 +115,7 @@ function makeGuest(
       },
       disks,
       screen: member.screen,
+      assign: member.assign,
       network: networks.planOf(member),
       vsockPorts: networks.vsockPlanOf(member),
     },

@@ -1,4 +1,5 @@
 import { MOST_LUNS } from '../devices/scsi/controller.ts';
+import type { AssignableName } from '../devices/virtio/assignable.ts';
 import { LONGEST_SERIAL, MOST_QUEUES } from '../devices/virtio/block/device.ts';
 import { SECTOR } from '../devices/virtio/block/registers.ts';
 import type { VirtioConfiguration, VirtioDisk } from '../devices/virtio/machine-devices.ts';
@@ -70,6 +71,8 @@ export interface PartitionConfiguration {
   readonly network?: PartitionNetworkPlan;
   /** On platform hyperv: the machine has a screen. */
   readonly screen?: boolean;
+  /** On platform hyperv: functions of the host's that the guest has by itself, each on a virtual PCI bus of its own. */
+  readonly assign?: readonly AssignableName[];
   /** What leaves its guests besides what the platform asks for (hypervisor/intercepts/changes.ts). */
   readonly intercepts?: readonly string[];
 }
@@ -84,6 +87,7 @@ export const SMALLEST_MEMORY = MIB;
 const ADDRESSABLE = 4095 * MIB;
 export const LARGEST_MEMORY = 3584 * MIB;
 export const LARGEST_VCPUS = 64;
+export const MOST_ASSIGNED = 8;
 export const MOST_EXITS_KEPT = 1_000_000;
 /** 2026-01-01 00:00:00 UTC. A fixed date, so that two runs are alike. */
 export const DEFAULT_START_SECONDS = 1_767_225_600n;
@@ -130,6 +134,7 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
     throw new ConfigurationError(
       `A screen is one of Hyper-V's, which platform ${platform} has not; use platform hyperv, or leave it out.`,
     );
+  checkAssigned(configuration);
   if (configuration.ioeventfd && platform !== 'kvm')
     throw new ConfigurationError(
       `Doorbells of virtio end in KVM's kernel part, which platform ${platform} has not; use platform kvm, or leave ioeventfd out.`,
@@ -141,6 +146,17 @@ export function checkConfiguration(configuration: PartitionConfiguration): void 
   if (memory > room)
     throw new ConfigurationError(
       `A partition with ${vcpus} vCPUs can have ${room / MIB}M of memory; ${memory / MIB}M was asked for. Use less of either.`,
+    );
+}
+
+function checkAssigned({ assign = [], platform }: PartitionConfiguration): void {
+  if (assign.length > 0 && platform !== 'hyperv')
+    throw new ConfigurationError(
+      `Devices are assigned to guests of Hyper-V, and platform ${platform} has no virtual PCI bus for them; use platform hyperv, or leave them out.`,
+    );
+  if (assign.length > MOST_ASSIGNED)
+    throw new ConfigurationError(
+      `A partition can have ${MOST_ASSIGNED} assigned devices, each on a bus of its own; ${assign.length} were asked for.`,
     );
 }
 
@@ -159,11 +175,11 @@ function checkDisks({ disks = [], platform, machine }: PartitionConfiguration): 
 
 /** The root of Hyper-V is the one that serves others: it is offered no devices itself. */
 function checkRoot(configuration: PartitionConfiguration): void {
-  const { platform, disks = [], network, screen } = configuration;
+  const { platform, disks = [], network, screen, assign = [] } = configuration;
   if (platform !== 'hyperv' || !grantOf(configuration).privileges.has('create-partitions')) return;
-  if (disks.length > 0 || network || screen)
+  if (disks.length > 0 || network || screen || assign.length > 0)
     throw new ConfigurationError(
-      'A partition of hyperv that may make others has its devices from nobody; leave disks, network and screen out, or the privilege create-partitions.',
+      'A partition of hyperv that may make others has its devices from nobody; leave disks, network, screen and assigned devices out, or the privilege create-partitions.',
     );
 }
 

@@ -113,6 +113,7 @@ export function createPartition(
           }
         : undefined,
     scsi: platform === 'hyperv' && configuration.disks?.length ? configuration.disks : undefined,
+    assigned: configuration.assign,
     hasPci: configuration.machine === 'pc',
     hasVideoFunction: configuration.screen,
     firmware: configuration.machine === 'pc' ? itemsOfFirmware(configuration, program, image, map) : undefined,
@@ -138,10 +139,10 @@ export function createPartition(
 
 /** Programs that look for ACPI tables find them: Linux, others that boot by PVH, and whoever was given a device that only they tell of. */
 function hasFirmwareTables(
-  { disks = [], machine, virtio = {}, network }: PartitionConfiguration,
+  { disks = [], machine, virtio = {}, network, assign = [] }: PartitionConfiguration,
   { protocol }: Program,
 ): boolean {
-  const hasDevices = disks.length > 0 || network !== undefined || asksForMore(virtio);
+  const hasDevices = disks.length > 0 || network !== undefined || assign.length > 0 || asksForMore(virtio);
   return protocol === 'linux' || protocol === 'pvh' || machine !== undefined || hasDevices;
 }
 

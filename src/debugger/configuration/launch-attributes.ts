@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { ASSIGNABLE_NAMES } from '../../devices/virtio/assignable.ts';
 import { MOST_QUEUES } from '../../devices/virtio/block/device.ts';
 import { whyNoFilter } from '../../hypervisor/journal/exit-filter.ts';
 import { GrantError, PRIVILEGE_WORDS, parsePorts, parsePrivileges } from '../../hypervisor/privileges/parse-grant.ts';
@@ -82,6 +83,7 @@ const diskObject = v.strictObject({
 });
 const shareObject = v.strictObject({ tag: v.string(), folder: v.string(), readOnly: v.optional(v.boolean()) }, NO_SHARES);
 const NO_DISK = `must be a list of files such as ["disk.img"], or of objects with "file", "serial", "readOnly", "write" and "queues" (1 to ${MOST_QUEUES})`;
+const NO_ASSIGNED = `must be a list of ${ASSIGNABLE_NAMES.map((name) => `"${name}"`).join(', ')}`;
 const NO_NAMES = 'must be a list of names such as ["org.hyperscope.agent"]';
 const NO_FILES = 'must be a list of files such as ["disk.img"]';
 
@@ -169,6 +171,11 @@ const partitionAttributes = {
     default: false,
     description:
       'On platform `hyperv`: the machine has a screen, which the view Screen shows. Drivers of Linux look for it on the PCI bus of `"machine": "pc"`.',
+  },
+  assign: {
+    schema: v.array(v.picklist(ASSIGNABLE_NAMES, NO_ASSIGNED), NO_ASSIGNED),
+    description:
+      'On platform `hyperv`: devices of the host\'s that the guest has by itself, each on a virtual PCI bus of its own: `["rng"]` is an entropy source. Linux binds `pci-hyperv` to the bus.',
   },
   vsock: {
     schema: wholeNumber(3, 0xffff_fffe),

@@ -34,7 +34,9 @@ export function acpiTables({ vcpus, virtioDevices, pciBus, hasVmbus = false }: A
     return gpa;
   };
   const described = [...(pciBus ? pcDevices(pciBus) : []), ...(hasVmbus ? [vmbusDevice()] : [])];
-  const fixed = place(fadt({ facs: place(facs()), dsdt: place(dsdt(virtioDevices, described)) }, pciBus !== undefined));
+  const fixed = place(
+    fadt({ facs: place(facs()), dsdt: place(dsdt(virtioDevices, described)) }, pciBus !== undefined || hasVmbus),
+  );
   const entries = [fixed, place(madt(vcpus)), ...(pciBus ? [place(mcfg())] : [])];
   const extended = place(
     table('XSDT', 1, HEADER + 8 * entries.length, (view) => {

@@ -115,7 +115,7 @@ export function fadt(places: { readonly facs: bigint; readonly dsdt: bigint }, h
     view.setUint16(96, 0xffff, true);
     view.setUint16(98, 0xffff, true);
     view.setUint8(108, 0x32);
-    // There are devices of a PC and a keyboard controller, but no VGA; MSIs come with PCI.
+    // There are devices of a PC and a keyboard controller, but no VGA; MSIs come with PCI, also with the virtual buses of Hyper-V.
     view.setUint16(109, hasMsi ? 0x07 : 0x0f, true);
     // WBINVD works, no buttons, the reset register counts.
     view.setUint32(112, 1 | (1 << 4) | (1 << 5) | (1 << 10), true);

@@ -85,7 +85,7 @@ export function hypervisorFrame({ vendor }: Pick<Hyperv, 'vendor'>, name: string
 
 /** Code of the parent partition: its worker process for a virtual machine, or a driver of its virtualization stack. */
 export function parentFrame(
-  component: 'vmwp.exe' | 'vid.sys' | 'vmbusr.sys' | 'vmswitch.sys' | 'storvsp.sys',
+  component: 'vmwp.exe' | 'vid.sys' | 'vmbusr.sys' | 'vmswitch.sys' | 'storvsp.sys' | 'vpcivsp.sys',
   name: string,
 ): HandlerFrame {
   return { name, component, servedBy: 'parent' };

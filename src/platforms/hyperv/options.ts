@@ -38,7 +38,7 @@ export function hypervOptions(configuration: PartitionConfiguration, { id, host,
     startSeconds,
     intercepts,
     testDevice,
-    vsps: (machine) => machineServices(machine, { mac, screen }),
+    vsps: (machine, interrupts) => machineServices(machine, interrupts, { mac, screen }),
   };
   if (!makesOthers) return options;
   const make = (child: ChildPartition) => makeRunningChild(host, child, vendor);

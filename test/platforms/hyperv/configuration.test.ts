@@ -18,7 +18,8 @@ const files: FileAccess = {
 const launch = (more: object) => launchGuests({ program: 'guest.asm', memory: '16M', ...more }, files);
 const root = { platform: 'hyperv', privileges: ['usual', 'create-partitions'] };
 const ofVirtio = 'Channels, balloons, sockets and shared folders are those of virtio, which platform hyperv has not';
-const ofNobody = 'A partition of hyperv that may make others has its devices from nobody; leave disks, network and screen out';
+const ofNobody =
+  'A partition of hyperv that may make others has its devices from nobody; leave disks, network, screen and assigned devices out';
 
 test.each([
   [{ platform: 'hyperv', channels: ['agent'] }, ofVirtio],
@@ -28,6 +29,11 @@ test.each([
   [{ platform: 'hyperv', ioeventfd: true }, "Doorbells of virtio end in KVM's kernel part, which platform hyperv has not"],
   [{ platform: 'bare', ioeventfd: true }, "Doorbells of virtio end in KVM's kernel part, which platform bare has not"],
   [{ platform: 'kvm', screen: true }, "A screen is one of Hyper-V's, which platform kvm has not"],
+  [{ platform: 'kvm', assign: ['rng'] }, 'Devices are assigned to guests of Hyper-V, and platform kvm has no virtual PCI bus'],
+  [
+    { platform: 'hyperv', assign: Array.from({ length: 9 }, () => 'rng') },
+    'A partition can have 8 assigned devices, each on a bus of its own; 9 were asked for.',
+  ],
   [
     { platform: 'bare', disk: ['disk.img'] },
     'Disks are devices of a hypervisor, which platform bare has not; use platform kvm or hyperv',
@@ -39,6 +45,7 @@ test.each([
   [{ ...root, disk: ['disk.img'] }, ofNobody],
   [{ ...root, net: 'user' }, ofNobody],
   [{ ...root, screen: true }, ofNobody],
+  [{ ...root, assign: ['rng'] }, ofNobody],
 ])('%j is refused with a sentence', (attributes, sentence) => {
   expect(() => launch(attributes)).toThrow(sentence);
 });

@@ -1,5 +1,6 @@
 import { IcDevice } from './integration.ts';
 import { NETWORK_INTERFACE } from './nvsp.ts';
+import { VPCI_INTERFACE } from './vpci.ts';
 
 /** Kinds of devices on the VMBus, by the GUID of their interface (Linux include/linux/hyperv.h). */
 
@@ -16,7 +17,7 @@ const NAMES: ReadonlyMap<string, string> = new Map<string, string>([
   ['cfa8b69e-5b4a-4cc0-b98b-8ba1a1f3f95a', 'mouse'],
   [VIDEO_INTERFACE, 'video'],
   ['525074dc-8985-46e2-8057-a307dc18a502', 'dynamic memory'],
-  ['44c4f61d-4444-4400-9d52-802e27ede19f', 'PCI pass-through'],
+  [VPCI_INTERFACE, 'PCI pass-through'],
   ...Object.entries(IcDevice).map(([name, [id]]) => [id, name] as const),
 ]);
 

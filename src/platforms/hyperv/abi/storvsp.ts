@@ -1,5 +1,7 @@
 /** The storage protocol of the VMBus (Linux's drivers/scsi/storvsc_drv.c; openvmm's storvsp_protocol): packets in a channel's ring. */
 
+export { NT_STATUS_NAMES, NtStatus } from './nt-status.ts';
+
 /** What a packet is. The guest's are answered by COMPLETE_IO. */
 export const Operation = {
   COMPLETE_IO: 1,
@@ -82,20 +84,3 @@ export const SRB_STATUS_NAMES: Readonly<Record<number, string>> = Object.fromEnt
 );
 /** Flag of a request's status: there is sense data. */
 export const AUTOSENSE_VALID = 0x80;
-
-/** Statuses of packets (NTSTATUS). */
-export const NtStatus = {
-  SUCCESS: 0,
-  BUFFER_OVERFLOW: 0x8000_0005,
-  INVALID_PARAMETER: 0xc000_000d,
-  INVALID_DEVICE_REQUEST: 0xc000_0010,
-  REVISION_MISMATCH: 0xc000_0059,
-  NOT_SUPPORTED: 0xc000_00bb,
-  DEVICE_DOES_NOT_EXIST: 0xc000_00c0,
-  INVALID_DEVICE_STATE: 0xc000_0184,
-  IO_DEVICE_ERROR: 0xc000_0185,
-} as const;
-/** Names of packet statuses. */
-export const NT_STATUS_NAMES: Readonly<Record<number, string>> = Object.fromEntries(
-  Object.entries(NtStatus).map(([name, status]) => [status, name]),
-);

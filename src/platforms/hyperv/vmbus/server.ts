@@ -328,13 +328,20 @@ export class VmbusServer implements ChannelBus {
     if (this.connection?.hasOffers) this.offer(channel);
   }
 
-  /** Takes a device away, as if it were unplugged. False where there is none of that name. */
+  /**
+   * Takes a device away, as if it were unplugged; one whose guest is to let go of it first goes then, or when it is taken away again. False
+   * where there is none of that name.
+   */
   removeDevice(name: string): boolean {
     const device = this.devices.find(({ vsp, isRemoved }) => vsp.name === name && !isRemoved);
     if (device === undefined) return false;
+    if (device.vsp.eject?.(() => this.takeAway(device)) !== true) this.takeAway(device);
+    return true;
+  }
+  private takeAway(device: VmbusDevice): void {
+    if (device.isRemoved) return;
     device.isRemoved = true;
     for (const channel of [...device.channels].reverse()) this.rescind(channel);
-    return true;
   }
 
   /** Whether there is a service of that name, also where its device was taken away. */

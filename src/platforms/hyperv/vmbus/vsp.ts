@@ -70,7 +70,7 @@ export interface Vsp {
   /** `netvsp`. */
   readonly name: string;
   /** Driver or process of the parent partition that has it. */
-  readonly component: 'vmwp.exe' | 'vmswitch.sys' | 'storvsp.sys';
+  readonly component: 'vmwp.exe' | 'vmswitch.sys' | 'storvsp.sys' | 'vpcivsp.sys';
   readonly offer: ChannelOffer;
   /** The guest has opened a channel: the offered one, or a subchannel. */
   open(channel: VspChannel): void;
@@ -81,6 +81,11 @@ export interface Vsp {
   receiveInStages(channel: VspChannel, packet: GuestPacket): Handler;
   /** The guest has made room in a ring that had none. */
   hasRoom?(channel: VspChannel): void;
+  /**
+   * The device is to be taken away: asks the guest to let go of it, and calls `gone` once it has, or had its time. False where it isn't asked:
+   * nobody uses the device, or it was asked already.
+   */
+  eject?(gone: () => void): boolean;
   reset(): void;
   inspect(): InspectNode;
 }
