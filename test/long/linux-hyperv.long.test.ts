@@ -3,16 +3,19 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { nodeFiles } from '../../src/cli/node-files.ts';
 import type { InspectNode } from '../../src/devices/inspect.ts';
 import { Host } from '../../src/hypervisor/host/host.ts';
-import type { GuestPartition } from '../../src/hypervisor/partition/guest-partition.ts';
-import { createPartition } from '../../src/platforms/create-partition.ts';
 import { encodeKvpRequest, KVP_INPUT, SHUTDOWN_INPUT } from '../../src/platforms/hyperv/vsps/integration-inputs.ts';
 import { makeSwitch, networkPlan, type PartitionNetworkPlan } from '../../src/platforms/network.ts';
-import { loadProgram } from '../../src/programs/load-program.ts';
 import { ConsoleGuest } from '../linux/console-guest.ts';
-import { fileOfDisk, greetingDisk, HYPERV_COMMAND_LINE, hypervGuest } from '../linux/hyperv-guest.ts';
+import {
+  BootedGuest,
+  fileOfDisk,
+  greetingDisk,
+  HYPERV_COMMAND_LINE,
+  hypervGuest,
+  type PreparedGuest,
+} from '../linux/hyperv-guest.ts';
 import { debianKvpDaemon } from '../linux/kernel.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-hyperv-'));
@@ -21,7 +24,6 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const BIG = Buffer.alloc(300_000, 'abcdefg');
 const GREETING = 'hello from the host';
 const SLICE = 1_000_000;
-const MEMORY = 192 << 20;
 const IS_READY = '@ ready\n';
 
 const prepared = hypervGuest();
@@ -99,22 +101,9 @@ describe.skipIf(reason)("Debian's kernel as a child of Hyper-V, by the command l
     });
 });
 
-interface Linux {
-  readonly partition: GuestPartition;
-  readonly text: () => string;
-}
-
 /** Boots a guest inside of this process; `words` are for its user space. */
-function boot(words: string, network?: PartitionNetworkPlan, host = new Host(), { kernel, initrd } = guest): Linux {
-  const program = loadProgram(nodeFiles.read(kernel), kernel, {}, nodeFiles);
-  const commandLine = `${HYPERV_COMMAND_LINE} quiet ${words}`;
-  const configuration = { platform: 'hyperv', vendor: 'intel', memory: MEMORY, vcpus: 1, commandLine, initrd, network } as const;
-  const partition = createPartition(configuration, program, host);
-  let text = '';
-  partition.onConsole((_source, bytes) => {
-    text += Buffer.from(bytes).toString('latin1');
-  });
-  return { partition, text: () => text.replaceAll('\r', '') };
+function boot(words: string, network?: PartitionNetworkPlan, host = new Host(), prepared: PreparedGuest = guest): BootedGuest {
+  return new BootedGuest(prepared, { commandLine: `${HYPERV_COMMAND_LINE} quiet ${words}`, network }, host);
 }
 
 function planOf(wishes: Parameters<typeof networkPlan>[0], more: Partial<PartitionNetworkPlan> = {}): PartitionNetworkPlan {
@@ -126,16 +115,16 @@ function planOf(wishes: Parameters<typeof networkPlan>[0], more: Partial<Partiti
 describe.skipIf(reason)('Linux as a child of Hyper-V', () => {
   test('is the same again when the same request to shut down comes at the same instruction', () => {
     const first = boot('role=boot');
-    while (!first.text().includes(IS_READY)) first.partition.run({ instructions: SLICE });
+    while (!first.text.includes(IS_READY)) first.partition.run({ instructions: SLICE });
     expect(first.partition.sendToDevice(SHUTDOWN_INPUT, Uint8Array.of(0))).toBe(true);
     while (first.partition.end === undefined) first.partition.run({ instructions: SLICE });
     expect(first.partition.end.kind).toBe('power-off');
     const again = boot('role=boot');
     again.partition.input.replay(first.partition.input.log);
     while (again.partition.end === undefined) again.partition.run({ instructions: 77_777 });
-    const state = ({ partition }: Linux) => [partition.icount, partition.stateHash()];
+    const state = ({ partition }: BootedGuest) => [partition.icount, partition.stateHash()];
     expect(state(again)).toEqual(state(first));
-    expect(again.text()).toBe(first.text());
+    expect(again.text).toBe(first.text);
   });
 
   test('that panics tells its host why, by the crash MSRs', () => {
@@ -154,16 +143,17 @@ describe.skipIf(reason)('Linux as a child of Hyper-V', () => {
   test('exchanges key-value pairs by its service', (context) => {
     const daemon = debianKvpDaemon();
     if ('reason' in daemon) return context.skip(daemon.reason);
-    const withDaemon = hypervGuest(daemon.files);
+    const withDaemon = hypervGuest({ files: daemon.files });
     if ('reason' in withDaemon) return context.skip(withDaemon.reason);
-    const { partition, text } = boot('role=pairs', undefined, undefined, withDaemon);
+    const linux = boot('role=pairs', undefined, undefined, withDaemon);
+    const { partition } = linux;
     const set = encodeKvpRequest({ operation: 'set', key: 'role', value: 'web' });
     let isSet = false;
-    while (!text().includes(IS_READY) && partition.end === undefined) {
+    while (!linux.text.includes(IS_READY) && partition.end === undefined) {
       partition.run({ instructions: SLICE });
       if (!isSet) isSet = partition.sendToDevice(KVP_INPUT, set);
     }
-    expect(marks(text()).slice(4)).toEqual(['pair role web ', 'ready']);
+    expect(linux.marks.slice(4)).toEqual(['pair role web ', 'ready']);
     const find = (node: InspectNode | undefined, name: string) => node?.children?.find((child) => child.name === name);
     const kvp = ['platform', 'integration', 'kvp'].reduce<InspectNode | undefined>(find, partition.inspect());
     const pairs = Object.fromEntries(find(kvp, 'auto')?.children?.map(({ name, value }) => [name, value]) ?? []);
@@ -186,7 +176,7 @@ describe.skipIf(reason)('Linux as a child of Hyper-V', () => {
       const { stop } = host.run({ instructions: SLICE });
       if (stop.kind !== 'budget' && stop.kind !== 'ended') throw new Error(`the host stopped with ${stop.kind}`);
     }
-    const [answers, asks] = [first, second].map(({ text }) => marks(text()).slice(4));
+    const [answers, asks] = [first, second].map((linux) => linux.marks.slice(4));
     expect(answers).toEqual(['address 52:54:00:12:34:56', 'done', 'ready']);
     expect(asks).toEqual([
       'address 52:54:00:12:34:57',
