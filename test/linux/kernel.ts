@@ -16,7 +16,7 @@ import { kernelPayload } from './lz4.ts';
 
 /** Modules that tests load. Their folder's name has a number that grows with them. */
 const MODULES =
-  /\/(virtio[^/]*|hv_[^/]*|hyperv[-_][^/]*|hid|hid-hyperv|evdev|scsi_(common|mod|transport_fc)|sd_mod|qemu_fw_cfg|[^/]*failover|[^/]*vsock[^/]*|9p|9pnet|9pnet_virtio|netfs|fscache)\.ko$/;
+  /\/(virtio[^/]*|hv_[^/]*|hyperv[-_][^/]*|pci-hyperv[^/]*|hid|hid-hyperv|evdev|scsi_(common|mod|transport_fc)|sd_mod|qemu_fw_cfg|[^/]*failover|[^/]*vsock[^/]*|9p|9pnet|9pnet_virtio|netfs|fscache)\.ko$/;
 
 const CACHE = path.resolve(import.meta.dirname, '../../build/linux');
 
@@ -41,7 +41,7 @@ export function debianKernel(
   const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
   if (!name) return { reason: `apt knows no package ${newest} here (apt-get update may help)` };
   const made = path.join(CACHE, `${name}.elf`);
-  const modules = path.join(CACHE, `${name}-modules-4`);
+  const modules = path.join(CACHE, `${name}-modules-5`);
   const kept = path.join(CACHE, `${name}.vmlinuz`);
   const guest = { path: made, image: kept, modules };
   if (Object.values(guest).every((file) => existsSync(file))) return guest;
