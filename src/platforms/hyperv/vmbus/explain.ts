@@ -2,9 +2,19 @@ import { commandName } from '../../../devices/scsi/abi.ts';
 import { hex } from '../../../x86/address.ts';
 import { decodeIc, IcFlag, IcMessage, versionText } from '../abi/integration.ts';
 import { INTEGRATION_INTERFACES, SCSI_INTERFACE } from '../abi/interfaces.ts';
+import { NT_STATUS_NAMES, NtStatus } from '../abi/nt-status.ts';
 import { NETWORK_INTERFACE, NvspMessage, nvspMessageName, RndisChannel } from '../abi/nvsp.ts';
 import { PacketType } from '../abi/ring.ts';
-import { CDB_SIZE, NT_STATUS_NAMES, OPERATION_NAMES, Operation, Packet, SRB_STATUS_NAMES, Srb } from '../abi/storvsp.ts';
+import { CDB_SIZE, OPERATION_NAMES, Operation, Packet, SRB_STATUS_NAMES, Srb } from '../abi/storvsp.ts';
+import {
+  readInterruptWish,
+  readVpci,
+  slotText,
+  VPCI_INTERFACE,
+  VpciMessage,
+  vpciMessageName,
+  vpciVersionName,
+} from '../abi/vpci.ts';
 import { readRanges } from './guest-pages.ts';
 import type { PacketPicture } from './picture.ts';
 
@@ -41,8 +51,9 @@ function explainRanges({ type, extension }: PacketPicture): Explanation {
   return [['data', `${bytes} bytes${place}${ranges.length > 1 ? ` in ${ranges.length} ranges` : ''}`]];
 }
 
-function explainPayload(interfaceId: string, { payload }: PacketPicture): Explanation {
+function explainPayload(interfaceId: string, { type, payload }: PacketPicture): Explanation {
   if (payload.length < 4) return [];
+  if (interfaceId === VPCI_INTERFACE) return type === PacketType.COMPLETION ? explainVpciAnswer(payload) : explainVpci(payload);
   if (interfaceId === NETWORK_INTERFACE) return explainNetwork(payload);
   if (interfaceId === SCSI_INTERFACE) return explainStorage(payload);
   if (INTEGRATION_INTERFACES.has(interfaceId)) return explainIntegration(payload);
@@ -104,6 +115,49 @@ function explainIntegration(payload: Uint8Array): Explanation {
     ['number', String(transaction)],
     ...(status === 0 ? [] : [['status', hex(status)] as const]),
   ];
+}
+
+/** Bytes of the answer that has an interrupt's message: no other one is as long, with the bytes that fill it up. */
+const INTERRUPT_ANSWER = 24;
+
+function explainVpciAnswer(payload: Uint8Array): Explanation {
+  const view = viewOf(payload);
+  const status = view.getUint32(0, true);
+  const name = ['status', NT_STATUS_NAMES[status] ?? hex(status)] as const;
+  if (status !== NtStatus.SUCCESS || payload.length !== INTERRUPT_ANSWER) return [name];
+  return [name, ['interrupt', `${hex(view.getUint32(12, true))} to ${hex(view.getBigUint64(16, true))}`]];
+}
+
+function explainVpci(payload: Uint8Array): Explanation {
+  const request = readVpci(payload);
+  if (request === undefined) return [];
+  const { type, body } = request;
+  const name = ['message', vpciMessageName(type)] as const;
+  switch (type) {
+    case VpciMessage.QUERY_PROTOCOL_VERSION:
+      return body.byteLength < 4 ? [name] : [name, ['version', vpciVersionName(body.getUint32(0, true))]];
+    case VpciMessage.BUS_D0ENTRY:
+      return body.byteLength < 12 ? [name] : [name, ['configuration space', hex(body.getBigUint64(4, true))]];
+    case VpciMessage.BUS_RELATIONS:
+    case VpciMessage.BUS_RELATIONS2:
+      return body.byteLength < 4 ? [name] : [name, ['functions', String(body.getUint32(0, true))]];
+    case VpciMessage.QUERY_BUS_RELATIONS:
+    case VpciMessage.BUS_D0EXIT:
+      return [name];
+    case VpciMessage.DELETE_INTERRUPT_MESSAGE:
+      if (body.byteLength < 20) return [name];
+      return [name, ['interrupt', `${hex(body.getUint32(8, true))} to ${hex(body.getBigUint64(12, true))}`]];
+    case VpciMessage.CREATE_INTERRUPT_MESSAGE:
+    case VpciMessage.CREATE_INTERRUPT_MESSAGE2:
+    case VpciMessage.CREATE_INTERRUPT_MESSAGE3: {
+      const wish = readInterruptWish(request);
+      if (wish === undefined) return [name];
+      const { slot, vector, vps } = wish;
+      return [name, ['slot', slotText(slot)], ['vector', hex(vector)], ['vCPUs', vps.join(', ') || 'none']];
+    }
+    default:
+      return body.byteLength < 4 ? [name] : [name, ['slot', slotText(body.getUint32(0, true))]];
+  }
 }
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {

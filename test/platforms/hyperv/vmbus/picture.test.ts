@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import { SCSI_INTERFACE } from '../../../../src/platforms/hyperv/abi/interfaces.ts';
 import { NETWORK_INTERFACE } from '../../../../src/platforms/hyperv/abi/nvsp.ts';
+import { VPCI_INTERFACE, VpciMessage } from '../../../../src/platforms/hyperv/abi/vpci.ts';
 import { explainPacket } from '../../../../src/platforms/hyperv/vmbus/explain.ts';
 import { pictureRing } from '../../../../src/platforms/hyperv/vmbus/picture.ts';
+import { bytesOf } from '../hypercalls/caller.ts';
 import { EchoVsp } from './echo-vsp.ts';
 import { directExtension, FakeGuest } from './fake-guest.ts';
 
@@ -68,4 +70,52 @@ test('packets are explained by the protocol of their device', () => {
     ['transfer', '4096 bytes'],
   ]);
   expect(explainPacket('another', storage)).toEqual([]);
+});
+
+test('packets of a virtual PCI bus are explained, whatever is in them', () => {
+  const { channel, open } = start();
+  const explained = (payload: Uint8Array, type = 6) => {
+    channel.out.send({ type, payload });
+    const packet = pictureRing(open.fromGuest).packets.at(-1);
+    if (packet === undefined) throw new Error('there is no packet');
+    return explainPacket(VPCI_INTERFACE, packet);
+  };
+  const { QUERY_PROTOCOL_VERSION, BUS_D0ENTRY, CREATE_INTERRUPT_MESSAGE2, DELETE_INTERRUPT_MESSAGE, EJECT } = VpciMessage;
+  expect(explained(bytesOf([QUERY_PROTOCOL_VERSION, 4], [0x1_0003, 4]))).toEqual([
+    ['message', 'PCI_QUERY_PROTOCOL_VERSION'],
+    ['version', '1.3'],
+  ]);
+  expect(explained(bytesOf([BUS_D0ENTRY, 4], [0, 4], [0xf000_0000, 8])).at(-1)).toEqual(['configuration space', '0xf0000000']);
+  const wish = [
+    [0x20, 4],
+    [0x31, 1],
+    [0, 1],
+    [1, 2],
+    [2, 2],
+    [0, 2],
+    [1, 2],
+  ] as const;
+  expect(explained(bytesOf([CREATE_INTERRUPT_MESSAGE2, 4], ...wish))).toEqual([
+    ['message', 'PCI_CREATE_INTERRUPT_MESSAGE2'],
+    ['slot', 'device 0, function 1'],
+    ['vector', '0x31'],
+    ['vCPUs', '0, 1'],
+  ]);
+  const interrupt = [
+    [0, 2],
+    [1, 2],
+    [7, 4],
+    [0xfee0_0010, 8],
+  ] as const;
+  expect(explained(bytesOf([DELETE_INTERRUPT_MESSAGE, 4], [0, 4], ...interrupt)).at(-1)).toEqual([
+    'interrupt',
+    '0x7 to 0xfee00010',
+  ]);
+  expect(explained(bytesOf([EJECT, 4], [0, 4])).at(-1)).toEqual(['slot', 'device 0, function 0']);
+  expect(explained(bytesOf([0, 4], [0, 4], ...interrupt), 0xb)).toEqual([
+    ['status', 'SUCCESS'],
+    ['interrupt', '0x7 to 0xfee00010'],
+  ]);
+  expect(explained(bytesOf([0xc000_0059, 4]), 0xb)).toEqual([['status', 'REVISION_MISMATCH']]);
+  for (const type of Object.values(VpciMessage)) expect(explained(bytesOf([type, 4]))[0]?.[1]).toMatch(/^PCI_/);
 });
