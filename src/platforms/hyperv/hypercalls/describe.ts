@@ -16,10 +16,25 @@ function numberText(value: bigint): string {
   return value > LAST_DIGIT ? hex(value) : value.toString();
 }
 
+/** Words of a variable part that are shown. */
+const MOST_WORDS = 4;
+
+/** The variable part of a call as its first words, such as the banks of a set of vCPUs; undefined where there is none. */
+function variableText({ variable }: HypercallCall): string | undefined {
+  const count = variable.byteLength >> 3;
+  if (count === 0) return undefined;
+  const words = Array.from({ length: Math.min(count, MOST_WORDS) }, (_, index) =>
+    numberText(variable.getBigUint64(8 * index, true)),
+  );
+  return [...words, ...(count > MOST_WORDS ? ['…'] : [])].join(' ');
+}
+
 /** `vmcall HvCallSignalEvent(connection 0x10001, flag 0)`, as the exit journal has a call whose input could be read. */
 export function callRequest(instruction: 'vmcall' | 'vmmcall', call: HypercallCall): string {
   const { row, header, repCount, repStart } = call;
   const parts = row.input.fields.filter(isNumber).map((field) => `${field.name} ${numberText(fieldValue(header, field))}`);
+  const variable = variableText(call);
+  if (variable !== undefined) parts.push(`variable ${variable}`);
   if (repCount > 0) parts.push(repStart > 0 ? `elements ${repStart} to ${repCount - 1}` : `${repCount} elements`);
   return `${instruction} ${row.name}(${parts.join(', ')})`;
 }
@@ -31,9 +46,12 @@ export function bareRequest(instruction: 'vmcall' | 'vmmcall', { code }: Control
 }
 
 /** The arguments of a call by their names, as a stage shows them. */
-export function namedArguments({ row, header, repCount, repStart }: HypercallCall): Record<string, StageValue> {
+export function namedArguments(call: HypercallCall): Record<string, StageValue> {
+  const { row, header, repCount, repStart } = call;
   const named: Record<string, StageValue> = {};
   for (const field of row.input.fields) named[field.name] = isNumber(field) ? fieldValue(header, field) : `${field.size} bytes`;
+  const variable = variableText(call);
+  if (variable !== undefined) named.variable = variable;
   if (repCount > 0) {
     named.repCount = repCount;
     named.repStart = repStart;

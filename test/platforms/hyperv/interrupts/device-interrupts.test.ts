@@ -146,7 +146,10 @@ describe('RetargetDeviceInterrupt', () => {
 
   test('by a sparse set, whose banks are in the variable part', () => {
     const { retarget, waiting } = device();
-    expect(retarget({ flags: SET, mask: 0n, banks: [1n, 2n] }).status).toBe(HvStatus.SUCCESS);
+    const { status, record } = retarget({ flags: SET, mask: 0n, banks: [1n, 2n] });
+    expect(status).toBe(HvStatus.SUCCESS);
+    // A mask of banks and a bank.
+    expect(record.request).toMatch(/, targetFlags 2, processorMask 0, variable 1 2\)$/);
     expect(waiting()).toEqual([-1, 0x41]);
   });
 
