@@ -38,7 +38,8 @@ function vmbus(session: ConsoleSession, rest: string): string {
 
 /** Takes a device away, or gives it back, as if it were unplugged or plugged in. Throws ExpressionError. */
 function plug(session: ConsoleSession, bus: VmbusServer, name: string, isIn: boolean): string {
-  const isThere = bus.devices.some((device) => device.vsp.name === name && !device.isRemoved);
+  const device = bus.devices.find(({ vsp, isRemoved }) => vsp.name === name && !isRemoved);
+  const isThere = device !== undefined;
   if (isIn && isThere) throw new ExpressionError(`The device of ${name} is there already.`);
   if (!bus.hasService(name) || (!isIn && !isThere)) {
     const names = bus.devices.map(({ vsp }) => vsp.name).join(', ');
@@ -47,7 +48,9 @@ function plug(session: ConsoleSession, bus: VmbusServer, name: string, isIn: boo
     );
   }
   session.inputTo(VMBUS_INPUT, encodePlugging({ isIn, name }));
-  return isIn ? `The guest is offered the device of ${name}.` : `The device of ${name} is taken away from the guest.`;
+  if (isIn) return `The guest is offered the device of ${name}.`;
+  if (device?.vsp.eject) return `The guest is asked to let go of the device of ${name}; remove it again to take it away at once.`;
+  return `The device of ${name} is taken away from the guest.`;
 }
 
 function busLines({

@@ -254,6 +254,33 @@ describe('a device', () => {
     expect(guest.signal(channel.connection)).toBe(HvStatus.INVALID_CONNECTION_ID);
   });
 
+  test('waits until the guest has let go of it, where its service asks for that, or until it is taken away again', () => {
+    const gone: (() => void)[] = [];
+    const vsp = Object.assign(new EchoVsp(), {
+      eject: (then: () => void) => {
+        if (gone.length > 0) return false;
+        gone.push(then);
+        return true;
+      },
+    });
+    for (const letsGo of [true, false]) {
+      gone.length = 0;
+      const guest = new FakeGuest(vsp);
+      guest.start();
+      expect(guest.bus.removeDevice('echo')).toBe(true);
+      expect([guest.bus.devices.length, guest.bus.channel(1)?.isRescinded, guest.bus.channel(1)?.open === undefined]).toEqual([
+        1,
+        false,
+        false,
+      ]);
+      if (letsGo) gone[0]?.();
+      else guest.bus.removeDevice('echo');
+      expect(guest.next()?.name).toBe('RESCIND_CHANNEL_OFFER');
+      guest.post('RELID_RELEASED', { channel: 1 });
+      expect(guest.bus.devices).toEqual([]);
+    }
+  });
+
   test('is given back by the input that takes it away, and is there again after a reset', () => {
     const guest = new FakeGuest(new EchoVsp(), new EchoVsp(second, 'other'));
     guest.start();

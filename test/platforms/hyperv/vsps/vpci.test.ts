@@ -3,6 +3,8 @@ import { NtStatus } from '../../../../src/platforms/hyperv/abi/nt-status.ts';
 import { deviceIdOf, VpciMessage, VpciVersion } from '../../../../src/platforms/hyperv/abi/vpci.ts';
 import { Random } from '../../../support/random.ts';
 import { guest } from '../../run-guest.ts';
+import { bytesOf } from '../hypercalls/caller.ts';
+import { guestPacket } from './fake-channel.ts';
 import { VpciDriver, WINDOW } from './vpci-driver.ts';
 
 const mistakes = ({ vsp }: VpciDriver) => vsp.inspect().children?.at(-1)?.value;
@@ -207,6 +209,31 @@ describe('taking it away', () => {
     driver.vsp.close();
     expect(isGone).toBe(true);
   });
+});
+
+test('a message has a frame of its own in the service, with what came of it', () => {
+  const driver = ready();
+  const seen: string[] = [];
+  const wish = [
+    [0, 4],
+    [0x31, 1],
+    [0, 1],
+    [1, 2],
+    [1, 2],
+    [1, 2],
+  ] as const;
+  const packet = guestPacket(bytesOf([VpciMessage.CREATE_INTERRUPT_MESSAGE2, 4], ...wish));
+  for (const step of driver.vsp.receiveInStages(driver.channel, packet))
+    if (step.kind === 'enter') seen.push(`${step.frame.component} ${step.frame.name}`);
+    else if (step.kind === 'stage')
+      seen.push(`${step.id} ${step.values.status ?? step.values.type ?? ''} ${step.values.vps ?? ''}`);
+  expect(seen.map((line) => line.trim())).toEqual([
+    'vpci.packet PCI_CREATE_INTERRUPT_MESSAGE2',
+    'vpcivsp.sys vpci: PCI_CREATE_INTERRUPT_MESSAGE2',
+    'vpci.message PCI_CREATE_INTERRUPT_MESSAGE2',
+    'vpci.outcome SUCCESS 1',
+    'vpci.complete',
+  ]);
 });
 
 test('what finds no room in the ring waits, in its order', () => {
