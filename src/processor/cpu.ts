@@ -420,16 +420,19 @@ class Cpu implements Processor {
     core.native = true;
     try {
       const left = event ? this.events.deliver(event) : this.perform(decoded ?? core.code.decodeAt(state.rip), shadow, trap);
-      this.unserved = left && isMemoryExit(left) ? left : undefined;
       const refused = left?.kind === 'exit' && (left.exit.reason === 'msr-read' || left.exit.reason === 'msr-write');
       // An MSR that isn't there.
-      if (refused) this.failed(new GuestFault(Vector.GP, 0));
+      this.keepUnserved(refused ? this.failed(new GuestFault(Vector.GP, 0)) : left);
     } catch (error) {
-      const left = this.failed(error);
-      this.unserved = left && isMemoryExit(left) ? left : undefined;
+      this.keepUnserved(this.failed(error));
     } finally {
       core.native = false;
     }
+  }
+
+  /** The next run tells of what came of an instruction that was done natively, where somebody must see to it before it can be run again. */
+  private keepUnserved(left: RunResult | undefined): void {
+    this.unserved = left && (isMemoryExit(left) || isException(left)) ? left : undefined;
   }
 
   inject(event: EventInjection): void {
@@ -562,6 +565,11 @@ function isMemoryExit(result: RunResult): boolean {
   if (result.kind !== 'exit') return false;
   const { reason } = result.exit;
   return reason === 'mmio' || reason === 'dirty-log' || reason.startsWith('second-level');
+}
+
+/** A debugger looks at an exception before it is delivered. */
+function isException(result: RunResult): boolean {
+  return result.kind === 'exit' && result.exit.reason === 'exception';
 }
 
 function executeBreakpointAddresses(state: CpuState): bigint[] {

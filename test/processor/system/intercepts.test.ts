@@ -69,6 +69,22 @@ test.each(['0f32', '0f30'])('an MSR that no table has is #GP(0) when the process
   expect(machine.read64(At.STACK - 48)).toBe(0n);
 });
 
+test('a debugger sees the fault of an instruction that is done natively, before it is delivered and once', () => {
+  const machine = new SystemMachine('long');
+  const { processor, state } = machine;
+  processor.intercepts.exceptions = 0;
+  processor.debugExceptions = 1 << 13;
+  machine.msr(0x1234, 0n);
+  expect(machine.step('0f32')).toMatch(/^msr-/);
+  processor.performNatively();
+  expect(state.rip).toBe(BigInt(At.CODE));
+  expect(processor.run(1)).toMatchObject({ kind: 'exit', exit: { reason: 'exception', vector: 13, errorCode: 0 } });
+  processor.resumePast('exception');
+  expect(processor.run(1)).toMatchObject({ kind: 'exit', exit: { reason: 'msr-read' } });
+  processor.performNatively();
+  expect(state.rip).toBe(BigInt(At.HANDLER));
+});
+
 describe('windows', () => {
   test('an NMI window opens when IRET ends the blocking of NMIs', () => {
     const machine = new SystemMachine('long');
