@@ -6,6 +6,7 @@ import type { GuestPartition } from '../hypervisor/partition/guest-partition.ts'
 import type { HostedPartition } from '../hypervisor/partition/partition.ts';
 import type { PartitionEnd, RunStop } from '../hypervisor/partition/run.ts';
 import { createPartition } from '../platforms/create-partition.ts';
+import { foreignAccess } from '../platforms/foreign-access.ts';
 import { withServedFiles } from '../platforms/network.ts';
 import { openDisk } from '../platforms/open-disk.ts';
 import { openShare } from '../platforms/open-share.ts';
@@ -228,9 +229,15 @@ class StandardInput {
   }
 }
 
+/** What other platform would have served the instruction at which a guest shut down, if one would. */
+function strangeAccesses({ vcpus, platform }: GuestPartition, { end }: Outcome): string[] {
+  if (end?.kind !== 'triple-fault') return [];
+  return vcpus.flatMap(({ processor }) => foreignAccess(processor, processor.linearRip, platform) ?? []);
+}
+
 function report(partition: GuestPartition, options: RunOptions, outcome: Outcome, seconds: number): void {
   const quiet = outcome.end?.kind === 'power-off' || outcome.end?.kind === 'halted' || outcome.end?.kind === 'debug-exit';
-  if (!quiet) process.stderr.write(`hyperscope: ${outcome.message}\n`);
+  if (!quiet) process.stderr.write(`hyperscope: ${[outcome.message, ...strangeAccesses(partition, outcome)].join(' ')}\n`);
   if (options.stateHash) process.stderr.write(`${partition.stateHash()}\n`);
   if (!options.stats) return;
   const instructions = partition.icount;

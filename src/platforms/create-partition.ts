@@ -100,7 +100,7 @@ export function createPartition(
     highMemory: map.highMemory,
     startSeconds: startSeconds ?? DEFAULT_START_SECONDS,
     platform: (machine) => makePlatform(machine, configuration, { id, host, mac: wiring?.mac }),
-    explainHalt: unhandledException,
+    explainHalt: (stopped) => unhandledException(stopped, platform),
     exitsKept: configuration.exitsKept,
     exitOrder: host.exitOrder,
     testDevice: configuration.testDevice,

@@ -5,15 +5,17 @@ import type { Processor } from '../processor/processor.ts';
 import { CR2, IDTR_BASE } from '../processor/state/layout.ts';
 import { LowPages } from '../programs/boot/low-pages.ts';
 import { hex } from '../x86/address.ts';
+import { foreignAccess } from './foreign-access.ts';
 
 const STUB_SIZE = 16n;
 const STUBS = 256n;
 
 /**
  * A 64-bit guest starts with an IDT whose handlers halt. When one of them has halted the guest, the end is not the guest's
- * own: this says which exception it met, and where. Undefined for any other halt.
+ * own: this says which exception it met, where, and whether another platform would have served the instruction. Undefined for any other
+ * halt.
  */
-export function unhandledException(processors: readonly Processor[]): PartitionEnd | undefined {
+export function unhandledException(processors: readonly Processor[], platform: string): PartitionEnd | undefined {
   for (const processor of processors) {
     const { state } = processor;
     const offset = state.rip - LowPages.EXCEPTION_STUBS;
@@ -25,11 +27,10 @@ export function unhandledException(processors: readonly Processor[]): PartitionE
     const errorCode = hasErrorCode ? Number(BigInt.asUintN(32, words[0] ?? 0n)) : undefined;
     const rip = words[hasErrorCode ? 1 : 0] ?? 0n;
     const address = vector === Vector.PF ? `, address ${hex(state.get64(CR2))},` : '';
-    return {
-      kind: 'crash',
-      status: 126,
-      message: `The guest met ${describeFault(vector, errorCode)} at RIP ${hex(rip)}${address} and has no handler for it.`,
-    };
+    // The handlers leave the registers alone.
+    const strange = vector === Vector.GP || vector === Vector.UD ? foreignAccess(processor, rip, platform) : undefined;
+    const message = `The guest met ${describeFault(vector, errorCode)} at RIP ${hex(rip)}${address} and has no handler for it.`;
+    return { kind: 'crash', status: 126, message: strange === undefined ? message : `${message} ${strange}` };
   }
   return undefined;
 }

@@ -108,6 +108,17 @@ idt: times 0x70 db 0
     report: [/The TSS is too small: its limit is 0x2f, IST7 of the TSS would be its bytes 0x54 to 0x5b\./],
   },
   {
+    name: 'an MSR of another platform, without a handler',
+    source: `bits 64
+_start:
+    lidt [empty]
+    mov ecx, 0x40000000
+    wrmsr
+${EMPTY_IDT}`,
+    title: /triple fault .*: #GP\(0\), then/,
+    report: [/HV_X64_MSR_GUEST_OS_ID is an MSR of Hyper-V, and this is platform kvm: run the guest with --platform hyperv/],
+  },
+  {
     name: 'no IDT in 32-bit code',
     source: 'bits 32\n_start:\n    mov ecx, 7\nbad: ud2\n',
     title: /\(bad, guest\d+\.asm:4\): #UD/,
@@ -217,6 +228,13 @@ describe('a crash', () => {
     expect(client.events.find(({ event }) => event === 'exited')?.body.exitCode).toBe(126);
     // The guest stands in the stub now; the report is of before.
     expect(report(client).markdown).toBe(markdown);
+  });
+
+  test('by an MSR that is not there stops at the instruction, and says whose it is', () => {
+    const client = crashed('bits 64\n_start:\n    mov ecx, 0x40000000\nbad:\n    wrmsr\n    hlt\n', {});
+    expect(client.run().body.text).toMatch(/^vCPU 0 met #GP\(0\) at RIP 0x\w+ \(bad, .*\), and has no handler for it\.$/);
+    expect(report(client).markdown).toMatch(/HV_X64_MSR_GUEST_OS_ID is an MSR of Hyper-V, and this is platform kvm/);
+    expect(client.move('continue').event).toBe('terminated');
   });
 
   test('is none where the guest has handlers of its own', () => {
