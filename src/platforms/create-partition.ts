@@ -35,6 +35,7 @@ import { checkNetwork, networkOf } from './network.ts';
 import type { PartitionPlace } from './partition-place.ts';
 import { unhandledException } from './unhandled-exception.ts';
 import { vsockHostOf } from './vsock.ts';
+import { zeroedPages } from './zeroed-memory.ts';
 
 type PlatformMaker = (machine: Machine, configuration: PartitionConfiguration, place: PartitionPlace) => Platform;
 
@@ -90,6 +91,8 @@ export function createPartition(
   const processors = Array.from({ length: vcpus }, (_, index) => createProcessor({ index, memory, model, translator }));
   const id = host.nextId();
   const wiring = network && networkOf(network, host, id, () => partition);
+  let written: readonly { readonly gpa: bigint; readonly size: number }[] = [];
+  const zeroedAtStart = () => zeroedPages(map.ram, written);
   const partition: GuestPartition = new GuestPartition({
     id,
     name: program.path,
@@ -99,7 +102,7 @@ export function createPartition(
     lowMemory: map.lowTop,
     highMemory: map.highMemory,
     startSeconds: startSeconds ?? DEFAULT_START_SECONDS,
-    platform: (machine) => makePlatform(machine, configuration, { id, host, mac: wiring?.mac }),
+    platform: (machine) => makePlatform(machine, configuration, { id, host, mac: wiring?.mac, zeroedAtStart }),
     explainHalt: (stopped) => unhandledException(stopped, platform),
     exitsKept: configuration.exitsKept,
     exitOrder: host.exitOrder,
@@ -127,6 +130,7 @@ export function createPartition(
       const { usedSlots: virtioDevices, pciBus } = devices;
       const tables = hasTables ? acpiTables({ vcpus, virtioDevices, pciBus, hasVmbus: platform === 'hyperv' }) : [];
       for (const segment of [...tables, ...image.segments]) memory.write(segment.gpa, segment.bytes);
+      written = [...tables.map(({ gpa, bytes: { length } }) => ({ gpa, size: length })), ...image.segments];
       processors.forEach((processor, index) => {
         if (index === 0) applyEntry(processor, image.entry);
         else waitForStartUp(processor);

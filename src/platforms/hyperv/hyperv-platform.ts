@@ -12,6 +12,7 @@ import { type Handler, type HandlerFrame, inFrame } from '../../stages/stage.ts'
 import { hex } from '../../x86/address.ts';
 import { changedIntercepts } from '../intercepts.ts';
 import { type Injection, injectInterrupt, VirtualInterrupts } from '../interrupt-injection.ts';
+import type { PageRange } from '../zeroed-memory.ts';
 import { privilegeNames, privilegesOf } from './abi/privileges.ts';
 import { serve as serveAtOnce } from './generated/serve.ts';
 import { serve } from './handlers/serve.ts';
@@ -40,6 +41,8 @@ export interface HypervOptions {
   /** Number of the partition among those of the hypervisor. */
   readonly partitionId: bigint;
   readonly startSeconds: bigint;
+  /** Pages in which nothing was when the guest started; none are known when missing. */
+  readonly zeroedAtStart?: () => readonly PageRange[];
   /** What a user wants intercepted otherwise. */
   readonly intercepts?: readonly string[];
   /** A mask of abi/privileges.ts; what the partition's grant gives when missing. */
@@ -69,6 +72,7 @@ export class HypervPlatform implements Platform, Hyperv {
   readonly name = 'hyperv';
   readonly hasApicv: boolean;
   readonly partitionId: bigint;
+  readonly zeroedAtStart: () => readonly PageRange[];
   readonly privileges: bigint;
   readonly startSeconds: bigint;
   readonly msrs: PartitionMsrs;
@@ -104,6 +108,7 @@ export class HypervPlatform implements Platform, Hyperv {
     this.doorbells = new Doorbells(parent?.child.pages);
     this.partitionId = partitionId;
     this.startSeconds = startSeconds;
+    this.zeroedAtStart = options.zeroedAtStart ?? (() => []);
     this.privileges = privileges ?? privilegesOf(machine.door.grant.privileges);
     this.changes = intercepts;
     this.hasApicv = vendor === 'intel' && this.intercepts().on.has('virtual-interrupts');

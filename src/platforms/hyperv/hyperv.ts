@@ -2,6 +2,7 @@ import type { LocalApic } from '../../devices/local-apic/device.ts';
 import type { ExitContext } from '../../hypervisor/exits/exit-context.ts';
 import type { Machine } from '../../hypervisor/partition/platform.ts';
 import type { HandlerFrame } from '../../stages/stage.ts';
+import type { PageRange } from '../zeroed-memory.ts';
 import type { DeviceInterrupts } from './interrupts/device-interrupts.ts';
 import type { DebuggerLine } from './msrs/synthetic-debugger.ts';
 import type { SyntheticMsrs } from './msrs/synthetic-msrs.ts';
@@ -32,6 +33,8 @@ export interface Hyperv {
   readonly privileges: bigint;
   /** What the wall clock shows at switch-on, in seconds since 1970. */
   readonly startSeconds: bigint;
+  /** Pages in which nothing was when the guest started. */
+  readonly zeroedAtStart: () => readonly PageRange[];
   readonly msrs: SyntheticMsrs;
   /** Pages of the hypervisor's own that the guest sees among its memory. */
   readonly overlays: Overlays;

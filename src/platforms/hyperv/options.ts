@@ -28,7 +28,10 @@ function mayMakeOthers(configuration: PartitionConfiguration): boolean {
  * What a partition has of Hyper-V. The root has number 1: it is the guest that may make partitions, if one may, and else none of those that
  * are run here. The others have their numbers among the partitions of the host, those before the root the next one.
  */
-export function hypervOptions(configuration: PartitionConfiguration, { id, host, mac }: PartitionPlace): HypervOptions {
+export function hypervOptions(
+  configuration: PartitionConfiguration,
+  { id, host, mac, zeroedAtStart }: PartitionPlace,
+): HypervOptions {
   const { vendor, startSeconds = DEFAULT_START_SECONDS, intercepts, testDevice, screen } = configuration;
   const makesOthers = mayMakeOthers(configuration);
   if (makesOthers) ROOTS.set(host, id);
@@ -36,6 +39,7 @@ export function hypervOptions(configuration: PartitionConfiguration, { id, host,
   const options: HypervOptions = {
     partitionId: makesOthers ? ROOT_ID : others,
     startSeconds,
+    zeroedAtStart,
     intercepts,
     testDevice,
     vsps: (machine, interrupts) => machineServices(machine, interrupts, { mac, screen }),

@@ -334,6 +334,10 @@ describe('the partition', () => {
     caller.call(control(0x8001));
     expect(caller.read(OUTPUT, 8).getBigUint64(0, true)).toBe(1n);
     expect(caller.call(control(0x8002), 0n, OUTPUT).status).toBe(HvStatus.SUCCESS);
+    const zeroed = caller.read(OUTPUT, 8 + 16);
+    const [count, page, pages] = [0, 8, 16].map((at) => zeroed.getBigUint64(at, true));
+    // The guest's own page is at 1 MiB; behind it nothing is up to the end of its 64 MiB.
+    expect([count, (page ?? 0n) > 0x100n, (page ?? 0n) + (pages ?? 0n)]).toEqual([1n, true, 0x4000n]);
     expect(caller.call(control(0x8002), 0n, OUTPUT + 0x10n).status).toBe(HvStatus.INVALID_ALIGNMENT);
   });
 
