@@ -33,7 +33,9 @@ export class HypervTestDevice implements PortDevice {
   private readonly made = new Map<number, MessagePort | EventPort>();
 
   constructor(
-    private readonly hyperv: Pick<Hyperv, 'partitionId' | 'vendor' | 'connections'> & { readonly synic: PartitionSynic },
+    private readonly hyperv: Pick<Hyperv, 'partitionId' | 'vendor' | 'connections' | 'overlays'> & {
+      readonly synic: PartitionSynic;
+    },
   ) {}
 
   reset(): void {

@@ -43,6 +43,14 @@ export interface LentPage {
   readonly gpa: bigint;
 }
 
+/** A page of the hypervisor's own that several partitions have in their memory. */
+export interface CommonPage {
+  /** 4096 bytes. */
+  readonly bytes: Uint8Array;
+  /** Somebody has written to it. */
+  written(): void;
+}
+
 /** Told of every write that did not come from the guest's own instructions. */
 export type WriteListener = (gpa: bigint, length: number, cause: WriteCause) => void;
 
@@ -58,8 +66,8 @@ export class PartitionMemory {
   /** Where the regions start, as numbers. */
   private starts: readonly number[];
   private readonly listeners: WriteListener[] = [];
-  /** Pages whose contents are in another partition's memory, by their numbers. */
-  private readonly lent = new Map<bigint, LentPage>();
+  /** Pages whose contents are in another partition's memory or in none, by their numbers. */
+  private readonly lent = new Map<bigint, LentPage | CommonPage>();
 
   /** Second-level translation; without one all RAM may be accessed in all ways. */
   secondLevel: SecondLevel | undefined;
@@ -177,16 +185,16 @@ export class PartitionMemory {
   // --- pages of others ------------------------------------------------------------------------------------------------
 
   /**
-   * Has a page's contents be in another partition's memory, or here again. `read` and `write` find them there; keeping the guest's own
+   * Has a page's contents be in another partition's memory, in a common page, or here again. `read` and `write` find them there; keeping the guest's own
    * accesses from what is left here is the second level's business.
    */
-  setLent(gpa: bigint, place: LentPage | undefined): void {
+  setLent(gpa: bigint, place: LentPage | CommonPage | undefined): void {
     if (place) this.lent.set(gpa >> 12n, place);
     else this.lent.delete(gpa >> 12n);
   }
 
   /** Where the contents of the page of an address are, if not here. */
-  lentAt(gpa: bigint): LentPage | undefined {
+  lentAt(gpa: bigint): LentPage | CommonPage | undefined {
     return this.lent.size === 0 ? undefined : this.lent.get(gpa >> 12n);
   }
 
@@ -194,7 +202,7 @@ export class PartitionMemory {
     const parts = new Uint8Array(length);
     let done = 0;
     for (const { at, count, lent } of this.pieces(gpa, length)) {
-      const part = lent ? lent.memory.readOwn(lent.gpa + (at & 0xfffn), count) : this.readOwn(at, count);
+      const part = lent ? this.readLent(lent, at & 0xfffn, count) : this.readOwn(at, count);
       parts.set(part, done);
       done += part.length;
       if (part.length < count) break;
@@ -206,15 +214,27 @@ export class PartitionMemory {
     let done = 0;
     for (const { at, count, lent } of this.pieces(gpa, data.length)) {
       const part = data.subarray(done, done + count);
-      const written = lent ? lent.memory.writeOwn(lent.gpa + (at & 0xfffn), part, cause) : this.writeOwn(at, part, cause);
+      const written = lent ? this.writeLent(lent, at & 0xfffn, part, cause) : this.writeOwn(at, part, cause);
       done += written;
       if (written < count) break;
     }
     return done;
   }
 
+  private readLent(lent: LentPage | CommonPage, offset: bigint, length: number): Uint8Array {
+    if ('memory' in lent) return lent.memory.readOwn(lent.gpa + offset, length);
+    return lent.bytes.subarray(Number(offset), Number(offset) + length);
+  }
+
+  private writeLent(lent: LentPage | CommonPage, offset: bigint, data: Uint8Array, cause: WriteCause): number {
+    if ('memory' in lent) return lent.memory.writeOwn(lent.gpa + offset, data, cause);
+    lent.bytes.set(data, Number(offset));
+    lent.written();
+    return data.length;
+  }
+
   /** A range in parts of a page each. */
-  private *pieces(gpa: bigint, length: number): Iterable<{ at: bigint; count: number; lent: LentPage | undefined }> {
+  private *pieces(gpa: bigint, length: number): Iterable<{ at: bigint; count: number; lent: LentPage | CommonPage | undefined }> {
     for (let done = 0; done < length; ) {
       const at = gpa + BigInt(done);
       const count = Math.min(length - done, GUEST_PAGE - Number(at & 0xfffn));

@@ -53,6 +53,16 @@ export const BUFFERS_PER_PORT = 16;
 /** Types of ports (HV_PORT_TYPE). */
 export const PortType = { MESSAGE: 1, EVENT: 2, MONITOR: 3, DOORBELL: 4 } as const;
 
+/**
+ * A monitor page (TLFS, HV_MONITOR_PAGE): offsets of its state, of the pending and armed bits of its 4 groups of 32 triggers, of the
+ * triggers' latencies (16 bits, in 100 ns), and of what they signal (a connection's number, and a flag of 16 bits behind it).
+ */
+export const Monitor = { STATE: 0, PENDING: 8, ARMED: 12, LATENCY: 576, PARAMETER: 1088 } as const;
+export const MONITOR_GROUPS = 4;
+export const TRIGGERS_PER_GROUP = 32;
+/** Of the state: bits 3:0 enable groups; bit 4: the hypervisor doesn't look at the page now. */
+export const MONITOR_DISABLED = 1 << 4;
+
 /** Flags of a connection to a doorbell (HV_DOORBELL_FLAG_*): the size of the writes that ring it, and whether they may have any value. */
 export const DoorbellFlag = { SIZE: 7n, ANY_VALUE: 0x8000_0000n } as const;
 /** Bytes of a write by the flags' size; 0: any number. */

@@ -25,15 +25,15 @@ export function serve(hyperv: Hyperv, context: ExitContext): Handler {
   const { exit } = context;
   if (isTrap(exit)) return goOn(context);
   const { parent } = hyperv;
-  if (parent && exit.reason === 'mmio' && exit.write) {
-    const doorbell = hyperv.doorbells.find(exit.gpa, exit.size, exit.value);
-    if (doorbell) return handleDoorbell(hyperv, parent, context as ExitContext<typeof exit>, doorbell);
-  }
-  if (parent && concernsParent(parent, exit)) return tellParent(hyperv, parent, context);
   /** The same context, known to be for an exit of this reason. */
   const of = <Exit extends VmExit>(_narrow: Exit) => context as ExitContext<Exit>;
+  if (parent && exit.reason === 'mmio' && exit.write) {
+    const doorbell = hyperv.doorbells.find(exit.gpa, exit.size, exit.value);
+    if (doorbell) return handleDoorbell(hyperv, parent, of(exit), doorbell);
+  }
   if ((exit.reason === 'mmio' || exit.reason === 'second-level-violation') && hyperv.children.hasTaken(exit.gpa))
     return handleTakenPage(hyperv, of(exit));
+  if (parent && concernsParent(parent, exit)) return tellParent(hyperv, parent, context);
   switch (exit.reason) {
     case 'cpuid':
       return handleCpuid(hyperv, of(exit));

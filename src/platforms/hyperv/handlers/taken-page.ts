@@ -14,10 +14,14 @@ export function* handleTakenPage(hyperv: Hyperv, context: TakenContext): Handler
 }
 
 function* refuse(hyperv: Hyperv, context: TakenContext): Handler {
-  const isDeposited = hyperv.children.isDeposited(context.exit.gpa);
+  const { gpa } = context.exit;
+  const isDeposited = hyperv.children.isDeposited(gpa);
+  const overlay = hyperv.overlays.at(gpa);
   const why = isDeposited
     ? 'the page is deposited with the hypervisor'
-    : "the page is mapped in a child: its parent's code and page tables can't be in it";
+    : overlay
+      ? `code and page tables can't be in the ${overlay.name}`
+      : "the page is mapped in a child: its parent's code and page tables can't be in it";
   yield stage('hyperv-taken-page.refuse', { deposited: isDeposited, why, becomes: '#GP(0)' });
   context.injectFault(Vector.GP, 0);
   context.result(`#GP(0): ${why}`);

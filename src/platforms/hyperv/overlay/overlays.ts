@@ -2,6 +2,7 @@ import type { InspectNode } from '../../../devices/inspect.ts';
 import { GPA_BITS } from '../../../hypervisor/second-level/host-place.ts';
 import type { Permissions } from '../../../hypervisor/second-level/page-word.ts';
 import type { SecondLevelMap } from '../../../hypervisor/second-level/second-level-map.ts';
+import type { CommonPage } from '../../../processor/memory/partition-memory.ts';
 import { hex } from '../../../x86/address.ts';
 import { SpareMemory } from './spare-memory.ts';
 
@@ -23,6 +24,15 @@ export interface OverlayPage {
   read(offset: number, length: number): Uint8Array;
   /** Writes to it as the hypervisor does, whether it lies anywhere or not. */
   write(offset: number, bytes: Uint8Array): void;
+  /** Takes it away for ever. */
+  discard(): void;
+}
+
+/** What an overlay page is made as. */
+export interface OverlayOptions {
+  readonly writable: boolean;
+  /** What is in it, where other partitions have it, too. Their accesses are led there, without an exit that anybody sees. */
+  readonly common?: CommonPage;
 }
 
 /** A page of guest physical memory with overlay pages on it. */
@@ -45,6 +55,7 @@ class Overlay implements OverlayPage {
   constructor(
     readonly name: string,
     readonly writable: boolean,
+    readonly common: CommonPage | undefined,
     private readonly overlays: Overlays,
   ) {}
 
@@ -56,12 +67,19 @@ class Overlay implements OverlayPage {
   }
   read(offset: number, length: number): Uint8Array {
     checkPart(offset, length);
+    if (this.common) return this.common.bytes.slice(offset, offset + length);
     const seen = this.overlays.contentsAt(this);
     return (seen ?? this.hidden).slice(offset, offset + length);
   }
   write(offset: number, bytes: Uint8Array): void {
     checkPart(offset, bytes.length);
-    if (!this.overlays.writeSeen(this, offset, bytes)) this.hidden.set(bytes, offset);
+    if (this.common) {
+      this.common.bytes.set(bytes, offset);
+      this.common.written();
+    } else if (!this.overlays.writeSeen(this, offset, bytes)) this.hidden.set(bytes, offset);
+  }
+  discard(): void {
+    this.overlays.discard(this);
   }
 }
 
@@ -84,10 +102,16 @@ export class Overlays {
   }
 
   /** Makes an overlay page, full of zeroes, that lies nowhere yet. */
-  make(name: string, { writable }: { readonly writable: boolean }): OverlayPage {
-    const page = new Overlay(name, writable, this);
+  make(name: string, { writable, common }: OverlayOptions): OverlayPage {
+    const page = new Overlay(name, writable, common, this);
     this.made.push(page);
     return page;
+  }
+
+  discard(page: Overlay): void {
+    this.remove(page);
+    const index = this.made.indexOf(page);
+    if (index >= 0) this.made.splice(index, 1);
   }
 
   /** The overlay page that is to be seen at an address. */
@@ -97,7 +121,10 @@ export class Overlays {
 
   /** After the partition's memory was cleared: all lie nowhere, with nothing in them. */
   reset(): void {
-    for (const gpa of this.covered.keys()) this.spare.giveBack(gpa);
+    for (const [gpa, { pages }] of this.covered) {
+      if (pages.at(-1)?.common) this.map.memory.setLent(gpa, undefined);
+      this.spare.giveBack(gpa);
+    }
     this.covered.clear();
     for (const page of this.made) {
       page.gpa = undefined;
@@ -112,11 +139,13 @@ export class Overlays {
     if (covered === undefined) return false;
     this.remove(page);
     const seen = covered.pages.at(-1);
-    if (seen) seen.hidden = this.memoryAt(gpa);
+    if (seen && !seen.common) seen.hidden = this.memoryAt(gpa);
+    const wasCommon = seen?.common !== undefined;
     covered.pages.push(page);
     page.gpa = gpa;
     this.covered.set(gpa, covered);
-    this.show(gpa, page.hidden, rightsOf(page));
+    if (wasCommon) this.takeBack(gpa);
+    this.showPage(gpa, page);
     return true;
   }
 
@@ -125,12 +154,13 @@ export class Overlays {
     const covered = gpa === undefined ? undefined : this.covered.get(gpa);
     if (gpa === undefined || covered === undefined) return;
     const wasSeen = covered.pages.at(-1) === page;
-    if (wasSeen) page.hidden = this.memoryAt(gpa);
+    if (wasSeen && page.common) this.takeBack(gpa);
+    else if (wasSeen) page.hidden = this.memoryAt(gpa);
     covered.pages.splice(covered.pages.indexOf(page), 1);
     page.gpa = undefined;
     const next = covered.pages.at(-1);
     if (next) {
-      if (wasSeen) this.show(gpa, next.hidden, rightsOf(next));
+      if (wasSeen) this.showPage(gpa, next);
       return;
     }
     this.covered.delete(gpa);
@@ -168,6 +198,22 @@ export class Overlays {
     const page = new Uint8Array(PAGE_BYTES);
     page.set(this.map.memory.read(gpa, PAGE_BYTES));
     return page;
+  }
+
+  /** Has the guest see an overlay page. */
+  private showPage(gpa: bigint, page: Overlay): void {
+    if (!page.common) {
+      this.show(gpa, page.hidden, rightsOf(page));
+      return;
+    }
+    this.map.takeAway(gpa, BigInt(PAGE_BYTES));
+    this.map.memory.setLent(gpa, page.common);
+  }
+
+  /** A common page is to be seen no more: the guest's accesses reach memory of its own again. */
+  private takeBack(gpa: bigint): void {
+    this.map.memory.setLent(gpa, undefined);
+    this.map.deflate(gpa, BigInt(PAGE_BYTES));
   }
 
   private show(gpa: bigint, contents: Uint8Array, permissions: Permissions): void {

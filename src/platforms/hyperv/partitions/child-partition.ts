@@ -40,8 +40,9 @@ export class ChildPartition {
     this.pages = new MappedPages(this);
   }
 
-  /** Whether it may go on without its parent: the parent that halts doesn't wait for one that can't. */
+  /** Whether its parent may hear of it without doing anything: the parent that halts doesn't wait for one that can't go on. */
   get mayGoOn(): boolean {
-    return this.running !== undefined && !this.running.partition.isStuck;
+    const { running } = this;
+    return running !== undefined && (!running.partition.isStuck || running.hyperv.connections.willSignal);
   }
 }

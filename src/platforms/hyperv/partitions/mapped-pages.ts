@@ -101,11 +101,12 @@ export class MappedPages {
     const gpa = source << PAGE_BITS;
     if (source >> 40n !== 0n) return "the source is beyond the parent's address space";
     const { secondLevel } = parent.machine;
+    if (parent.overlays.at(gpa)) return `the parent has an overlay page at ${hex(gpa)}`;
     if (secondLevel.memory.lentAt(gpa)) return `the parent's page at ${hex(gpa)} is mapped in a child already`;
     if (parent.children.isDeposited(gpa)) return `the parent's page at ${hex(gpa)} is deposited`;
     if (secondLevel.memory.locate(gpa) === undefined || secondLevel.stateAt(gpa) !== 'present')
       return `the parent has no memory at ${hex(gpa)}`;
-    return parent.overlays.at(gpa) ? `the parent has an overlay page at ${hex(gpa)}` : undefined;
+    return undefined;
   }
 
   private payForTable(page: bigint): boolean {

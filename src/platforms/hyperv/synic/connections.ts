@@ -9,6 +9,8 @@ export interface PostedMessage {
 
 /** What every connection may have. */
 export interface Connection {
+  /** It is about to signal by itself, whatever its partition does. */
+  readonly willSignal?: boolean;
   /** It was disconnected, or its partition is there no more. */
   disconnected?(): void;
 }
@@ -67,6 +69,11 @@ export class Connections {
   }
   get all(): ReadonlyMap<number, ConnectionTarget> {
     return this.targets;
+  }
+  /** One of them is about to signal by itself. */
+  get willSignal(): boolean {
+    for (const { willSignal } of this.targets.values()) if (willSignal) return true;
+    return false;
   }
   clear(): void {
     for (const id of [...this.targets.keys()]) this.disconnect(id);

@@ -1,5 +1,7 @@
 import { hex } from '../../../x86/address.ts';
+import { HvStatus } from '../abi/status.ts';
 import { ANY_VP, EVENT_FLAGS, PortType, SOURCES } from '../abi/synic.ts';
+import { type Refused, refused } from '../partitions/refused.ts';
 
 /** What a port is to be (HV_PORT_INFO). */
 export type PortInformation =
@@ -15,8 +17,13 @@ export type PortInformation =
   | { readonly kind: 'monitor'; readonly gpa: bigint }
   | { readonly kind: 'doorbell'; readonly source: number; readonly vp: number };
 
-/** Reads the type and the 16 bytes that depend on it; a sentence's end says what is wrong with them. */
-export function portInformation(type: number, view: DataView): PortInformation | string {
+/** Reads the type and the 16 bytes that depend on it; says what is wrong with them. */
+export function portInformation(type: number, view: DataView): PortInformation | Refused {
+  const information = read(type, view);
+  return typeof information === 'string' ? refused(HvStatus.INVALID_PARAMETER, information) : information;
+}
+
+function read(type: number, view: DataView): PortInformation | Refused | string {
   const source = view.getUint32(0, true);
   const vp = view.getUint32(4, true);
   switch (type) {
@@ -35,11 +42,18 @@ export function portInformation(type: number, view: DataView): PortInformation |
     case PortType.MONITOR: {
       const gpa = view.getBigUint64(0, true);
       if (view.getBigUint64(8, true) !== 0n) return 'reserved parts of what it says of the port are not 0';
-      return (gpa & 0xfffn) === 0n ? { kind: 'monitor', gpa } : `a monitor page does not begin at ${hex(gpa)}`;
+      return problemOfMonitor(gpa) ?? { kind: 'monitor', gpa };
     }
     default:
       return `there are no ports of type ${type}`;
   }
+}
+
+/** Why a monitor page can't lie at a guest physical address, as far as the address says. */
+export function problemOfMonitor(gpa: bigint): Refused | undefined {
+  return (gpa & 0xfffn) === 0n
+    ? undefined
+    : refused(HvStatus.INVALID_ALIGNMENT, `a monitor page does not begin at ${hex(gpa)}, which is not page-aligned`);
 }
 
 /** Source 0 is the hypervisor's own. */

@@ -4,7 +4,8 @@ import { hex } from '../../../x86/address.ts';
 import { HvStatus } from '../abi/status.ts';
 import { ANY_VP, BUFFERS_PER_PORT } from '../abi/synic.ts';
 import { type Hyperv, hypervisorFrame } from '../hyperv.ts';
-import type { EventTarget, MessageTarget, PostedMessage } from './connections.ts';
+import type { OverlayPage } from '../overlay/overlays.ts';
+import type { Connection, EventTarget, MessageTarget, PostedMessage } from './connections.ts';
 import {
   deliverMessage as deliverMessageAtOnce,
   setFlag as setFlagAtOnce,
@@ -12,10 +13,11 @@ import {
 } from './generated/deliver.ts';
 import { deliverMessage, setFlag, tellOfPort } from './handlers/deliver.ts';
 import { MessageBuffers } from './message-queue.ts';
+import { MonitorPage } from './monitor-page.ts';
 import type { PortInformation } from './port-information.ts';
 
 /** The partition that a port belongs to. */
-export type PortOwner = Pick<Hyperv, 'partitionId' | 'vendor' | 'synic'>;
+export type PortOwner = Pick<Hyperv, 'partitionId' | 'vendor' | 'synic' | 'overlays'>;
 
 /** Of one kind of port. */
 export type PortInformationOf<Kind extends PortInformation['kind']> = Extract<PortInformation, { readonly kind: Kind }>;
@@ -131,9 +133,68 @@ export class DoorbellPort extends BasePort<'doorbell'> {
   }
 }
 
-/** A port that the hypervisor signals by a monitor page. Nobody can post or signal there by a call. */
+/** The end of a monitor page in the partition that is signalled. The page is there as long as the port. */
 export class MonitorPort extends BasePort<'monitor'> {
   readonly kind = 'monitor';
+  readonly page = new MonitorPage();
+  private overlay: OverlayPage | undefined;
+  private connection: MonitorConnection | undefined;
+
+  /** Lays the page over a page of the partition; false where none can be. */
+  lay(): boolean {
+    this.overlay ??= this.owner.overlays.make(`monitor page of port ${this.id}`, { writable: true, common: this.page });
+    if (this.overlay.place(this.information.gpa)) return true;
+    this.overlay.discard();
+    return false;
+  }
+
+  /** Lays it over one of the partition that sets triggers, too, and begins to look at it; undefined where none can be. */
+  connect(from: Pick<Hyperv, 'overlays' | 'machine' | 'connections'>, gpa: bigint): MonitorConnection | undefined {
+    const overlay = from.overlays.make(`monitor page of a connection to port ${this.id}`, { writable: true, common: this.page });
+    if (!overlay.place(gpa)) {
+      overlay.discard();
+      return undefined;
+    }
+    const { connections } = from;
+    this.page.watch({
+      clock: from.machine.clock,
+      // What it can't signal is lost, as the status of a call is that nobody looks at.
+      signal: (id, flag) => {
+        const target = connections.get(id);
+        if (target?.kind === 'event') target.signal(flag);
+      },
+    });
+    this.connection = new MonitorConnection(this, overlay);
+    return this.connection;
+  }
+
+  override delete(): void {
+    super.delete();
+    this.connection?.end();
+    this.overlay?.discard();
+  }
+}
+
+/** The end of a monitor page in the partition that sets its triggers. */
+export class MonitorConnection implements Connection {
+  readonly kind = 'monitor';
+
+  constructor(
+    private readonly port: MonitorPort,
+    private readonly overlay: OverlayPage,
+  ) {}
+
+  get willSignal(): boolean {
+    return this.port.page.isAboutToLook;
+  }
+  end(): void {
+    this.port.page.unwatch();
+    this.overlay.discard();
+  }
+  disconnected(): void {
+    this.end();
+    this.port.disconnected();
+  }
 }
 
 export type Port = MessagePort | EventPort | DoorbellPort | MonitorPort;
@@ -154,6 +215,8 @@ export function makePort(owner: PortOwner, id: number, information: PortInformat
 
 /** Ports of a partition that it or its parent has made. */
 const MOST_PORTS = 4096;
+/** Of them with a monitor page, which has 128 triggers. */
+const MOST_MONITORS = 32;
 
 /** The ports of a partition by their numbers, of 24 bits. */
 export class Ports {
@@ -164,6 +227,11 @@ export class Ports {
   }
   get isFull(): boolean {
     return this.members.size >= MOST_PORTS;
+  }
+  get hasTooManyMonitors(): boolean {
+    let count = 0;
+    for (const { kind } of this.members.values()) if (kind === 'monitor') count++;
+    return count >= MOST_MONITORS;
   }
   /** False where the number is in use. */
   add(port: Port): boolean {
@@ -196,6 +264,7 @@ export class Ports {
 
 function usesOf(port: Port): string | undefined {
   if (port instanceof MessagePort) return `${port.posts} messages, ${port.buffers.free} buffers free`;
+  if (port instanceof MonitorPort) return `${port.page.signals} events signalled`;
   return port instanceof DoorbellPort ? `rung ${port.rings} times` : undefined;
 }
 

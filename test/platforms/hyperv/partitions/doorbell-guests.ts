@@ -77,7 +77,8 @@ export class DoorbellGuests {
     expect(status).toBe(0);
   }
 
-  private status(code: number, ...fields: readonly (readonly [bigint | number, number])[]): string {
+  /** Makes a simple call; the name of its status. */
+  status(code: number, ...fields: readonly (readonly [bigint | number, number])[]): string {
     return statusName(this.parent.simple(code, ...fields)).replace('HV_STATUS_', '');
   }
 

@@ -30,6 +30,7 @@ function overlay(name: string): OverlayPage & { readonly bytes: Uint8Array } {
     remove: () => {
       gpa = undefined;
     },
+    discard: () => {},
     read: (offset, length) => bytes.slice(offset, offset + length),
     write: (offset, written) => bytes.set(written, offset),
   };

@@ -133,7 +133,8 @@ describe('ports', () => {
       createPort(1, message(2, 0), { owner: 77 }),
     ];
     expect(refused.map((fields) => status(caller, 0x95, fields))).toEqual([
-      ...Array.from({ length: 6 }, () => 'INVALID_PARAMETER'),
+      ...Array.from({ length: 4 }, () => 'INVALID_PARAMETER'),
+      ...['INVALID_ALIGNMENT', 'INVALID_PARAMETER'],
       ...['INVALID_VP_INDEX', 'INVALID_PORT_ID', 'INVALID_VTL_STATE', 'INVALID_PARTITION_ID'],
     ]);
     expect(caller.partition.journal.latest(1)[0]?.result).toContain('the caller has no child 77');
@@ -149,10 +150,11 @@ describe('ports', () => {
       expect(status(caller, 0x95, fields)).toBe('SUCCESS');
     expect(status(caller, 0x96, connectPort(5, 1, 1))).toBe('ACCESS_DENIED');
     expect(status(caller, 0x96, connectPort(5, 2, 1))).toBe('INVALID_PARAMETER');
-    expect(status(caller, 0x96, connectPort(5, 3, 3))).toBe('FEATURE_UNAVAILABLE');
+    expect(status(caller, 0x96, connectPort(5, 3, 3))).toBe('INVALID_PARTITION_ID');
     expect(status(caller, 0x96, connectPort(5, 9, 1))).toBe('INVALID_PORT_ID');
     expect(status(caller, 0x96, connectPort(0x100_0000, 2, 2))).toBe('INVALID_CONNECTION_ID');
     expect(status(caller, 0x96, connectPort(5, 2, 2))).toBe('SUCCESS');
+    expect(status(caller, 0x96, connectPort(6, 2, 2))).toBe('INVALID_PORT_ID');
     expect(status(caller, 0x5c, post(5, 1, 8))).toBe('INVALID_PORT_ID');
     expect([signal(caller, 5, 8), signal(caller, 5, 7), signal(caller, 6, 0)]).toEqual([
       ...['INVALID_PARAMETER', 'INVALID_SYNIC_STATE', 'INVALID_CONNECTION_ID'],

@@ -7,7 +7,8 @@ import { targetPartition } from '../../partitions/target.ts';
 import { describeMatch, doorbellMatch } from '../../synic/connection-information.ts';
 import type { ConnectionTarget } from '../../synic/connections.ts';
 import { Doorbell } from '../../synic/doorbells.ts';
-import type { DoorbellPort, Port } from '../../synic/ports.ts';
+import { problemOfMonitor } from '../../synic/port-information.ts';
+import type { DoorbellPort, MonitorPort, Port } from '../../synic/ports.ts';
 import type { HypercallCall } from '../call.ts';
 import { nameOf, noPort } from '../port-problems.ts';
 
@@ -63,7 +64,7 @@ function targetOf(call: HypercallCall, from: Hyperv, port: Port): ConnectionTarg
     case 'doorbell':
       return doorbellTo(call, from, port);
     case 'monitor':
-      return call.fail(HvStatus.FEATURE_UNAVAILABLE, 'connections to monitor pages are not served here');
+      return monitorOf(call, from, port);
     default:
       return port;
   }
@@ -82,4 +83,16 @@ function doorbellTo(call: HypercallCall, from: Hyperv, port: DoorbellPort): Door
   const doorbell = new Doorbell(port, match, from.doorbells);
   from.doorbells.add(doorbell);
   return doorbell;
+}
+
+function monitorOf(call: HypercallCall, from: Hyperv, port: MonitorPort): ConnectionTarget | number {
+  const gpa = call.block('connectionInformation').getBigUint64(0, true);
+  if (from.partitionId === port.owner.partitionId)
+    return call.fail(HvStatus.INVALID_PARTITION_ID, 'a monitor page is one that two partitions have in common');
+  const problem = problemOfMonitor(gpa);
+  if (problem) return call.fail(problem.status, problem.why);
+  return (
+    port.connect(from, gpa) ??
+    call.fail(HvStatus.INVALID_PARAMETER, `partition ${from.partitionId} can have no overlay page at ${hex(gpa)}`)
+  );
 }

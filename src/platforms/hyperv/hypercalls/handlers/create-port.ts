@@ -17,12 +17,12 @@ export function* createPort(hyperv: Hyperv, call: HypercallCall): Handler<number
   yield stage('hyperv-create-port.check', {
     owner: nameOf(owner),
     port: id,
-    kind: typeof information === 'string' ? information : information.kind,
+    kind: 'status' in information ? information.why : information.kind,
   });
   if ('status' in owner) return call.fail(owner.status, owner.why);
   if (call.number('portVtl') !== 0 || call.number('minimumConnectionVtl') !== 0)
     return call.fail(HvStatus.INVALID_VTL_STATE, 'there are no trust levels above 0');
-  if (typeof information === 'string') return call.fail(HvStatus.INVALID_PARAMETER, information);
+  if ('status' in information) return call.fail(information.status, information.why);
   if (information.kind === 'doorbell') {
     if (!owner.children.canBe)
       return call.fail(HvStatus.ACCESS_DENIED, 'only a partition that can make others has ports for doorbells');
@@ -35,7 +35,13 @@ export function* createPort(hyperv: Hyperv, call: HypercallCall): Handler<number
   if (owner.ports.get(id)) return call.fail(HvStatus.INVALID_PORT_ID, `port ${id} exists already`);
   if (owner.ports.isFull) return call.fail(HvStatus.INSUFFICIENT_MEMORY, 'the partition has too many ports');
   const mayConnect = call.value('connectionPartition');
-  owner.ports.add(makePort(owner, id, information, mayConnect === SELF ? hyperv.partitionId : mayConnect));
+  const port = makePort(owner, id, information, mayConnect === SELF ? hyperv.partitionId : mayConnect);
+  if (port.kind === 'monitor') {
+    if (owner.ports.hasTooManyMonitors) return call.fail(HvStatus.NO_RESOURCES, 'the partition has too many monitor pages');
+    if (!port.lay())
+      return call.fail(HvStatus.INVALID_PARAMETER, `partition ${owner.partitionId} can have no overlay page ${port.place}`);
+  }
+  owner.ports.add(port);
   yield stage('hyperv-create-port.created', { owner: owner.partitionId, port: id, kind: information.kind });
   return HvStatus.SUCCESS;
 }
