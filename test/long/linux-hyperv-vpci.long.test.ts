@@ -77,6 +77,8 @@ test.for(['intel', 'amd'] as const)(
     expect(calls.length).toBeGreaterThanOrEqual(5);
     expect(calls.every(({ result }) => result === 'HV_STATUS_SUCCESS')).toBe(true);
     expect(calls[0]?.request).toMatch(/device 0x9a014e20, entrySource 1, entryAddress 0xfee000\d0,/);
+    // To vCPU 1 by a set of one bank.
+    expect(calls.some(({ request }) => request.endsWith('targetFlags 2, processorMask 0, variable 1 2)'))).toBe(true);
     expect(told('left')).toBe('0 none');
     expect(told('again')).toMatch(/^9a01:00:00\.0 [\da-f]{32}$/);
     expect(marks.at(-1)).toBe('ready');
