@@ -42,6 +42,7 @@ describe('a console command', () => {
       'shutdown',
       'timesync',
       'kvp',
+      'backup',
       'type',
       'keys',
       'partitions',

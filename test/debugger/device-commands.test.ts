@@ -81,9 +81,15 @@ test('pageout puts memory on the disk of the host, whose guest does not notice',
 test('a guest of Hyper-V is asked by its integration components, where its drivers are ready', () => {
   const guest = start({ platform: 'hyperv' });
   const lines = runConsoleCommand(guest.session, 'integration')?.split('\n');
-  expect(lines).toEqual(['heartbeat  closed', 'shutdown   closed', 'timesync   closed', 'kvp        closed']);
+  expect(lines).toEqual([
+    'heartbeat  closed',
+    'shutdown   closed',
+    'timesync   closed',
+    'kvp        closed',
+    'vss        closed',
+  ]);
   expect(runConsoleCommand(guest.session, 'kvp')).toBe('');
-  for (const command of ['shutdown', 'shutdown restart', 'timesync', 'kvp set a b'])
+  for (const command of ['shutdown', 'shutdown restart', 'timesync', 'kvp set a b', 'backup'])
     expect(() => runConsoleCommand(guest.session, command)).toThrow("Linux's is hv_utils");
   expect(() => runConsoleCommand(guest.session, 'shutdown now')).toThrow('"now" is no way to shut down');
   expect(() => runConsoleCommand(guest.session, 'kvp set a')).toThrow('"set a" is nothing to do to key-value pairs');

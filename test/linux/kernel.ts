@@ -87,12 +87,14 @@ export function debianBusybox(): { readonly path: string } | { readonly reason: 
 }
 
 /**
- * Debian's service that keeps key-value pairs in a child of Hyper-V, with the C library that it needs and what loads it: their paths, or
- * why they can't be had here, as a sentence.
+ * One of Debian's services for a child of Hyper-V (it keeps key-value pairs, or has file systems frozen), with the C library that it needs
+ * and what loads it: their paths, or why they can't be had here, as a sentence.
  */
-export function debianKvpDaemon(): { readonly files: readonly string[] } | { readonly reason: string } {
+export function debianDaemon(
+  service: 'hv_kvp_daemon' | 'hv_vss_daemon',
+): { readonly files: readonly string[] } | { readonly reason: string } {
   const parts = [
-    ['hyperv-daemons', /sbin\/hv_kvp_daemon$/],
+    ['hyperv-daemons', service === 'hv_kvp_daemon' ? /sbin\/hv_kvp_daemon$/ : /sbin\/hv_vss_daemon$/],
     ['libc6', /lib\/x86_64-linux-gnu\/libc\.so\.6$/],
     ['libc6', /lib\/x86_64-linux-gnu\/ld-linux-x86-64\.so\.2$/],
   ] as const;

@@ -3,10 +3,18 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { nodeFiles } from '../../src/cli/node-files.ts';
 import type { InspectNode } from '../../src/devices/inspect.ts';
 import { Host } from '../../src/hypervisor/host/host.ts';
-import { encodeKvpRequest, KVP_INPUT, SHUTDOWN_INPUT } from '../../src/platforms/hyperv/vsps/integration-inputs.ts';
+import {
+  BACKUP_INPUT,
+  encodeBackupRequest,
+  encodeKvpRequest,
+  KVP_INPUT,
+  SHUTDOWN_INPUT,
+} from '../../src/platforms/hyperv/vsps/integration-inputs.ts';
 import { makeSwitch, networkPlan, type PartitionNetworkPlan } from '../../src/platforms/network.ts';
+import { openDisk } from '../../src/platforms/open-disk.ts';
 import { ConsoleGuest } from '../linux/console-guest.ts';
 import {
   BootedGuest,
@@ -16,7 +24,7 @@ import {
   hypervGuest,
   type PreparedGuest,
 } from '../linux/hyperv-guest.ts';
-import { debianKvpDaemon } from '../linux/kernel.ts';
+import { debianDaemon } from '../linux/kernel.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-hyperv-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -35,6 +43,7 @@ const guest = 'kernel' in prepared ? prepared : { kernel: '', initrd: new Uint8A
 const marks = (text: string) => [...text.matchAll(/^@ (.*)$/gm)].map(([, words]) => words);
 const DEVICES = [
   'device {0e0b6031-5213-4934-818b-38d90ced39db} hv_utils',
+  'device {35fa2e29-ea23-4236-96ae-3a6ebacba440} hv_utils',
   'device {57164f39-9115-4e78-ab55-382f3bd5422d} hv_utils',
   'device {9527e630-d0ae-497b-adce-e80ab0175caf} hv_utils',
   'device {a9a0f4e7-5a45-4d96-b827-8a841e8c03e6} hv_utils',
@@ -76,6 +85,7 @@ describe.skipIf(reason)("Debian's kernel as a child of Hyper-V, by the command l
         /hv_utils: Heartbeat IC version 3\.0$/m,
         /hv_utils: Shutdown IC version 3\.2$/m,
         /hv_utils: TimeSync IC version 4\.0$/m,
+        /hv_utils: VSS IC version 5\.0$/m,
         /hv_vmbus: registering driver hyperv_keyboard$/m,
         /hv_utils: Shutdown request received - graceful shutdown initiated$/m,
         /reboot: Power down$/m,
@@ -141,7 +151,7 @@ describe.skipIf(reason)('Linux as a child of Hyper-V', () => {
   });
 
   test('exchanges key-value pairs by its service', (context) => {
-    const daemon = debianKvpDaemon();
+    const daemon = debianDaemon('hv_kvp_daemon');
     if ('reason' in daemon) return context.skip(daemon.reason);
     const withDaemon = hypervGuest({ files: daemon.files });
     if ('reason' in withDaemon) return context.skip(withDaemon.reason);
@@ -163,6 +173,37 @@ describe.skipIf(reason)('Linux as a child of Hyper-V', () => {
       ProcessorArchitecture: 'x86_64',
     });
     expect(find(find(kvp, 'external'), 'role')?.value).toBe('web');
+  });
+
+  test('has its file systems stand still for a backup, until they are thawed', (context) => {
+    const [daemon, disk] = [debianDaemon('hv_vss_daemon'), greetingDisk(folder, GREETING)];
+    if ('reason' in daemon) return context.skip(daemon.reason);
+    if ('reason' in disk) return context.skip(disk.reason);
+    const withDaemon = hypervGuest({ files: daemon.files });
+    if ('reason' in withDaemon) return context.skip(withDaemon.reason);
+    const disks = [openDisk({ file: disk.path }, nodeFiles)];
+    const commandLine = `${HYPERV_COMMAND_LINE} quiet role=backup`;
+    const linux = new BootedGuest(withDaemon, { commandLine, disks });
+    const { partition } = linux;
+    const find = (node: InspectNode | undefined, name: string) => node?.children?.find((child) => child.name === name);
+    const shown = (name: string) =>
+      ['platform', 'integration', 'vss', name].reduce<InspectNode | undefined>(find, partition.inspect())?.value;
+    const ask = (request: 'freeze' | 'thaw') => partition.sendToDevice(BACKUP_INPUT, encodeBackupRequest(request));
+    const wrote = () => linux.marks.filter((words) => words === 'wrote').length;
+    // Without its service the driver refuses.
+    const isFrozen = () => {
+      if (/not asked|refuses/.test(shown('request') ?? '') && wrote() > 0) ask('freeze');
+      return shown('file systems') === 'frozen';
+    };
+    expect(linux.until(isFrozen)).toBe(true);
+    // A line may have been written just before.
+    linux.until(() => false, 100);
+    const before = wrote();
+    linux.until(() => false, 1000);
+    expect(wrote()).toBe(before);
+    ask('thaw');
+    expect(linux.until(() => wrote() > before + 2)).toBe(true);
+    expect([shown('request'), shown('file systems')]).toEqual(['done: THAW', 'running']);
   });
 
   test('and another one talk over the virtual switch', () => {

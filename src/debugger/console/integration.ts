@@ -1,6 +1,14 @@
 import type { InspectNode } from '../../devices/inspect.ts';
 import { ShutdownFlag } from '../../platforms/hyperv/abi/integration.ts';
-import { encodeKvpRequest, KVP_INPUT, SHUTDOWN_INPUT, TIME_INPUT } from '../../platforms/hyperv/vsps/integration-inputs.ts';
+import type { BackupRequest } from '../../platforms/hyperv/vsps/backup.ts';
+import {
+  BACKUP_INPUT,
+  encodeBackupRequest,
+  encodeKvpRequest,
+  KVP_INPUT,
+  SHUTDOWN_INPUT,
+  TIME_INPUT,
+} from '../../platforms/hyperv/vsps/integration-inputs.ts';
 import type { KvpRequest } from '../../platforms/hyperv/vsps/kvp.ts';
 import { ExpressionError } from '../expressions/evaluator.ts';
 import { type ConsoleCommand, type ConsoleSession, columns, expectNothing } from './command.ts';
@@ -35,6 +43,17 @@ function shutdown(session: ConsoleSession, rest: string): string {
 function timesync(session: ConsoleSession, rest: string): string {
   expectNothing('timesync', rest);
   send(session, TIME_INPUT, new Uint8Array(0), 'time synchronization');
+  return '';
+}
+
+const BACKUP_USAGE = 'backup [freeze|thaw]';
+const BACKUPS: Readonly<Record<string, BackupRequest>> = { '': 'once', freeze: 'freeze', thaw: 'thaw' };
+
+function backup(session: ConsoleSession, rest: string): string {
+  const request = BACKUPS[rest];
+  if (request === undefined)
+    throw new ExpressionError(`"${rest}" is nothing to do for a backup; the command is ${BACKUP_USAGE}.`);
+  send(session, BACKUP_INPUT, encodeBackupRequest(request), 'backups');
   return '';
 }
 
@@ -112,5 +131,16 @@ export const integrationCommands: readonly ConsoleCommand[] = [
     ],
     whileRunning: true,
     run: kvp,
+  },
+  {
+    name: 'backup',
+    usage: BACKUP_USAGE,
+    summary: 'has a guest of Hyper-V bring its file systems into a state to back up',
+    details: [
+      'They write out what they have, stand still and go on: with freeze until thaw. integration shows what the guest answers.',
+      'The guest needs the service that does it (Debian: hyperv-daemons, hv_vss_daemon).',
+    ],
+    whileRunning: true,
+    run: backup,
   },
 ];

@@ -14,6 +14,8 @@ import {
 } from '../../../src/platforms/hyperv/abi/integration.ts';
 import type { GuestPacket, HostPacket, Vsp, VspChannel } from '../../../src/platforms/hyperv/vmbus/vsp.ts';
 import {
+  BACKUP_INPUT,
+  encodeBackupRequest,
   encodeKvpRequest,
   KVP_INPUT,
   SHUTDOWN_INPUT,
@@ -274,12 +276,66 @@ test('what finds no room behind an answer goes later, too', () => {
   expect(last(channel).type).toBe(IcMessage.TIME_SYNC);
 });
 
+describe('backups', () => {
+  const start = () => {
+    const { vsp, services } = machine();
+    const vss = vsp('vss');
+    const channel = agree(vss, version(3), version(5));
+    const operations = () => channel.sent.slice(1).map(({ payload }) => decodeIc(payload)?.body[0]);
+    const shown = () => [child(vss.inspect(), 'request')?.value, child(vss.inspect(), 'file systems')?.value];
+    return { vss, channel, operations, shown, ask: services.inputs.get(BACKUP_INPUT) };
+  };
+
+  test('ask whether the guest can, and have its file systems stand still and go on', () => {
+    const { vss, channel, operations, shown, ask } = start();
+    expect(operations()).toEqual([]);
+    ask?.(encodeBackupRequest('once'));
+    expect([last(channel).type, last(channel).body.length, ...shown()]).toEqual([5, 12, 'asked: HOT_BACKUP', 'running']);
+    // Nothing is asked for meanwhile.
+    ask?.(encodeBackupRequest('freeze'));
+    vss.receive(channel, answer(channel));
+    vss.receive(channel, answer(channel));
+    expect(shown()).toEqual(['asked: THAW', 'frozen']);
+    vss.receive(channel, answer(channel));
+    expect([operations(), shown()]).toEqual([
+      [2, 5, 6],
+      ['done: THAW', 'running'],
+    ]);
+  });
+
+  test('leave them frozen until they are thawed', () => {
+    const { vss, channel, operations, shown, ask } = start();
+    ask?.(encodeBackupRequest('freeze'));
+    vss.receive(channel, answer(channel));
+    vss.receive(channel, answer(channel));
+    expect(shown()).toEqual(['done: FREEZE', 'frozen']);
+    ask?.(encodeBackupRequest('thaw'));
+    vss.receive(channel, answer(channel));
+    expect([operations(), shown()]).toEqual([
+      [2, 5, 6],
+      ['done: THAW', 'running'],
+    ]);
+  });
+
+  test('end where the guest refuses, as Linux does without its service', () => {
+    const { vss, channel, operations, shown, ask } = start();
+    ask?.(encodeBackupRequest('once'));
+    vss.receive(channel, answer(channel, { status: IcStatus.FAIL }));
+    expect([operations(), shown()]).toEqual([[2], ['the guest refuses HOT_BACKUP: 0x80004005', 'running']]);
+    ask?.(Uint8Array.of(9));
+    expect(operations()).toEqual([2]);
+  });
+});
+
+/** Newest message versions that aren't 3. */
+const MESSAGES: Readonly<Record<string, number>> = { timesync: 4, vss: 5 };
+
 test('a hostile guest gets nothing but what is wrong with its packets', () => {
   const { vsp } = machine();
   const random = new Random(1234);
-  for (const name of ['heartbeat', 'shutdown', 'timesync', 'kvp']) {
+  for (const name of ['heartbeat', 'shutdown', 'timesync', 'kvp', 'vss']) {
     const service = vsp(name);
-    const channel = agree(service, version(3), name === 'timesync' ? version(4) : version(3));
+    const channel = agree(service, version(3), version(MESSAGES[name] ?? 3));
     expect(service.inspect().value).toBe('ready');
     for (let round = 0; round < 3000; round++) {
       const payload = round % 3 === 0 ? random.bytes(round % 90) : answer(channel).payload.slice();

@@ -18,6 +18,7 @@ export const IcDevice = {
   shutdown: ['0e0b6031-5213-4934-818b-38d90ced39db', 'b6650ff7-33bc-4840-8048-e0676786f393'],
   timesync: ['9527e630-d0ae-497b-adce-e80ab0175caf', '2dd1ce17-079e-403c-b352-a1921ee207ee'],
   kvp: ['a9a0f4e7-5a45-4d96-b827-8a841e8c03e6', '242ff919-07db-4180-9c2e-b86cb68c8c55'],
+  vss: ['35fa2e29-ea23-4236-96ae-3a6ebacba440', '2450ee40-33bf-4fbd-892e-9fb06e9214cf'],
 } as const;
 
 export interface IcVersion {
@@ -118,6 +119,13 @@ export const TIME_SYNC_SIZE = { before4: 25, from4: 24 } as const;
 export const TimeSyncFlag = { SYNC: 1, SAMPLE: 2 } as const;
 /** Seconds from 1601 to 1970. */
 export const FILE_TIME_EPOCH = 11_644_473_600n;
+
+/** Backups: {u8 operation, 7 reserved, u32 flags}. */
+export const VSS_SIZE = 12;
+export const VssOperation = { HOT_BACKUP: 2, FREEZE: 5, THAW: 6 } as const;
+export function vssOperationName(operation: number): string {
+  return Object.entries(VssOperation).find(([, number]) => number === operation)?.[0] ?? String(operation);
+}
 
 /** Key-value pairs: {u8 operation, u8 pool, u16 0}, then what the operation takes. */
 export const KvpOperation = { GET: 0, SET: 1, DELETE: 2, ENUMERATE: 3 } as const;

@@ -1,3 +1,4 @@
+import { BACKUP_REQUESTS, type BackupRequest } from './backup.ts';
 import type { KvpRequest } from './kvp.ts';
 
 /** Names of inputs from outside for the integration components, and what is in them: the input door knows bytes. */
@@ -7,6 +8,16 @@ export const SHUTDOWN_INPUT = 'hyperv shutdown';
 /** Nothing: the guest is to set its clock. */
 export const TIME_INPUT = 'hyperv time';
 export const KVP_INPUT = 'hyperv kvp';
+/** One byte: the number of the request among those that there are. */
+export const BACKUP_INPUT = 'hyperv backup';
+
+export function encodeBackupRequest(request: BackupRequest): Uint8Array {
+  return Uint8Array.of(BACKUP_REQUESTS.indexOf(request));
+}
+
+export function decodeBackupRequest(bytes: Uint8Array): BackupRequest | undefined {
+  return BACKUP_REQUESTS[bytes[0] ?? BACKUP_REQUESTS.length];
+}
 
 const OPERATIONS = ['read', 'set', 'get', 'delete'] as const;
 const SEPARATOR = '\0';

@@ -1,9 +1,17 @@
 import type { Clock } from '../../../devices/device.ts';
 import type { InspectNode } from '../../../devices/inspect.ts';
 import type { Vsp } from '../vmbus/vsp.ts';
+import { Backup } from './backup.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { IntegrationComponent } from './integration-component.ts';
-import { decodeKvpRequest, KVP_INPUT, SHUTDOWN_INPUT, TIME_INPUT } from './integration-inputs.ts';
+import {
+  BACKUP_INPUT,
+  decodeBackupRequest,
+  decodeKvpRequest,
+  KVP_INPUT,
+  SHUTDOWN_INPUT,
+  TIME_INPUT,
+} from './integration-inputs.ts';
 import { KeyValueExchange } from './kvp.ts';
 import { Shutdown } from './shutdown.ts';
 import { TimeSync } from './timesync.ts';
@@ -28,7 +36,9 @@ export class IntegrationServices {
     const timesync = new IntegrationComponent(time);
     const pairs = new KeyValueExchange((body) => kvp.ask(body));
     const kvp = new IntegrationComponent(pairs);
-    this.vsps = [heartbeat, shutdown, timesync, kvp];
+    const backup = new Backup((body) => vss.ask(body));
+    const vss = new IntegrationComponent(backup);
+    this.vsps = [heartbeat, shutdown, timesync, kvp, vss];
     this.takers = [
       [SHUTDOWN_INPUT, shutdown, (bytes) => down.request(bytes[0] ?? 0)],
       [TIME_INPUT, timesync, () => time.synchronize()],
@@ -38,6 +48,14 @@ export class IntegrationServices {
         (bytes) => {
           const request = decodeKvpRequest(bytes);
           if (request) pairs.request(request);
+        },
+      ],
+      [
+        BACKUP_INPUT,
+        vss,
+        (bytes) => {
+          const request = decodeBackupRequest(bytes);
+          if (request) backup.request(request);
         },
       ],
     ];
