@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { longestFirst } from '../../tools/longest-first.mjs';
 
 /** The flows through the window of a real VS Code; tools/test-vscode.mjs runs them once its VS Code is installed. */
 export default defineConfig({
@@ -9,6 +10,8 @@ export default defineConfig({
     // As long as the window's own waiting: a machine may be busy.
     expect: { poll: { timeout: 30_000 } },
     pool: 'forks',
-    fileParallelism: false,
+    // A window waits more than half of its time, and has a server, a browser and data of its own.
+    maxWorkers: 2,
+    sequence: { sequencer: longestFirst(['views', 'page-tables', 'virtqueues', 'exit-profile', 'hyperv-packet']) },
   },
 });
