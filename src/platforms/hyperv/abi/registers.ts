@@ -79,7 +79,7 @@ export const SYNTHETIC_MSRS: ReadonlyMap<number, number> = new Map([
   [0x9_0013, 0x4000_0073],
   [0x9_0017, 0x4000_0021],
   ...range(0xa_0000, 0x4000_0090, 16),
-  ...range(0xa_0010, 0x4000_0080, 5),
+  ...range(0xa_0010, 0x4000_0080, 6),
   ...range(0xb_0000, 0x4000_00b0, 8),
   ...range(0xb_0100, 0x4000_0114, 2),
 ]);

@@ -112,6 +112,22 @@ export class HypercallFuzzer {
     this.make(control(0x41), [this.child, 8]);
     this.make(control(0x4e), [this.child, 8], [0, 32]);
     this.make(control(0x4b, { reps: 8 }), [this.child, 8], [0, 8], [15, 8], ...pages(0x320, 8));
+    const register = (name: number, value: number) => [[name, 4] as const, [0, 12] as const, [value, 16] as const];
+    const synic = [
+      register(0xa_0013, 0x30_0001),
+      register(0xa_0012, 0x30_1001),
+      register(0xa_0015, 0x30_2001),
+      register(0xa_0010, 1),
+    ];
+    this.make(control(0x51, { reps: 4 }), [SELF, 8], [0, 8], ...synic.flat());
+    const ports = [
+      [1, 2],
+      [2, 2, 0x8_0000],
+      [3, 0x33_0000],
+      [4, 5],
+    ] as const;
+    for (const [kind, where, flags = 0] of ports)
+      this.make(control(0x95), [SELF, 8], [kind, 8], [0, 8], [kind, 8], [where, 8], [flags, 8], [0, 8]);
   }
 
   /** Makes a call with its input in memory. */
@@ -204,6 +220,7 @@ export class HypercallFuzzer {
         view.setUint8(at + index, Number((value >> BigInt(index * 8)) & 0xffn));
     };
     for (const { name, offset, size } of row.input.fields) put(offset, size, likely(random, name, this.child));
+    this.describePort(row, put);
     const variable = Number((word >> 17n) & 0x3ffn) * 8;
     for (let at = 0; at < variable && at < 64; at += 8) put(row.input.size + at, 8, random.pick([1n, 3n, random.u64()]));
     const reps = Math.min(Number((word >> 32n) & 0xfffn), 8);
@@ -212,6 +229,21 @@ export class HypercallFuzzer {
         put(row.input.size + variable + index * row.element.size + offset, size, likely(random, name, this.child));
     if (random.chance(0.1)) bytes.set(random.bytes(random.below(64)), random.below(256));
     return bytes;
+  }
+
+  /** What a port or a connection is for goes with its number, mostly: port 1 takes messages, 2 events, 3 has a monitor page, 4 doorbells. */
+  private describePort(row: HypercallRow, put: (at: number, size: number, value: bigint) => void): void {
+    const { random } = this;
+    const at = (name: string) => row.input.byName.get(name)?.offset;
+    const page = BigInt(random.below(random.chance(0.5) ? 8 : 0x340)) << 12n;
+    const [type, port, information] = [at('connectionType'), at('port'), at('connectionInformation') ?? at('portInformation')];
+    if (information === undefined || random.chance(0.3)) return;
+    put(information, 8, random.pick([page, page, BigInt(random.below(17))]));
+    if (type === undefined || port === undefined) return;
+    const kind = BigInt(1 + random.below(4));
+    put(port, 4, kind);
+    put(type, 4, kind);
+    put(information + 16, 8, BigInt(random.below(6)) | (random.chance(0.5) ? 0x8000_0000n : 0n));
   }
 
   private place(usual: bigint): bigint {

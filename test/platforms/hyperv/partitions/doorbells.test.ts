@@ -168,6 +168,12 @@ describe('a doorbell', () => {
     ]);
   });
 
+  test('comes in rings whose page is a register of the virtual processor, too', () => {
+    const { parent } = new DoorbellGuests('intel');
+    expect(parent.list(0x50, 1, [SELF, 8], [0, 8], [0xa_0015, 4]).status).toBe(0);
+    expect(parent.answer()).toBe(RINGS | 1n);
+  });
+
   test('is shown with the port that it leads to', () => {
     const guests = new DoorbellGuests('intel');
     guests.doorbell(7, { size: 3, value: 5 });

@@ -55,6 +55,17 @@ describe.each(['intel', 'amd'] as const)('on %s', (vendor) => {
     for (const port of [0, 0x3f8]) parent.simple(0x4d, [child, 8], [3, 4], [0, 4], [port, 8]);
     for (const vector of [6, 13, 14]) parent.simple(0x4d, [child, 8], [4, 4], [3, 4], [vector, 8]);
     parent.simple(0x4d, [child, 8], [3, 4], [1, 4], [0x1b, 8]);
+    // Doorbells in a page that is mapped and in one that isn't, and a page in common.
+    for (const [id, gpa] of [
+      [1, 0x3000],
+      [2, 0x4000],
+    ] as const) {
+      expect(parent.simple(0x95, [-1, 8], [id, 8], [child, 8], [4, 8], [5, 4], [-1, 4], [0, 16])).toBe(0);
+      const flags = 0x8000_0000n;
+      expect(parent.simple(0x96, [child, 8], [id, 8], [-1, 8], [id, 8], [4, 8], [gpa, 8], [0, 8], [flags, 8], [0, 8])).toBe(0);
+    }
+    expect(parent.simple(0x95, [-1, 8], [3, 8], [child, 8], [3, 8], [0x26_0000, 8], [0, 16])).toBe(0);
+    expect(parent.simple(0x96, [child, 8], [3, 8], [-1, 8], [3, 8], [3, 8], [0x2000, 8], [0, 24])).toBe(0);
     const partition = parent.running(child);
     for (const [register, value, high] of [
       [0x6_0001, 0n, 0xc09b_0008_ffff_ffffn],
