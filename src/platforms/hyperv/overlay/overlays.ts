@@ -40,7 +40,7 @@ interface CoveredPage {
   /** From the lowest to the one that is to be seen. */
   readonly pages: Overlay[];
   /** What the guest's own page has in it; undefined where it has no RAM. */
-  readonly beneath: Uint8Array | undefined;
+  beneath: Uint8Array | undefined;
   readonly permissions: Permissions;
 }
 
@@ -144,8 +144,8 @@ export class Overlays {
     covered.pages.push(page);
     page.gpa = gpa;
     this.covered.set(gpa, covered);
-    if (wasCommon) this.takeBack(gpa);
-    this.showPage(gpa, page);
+    if (wasCommon) this.takeBack(gpa, covered);
+    this.showPage(gpa, page, covered);
     return true;
   }
 
@@ -154,13 +154,13 @@ export class Overlays {
     const covered = gpa === undefined ? undefined : this.covered.get(gpa);
     if (gpa === undefined || covered === undefined) return;
     const wasSeen = covered.pages.at(-1) === page;
-    if (wasSeen && page.common) this.takeBack(gpa);
+    if (wasSeen && page.common) this.takeBack(gpa, covered);
     else if (wasSeen) page.hidden = this.memoryAt(gpa);
     covered.pages.splice(covered.pages.indexOf(page), 1);
     page.gpa = undefined;
     const next = covered.pages.at(-1);
     if (next) {
-      if (wasSeen) this.showPage(gpa, next);
+      if (wasSeen) this.showPage(gpa, next, covered);
       return;
     }
     this.covered.delete(gpa);
@@ -201,19 +201,22 @@ export class Overlays {
   }
 
   /** Has the guest see an overlay page. */
-  private showPage(gpa: bigint, page: Overlay): void {
+  private showPage(gpa: bigint, page: Overlay, { beneath }: CoveredPage): void {
     if (!page.common) {
       this.show(gpa, page.hidden, rightsOf(page));
       return;
     }
+    // What it covers is in its place meanwhile: a parent that has mapped the page in the partition still reaches it.
+    if (beneath) this.map.memory.write(gpa, beneath);
     this.map.takeAway(gpa, BigInt(PAGE_BYTES));
     this.map.memory.setLent(gpa, page.common);
   }
 
   /** A common page is to be seen no more: the guest's accesses reach memory of its own again. */
-  private takeBack(gpa: bigint): void {
+  private takeBack(gpa: bigint, covered: CoveredPage): void {
     this.map.memory.setLent(gpa, undefined);
     this.map.deflate(gpa, BigInt(PAGE_BYTES));
+    if (covered.beneath) covered.beneath = this.memoryAt(gpa);
   }
 
   private show(gpa: bigint, contents: Uint8Array, permissions: Permissions): void {

@@ -163,8 +163,10 @@ describe('a monitor page', () => {
     expect(guests.runs(...writing(THERE, 0x3333, 4))).toEqual([]);
     expect(guests.parent.read(0x24_1000n, 4).getUint32(0, true)).toBe(0x3333);
     expect(guests.connectMonitor()).toBe('SUCCESS');
-    expect(guests.deletePort(PORT)).toBe('SUCCESS');
-    expect([guests.word(0), guests.parent.read(0x24_1000n, 4).getUint32(0, true)]).toEqual([0x1111, 0x3333]);
+    // The parent's own page, which is mapped in the child beneath it.
+    guests.parent.write(0x24_1000n, bytesOf([0x4444, 4]));
+    expect([guests.word(0), guests.deletePort(PORT)]).toEqual([0, 'SUCCESS']);
+    expect([guests.word(0), guests.parent.read(0x24_1000n, 4).getUint32(0, true)]).toEqual([0x1111, 0x4444]);
     expect([guests.createMonitor(), guests.connectMonitor()]).toEqual(['SUCCESS', 'INVALID_CONNECTION_ID']);
     expect([guests.disconnect(PORT, 0), guests.connectMonitor()]).toEqual(['SUCCESS', 'SUCCESS']);
   });
