@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import { longestFirst } from './tools/longest-first.mjs';
+import { longestFirst } from './test/support/longest-first.ts';
 
 /** Minutes each; the others take one or two. */
 const LONGEST = [

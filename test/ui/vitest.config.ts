@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import { longestFirst } from '../../tools/longest-first.mjs';
+import { longestFirst } from '../support/longest-first.ts';
 
 /** The flows through the window of a real VS Code; tools/test-vscode.mjs runs them once its VS Code is installed. */
 export default defineConfig({
