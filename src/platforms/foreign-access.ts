@@ -1,12 +1,5 @@
 import type { Processor } from '../processor/processor.ts';
-import { MSR_REFERENCE as HYPERV_MSRS } from './hyperv/abi/msrs.ts';
-import { MSR_REFERENCE as KVM_MSRS } from './kvm/abi/msrs.ts';
-
-/** Interfaces of hypervisors that a guest may speak, by the platform that has them. */
-const INTERFACES = [
-  { platform: 'kvm', title: 'KVM', msrs: KVM_MSRS },
-  { platform: 'hyperv', title: 'Hyper-V', msrs: HYPERV_MSRS },
-] as const;
+import { PLATFORM_MSRS } from './msr-names.ts';
 
 const RCX = 1;
 /** The first byte of longer opcodes. */
@@ -25,7 +18,7 @@ export function foreignAccess(processor: Processor, address: bigint, platform: s
   if (opcode === GROUP_7 && (more === VMCALL || more === VMMCALL)) return strangeCall(platform);
   if (opcode !== RDMSR && opcode !== WRMSR) return undefined;
   const index = Number(processor.state.gpr(RCX) & 0xffff_ffffn);
-  for (const { platform: owner, title, msrs } of INTERFACES) {
+  for (const { platform: owner, title, msrs } of PLATFORM_MSRS) {
     const row = msrs.find((msr) => msr.index === index);
     if (row && owner !== platform)
       return `${row.name} is an MSR of ${title}, and this is platform ${platform}: run the guest with --platform ${owner} ("platform": "${owner}" in launch.json).`;

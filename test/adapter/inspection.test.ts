@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Client, sample } from './client.ts';
+import { assembly } from './guests.ts';
 
 const hello = sample('hello/hello.asm');
 
@@ -180,4 +181,16 @@ describe('errors help', () => {
     expect(running.request('scopes', { frameId: 12345 }).message).toMatch(/no stack frame/);
     expect(running.request('evaluate', { expression: 'rax +' }).success).toBe(false);
   });
+});
+
+test.each([
+  ['kvm', '0x4b564d01', 'MSR_KVM_SYSTEM_TIME_NEW'],
+  ['hyperv', '0x40000000', 'HV_X64_MSR_GUEST_OS_ID'],
+])('the last exit at %s names the MSRs of that platform', (platform, msr, name) => {
+  const client = atEntry(assembly(`bits 64\nmov ecx, ${msr}\nrdmsr\nnop\nhlt\n`), { platform });
+  client.ask('next', { threadId: 1 });
+  client.run();
+  client.ask('next', { threadId: 1 });
+  client.run();
+  expect(client.scope('Last VM exit').request).toBe(`rdmsr ${msr} ${name}`);
 });

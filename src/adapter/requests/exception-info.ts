@@ -25,7 +25,7 @@ const exceptionInfo: RequestHandler = (adapter, parameters) => {
   return {
     body: {
       exceptionId,
-      description: (crashed ? crashStory(session, cause) : exitDetails(exit, processor)).join('\n'),
+      description: (crashed ? crashStory(session, cause) : exitDetails(exit, processor, partition.platform)).join('\n'),
       breakMode: crashed ? 'unhandled' : 'always',
       details: detailsOf(faults, title),
     },

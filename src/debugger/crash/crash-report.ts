@@ -2,6 +2,7 @@ import { describeFault, describeRequest } from '../../hypervisor/exits/describe.
 import { type ExitRecord, plainRecord } from '../../hypervisor/journal/exit-journal.ts';
 import type { PartitionEnd } from '../../hypervisor/partition/run.ts';
 import { foreignAccess } from '../../platforms/foreign-access.ts';
+import { msrNamesOn } from '../../platforms/msr-names.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import { hex } from '../../x86/address.ts';
 import { callStack } from '../inspection/call-stack.ts';
@@ -176,7 +177,8 @@ export function crashReport(session: CrashSession, cause: CrashCause): CrashRepo
 export function crashNotes(session: CrashSession, cause: CrashCause): string[] {
   const { processor, lastExit } = session.vcpu(cause.vcpu);
   const served =
-    lastExit && `${lastExit.reason} (${describeRequest(lastExit, processor.state.gpr(0))}) at RIP ${hex(lastExit.rip)}`;
+    lastExit &&
+    `${lastExit.reason} (${describeRequest(lastExit, processor.state.gpr(0), msrNamesOn(session.partition.platform))}) at RIP ${hex(lastExit.rip)}`;
   const strange = isCrash(cause) ? foreignAccess(processor, processor.linearRip, session.partition.platform) : undefined;
   return [...(strange === undefined ? [] : [strange]), ...notesOf(session, kindOf(cause), served)];
 }

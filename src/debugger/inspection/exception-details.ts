@@ -1,4 +1,5 @@
 import { describeFault, describeRequest } from '../../hypervisor/exits/describe.ts';
+import { msrNamesOn } from '../../platforms/msr-names.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import type { Processor, WalkResult } from '../../processor/processor.ts';
 import { hex } from '../../x86/address.ts';
@@ -9,10 +10,10 @@ const PageFault = { PRESENT: 1, WRITE: 2, USER: 4, RESERVED: 8, FETCH: 16 } as c
 const CR4_SMEP = 1n << 20n;
 const CR4_SMAP = 1n << 21n;
 
-/** What the user sees of an exit or of a guest exception: the request, then its details. */
-export function exitDetails(exit: VmExit, processor: Processor): string[] {
+/** What the user sees of an exit or of a guest exception: the request, then its details. `platform`: whose MSRs it names. */
+export function exitDetails(exit: VmExit, processor: Processor, platform: string): string[] {
   // A guest exception's request is its name, which the editor shows as the title.
-  const lines = exit.reason === 'exception' ? [] : [describeRequest(exit, processor.state.gpr(0))];
+  const lines = exit.reason === 'exception' ? [] : [describeRequest(exit, processor.state.gpr(0), msrNamesOn(platform))];
   if (exit.reason === 'exception') lines.push(...faultDetails(exit.vector, exit.errorCode, exit.payload, processor));
   if (exit.reason === 'triple-fault') {
     lines.push('The chain of faults:');

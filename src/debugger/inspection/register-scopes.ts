@@ -5,6 +5,7 @@ import { svmCodeName } from '../../hypervisor/intercepts/vmcb-controls.ts';
 import type { VirtualCpu } from '../../hypervisor/partition/partition.ts';
 import { vmcbView } from '../../hypervisor/views/vmcb.ts';
 import { vmcsView } from '../../hypervisor/views/vmcs.ts';
+import { msrNamesOn } from '../../platforms/msr-names.ts';
 import type { VmExit } from '../../processor/exit.ts';
 import { type MsrReference, msrReference, readMsr } from '../../processor/models/msr-table.ts';
 import type { Processor } from '../../processor/processor.ts';
@@ -73,7 +74,7 @@ export function registerScopes(session: Inspected, index: number): ShownScope[] 
     scope('MSRs', () => msrReference(processor.model.vendor).map((msr) => msrVariable(processor, msr))),
     scope('Local APIC', () => localApic(partition.inspect(), index)),
     scope(control, () => controlView().map((node) => nodeVariable(withPlaces(processor, node), controlFixed))),
-    scope('Last VM exit', () => lastExit(vcpu)),
+    scope('Last VM exit', () => lastExit(vcpu, partition.platform)),
     scope('Devices', () => (partition.inspect().children ?? []).map((node) => nodeVariable(node, DEVICE_FIXED))),
   ];
 }
@@ -240,7 +241,7 @@ function findNode(root: InspectNode, name: RegExp): InspectNode | undefined {
   return undefined;
 }
 
-function lastExit({ activity, lastExit: last, processor }: VirtualCpu): ShownVariable[] {
+function lastExit({ activity, lastExit: last, processor }: VirtualCpu, platform: string): ShownVariable[] {
   const exit = activity?.exit ?? last;
   if (!exit) return [{ name: 'none', value: 'this vCPU has not left the guest yet', fixed: EXIT_FIXED }];
   const { vmx, svm } = exitNumbers(exit);
@@ -248,7 +249,7 @@ function lastExit({ activity, lastExit: last, processor }: VirtualCpu): ShownVar
     typeof value === 'bigint' ? hex(value) : typeof value === 'number' ? hex(value < 0 ? value >>> 0 : value) : String(value);
   const details = Object.entries(exit).filter(([, value]) => value !== undefined && typeof value !== 'object');
   return [
-    { name: 'request', value: describeRequest(exit, processor.state.gpr(0)) },
+    { name: 'request', value: describeRequest(exit, processor.state.gpr(0), msrNamesOn(platform)) },
     { name: 'VMX reason', value: `${vmx} ${vmxReasonName(vmx)}` },
     { name: 'SVM code', value: `${hex(svm)} ${svmCodeName(svm)}` },
     ...(exit.during ? [{ name: 'while delivering', value: describeEvent(exit.during) }] : []),
