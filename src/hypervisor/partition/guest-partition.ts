@@ -46,7 +46,10 @@ const ROUNDS_PER_CALL = 2000;
 /** What counts as work that took long, in rounds and in ticks. */
 const LONG_WORK = 1000;
 const LONG_TIME = 100_000n;
-/** What a PAUSE takes that ends its vCPU's turn: about as long as on processors since Skylake (Intel optimization manual, 2.7.4). */
+/**
+ * What a PAUSE takes that ends its vCPU's turn: about as long as on processors since Skylake, up to 140 cycles (Intel's optimization manual,
+ * "Pause Latency in Skylake Client Microarchitecture").
+ */
 const PAUSE_TIME = 40n;
 /** The processor's limit of one run. */
 const LONGEST_RUN = 0x7fff_ffffn;
