@@ -89,7 +89,7 @@ test('a guest of Hyper-V is asked by its integration components, where its drive
     'vss        closed',
   ]);
   expect(runConsoleCommand(guest.session, 'kvp')).toBe('');
-  for (const command of ['shutdown', 'shutdown restart', 'timesync', 'kvp set a b', 'backup'])
+  for (const command of ['shutdown', 'shutdown restart', 'timesync', 'kvp set a b', 'kvp addresses 52:54:00:12:34:56', 'backup'])
     expect(() => runConsoleCommand(guest.session, command)).toThrow("Linux's is hv_utils");
   expect(() => runConsoleCommand(guest.session, 'shutdown now')).toThrow('"now" is no way to shut down');
   expect(() => runConsoleCommand(guest.session, 'kvp set a')).toThrow('"set a" is nothing to do to key-value pairs');

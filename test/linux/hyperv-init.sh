@@ -82,6 +82,7 @@ ask)
 	mark "heard $(cat /said)"
 	;;
 pairs)
+	link
 	mkdir -p /var/lib/hyperv /dev/shm
 	hostname child
 	printf 'NAME="Tiny"\nVERSION_ID="12"\n' >/etc/os-release

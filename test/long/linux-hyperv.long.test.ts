@@ -155,7 +155,7 @@ describe.skipIf(reason)('Linux as a child of Hyper-V', () => {
     if ('reason' in daemon) return context.skip(daemon.reason);
     const withDaemon = hypervGuest({ files: daemon.files });
     if ('reason' in withDaemon) return context.skip(withDaemon.reason);
-    const linux = boot('role=pairs', undefined, undefined, withDaemon);
+    const linux = boot('role=pairs own=10.0.2.15', planOf({ net: 'user' }), undefined, withDaemon);
     const { partition } = linux;
     const set = encodeKvpRequest({ operation: 'set', key: 'role', value: 'web' });
     let isSet = false;
@@ -163,9 +163,14 @@ describe.skipIf(reason)('Linux as a child of Hyper-V', () => {
       partition.run({ instructions: SLICE });
       if (!isSet) isSet = partition.sendToDevice(KVP_INPUT, set);
     }
-    expect(linux.marks.slice(4)).toEqual(['pair role web ', 'ready']);
+    expect(linux.marks.slice(4)).toEqual(['address 52:54:00:12:34:56', 'pair role web ', 'ready']);
     const find = (node: InspectNode | undefined, name: string) => node?.children?.find((child) => child.name === name);
-    const kvp = ['platform', 'integration', 'kvp'].reduce<InspectNode | undefined>(find, partition.inspect());
+    const shown = () => ['platform', 'integration', 'kvp'].reduce<InspectNode | undefined>(find, partition.inspect());
+    const card = encodeKvpRequest({ operation: 'addresses', key: '52:54:00:12:34:56' });
+    expect(partition.sendToDevice(KVP_INPUT, card)).toBe(true);
+    expect(linux.until(() => find(shown(), 'card 52:54:00:12:34:56') !== undefined)).toBe(true);
+    const kvp = shown();
+    expect(find(find(kvp, 'card 52:54:00:12:34:56'), 'addresses')?.value).toMatch(/(^|, )10\.0\.2\.15($|,)/);
     const pairs = Object.fromEntries(find(kvp, 'auto')?.children?.map(({ name, value }) => [name, value]) ?? []);
     expect(pairs).toMatchObject({
       OSName: 'Tiny',

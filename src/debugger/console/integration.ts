@@ -1,4 +1,5 @@
 import type { InspectNode } from '../../devices/inspect.ts';
+import { parseMac } from '../../network/packets/addresses.ts';
 import { ShutdownFlag } from '../../platforms/hyperv/abi/integration.ts';
 import type { BackupRequest } from '../../platforms/hyperv/vsps/backup.ts';
 import {
@@ -57,7 +58,7 @@ function backup(session: ConsoleSession, rest: string): string {
   return '';
 }
 
-const KVP_USAGE = 'kvp [read|get KEY|set KEY VALUE|delete KEY]';
+const KVP_USAGE = 'kvp [read|get KEY|set KEY VALUE|delete KEY|addresses MAC]';
 
 function kvp(session: ConsoleSession, rest: string): string {
   if (rest === '') return rows(componentsOf(session).find(({ name }) => name === 'kvp'));
@@ -70,6 +71,7 @@ function kvpRequest(text: string): KvpRequest {
   if (operation === 'read' && key === '') return { operation };
   if ((operation === 'get' || operation === 'delete') && key !== '' && value === '') return { operation, key };
   if (operation === 'set' && value !== '') return { operation, key, value };
+  if (operation === 'addresses' && parseMac(key) !== undefined && value === '') return { operation, key };
   throw new ExpressionError(`"${text}" is nothing to do to key-value pairs; the command is ${KVP_USAGE}.`);
 }
 
@@ -127,7 +129,8 @@ export const integrationCommands: readonly ConsoleCommand[] = [
     summary: 'shows the key-value pairs of a guest of Hyper-V, or changes those that the host gives it',
     details: [
       'The guest needs the service that keeps them (Debian: hyperv-daemons). With read they are asked for again; the next call shows them.',
-      'For example: kvp, kvp set role web',
+      'With addresses it is asked what the network card of that Ethernet address has.',
+      'For example: kvp, kvp set role web, kvp addresses 52:54:00:12:34:56',
     ],
     whileRunning: true,
     run: kvp,

@@ -237,6 +237,27 @@ describe('key-value pairs', () => {
     expect(child(kvp.inspect(), 'request')?.value).toBe('idle');
   });
 
+  test('have the addresses of a network card beside them, when they are asked for', () => {
+    const { vsp, services } = machine();
+    const kvp = vsp('kvp');
+    const channel = agree(kvp, version(3), version(5));
+    for (let left = 3; left > 0; left--) kvp.receive(channel, answer(channel, { status: IcStatus.NO_MORE_ITEMS }));
+    services.inputs.get(KVP_INPUT)?.(encodeKvpRequest({ operation: 'addresses', key: '52:54:00:ab:cd:ef' }));
+    const { body } = last(channel);
+    expect([body[0], body.length, [...body.subarray(2, 38)]]).toEqual([4, 7428, [...utf16('52:54:00:AB:CD:EF')]]);
+    body[2 + 257] = 1;
+    body.set(utf16('10.0.2.15;fe80::1'), 2 + 258);
+    body.set(utf16('10.0.2.2'), 2 + 4354);
+    kvp.receive(channel, answer(channel, { body }));
+    expect(pairsOf(kvp, 'card 52:54:00:ab:cd:ef')).toEqual([
+      'addresses=10.0.2.15, fe80::1',
+      'subnets=',
+      'gateways=10.0.2.2',
+      'name servers=',
+      'by DHCP=yes',
+    ]);
+  });
+
   test('with sizes that can not be are passed over', () => {
     const { vsp } = machine();
     const kvp = vsp('kvp');

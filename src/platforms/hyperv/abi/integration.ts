@@ -128,7 +128,7 @@ export function vssOperationName(operation: number): string {
 }
 
 /** Key-value pairs: {u8 operation, u8 pool, u16 0}, then what the operation takes. */
-export const KvpOperation = { GET: 0, SET: 1, DELETE: 2, ENUMERATE: 3 } as const;
+export const KvpOperation = { GET: 0, SET: 1, DELETE: 2, ENUMERATE: 3, GET_IP_INFO: 4 } as const;
 /** Whose pairs: the host's for the guest, the guest's own, and what the guest's service says of its system. */
 export const KvpPool = { EXTERNAL: 0, GUEST: 1, AUTO: 2 } as const;
 export const KVP_POOL_NAMES: Readonly<Record<number, string>> = { 0: 'external', 1: 'guest', 2: 'auto' };
@@ -138,3 +138,19 @@ export const KVP_LONGEST_VALUE = 2048;
 /** {u32 type, u32 bytes of the key, u32 bytes of the value, key, value}, with texts in UTF-16 up to their NUL. */
 export const KVP_VALUE_SIZE = 12 + KVP_LONGEST_KEY + KVP_LONGEST_VALUE;
 export const KvpType = { TEXT: 1, U32: 4, U64: 8 } as const;
+/** {u8 operation, u8 pool} of a request for addresses: Linux packs them without the two bytes that pad the others' header. */
+export const KVP_ADDRESSES_HEADER = 2;
+/**
+ * What is at a network card, whose address is the adapter: {adapter, u8 families, u8 whether by DHCP, addresses, subnets, gateways, name
+ * servers}, texts in UTF-16, several with semicolons between.
+ */
+export const KvpAddresses = {
+  ADAPTER: { at: 0, size: 256 },
+  FAMILIES: 256,
+  DHCP: 257,
+  ADDRESSES: { at: 258, size: 2048 },
+  SUBNETS: { at: 2306, size: 2048 },
+  GATEWAYS: { at: 4354, size: 1024 },
+  NAME_SERVERS: { at: 5378, size: 2048 },
+  SIZE: 7426,
+} as const;

@@ -19,7 +19,7 @@ export function decodeBackupRequest(bytes: Uint8Array): BackupRequest | undefine
   return BACKUP_REQUESTS[bytes[0] ?? BACKUP_REQUESTS.length];
 }
 
-const OPERATIONS = ['read', 'set', 'get', 'delete'] as const;
+const OPERATIONS = ['read', 'set', 'get', 'delete', 'addresses'] as const;
 const SEPARATOR = '\0';
 
 /** Its operation, key and value, with NULs between them. */

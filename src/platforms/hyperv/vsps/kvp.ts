@@ -4,11 +4,13 @@ import {
   type IcEnvelope,
   IcMessage,
   IcStatus,
+  KVP_ADDRESSES_HEADER,
   KVP_HEADER,
   KVP_LONGEST_KEY,
   KVP_LONGEST_VALUE,
   KVP_POOL_NAMES,
   KVP_VALUE_SIZE,
+  KvpAddresses,
   KvpOperation,
   KvpPool,
   KvpType,
@@ -21,9 +23,16 @@ export type KvpRequest =
   | { readonly operation: 'read' }
   | { readonly operation: 'set'; readonly key: string; readonly value: string }
   | { readonly operation: 'get'; readonly key: string }
-  | { readonly operation: 'delete'; readonly key: string };
+  | { readonly operation: 'delete'; readonly key: string }
+  /** What addresses a network card has; the key is its Ethernet address. */
+  | { readonly operation: 'addresses'; readonly key: string };
 
-type Step =
+type Step = PairStep | AddressesStep;
+interface AddressesStep {
+  readonly operation: typeof KvpOperation.GET_IP_INFO;
+  readonly key: string;
+}
+type PairStep =
   | { readonly operation: typeof KvpOperation.ENUMERATE; readonly pool: number; readonly index: number }
   | { readonly operation: typeof KvpOperation.SET; readonly pool: number; readonly key: string; readonly value: string }
   | { readonly operation: typeof KvpOperation.GET | typeof KvpOperation.DELETE; readonly pool: number; readonly key: string };
@@ -33,6 +42,8 @@ const READ = [KvpPool.AUTO, KvpPool.GUEST, KvpPool.EXTERNAL] as const;
 /** Pairs that a pool may have, and requests that may wait: more are passed over. */
 const MOST_PAIRS = 512;
 const MOST_STEPS = 64;
+/** Network cards whose addresses are kept. */
+const MOST_CARDS = 16;
 
 /** Exchanges key-value pairs with a service in the guest: what it says of its system, and what the host wants it to know. */
 export class KeyValueExchange implements IntegrationService {
@@ -40,6 +51,8 @@ export class KeyValueExchange implements IntegrationService {
   readonly messageType = IcMessage.KVP_EXCHANGE;
   readonly versions = [version(3), version(4), version(5)];
   private readonly pools = new Map<number, Map<string, string>>();
+  /** Names and values of what network cards have, by their Ethernet addresses. */
+  private readonly cards = new Map<string, readonly (readonly [name: string, value: string])[]>();
   private steps: Step[] = [];
   /** What the guest was asked and hasn't answered yet. */
   private pending: Step | undefined;
@@ -64,6 +77,8 @@ export class KeyValueExchange implements IntegrationService {
       this.steps.push(...READ.map((from) => ({ operation: KvpOperation.ENUMERATE, pool: from, index: 0 })));
     } else if (request.operation === 'set') {
       this.steps.push({ operation: KvpOperation.SET, pool, key: request.key, value: request.value });
+    } else if (request.operation === 'addresses') {
+      this.steps.push({ operation: KvpOperation.GET_IP_INFO, key: request.key });
     } else {
       const operation = request.operation === 'get' ? KvpOperation.GET : KvpOperation.DELETE;
       this.steps.push({ operation, pool, key: request.key });
@@ -84,11 +99,18 @@ export class KeyValueExchange implements IntegrationService {
     if (!pending) return [];
     this.pending = undefined;
     this.lastStatus = status;
-    if (status === IcStatus.OK) this.take(pending, body);
+    if (status !== IcStatus.OK) return this.next();
+    if (pending.operation === KvpOperation.GET_IP_INFO) this.takeAddresses(pending.key, body);
+    else this.take(pending, body);
     return this.next();
   }
 
-  private take(step: Step, body: Uint8Array): void {
+  private takeAddresses(card: string, body: Uint8Array): void {
+    const addresses = decodeAddresses(body.subarray(KVP_ADDRESSES_HEADER));
+    if (addresses && (this.cards.has(card) || this.cards.size < MOST_CARDS)) this.cards.set(card, addresses);
+  }
+
+  private take(step: PairStep, body: Uint8Array): void {
     const pool = this.pools.get(step.pool) ?? new Map<string, string>();
     this.pools.set(step.pool, pool);
     switch (step.operation) {
@@ -114,6 +136,7 @@ export class KeyValueExchange implements IntegrationService {
 
   end(): void {
     this.pools.clear();
+    this.cards.clear();
     this.steps = [];
     this.pending = undefined;
     this.lastStatus = IcStatus.OK;
@@ -124,13 +147,43 @@ export class KeyValueExchange implements IntegrationService {
       name: KVP_POOL_NAMES[pool] ?? String(pool),
       children: [...pairs].map(([name, value]) => ({ name, value })),
     }));
+    const cards = [...this.cards].map(([card, values]) => ({
+      name: `card ${card}`,
+      children: values.map(([name, value]) => ({ name, value })),
+    }));
     const isDone = this.pending === undefined;
     const status = isDone ? 'idle' : 'waits for an answer';
-    return [{ name: 'request', value: status, detail: `last status ${hex(this.lastStatus)}` }, ...pools];
+    return [{ name: 'request', value: status, detail: `last status ${hex(this.lastStatus)}` }, ...pools, ...cards];
   }
 }
 
 function encodeStep(step: Step): Uint8Array {
+  if (step.operation !== KvpOperation.GET_IP_INFO) return encodePairStep(step);
+  const bytes = new Uint8Array(KVP_ADDRESSES_HEADER + KvpAddresses.SIZE);
+  bytes[0] = step.operation;
+  // Linux's service compares with upper-case digits.
+  bytes.set(utf16(step.key.toUpperCase(), KvpAddresses.ADAPTER.size), KVP_ADDRESSES_HEADER + KvpAddresses.ADAPTER.at);
+  return bytes;
+}
+
+/** What a network card has, as the guest tells it; undefined where it is too short. */
+function decodeAddresses(bytes: Uint8Array): readonly (readonly [name: string, value: string])[] | undefined {
+  if (bytes.length < KvpAddresses.SIZE) return undefined;
+  const part = ({ at, size }: { readonly at: number; readonly size: number }) =>
+    text(bytes.subarray(at, at + size))
+      .split(';')
+      .filter(Boolean)
+      .join(', ');
+  return [
+    ['addresses', part(KvpAddresses.ADDRESSES)],
+    ['subnets', part(KvpAddresses.SUBNETS)],
+    ['gateways', part(KvpAddresses.GATEWAYS)],
+    ['name servers', part(KvpAddresses.NAME_SERVERS)],
+    ['by DHCP', bytes[KvpAddresses.DHCP] ? 'yes' : 'no'],
+  ];
+}
+
+function encodePairStep(step: PairStep): Uint8Array {
   const isEnumeration = step.operation === KvpOperation.ENUMERATE;
   const at = KVP_HEADER + (isEnumeration ? 4 : 0);
   const bytes = new Uint8Array(at + KVP_VALUE_SIZE);
