@@ -1,6 +1,5 @@
 import type { Clock } from '../../../devices/device.ts';
-import type { DmaMemory } from '../../../devices/dma.ts';
-import { DmaError } from '../../../devices/dma.ts';
+import { DmaError, type DmaMemory } from '../../../devices/dma.ts';
 import type { InspectNode } from '../../../devices/inspect.ts';
 import type { Handler, StageValue } from '../../../stages/stage.ts';
 import { inFrame } from '../../../stages/stage.ts';
@@ -8,13 +7,10 @@ import { guidBytes } from '../abi/guid.ts';
 import { HvStatus } from '../abi/status.ts';
 import {
   EVENT_CONNECTION,
-  HEADER_SIZE,
   MESSAGE_CONNECTION,
   MESSAGE_CONNECTION_5,
   MOST_CHANNELS,
-  NO_TARGET_VCPU,
   REDIRECT_CONNECTION,
-  USER_DATA_SIZE,
   type VmbusTypeName,
 } from '../abi/vmbus.ts';
 import { parentFrame } from '../hyperv.ts';
@@ -27,9 +23,11 @@ import type { Gpadl } from './gpadl.ts';
 import { serveChannel } from './handlers/channels.ts';
 import { receiveMessage } from './handlers/messages.ts';
 import { inspectVmbus } from './inspect.ts';
+import { interruptGuest } from './interrupt.ts';
 import { encodeMessage, type VmbusMessage } from './message.ts';
 import { MonitorPage } from './monitor.ts';
 import { Notes } from './notes.ts';
+import { encodeOffer } from './offer.ts';
 import { Outbox } from './outbox.ts';
 import { decodePlugging, type Plugging, VMBUS_INPUT } from './plugging.ts';
 import type { GuestBuffer, Vsp } from './vsp.ts';
@@ -37,8 +35,6 @@ import type { VmbusWorld } from './world.ts';
 
 /** Descriptions of memory that a guest may have at a time. */
 export const MOST_GPADLS = 8192;
-/** Where an offer's user data is in its message. */
-const OFFER_USER_DATA = HEADER_SIZE + 52;
 
 /** A message that went over the bus, for who looks. */
 export interface SeenMessage {
@@ -238,23 +234,12 @@ export class VmbusServer implements ChannelBus {
   offer(channel: VmbusChannel): void {
     const { connection } = this;
     if (connection === undefined) return;
-    const { vsp } = channel.device;
-    const { interfaceId, instanceId, flags = 0, mmioMegabytes = 0, userData } = vsp.offer;
     const isDedicated = hasDedicatedInterrupts(connection);
-    const monitor = this.monitor.place(channel);
-    const bytes = encodeMessage('OFFER_CHANNEL', {
-      interface: interfaceId,
-      instance: instanceId,
-      flags,
-      mmio_megabytes: mmioMegabytes,
-      subchannel: channel.subchannelIndex,
-      channel: channel.id,
-      monitor: monitor ?? 0,
-      is_monitored: monitor === undefined ? 0 : 1,
-      is_dedicated: isDedicated ? 1 : 0,
-      connection: isDedicated ? channel.connectionId(connection.sint) : EVENT_CONNECTION,
-    });
-    if (userData) bytes.set(userData.subarray(0, USER_DATA_SIZE), OFFER_USER_DATA);
+    const bytes = encodeOffer(
+      channel,
+      this.monitor.place(channel),
+      isDedicated ? channel.connectionId(connection.sint) : undefined,
+    );
     channel.isOffered = true;
     if (isDedicated) this.world.connections.connect(channel.connectionId(connection.sint), this.channelEvents(channel));
     this.sendBytes('OFFER_CHANNEL', bytes, connection);
@@ -396,21 +381,7 @@ export class VmbusServer implements ChannelBus {
   interrupt({ id, open }: VmbusChannel): void {
     const { connection } = this;
     if (connection === undefined || open === undefined) return;
-    if (hasDedicatedInterrupts(connection)) {
-      if (open.vcpu !== NO_TARGET_VCPU) this.world.synic.signal(open.vcpu, connection.sint, id);
-      return;
-    }
-    const { interruptPage, vcpu, sint } = connection;
-    if (interruptPage === undefined) return;
-    try {
-      const at = interruptPage + BigInt(id >> 3);
-      const [flags = 0] = this.dma.read(at, 1);
-      this.dma.write(at, Uint8Array.of(flags | (1 << (id & 7))));
-    } catch (error) {
-      if (!(error instanceof DmaError)) throw error;
-      return;
-    }
-    this.world.synic.signal(vcpu, sint, 0);
+    interruptGuest(this.world, connection, id, open.vcpu);
   }
 
   inspect(): InspectNode {
