@@ -1,7 +1,7 @@
 import type { BenchProgram } from './catalog.ts';
 import type { Engine, EngineName } from './engines.ts';
 import { ProgramImages } from './image.ts';
-import { timedRun } from './timed-run.ts';
+import { type TimedRun, timedRun } from './timed-run.ts';
 
 /** How fast one engine ran one program. */
 export interface Speed {
@@ -41,14 +41,24 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? upper)) / 2;
 }
 
-/** Finds how many iterations an engine does in the wanted time. */
-async function calibrate(engine: Engine, images: ProgramImages, first: number, seconds: number): Promise<number> {
-  let iterations = first;
+/** Shorter times say nothing: a byte's way from process to process takes a part of them. In seconds. */
+const LEAST_TIME = 0.005;
+/** How many times as long the next run is at most. */
+const GROWTH = 40;
+
+/** Finds how many iterations an engine does in the wanted time, from a first run on. */
+async function calibrate(
+  engine: Engine,
+  images: ProgramImages,
+  first: { readonly iterations: number; readonly run: TimedRun },
+  seconds: number,
+): Promise<number> {
+  let { iterations, run } = first;
   for (;;) {
-    const run = await timedRun(engine.start(images, iterations), PATIENCE);
-    const wanted = (iterations * seconds) / run.seconds;
+    const wanted = (iterations * seconds) / Math.max(run.seconds, LEAST_TIME);
     if (run.seconds >= seconds * ENOUGH) return Math.max(1, Math.round(wanted));
-    iterations = Math.ceil(Math.min(wanted, iterations * 8));
+    iterations = Math.ceil(Math.min(wanted, iterations * GROWTH));
+    run = await timedRun(engine.start(images, iterations), PATIENCE);
   }
 }
 
@@ -82,9 +92,9 @@ export async function measure(
       if (engine.runs && !engine.runs(program)) continue;
       onRun(`calibrating ${engine.name}`);
       try {
-        const { checksum } = await timedRun(engine.start(images, program.first), PATIENCE);
-        checksums.set(engine.name, checksum);
-        iterations.set(engine, await calibrate(engine, images, program.first, options.seconds));
+        const run = await timedRun(engine.start(images, program.first), PATIENCE);
+        checksums.set(engine.name, run.checksum);
+        iterations.set(engine, await calibrate(engine, images, { iterations: program.first, run }, options.seconds));
       } catch (error) {
         problems.push(`${program.name} on ${engine.name}: ${error instanceof Error ? error.message : String(error)}`);
       }
