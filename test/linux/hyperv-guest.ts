@@ -53,11 +53,16 @@ export function hypervGuest({
   return { kernel: kernel.path, initrd };
 }
 
+const MARK = /^@ (.*)$/gm;
+
 /** A guest whose user space says `@ ready` when it has done what its script is for. */
 export class BootedGuest {
   readonly partition: GuestPartition;
   /** What it printed, without carriage returns. */
   text = '';
+  /** Is told of each line that its script marks with @, as it comes. */
+  onMark: (mark: string) => void = () => {};
+  private told = 0;
 
   /** With 192 MiB and one vCPU of Intel's where `configuration` doesn't say something else. */
   constructor({ kernel, initrd }: PreparedGuest, configuration: Partial<PartitionConfiguration> = {}, host = new Host()) {
@@ -73,12 +78,16 @@ export class BootedGuest {
     this.partition = createPartition({ ...usual, ...configuration }, program, host);
     this.partition.onConsole((_source, bytes) => {
       this.text += Buffer.from(bytes).toString('latin1').replaceAll('\r', '');
+      const end = this.text.lastIndexOf('\n') + 1;
+      const lines = this.text.slice(this.told, end);
+      this.told = end;
+      for (const [, mark] of lines.matchAll(MARK)) this.onMark(mark ?? '');
     });
   }
 
   /** The lines that its script marks with @, in order. */
   get marks(): readonly string[] {
-    return [...this.text.matchAll(/^@ (.*)$/gm)].flatMap(([, words]) => words ?? []);
+    return [...this.text.matchAll(MARK)].flatMap(([, words]) => words ?? []);
   }
 
   /** Runs until something holds; false where it doesn't in so many slices of a million instructions. */

@@ -6,18 +6,15 @@ import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { nodeFiles } from '../../src/cli/node-files.ts';
 import { codesOfText } from '../../src/devices/keyboard/scan-codes.ts';
-import type { GuestPartition } from '../../src/hypervisor/partition/guest-partition.ts';
-import { createPartition } from '../../src/platforms/create-partition.ts';
 import { KEYBOARD_INPUT } from '../../src/platforms/hyperv/vsps/keyboard.ts';
 import { openDisk } from '../../src/platforms/open-disk.ts';
 import { writeBack } from '../../src/platforms/write-back.ts';
-import { loadProgram } from '../../src/programs/load-program.ts';
-import { busyboxInitramfs } from '../linux/busybox-initramfs.ts';
-import { debianBusybox, debianKernel } from '../linux/kernel.ts';
+import { BootedGuest, hypervGuest } from '../linux/hyperv-guest.ts';
 
 /** In the order in which they need each other. */
 const MODULES = ['hv_vmbus', 'scsi_common', 'scsi_mod', 'scsi_transport_fc', 'sd_mod', 'hv_storvsc', 'evdev', 'hyperv-keyboard'];
-const MOST_INSTRUCTIONS = 20_000_000_000n;
+/** Of a million instructions. */
+const MOST_SLICES = 20_000;
 const MIB = 1 << 20;
 
 const folder = mkdtempSync(path.join(tmpdir(), 'hyperscope-hyperv-'));
@@ -40,27 +37,9 @@ function fileIn(image: string, name: string): Buffer {
 
 const md5 = (bytes: Uint8Array) => createHash('md5').update(bytes).digest('hex');
 
-/** Runs a guest to its end; gives what it marked, and has `typed` sent to its keyboard when it asks for it. */
-function runToEnd(partition: GuestPartition, typed: Uint8Array): readonly string[] {
-  const marks: string[] = [];
-  let open = '';
-  partition.onConsole((_source, bytes) => {
-    const lines = (open + Buffer.from(bytes).toString('latin1')).replaceAll('\r', '').split('\n');
-    open = lines.pop() ?? '';
-    for (const line of lines) {
-      if (line.startsWith('@ ')) marks.push(line.slice(2));
-      if (line === '@ type') partition.sendToDevice(KEYBOARD_INPUT, typed);
-    }
-  });
-  while (partition.icount < MOST_INSTRUCTIONS) if (partition.run({ instructions: 1_000_000 }).kind === 'ended') break;
-  return marks;
-}
-
 test("Debian's storvsc and hyperv_keyboard: disks, a file that is in the image afterwards, and keys", (context) => {
-  const kernel = debianKernel();
-  const busybox = debianBusybox();
-  if ('reason' in kernel) return context.skip(kernel.reason);
-  if ('reason' in busybox) return context.skip(busybox.reason);
+  const guest = hypervGuest({ init: 'hyperv-devices-init.sh', modules: MODULES });
+  if ('reason' in guest) return context.skip(guest.reason);
   const image = fileSystem();
   if (image === undefined) return context.skip('mkfs.ext4 is missing');
   const plain = path.join(folder, 'plain.img');
@@ -73,19 +52,13 @@ test("Debian's storvsc and hyperv_keyboard: disks, a file that is in the image a
       { ...nodeFiles, open: () => nodeFiles.open?.(plain) ?? none() },
     ),
   ];
-  const program = loadProgram(nodeFiles.read(kernel.image), kernel.image, {}, nodeFiles);
-  const partition = createPartition(
-    {
-      platform: 'hyperv',
-      vendor: 'intel',
-      vcpus: 2,
-      disks,
-      initrd: busyboxInitramfs({ busybox: busybox.path, modules: kernel.modules }, 'hyperv-devices-init.sh', MODULES),
-      commandLine: 'console=ttyS0 quiet panic=-1 cryptomgr.notests',
-    },
-    program,
-  );
-  const marks = runToEnd(partition, codesOfText('aZ'));
+  const linux = new BootedGuest(guest, { vcpus: 2, disks });
+  const { partition } = linux;
+  linux.onMark = (mark) => {
+    if (mark === 'type') partition.sendToDevice(KEYBOARD_INPUT, codesOfText('aZ'));
+  };
+  linux.until(() => partition.end !== undefined, MOST_SLICES);
+  const { marks } = linux;
   const value = (name: string) => marks.find((mark) => mark.startsWith(`${name} `))?.slice(name.length + 1);
   const random = value('random');
   expect(marks).toEqual([

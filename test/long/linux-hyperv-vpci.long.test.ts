@@ -1,11 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { nodeFiles } from '../../src/cli/node-files.ts';
-import { createPartition } from '../../src/platforms/create-partition.ts';
 import { encodePlugging, VMBUS_INPUT } from '../../src/platforms/hyperv/vmbus/plugging.ts';
-import { loadProgram } from '../../src/programs/load-program.ts';
-import { busyboxInitramfs } from '../linux/busybox-initramfs.ts';
-import { debianBusybox, debianKernel } from '../linux/kernel.ts';
+import { BootedGuest, hypervGuest } from '../linux/hyperv-guest.ts';
 
 /** In the order in which they need each other. */
 const MODULES = [
@@ -19,41 +14,23 @@ const MODULES = [
   'virtio_pci',
   'virtio-rng',
 ];
-const MOST_INSTRUCTIONS = 6_000_000_000n;
+/** Of a million instructions. */
+const MOST_SLICES = 6000;
 const BUS = '6b1a7d35-9a01-4e20-b0c6-3f5d12a98e47';
 
 test.for(['intel', 'amd'] as const)(
   "Debian's pci-hyperv on %s: random bytes of an assigned device, whose interrupts go to one vCPU after the other",
   (vendor, context) => {
-    const kernel = debianKernel();
-    const busybox = debianBusybox();
-    if ('reason' in kernel) return context.skip(kernel.reason);
-    if ('reason' in busybox) return context.skip(busybox.reason);
-    const initrd = busyboxInitramfs({ busybox: busybox.path, modules: kernel.modules }, 'hyperv-vpci-init.sh', MODULES);
-    const partition = createPartition(
-      {
-        platform: 'hyperv',
-        vendor,
-        vcpus: 2,
-        assign: ['rng'],
-        initrd,
-        commandLine: 'console=ttyS0 quiet panic=-1 cryptomgr.notests',
-        exitsKept: 100_000,
-      },
-      loadProgram(readFileSync(kernel.image), kernel.image, {}, nodeFiles),
-    );
-    const marks: string[] = [];
-    let open = '';
-    partition.onConsole((_source, bytes) => {
-      const lines = (open + Buffer.from(bytes).toString('latin1')).replaceAll('\r', '').split('\n');
-      open = lines.pop() ?? '';
-      for (const line of lines) {
-        if (line.startsWith('@ ')) marks.push(line.slice(2));
-        if (line === '@ eject') partition.sendToDevice(VMBUS_INPUT, encodePlugging({ isIn: false, name: 'vpci' }));
-        if (line === '@ restore') partition.sendToDevice(VMBUS_INPUT, encodePlugging({ isIn: true, name: 'vpci' }));
-      }
-    });
-    while (partition.icount < MOST_INSTRUCTIONS) if (partition.run({ instructions: 1_000_000 }).kind === 'ended') break;
+    const guest = hypervGuest({ init: 'hyperv-vpci-init.sh', modules: MODULES });
+    if ('reason' in guest) return context.skip(guest.reason);
+    const linux = new BootedGuest(guest, { vendor, vcpus: 2, assign: ['rng'], exitsKept: 100_000 });
+    const { partition } = linux;
+    linux.onMark = (mark) => {
+      if (mark === 'eject') partition.sendToDevice(VMBUS_INPUT, encodePlugging({ isIn: false, name: 'vpci' }));
+      if (mark === 'restore') partition.sendToDevice(VMBUS_INPUT, encodePlugging({ isIn: true, name: 'vpci' }));
+    };
+    linux.until(() => partition.end !== undefined, MOST_SLICES);
+    const { marks } = linux;
     const told = (name: string) =>
       marks.flatMap((mark) => (mark.startsWith(`${name} `) ? [mark.slice(name.length + 1)] : [])).join('\n');
     /** Interrupts of each vCPU, told so. */
